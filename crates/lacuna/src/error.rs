@@ -1,0 +1,66 @@
+//! What can go wrong, sorted by whose fault it is.
+
+use std::path::PathBuf;
+
+/// The result of Lacuna's library calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the library. Every message names the thing and, where two values disagree, both.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller asked for something impossible: an option out of range, a mask of another size.
+    #[error("{0}")]
+    Argument(String),
+    /// A picture or mask that cannot be used as it is: truncated, hostile, unsupported, too large.
+    #[error("{name}: {problem}")]
+    Picture {
+        /// File name or other label of the picture.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A model file that cannot be used: foreign, truncated, hostile, or with missing weights.
+    #[error("{name}: {problem}")]
+    Checkpoint {
+        /// File name or other label of the checkpoint.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The machine, not the user: a file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The machine, not the user: a file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A predictor failed.
+    #[error("{predictor} failed: {problem}")]
+    Predict {
+        /// The predictor's name.
+        predictor: String,
+        /// What went wrong.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// A [`Error::Picture`].
+    pub fn picture(name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Picture { name: name.into(), problem: problem.into() }
+    }
+
+    /// A [`Error::Checkpoint`].
+    pub fn checkpoint(name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Checkpoint { name: name.into(), problem: problem.into() }
+    }
+}

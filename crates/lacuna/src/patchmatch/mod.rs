@@ -1,0 +1,1 @@
+//! Filling holes without a network: PatchMatch completion.

@@ -1,0 +1,60 @@
+//! A colour picture as three float planes: what predictors read and write.
+
+/// Three colour planes.
+///
+/// # Shapes
+/// `values`: `[3, height, width]`, row-major, R then G then B, each in `[0, 1]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planes {
+    width: usize,
+    height: usize,
+    values: Vec<f32>,
+}
+
+impl Planes {
+    /// Planes from values `[3, height, width]` in `[0, 1]`.
+    ///
+    /// # Panics
+    /// If `values` does not hold `3 * width * height` numbers.
+    pub fn new(width: usize, height: usize, values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), 3 * width * height, "planes of {width} x {height}");
+        Self { width, height, values }
+    }
+
+    /// Black planes.
+    pub fn black(width: usize, height: usize) -> Self {
+        Self::new(width, height, vec![0.0; 3 * width * height])
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// All values, `[3, height, width]`.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// All values, `[3, height, width]`, to change.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// One colour's plane, `[height, width]`; `channel` 0 is red.
+    pub fn plane(&self, channel: usize) -> &[f32] {
+        let area = self.width * self.height;
+        &self.values[channel * area..(channel + 1) * area]
+    }
+
+    /// One colour's plane, `[height, width]`, to change.
+    pub fn plane_mut(&mut self, channel: usize) -> &mut [f32] {
+        let area = self.width * self.height;
+        &mut self.values[channel * area..(channel + 1) * area]
+    }
+}

@@ -1,0 +1,31 @@
+//! The one seam between pictures and whatever invents the missing pixels.
+
+use crate::{Mask, Planes, Result};
+
+/// Something that predicts the pixels of a hole: PatchMatch, a network on some engine.
+pub trait Predictor: Send + Sync {
+    /// A short name for messages and reports, such as "patchmatch" or "fourier-w64-b18 (burn, cpu)".
+    fn name(&self) -> String;
+
+    /// Predicts the whole picture; the caller composites only hole pixels.
+    ///
+    /// `image` and `mask` have the same size, both sides are multiples of [`Predictor::multiple`] and at
+    /// least [`Predictor::smallest_side`]. What `image` holds inside the hole must not influence the result.
+    /// The same `seed` gives the same bits whatever the number of threads.
+    ///
+    /// # Errors
+    /// [`crate::Error::Predict`] if the prediction cannot be made.
+    fn predict(&self, image: &Planes, mask: &Mask, seed: u64) -> Result<Planes>;
+
+    /// Sides must be a multiple of this many pixels (8 for a network with latents at 1/8 resolution).
+    fn multiple(&self) -> usize;
+
+    /// Sides must be at least this many pixels.
+    fn smallest_side(&self) -> usize;
+
+    /// The peak memory in bytes, beyond the picture itself, that a frame of this size is expected to need.
+    fn forecast_bytes(&self, width: usize, height: usize) -> u64;
+
+    /// The time in seconds that a frame of this size with this many hole pixels is expected to take here.
+    fn forecast_seconds(&self, width: usize, height: usize, hole_pixels: usize) -> f64;
+}

@@ -1,0 +1,1 @@
+//! What the tests of all crates share: fixtures and comparisons.
