@@ -1,2 +1,62 @@
-//! The lacuna program.
-fn main() {}
+//! The lacuna program: fills holes in pictures.
+
+mod inpaint;
+mod method;
+mod model;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Fills holes in pictures.
+#[derive(Parser)]
+#[command(name = "lacuna", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fill the hole in a photo, or in many
+    Inpaint(inpaint::InpaintArgs),
+    /// Look into, convert and check model files
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+}
+
+/// How the program ends when it got through.
+enum Outcome {
+    /// All is done.
+    Done,
+    /// A batch is through, and some of it failed.
+    SomeFailed,
+}
+
+/// Exit code of a batch in which some pictures failed; 1 is for what failed as a whole.
+const SOME_FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Wrong words are a plain failure (1), so that 2 means a batch with failures alone.
+            let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            // There is nobody left to tell if the terminal is gone.
+            let _ = error.print();
+            return code;
+        }
+    };
+    let outcome = match cli.command {
+        Command::Inpaint(args) => inpaint::run(&args),
+        Command::Model(command) => model::run(&command),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeFailed) => ExitCode::from(SOME_FAILED),
+        Err(error) => {
+            eprintln!("lacuna: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -4,14 +4,27 @@
 //! Conventions, everywhere: a mask is `true` (1) inside the hole; colour is RGB in `[0, 1]` as the file
 //! encodes it (no gamma is undone); planes are row-major and stored one after another (C, H, W).
 
+pub mod atomic;
 pub mod checkpoint;
+pub mod composite;
 pub mod error;
+pub mod frame;
+pub mod hole;
+pub mod inpainter;
 pub mod mask;
 pub mod patchmatch;
+pub mod picture;
 pub mod planes;
 pub mod predictor;
+pub mod rect;
+pub mod strategy;
 
 pub use error::{Error, Result};
-pub use mask::Mask;
+pub use hole::{Hole, HoleOptions};
+pub use inpainter::Inpainter;
+pub use mask::{Mask, MaskOptions};
+pub use picture::Picture;
 pub use planes::Planes;
 pub use predictor::Predictor;
+pub use rect::Rect;
+pub use strategy::Strategy;

@@ -1,6 +1,14 @@
 //! Masks: which pixels are missing.
 
-/// The hole in a picture.
+use std::path::Path;
+
+use image::{GrayImage, Luma};
+use imageproc::distance_transform::euclidean_squared_distance_transform;
+
+use crate::picture::{Limits, Picture, Samples};
+use crate::{Rect, Result};
+
+/// The hole in a picture. This file alone decides what counts as hole.
 ///
 /// # Shapes
 /// `hole`: `[height, width]`, row-major, `true` = missing.
@@ -11,6 +19,29 @@ pub struct Mask {
     hole: Vec<bool>,
 }
 
+/// Which channel of a mask picture says where the hole is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaskChannel {
+    /// Alpha if the picture has an alpha channel that is not opaque everywhere, else brightness.
+    #[default]
+    Auto,
+    /// Brightness (Rec. 601, as LaMa's loader).
+    Brightness,
+    /// Alpha.
+    Alpha,
+}
+
+/// How a mask picture becomes a mask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaskOptions {
+    /// A pixel is hole if its value is above this; in steps of an 8-bit mask, 0 is LaMa's rule.
+    pub threshold: u8,
+    /// Take what the mask shows as known, and the rest as hole.
+    pub invert: bool,
+    /// The channel that is looked at.
+    pub channel: MaskChannel,
+}
+
 impl Mask {
     /// A mask from its pixels, `true` = hole.
     ///
@@ -19,6 +50,27 @@ impl Mask {
     pub fn new(width: usize, height: usize, hole: Vec<bool>) -> Self {
         assert_eq!(hole.len(), width * height, "a mask of {width} x {height}");
         Self { width, height, hole }
+    }
+
+    /// Reads a mask file.
+    ///
+    /// # Errors
+    /// As [`Picture::open`].
+    pub fn open(path: &Path, options: &MaskOptions, limits: &Limits) -> Result<Self> {
+        Ok(Self::from_picture(&Picture::open(path, limits)?, options))
+    }
+
+    /// The mask that a picture shows, upright.
+    pub fn from_picture(picture: &Picture, options: &MaskOptions) -> Self {
+        let channels = picture.channels();
+        let hole = match picture.samples() {
+            Samples::Eight(samples) => holes(samples, channels, u8::MAX, options.threshold, options),
+            Samples::Sixteen(samples) => {
+                // 257 = 65535 / 255 takes a step of 8 bits to 16 bits.
+                holes(samples, channels, u16::MAX, u16::from(options.threshold) * 257, options)
+            }
+        };
+        Self::new(picture.width(), picture.height(), hole)
     }
 
     /// Pixels in a row.
@@ -44,5 +96,149 @@ impl Mask {
     /// How many pixels are missing.
     pub fn count(&self) -> usize {
         self.hole.iter().filter(|&&hole| hole).count()
+    }
+
+    /// The smallest window that holds the whole hole; `None` for an empty mask.
+    pub fn bounds(&self) -> Option<Rect> {
+        let rows = || self.hole.chunks_exact(self.width);
+        let top = rows().position(|row| row.contains(&true))?;
+        let bottom = rows().rposition(|row| row.contains(&true))?;
+        let left = rows().filter_map(|row| row.iter().position(|&hole| hole)).min()?;
+        let right = rows().filter_map(|row| row.iter().rposition(|&hole| hole)).max()?;
+        Some(Rect { x: left, y: top, width: right + 1 - left, height: bottom + 1 - top })
+    }
+
+    /// The part of the mask in a window.
+    ///
+    /// # Panics
+    /// If the window reaches beyond the mask.
+    pub fn cut(&self, rect: Rect) -> Self {
+        let rows = (rect.y..rect.bottom()).map(|y| &self.hole[y * self.width + rect.x..][..rect.width]);
+        Self::new(rect.width, rect.height, rows.flatten().copied().collect())
+    }
+
+    /// The hole grown by a disc of `pixels` radius.
+    pub fn expanded(&self, pixels: u32) -> Self {
+        let Some(bounds) = self.bounds().filter(|_| pixels > 0) else { return self.clone() };
+        let window = bounds.grown(pixels as usize, self.width, self.height);
+        let reach = f64::from(pixels) * f64::from(pixels);
+        let mut grown = self.clone();
+        for (i, distance) in self.squared_distances(window).into_iter().enumerate() {
+            let (x, y) = (window.x + i % window.width, window.y + i / window.width);
+            grown.hole[y * self.width + x] = distance <= reach;
+        }
+        grown
+    }
+
+    /// The squared distance in pixels from each pixel of a window to the nearest hole pixel of that window;
+    /// `[window.height, window.width]`.
+    pub(crate) fn squared_distances(&self, window: Rect) -> Vec<f64> {
+        euclidean_squared_distance_transform(&self.grey(window)).into_raw()
+    }
+
+    /// The window as a grey picture: 255 in the hole, 0 elsewhere.
+    pub(crate) fn grey(&self, window: Rect) -> GrayImage {
+        GrayImage::from_fn(window.width as u32, window.height as u32, |x, y| {
+            Luma([if self.is_hole(window.x + x as usize, window.y + y as usize) { 255 } else { 0 }])
+        })
+    }
+}
+
+/// Applies the rule to interleaved samples.
+fn holes<T: Copy + Ord + Into<u32>>(
+    samples: &[T],
+    channels: usize,
+    opaque: T,
+    threshold: T,
+    options: &MaskOptions,
+) -> Vec<bool> {
+    let has_alpha = channels % 2 == 0;
+    let pixels = || samples.chunks_exact(channels);
+    let by_alpha = match options.channel {
+        MaskChannel::Auto => has_alpha && pixels().any(|pixel| pixel[channels - 1] < opaque),
+        MaskChannel::Brightness => false,
+        MaskChannel::Alpha => has_alpha,
+    };
+    let threshold: u32 = threshold.into();
+    let value = |pixel: &[T]| -> u32 {
+        match pixel {
+            [.., alpha] if by_alpha => (*alpha).into(),
+            [red, green, blue, ..] => {
+                // Rec. 601 in 16-bit fixed point, rounded.
+                let sum = 19_595 * u64::from((*red).into())
+                    + 38_470 * u64::from((*green).into())
+                    + 7_471 * u64::from((*blue).into());
+                ((sum + 0x8000) >> 16) as u32
+            }
+            [grey, ..] => (*grey).into(),
+            [] => 0,
+        }
+    };
+    pixels().map(|pixel| (value(pixel) > threshold) != options.invert).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Format;
+    use image::{DynamicImage, ImageBuffer, LumaA, Rgb};
+
+    fn mask(rows: &[&str]) -> Mask {
+        let hole = rows.iter().flat_map(|row| row.bytes().map(|byte| byte == b'#')).collect();
+        Mask::new(rows[0].len(), rows.len(), hole)
+    }
+
+    fn read(pixels: impl Into<DynamicImage>, options: MaskOptions) -> Vec<bool> {
+        Mask::from_picture(&Picture::from_pixels("mask", pixels.into(), Format::Png), &options).hole
+    }
+
+    #[test]
+    fn above_the_threshold_is_hole() {
+        let grey = || GrayImage::from_raw(3, 1, vec![0, 1, 128]).unwrap();
+        let options = MaskOptions::default();
+        assert_eq!(read(grey(), options), [false, true, true]);
+        assert_eq!(read(grey(), MaskOptions { threshold: 127, ..options }), [false, false, true]);
+        assert_eq!(read(grey(), MaskOptions { invert: true, ..options }), [true, false, false]);
+        let deep = ImageBuffer::<Luma<u16>, _>::from_raw(3, 1, vec![1, 127 * 257, 127 * 257 + 1]).unwrap();
+        assert_eq!(read(deep.clone(), options), [true, true, true]);
+        assert_eq!(read(deep, MaskOptions { threshold: 127, ..options }), [false, false, true]);
+        let colour = ImageBuffer::<Rgb<u8>, _>::from_raw(2, 1, vec![0, 0, 0, 255, 0, 0]).unwrap();
+        assert_eq!(read(colour, options), [false, true]);
+    }
+
+    #[test]
+    fn alpha_is_the_mask_where_it_varies() {
+        let pixels = |alpha: [u8; 2]| {
+            ImageBuffer::<LumaA<u8>, _>::from_raw(2, 1, vec![255, alpha[0], 0, alpha[1]]).unwrap()
+        };
+        let options = MaskOptions::default();
+        assert_eq!(read(pixels([255, 255]), options), [true, false]);
+        assert_eq!(read(pixels([0, 9]), options), [false, true]);
+        assert_eq!(
+            read(pixels([0, 9]), MaskOptions { channel: MaskChannel::Brightness, ..options }),
+            [true, false]
+        );
+        assert_eq!(
+            read(pixels([255, 255]), MaskOptions { channel: MaskChannel::Alpha, ..options }),
+            [true, true]
+        );
+    }
+
+    #[test]
+    fn bounds_and_cuts() {
+        let mask = mask(&[".....", "..#..", ".#...", "....."]);
+        let bounds = mask.bounds().unwrap();
+        assert_eq!(bounds, Rect { x: 1, y: 1, width: 2, height: 2 });
+        assert_eq!(mask.cut(bounds), super::tests::mask(&[".#", "#."]));
+        assert_eq!(Mask::new(2, 2, vec![false; 4]).bounds(), None);
+    }
+
+    #[test]
+    fn expansion_is_a_disc() {
+        let mask = mask(&[".......", ".......", ".......", "...#...", ".......", ".......", "......."]);
+        let expected = ["...#...", ".#####.", ".#####.", "#######", ".#####.", ".#####.", "...#..."];
+        assert_eq!(mask.expanded(3), super::tests::mask(&expected));
+        assert_eq!(mask.expanded(0), mask);
+        assert_eq!(mask.expanded(1000).count(), 49);
     }
 }

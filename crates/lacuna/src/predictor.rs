@@ -29,3 +29,41 @@ pub trait Predictor: Send + Sync {
     /// The time in seconds that a frame of this size with this many hole pixels is expected to take here.
     fn forecast_seconds(&self, width: usize, height: usize, hole_pixels: usize) -> f64;
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Predicts one colour everywhere.
+    pub(crate) struct Constant {
+        pub multiple: usize,
+        pub smallest: usize,
+    }
+
+    impl Predictor for Constant {
+        fn name(&self) -> String {
+            "constant".into()
+        }
+
+        fn predict(&self, image: &Planes, _mask: &Mask, _seed: u64) -> Result<Planes> {
+            let values = vec![0.5; image.values().len()];
+            Ok(Planes::new(image.width(), image.height(), values))
+        }
+
+        fn multiple(&self) -> usize {
+            self.multiple
+        }
+
+        fn smallest_side(&self) -> usize {
+            self.smallest
+        }
+
+        fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
+            (width * height * 100) as u64
+        }
+
+        fn forecast_seconds(&self, _width: usize, _height: usize, _hole_pixels: usize) -> f64 {
+            0.0
+        }
+    }
+}

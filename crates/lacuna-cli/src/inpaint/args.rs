@@ -1,0 +1,189 @@
+//! What `lacuna inpaint` can be told.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use lacuna::mask::MaskChannel;
+use lacuna::picture::Limits;
+use lacuna::{HoleOptions, MaskOptions, Strategy};
+
+use crate::method::MethodArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  One photo; white (not black) in the mask is what goes away:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg
+  Give the object a margin of 8 pixels and a soft seam of 4:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --expand 8 --feather 4
+  A folder of photos with a folder of masks of the same names (also LaMa's NAME_mask000.png), four at a time:
+    lacuna inpaint photos/ masks/ -o clean/ --jobs 4
+  The same logo in every photo:
+    lacuna inpaint photos/ logo-mask.png -o clean/
+  A table of image,mask,output; go on where a killed run stopped:
+    lacuna inpaint --csv list.csv --resume
+  What would be done, with time and memory, one JSON line a picture:
+    lacuna inpaint photos/ masks/ -o clean/ --dry-run --json
+  With a network (LaMa's checkpoints work as they are):
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama.ckpt
+
+Exit code: 0 done, 1 failed, 2 a batch in which some pictures failed.";
+
+/// Arguments of `lacuna inpaint`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct InpaintArgs {
+    /// Photo, or folder of photos (PNG, JPEG, WebP, TIFF, BMP)
+    #[arg(required_unless_present = "csv")]
+    pub image: Option<PathBuf>,
+    /// Mask (upright, as you see the photo; not black = hole), or folder of masks
+    #[arg(required_unless_present = "csv")]
+    pub mask: Option<PathBuf>,
+    /// Output file or folder; its extension may name another format
+    #[arg(short, long, required_unless_present = "csv", conflicts_with = "csv")]
+    pub output: Option<PathBuf>,
+    /// CSV file with the columns image,mask,output; paths relative to it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "mask"])]
+    pub csv: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub method: MethodArgs,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// How large photos are handled
+    #[arg(long, value_enum, default_value_t = StrategyName::Auto)]
+    pub strategy: StrategyName,
+    /// Longer side in pixels for `--strategy resize`
+    #[arg(long, value_name = "PX", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    pub long_side: u32,
+
+    #[command(flatten)]
+    pub mask_options: MaskArgs,
+    /// JPEG quality, 1 to 100 [default: the input's]
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: Option<u8>,
+
+    /// Pictures at a time; each also uses all cores by itself
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// Replace output files that exist
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Go on with a batch that was stopped: what its manifest says is finished is not done again
+    #[arg(long)]
+    pub resume: bool,
+    /// Say what would be done, with forecast memory and time, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// One line of JSON a picture on standard output
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// How the mask is read.
+#[derive(Args)]
+pub struct MaskArgs {
+    /// Mask values above this are hole, 0 to 254
+    #[arg(long, value_name = "T", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=254))]
+    pub threshold: u8,
+    /// The mask shows what to keep
+    #[arg(long)]
+    pub invert: bool,
+    /// Channel of the mask picture that counts
+    #[arg(long, value_enum, default_value_t = ChannelName::Auto)]
+    pub mask_channel: ChannelName,
+    /// Grow the hole by so many pixels
+    #[arg(long, value_name = "PX", default_value_t = 0)]
+    pub expand: u32,
+    /// Soft seam of so many pixels inside the grown ring (grows the hole by at least as much)
+    #[arg(long, value_name = "PX", default_value_t = 0)]
+    pub feather: u32,
+}
+
+/// Bounds on what is read.
+#[derive(Args)]
+pub struct LimitArgs {
+    /// Longest side of a picture in pixels
+    #[arg(long, value_name = "PX", default_value_t = Limits::default().side)]
+    pub max_side: u32,
+    /// Most pixels of a picture
+    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels)]
+    pub max_pixels: u64,
+    /// Most bytes of a file, and of its decoded pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::default().bytes)]
+    pub max_bytes: u64,
+}
+
+/// `--strategy`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StrategyName {
+    /// Choose from size and method, and say which
+    Auto,
+    /// The whole photo at once
+    Full,
+    /// A window with context around each hole
+    Crop,
+    /// Fill a copy of --long-side pixels, scale the fill up
+    Resize,
+}
+
+/// `--mask-channel`.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ChannelName {
+    /// Alpha if the mask has an alpha channel that varies, else brightness
+    Auto,
+    /// Brightness
+    Brightness,
+    /// Alpha
+    Alpha,
+}
+
+impl InpaintArgs {
+    /// The strategy that was asked for.
+    pub fn strategy(&self) -> Strategy {
+        match self.strategy {
+            StrategyName::Auto => Strategy::Auto,
+            StrategyName::Full => Strategy::Full,
+            StrategyName::Crop => Strategy::Crop,
+            StrategyName::Resize => Strategy::Resize { long_side: self.long_side as usize },
+        }
+    }
+
+    /// Everything that changes the pixels of an output, as text: part of what `--resume` compares.
+    pub fn settings(&self, method: &str) -> String {
+        let Self { seed, quality, mask_options: mask, .. } = self;
+        format!(
+            "{method}; seed {seed}; {:?}; {:?}; {:?}; quality {quality:?}",
+            self.strategy(),
+            mask.mask(),
+            mask.hole()
+        )
+    }
+}
+
+impl MaskArgs {
+    /// How mask pictures become masks.
+    pub fn mask(&self) -> MaskOptions {
+        let channel = match self.mask_channel {
+            ChannelName::Auto => MaskChannel::Auto,
+            ChannelName::Brightness => MaskChannel::Brightness,
+            ChannelName::Alpha => MaskChannel::Alpha,
+        };
+        MaskOptions { threshold: self.threshold, invert: self.invert, channel }
+    }
+
+    /// How masks become holes.
+    pub fn hole(&self) -> HoleOptions {
+        HoleOptions { expand: self.expand, feather: self.feather }
+    }
+}
+
+impl LimitArgs {
+    /// The bounds.
+    pub fn limits(&self) -> Limits {
+        Limits { side: self.max_side, pixels: self.max_pixels, bytes: self.max_bytes }
+    }
+}

@@ -1,0 +1,176 @@
+//! One picture from file to file.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use lacuna::atomic::write_atomically;
+use lacuna::inpainter::check_sizes;
+use lacuna::picture::{Format, Limits, SaveOptions};
+use lacuna::{Error, Hole, Inpainter, Mask, Picture};
+use serde::Serialize;
+
+use super::args::InpaintArgs;
+use super::task::Task;
+
+/// What became of a picture; also a line of `--json`.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The photo, as given.
+    pub image: String,
+    /// Its mask; none if no mask was found.
+    pub mask: Option<String>,
+    /// Where the result is or would be; none if nothing could be written.
+    pub output: Option<String>,
+    /// What became of it.
+    #[serde(flatten)]
+    pub status: Status,
+    /// Seconds spent on it.
+    pub seconds: f64,
+    /// What its owner may want to know of the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What became of a picture.
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Status {
+    /// The hole was filled.
+    Filled(Fill),
+    /// The mask is empty; the picture was copied.
+    Copied,
+    /// An earlier run finished it.
+    Finished,
+    /// What a run would do.
+    Planned(Planned),
+    /// It failed.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// How a hole was or would be filled.
+#[derive(Debug, Serialize)]
+pub struct Fill {
+    /// Share of the picture that is hole, 0 to 1.
+    pub hole_share: f64,
+    /// What fills it.
+    pub method: String,
+    /// How the picture is cut into frames.
+    pub strategy: String,
+}
+
+/// A fill that was not made.
+#[derive(Debug, Serialize)]
+pub struct Planned {
+    /// How; none if the mask is empty and the picture would be copied.
+    #[serde(flatten)]
+    pub fill: Option<Fill>,
+    /// Forecast peak memory in bytes.
+    pub forecast_bytes: u64,
+    /// Forecast time in seconds.
+    pub forecast_seconds: f64,
+}
+
+/// Fills pictures one by one.
+pub struct Filler<'a> {
+    /// What was asked for.
+    pub args: &'a InpaintArgs,
+    /// What fills.
+    pub inpainter: &'a Inpainter,
+}
+
+impl Filler<'_> {
+    /// Does one task, or says what it would do; `replace` allows an output that exists.
+    pub fn row(&self, task: &Task, replace: bool) -> Row {
+        let start = Instant::now();
+        let mut notes = Vec::new();
+        let status = self.fill(task, replace, &mut notes).unwrap_or_else(|error| Status::Failed {
+            error: format!("{error:#}"),
+        });
+        Row {
+            image: task.image.display().to_string(),
+            mask: Some(task.mask.display().to_string()),
+            output: Some(task.output.display().to_string()),
+            status,
+            seconds: start.elapsed().as_secs_f64(),
+            notes,
+        }
+    }
+
+    fn fill(&self, task: &Task, replace: bool, notes: &mut Vec<String>) -> Result<Status> {
+        let args = self.args;
+        let limits = args.limits.limits();
+        if !replace && fs::symlink_metadata(&task.output).is_ok() {
+            bail!("{} exists (--overwrite replaces it)", task.output.display());
+        }
+        let format = output_format(&task.output)?;
+        let mut picture = Picture::open(&task.image, &limits)?;
+        notes.extend_from_slice(picture.notes());
+        let options = SaveOptions { format, quality: args.quality };
+        // What cannot be written is refused before the work is done.
+        let target = format.unwrap_or(picture.format());
+        picture.check_fits(target, args.quality)?;
+        if !target.holds_metadata() && *picture.metadata() != Default::default() {
+            notes.push(format!("{}: {target} files hold no colour profile and no EXIF: left out", picture.name()));
+        }
+        let mask = Mask::open(&task.mask, &args.mask_options.mask(), &limits)?;
+        check_sizes(&picture, &mask).with_context(|| task.mask.display().to_string())?;
+        let hole = Hole::new(&mask, &args.mask_options.hole()).with_context(|| task.mask.display().to_string())?;
+        let plan = self.inpainter.plan(hole.mask());
+        let fill = plan.as_ref().map(|plan| Fill {
+            hole_share: hole.mask().count() as f64 / hole.mask().hole().len() as f64,
+            method: self.inpainter.predictor_name(),
+            strategy: plan.strategy.clone(),
+        });
+        if args.dry_run {
+            let forecast = plan.map(|plan| self.inpainter.forecast(&picture, hole.mask(), &plan));
+            return Ok(Status::Planned(Planned {
+                fill,
+                forecast_bytes: forecast.map_or(picture.pixels().as_bytes().len() as u64, |f| f.bytes),
+                forecast_seconds: forecast.map_or(0.0, |f| f.seconds),
+            }));
+        }
+        if let Some(folder) = task.output.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let Some(fill) = fill else {
+            if target == picture.format() && args.quality.is_none() {
+                copy(&task.image, &task.output, &limits)?;
+            } else {
+                picture.save(&task.output, &options)?;
+            }
+            return Ok(Status::Copied);
+        };
+        self.inpainter.inpaint(&mut picture, &hole, args.seed)?;
+        picture.save(&task.output, &options)?;
+        Ok(Status::Filled(fill))
+    }
+}
+
+/// The format that an output's extension names; `None` without an extension.
+fn output_format(output: &Path) -> Result<Option<Format>> {
+    match (Format::from_extension(output), output.extension()) {
+        (None, Some(extension)) => bail!(
+            "{}: .{} is not a format that can be written (png, jpg, webp, tiff and bmp are)",
+            output.display(),
+            extension.display()
+        ),
+        (format, _) => Ok(format),
+    }
+}
+
+/// Copies a file byte for byte.
+fn copy(from: &Path, to: &Path, limits: &Limits) -> Result<()> {
+    let failed = |source| Error::Read { path: from.into(), source };
+    let length = fs::metadata(from).map_err(failed)?.len();
+    limits.check_file(&from.display().to_string(), length)?;
+    let bytes = fs::read(from).map_err(failed)?;
+    write_atomically(to, |file| {
+        std::io::Write::write_all(file, &bytes).map_err(|source| Error::Write { path: to.into(), source })
+    })?;
+    Ok(())
+}

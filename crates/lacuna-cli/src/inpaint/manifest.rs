@@ -1,0 +1,162 @@
+//! What a batch has finished, so that a stopped one can go on.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::task::Task;
+
+/// A line of the manifest.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+enum Line {
+    /// The output is about to be written: what stands there from now on is ours.
+    Started { output: PathBuf },
+    /// The output was written.
+    Finished { output: PathBuf, key: String, sha256: String },
+}
+
+/// The record of a batch: JSON lines, appended as pictures finish.
+pub struct Manifest {
+    path: PathBuf,
+    file: Mutex<File>,
+    started: HashSet<PathBuf>,
+    finished: HashMap<PathBuf, (String, String)>,
+}
+
+impl Manifest {
+    /// Opens the record; without `resume` it starts anew.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn open(path: &Path, resume: bool) -> Result<Self> {
+        let context = || format!("cannot open the manifest {}", path.display());
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let (mut started, mut finished) = (HashSet::new(), HashMap::new());
+        if resume {
+            let text = match fs::read_to_string(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+                text => text.with_context(context)?,
+            };
+            // The last line may be torn: the batch was killed while it wrote.
+            for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+                match line {
+                    Line::Started { output } => {
+                        started.insert(output);
+                    }
+                    Line::Finished { output, key, sha256 } => {
+                        finished.insert(output, (key, sha256));
+                    }
+                }
+            }
+        }
+        let mut options = OpenOptions::new();
+        if resume { options.append(true) } else { options.write(true).truncate(true) };
+        let mut file = options.create(true).open(path).with_context(context)?;
+        if resume {
+            // Whatever a torn line left, the next one starts on its own.
+            writeln!(file).with_context(context)?;
+        }
+        Ok(Self { path: path.into(), file: Mutex::new(file), started, finished })
+    }
+
+    /// Whether the task was finished with the same inputs and settings and its output still is what it was.
+    pub fn is_finished(&self, task: &Task, key: &str) -> bool {
+        let Some((finished_key, sha256)) = self.finished.get(&task.output) else { return false };
+        finished_key == key && hash_file(&task.output).is_ok_and(|hash| hash == *sha256)
+    }
+
+    /// Whether what stands at the output is this batch's own work, to be replaced without asking.
+    pub fn is_ours(&self, output: &Path) -> bool {
+        self.started.contains(output)
+    }
+
+    /// Records that an output is about to be written.
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    pub fn start(&self, task: &Task) -> Result<()> {
+        self.append(&Line::Started { output: task.output.clone() })
+    }
+
+    /// Records that an output was written.
+    ///
+    /// # Errors
+    /// If the output cannot be read back or the record cannot be written.
+    pub fn finish(&self, task: &Task, key: String) -> Result<()> {
+        let sha256 = hash_file(&task.output)?;
+        self.append(&Line::Finished { output: task.output.clone(), key, sha256 })
+    }
+
+    fn append(&self, line: &Line) -> Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let mut file = self.file.lock().expect("no writer panics");
+        file.write_all(text.as_bytes()).with_context(|| format!("cannot write the manifest {}", self.path.display()))
+    }
+}
+
+/// What decides an output's pixels: both inputs' contents and the settings.
+///
+/// # Errors
+/// If an input cannot be read.
+pub fn key(task: &Task, settings: &str) -> Result<String> {
+    let text = format!("{}\n{}\n{settings}", hash_file(&task.image)?, hash_file(&task.mask)?);
+    Ok(hex(Sha256::digest(text.as_bytes()).as_slice()))
+}
+
+/// A file's SHA-256 in hexadecimal.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn hash_file(path: &Path) -> Result<String> {
+    let context = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(context)?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut file, &mut hash).with_context(context)?;
+    Ok(hex(hash.finalize().as_slice()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_means_same_inputs_settings_and_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (name, text) in [("image", "i"), ("mask", "m"), ("output", "o")] {
+            fs::write(at(name), text).unwrap();
+        }
+        let task = Task { image: at("image"), mask: at("mask"), output: at("output") };
+        let manifest = Manifest::open(&at("manifest"), false).unwrap();
+        let first_key = key(&task, "settings").unwrap();
+        manifest.start(&task).unwrap();
+        manifest.finish(&task, first_key.clone()).unwrap();
+        // A batch that is killed tears its last line.
+        fs::OpenOptions::new().append(true).open(at("manifest")).unwrap().write_all(b"{\"event\":\"fin").unwrap();
+
+        let again = Manifest::open(&at("manifest"), true).unwrap();
+        assert!(again.is_finished(&task, &first_key) && again.is_ours(&task.output));
+        assert!(!again.is_finished(&task, &key(&task, "other settings").unwrap()));
+        fs::write(at("mask"), "another").unwrap();
+        assert_ne!(key(&task, "settings").unwrap(), first_key);
+        fs::write(at("output"), "touched").unwrap();
+        assert!(!again.is_finished(&task, &first_key));
+
+        let anew = Manifest::open(&at("manifest"), false).unwrap();
+        assert!(!anew.is_ours(&task.output));
+    }
+}

@@ -1,0 +1,131 @@
+//! `lacuna inpaint`: photos and masks in, photos out.
+
+mod args;
+mod fill;
+mod manifest;
+mod progress;
+mod task;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, bail};
+use lacuna::Inpainter;
+
+pub use args::InpaintArgs;
+use fill::{Filler, Row, Status};
+use manifest::Manifest;
+use progress::Progress;
+use task::{Task, Tasks};
+
+use crate::Outcome;
+
+/// Runs the command.
+///
+/// # Errors
+/// What keeps all of it from being done; a picture that fails in a batch is counted instead.
+pub fn run(args: &InpaintArgs) -> Result<Outcome> {
+    let tasks = Tasks::find(args)?;
+    let method = args.method.load()?;
+    let inpainter = Inpainter::new(method.predictor, args.strategy());
+    let settings = args.settings(&method.identity);
+    let filler = Filler { args, inpainter: &inpainter };
+    match &tasks.manifest {
+        Some(path) => {
+            let manifest = if args.dry_run { None } else { Some(Manifest::open(path, args.resume)?) };
+            Batch { filler, settings, manifest }.run(&tasks)
+        }
+        None if args.resume => bail!("--resume is for folders and tables; a single picture has no manifest"),
+        None => single(&filler, &tasks.tasks[0]),
+    }
+}
+
+fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
+    let row = filler.row(task, filler.args.overwrite);
+    if let (Status::Failed { error }, false) = (&row.status, filler.args.json) {
+        bail!("{error}");
+    }
+    Progress::new(1, filler.args.json).tell(&row);
+    match row.status {
+        Status::Failed { error } => bail!("{error}"),
+        _ => Ok(Outcome::Done),
+    }
+}
+
+/// Many pictures.
+struct Batch<'a> {
+    filler: Filler<'a>,
+    settings: String,
+    manifest: Option<Manifest>,
+}
+
+impl Batch<'_> {
+    fn run(&self, tasks: &Tasks) -> Result<Outcome> {
+        let args = self.filler.args;
+        let progress = Progress::new(tasks.tasks.len() + tasks.unmatched.len(), args.json);
+        let mut rows: Vec<Row> = Vec::new();
+        for (path, reason) in &tasks.unmatched {
+            let row = Row {
+                image: path.display().to_string(),
+                mask: None,
+                output: None,
+                status: Status::Failed { error: reason.clone() },
+                seconds: 0.0,
+                notes: Vec::new(),
+            };
+            progress.tell(&row);
+            rows.push(row);
+        }
+        let next = AtomicUsize::new(0);
+        let filled = Mutex::new(Vec::new());
+        let worker = || -> Result<()> {
+            while let Some(task) = tasks.tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let row = self.row(task)?;
+                progress.tell(&row);
+                filled.lock().expect("no worker panics with it").push(row);
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..args.jobs).map(|_| scope.spawn(worker)).collect();
+            workers.into_iter().try_for_each(|worker| match worker.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })?;
+        rows.extend(filled.into_inner().expect("all workers are done"));
+        progress.finish(&rows);
+        let failed = rows.iter().any(|row| matches!(row.status, Status::Failed { .. }));
+        Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+    }
+
+    /// One picture; an error only if the manifest itself cannot be kept.
+    fn row(&self, task: &Task) -> Result<Row> {
+        let (args, filler) = (self.filler.args, &self.filler);
+        let Some(manifest) = &self.manifest else { return Ok(filler.row(task, true)) };
+        let key = match manifest::key(task, &self.settings) {
+            Ok(key) => key,
+            // An input that cannot be read: let the fill say so in its own words.
+            Err(_) => return Ok(filler.row(task, args.overwrite)),
+        };
+        if args.resume && manifest.is_finished(task, &key) {
+            return Ok(Row {
+                image: task.image.display().to_string(),
+                mask: Some(task.mask.display().to_string()),
+                output: Some(task.output.display().to_string()),
+                status: Status::Finished,
+                seconds: 0.0,
+                notes: Vec::new(),
+            });
+        }
+        let replace = args.overwrite || (args.resume && manifest.is_ours(&task.output));
+        if replace || std::fs::symlink_metadata(&task.output).is_err() {
+            manifest.start(task)?;
+        }
+        let row = filler.row(task, replace);
+        if matches!(row.status, Status::Filled(_) | Status::Copied) {
+            manifest.finish(task, key)?;
+        }
+        Ok(row)
+    }
+}

@@ -1,0 +1,95 @@
+//! Putting predicted pixels into a picture; known pixels stay bit for bit.
+
+use crate::hole::Hole;
+use crate::picture::{Picture, SamplesMut};
+use crate::{Planes, Rect};
+
+/// Writes the predicted pixels of a window into the picture's hole. Pixels outside the hole and the alpha
+/// channel are not touched; a grey picture takes the brightness (Rec. 601) of the prediction.
+///
+/// # Shapes
+/// `predicted`: `[3, rect.height, rect.width]`, clamped to `[0, 1]`.
+///
+/// # Panics
+/// If the prediction is not as large as the window, or the hole as the picture.
+pub fn composite(picture: &mut Picture, hole: &Hole, rect: Rect, predicted: &Planes) {
+    assert_eq!((predicted.width(), predicted.height()), (rect.width, rect.height), "prediction and window");
+    assert_eq!(
+        (hole.mask().width(), hole.mask().height()),
+        (picture.width(), picture.height()),
+        "hole and picture"
+    );
+    let (width, channels) = (picture.width(), picture.channels());
+    let target = Target { hole, rect, predicted, width, channels };
+    match picture.samples_mut() {
+        SamplesMut::Eight(samples) => {
+            target.blend(samples, f32::from(u8::MAX), |value| f32::from(*value), |value| value as u8);
+        }
+        SamplesMut::Sixteen(samples) => {
+            target.blend(samples, f32::from(u16::MAX), |value| f32::from(*value), |value| value as u16);
+        }
+    }
+}
+
+struct Target<'a> {
+    hole: &'a Hole,
+    rect: Rect,
+    predicted: &'a Planes,
+    width: usize,
+    channels: usize,
+}
+
+impl Target<'_> {
+    fn blend<T>(&self, samples: &mut [T], white: f32, read: impl Fn(&T) -> f32, write: impl Fn(f32) -> T) {
+        for y in 0..self.rect.height {
+            for x in 0..self.rect.width {
+                let (column, row) = (self.rect.x + x, self.rect.y + y);
+                let weight = self.hole.weight(column, row);
+                if weight == 0.0 {
+                    continue;
+                }
+                let at = |channel: usize| self.predicted.plane(channel)[y * self.rect.width + x];
+                let rgb = [at(0), at(1), at(2)];
+                let grey = [0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]];
+                let colours: &[f32] = if self.channels < 3 { &grey } else { &rgb };
+                let pixel = (row * self.width + column) * self.channels;
+                for (sample, colour) in samples[pixel..].iter_mut().zip(colours) {
+                    let filled = colour.clamp(0.0, 1.0) * white;
+                    *sample = write((weight * filled + (1.0 - weight) * read(sample)).round());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mask;
+    use crate::hole::HoleOptions;
+    use crate::picture::Format;
+    use image::{DynamicImage, ImageBuffer, LumaA, Rgb};
+
+    fn hole(pixels: &[bool]) -> Hole {
+        Hole::new(&Mask::new(pixels.len(), 1, pixels.to_vec()), &HoleOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn only_the_hole_changes() {
+        let pixels = ImageBuffer::<Rgb<u16>, _>::from_raw(2, 1, vec![1, 2, 3, 40_000, 5, 6]).unwrap();
+        let mut picture = Picture::from_pixels("a", DynamicImage::ImageRgb16(pixels), Format::Png);
+        let predicted = Planes::new(2, 1, vec![0.5, 1.0, 0.5, 0.0, 0.5, 2.0]);
+        composite(&mut picture, &hole(&[false, true]), Rect::whole(2, 1), &predicted);
+        assert_eq!(picture.pixels().as_rgb16().unwrap().as_raw(), &[1, 2, 3, 65_535, 0, 65_535]);
+    }
+
+    #[test]
+    fn grey_takes_brightness_and_keeps_alpha() {
+        let pixels = ImageBuffer::<LumaA<u8>, _>::from_raw(2, 1, vec![10, 77, 20, 88]).unwrap();
+        let mut picture = Picture::from_pixels("a", DynamicImage::ImageLumaA8(pixels), Format::Png);
+        let predicted = Planes::new(1, 1, vec![1.0, 0.5, 0.25]);
+        composite(&mut picture, &hole(&[false, true]), Rect { x: 1, y: 0, width: 1, height: 1 }, &predicted);
+        // 0.299 + 0.587 / 2 + 0.114 / 4 = 0.621, times 255.
+        assert_eq!(picture.pixels().as_luma_alpha8().unwrap().as_raw(), &[10, 77, 158, 88]);
+    }
+}

@@ -1,0 +1,108 @@
+//! What is filled, and how much of the fill shows at each pixel.
+
+use crate::{Error, Mask, Rect, Result};
+
+/// How a mask is grown before it is filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HoleOptions {
+    /// Pixels by which the hole grows.
+    pub expand: u32,
+    /// Width in pixels of the soft seam; it lies inside the ring by which the hole grows, so that the hole
+    /// grows by at least as much.
+    pub feather: u32,
+}
+
+/// The hole to fill: the mask grown, with a soft seam.
+#[derive(Clone, Debug)]
+pub struct Hole {
+    mask: Mask,
+    seam: Option<Seam>,
+}
+
+/// How much of the fill shows, where it is not all or nothing.
+#[derive(Clone, Debug)]
+struct Seam {
+    window: Rect,
+    /// `[window.height, window.width]`, 0 to 1.
+    weights: Vec<f32>,
+}
+
+impl Hole {
+    /// The hole of a mask.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if nothing of the picture is known.
+    pub fn new(mask: &Mask, options: &HoleOptions) -> Result<Self> {
+        let expand = options.expand.max(options.feather);
+        let grown = mask.expanded(expand);
+        if grown.count() == grown.hole().len() {
+            let (width, height) = (mask.width(), mask.height());
+            let grows = if expand > 0 { format!(", grown by {expand} pixels,") } else { String::new() };
+            let known = mask.hole().len() - mask.count();
+            return Err(Error::Argument(format!(
+                "the mask{grows} covers the whole picture of {width} x {height} pixels, of which it leaves {known} \
+                 known before growing: nothing is left to fill from (is it inverted? --invert)"
+            )));
+        }
+        let seam = mask.bounds().filter(|_| options.feather > 0).map(|bounds| {
+            let window = bounds.grown(expand as usize, mask.width(), mask.height());
+            // From full weight at the seam's inner edge to none one pixel beyond its outer edge.
+            let (edge, feather) = (f64::from(expand) + 1.0, f64::from(options.feather) + 1.0);
+            let weight = |distance: f64| ((edge - distance.sqrt()) / feather).clamp(0.0, 1.0);
+            let smooth = |t: f64| (t * t * (3.0 - 2.0 * t)) as f32;
+            let weights = mask.squared_distances(window).into_iter().map(|d| smooth(weight(d))).collect();
+            Seam { window, weights }
+        });
+        Ok(Self { mask: grown, seam })
+    }
+
+    /// The pixels to fill.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// How much of the fill shows at a pixel: 0 outside the hole, 1 inside it, between on the soft seam.
+    pub fn weight(&self, x: usize, y: usize) -> f32 {
+        match &self.seam {
+            _ if !self.mask.is_hole(x, y) => 0.0,
+            Some(Seam { window, weights }) => weights[(y - window.y) * window.width + x - window.x],
+            None => 1.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dot() -> Mask {
+        Mask::new(21, 1, (0..21).map(|x| x == 10).collect())
+    }
+
+    #[test]
+    fn the_seam_lies_in_the_grown_ring() {
+        let hole = Hole::new(&dot(), &HoleOptions { expand: 6, feather: 3 }).unwrap();
+        let weights: Vec<f32> = (0..21).map(|x| hole.weight(x, 0)).collect();
+        assert_eq!(weights[..4], [0.0; 4], "known pixels beyond the ring stay");
+        assert_eq!(weights[7..14], [1.0; 7], "the inner ring and the hole are filled");
+        assert!(weights[4..7].iter().all(|&w| w > 0.0 && w < 1.0), "{weights:?}");
+        assert!(weights[4] < weights[5] && weights[5] < weights[6]);
+    }
+
+    #[test]
+    fn feather_alone_grows_the_hole() {
+        let hole = Hole::new(&dot(), &HoleOptions { expand: 0, feather: 2 }).unwrap();
+        assert_eq!(hole.mask().count(), 5);
+        assert_eq!(hole.weight(10, 0), 1.0);
+    }
+
+    #[test]
+    fn a_hole_without_surroundings_is_refused() {
+        let full = Mask::new(2, 2, vec![true; 4]);
+        assert!(Hole::new(&full, &HoleOptions::default()).is_err());
+        let error = Hole::new(&dot(), &HoleOptions { expand: 10, feather: 0 }).unwrap_err().to_string();
+        assert!(error.contains("21 x 1") && error.contains("grown by 10"), "{error}");
+        let empty = Mask::new(2, 2, vec![false; 4]);
+        assert_eq!(Hole::new(&empty, &HoleOptions { expand: 3, feather: 3 }).unwrap().mask().count(), 0);
+    }
+}

@@ -1,0 +1,157 @@
+//! Photo and hole in, photo out: the main path.
+
+use std::sync::Arc;
+
+use crate::composite::composite;
+use crate::strategy::{Plan, Strategy};
+use crate::{Error, Hole, Mask, Picture, Predictor, Result};
+
+/// Fills holes in pictures with one predictor.
+#[derive(Clone)]
+pub struct Inpainter {
+    predictor: Arc<dyn Predictor>,
+    strategy: Strategy,
+}
+
+/// What a fill is expected to cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forecast {
+    /// Peak memory in bytes, the decoded picture included.
+    pub bytes: u64,
+    /// Time in seconds.
+    pub seconds: f64,
+}
+
+/// Bytes a pixel of a frame beyond what its predictor says: planes before, padded, after, restored (4 x 3
+/// floats) and masks.
+const FRAME_BYTES_PER_PIXEL: u64 = 52;
+
+impl Inpainter {
+    /// An inpainter.
+    pub fn new(predictor: Arc<dyn Predictor>, strategy: Strategy) -> Self {
+        Self { predictor, strategy }
+    }
+
+    /// The predictor's name.
+    pub fn predictor_name(&self) -> String {
+        self.predictor.name()
+    }
+
+    /// Decides how a picture with this hole is cut into frames; `None` if there is nothing to fill.
+    pub fn plan(&self, mask: &Mask) -> Option<Plan> {
+        mask.bounds().map(|_| self.strategy.plan(mask, self.predictor.as_ref()))
+    }
+
+    /// What filling by a plan is expected to cost.
+    pub fn forecast(&self, picture: &Picture, mask: &Mask, plan: &Plan) -> Forecast {
+        let picture_bytes = (picture.pixels().as_bytes().len() + mask.hole().len()) as u64;
+        let mut forecast = Forecast { bytes: picture_bytes, seconds: 0.0 };
+        for frame in &plan.frames {
+            let (width, height) = (frame.padded_width, frame.padded_height);
+            let planes = FRAME_BYTES_PER_PIXEL * frame.rect.area().max(width * height) as u64;
+            let bytes = picture_bytes + planes + self.predictor.forecast_bytes(width, height);
+            let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
+            let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
+            forecast.bytes = forecast.bytes.max(bytes);
+            forecast.seconds += self.predictor.forecast_seconds(width, height, hole);
+        }
+        forecast
+    }
+
+    /// Fills a picture's hole. Pixels outside it keep their bits. Returns the plan that was followed, or
+    /// `None` for an empty hole, which changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the hole is not as large as the picture; [`Error::Predict`] if a prediction
+    /// fails, in which case some windows may already be filled.
+    pub fn inpaint(&self, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<Option<Plan>> {
+        let mask = hole.mask();
+        check_sizes(picture, mask)?;
+        let Some(plan) = self.plan(mask) else { return Ok(None) };
+        for frame in &plan.frames {
+            let (planes, frame_mask) = frame.cut(picture, mask);
+            let predicted = self.predictor.predict(&planes, &frame_mask, seed)?;
+            if predicted.values().iter().any(|value| !value.is_finite()) {
+                let problem = "the prediction holds values that are not numbers".into();
+                return Err(Error::Predict { predictor: self.predictor.name(), problem });
+            }
+            composite(picture, hole, frame.rect, &frame.restore(&predicted));
+        }
+        Ok(Some(plan))
+    }
+}
+
+/// Checks that a mask fits a picture.
+///
+/// # Errors
+/// [`Error::Argument`] with both sizes.
+pub fn check_sizes(picture: &Picture, mask: &Mask) -> Result<()> {
+    let (picture_size, mask_size) = ((picture.width(), picture.height()), (mask.width(), mask.height()));
+    if picture_size != mask_size {
+        let turned = (mask_size.1, mask_size.0) == picture_size;
+        let hint = if turned { "; the mask must stand upright, as a person sees the photo" } else { "" };
+        return Err(Error::Argument(format!(
+            "the mask is {} x {} pixels, the picture {} x {}{hint}",
+            mask_size.0, mask_size.1, picture_size.0, picture_size.1
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HoleOptions;
+    use crate::picture::Format;
+    use crate::predictor::tests::Constant;
+    use image::{DynamicImage, ImageBuffer, Rgb};
+
+    fn inpainter(strategy: Strategy) -> Inpainter {
+        Inpainter::new(Arc::new(Constant { multiple: 8, smallest: 16 }), strategy)
+    }
+
+    fn picture(width: u32, height: u32) -> Picture {
+        let pixels = ImageBuffer::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, (x * y) as u8]));
+        Picture::from_pixels("a", DynamicImage::ImageRgb8(pixels), Format::Png)
+    }
+
+    #[test]
+    fn every_strategy_fills_the_hole_and_nothing_else() {
+        let before = picture(90, 61);
+        let mask = Mask::new(90, 61, (0..90 * 61).map(|i| i % 90 < 9 && i / 90 > 50).collect());
+        let hole = Hole::new(&mask, &HoleOptions::default()).unwrap();
+        for strategy in [Strategy::Auto, Strategy::Full, Strategy::Crop, Strategy::Resize { long_side: 40 }] {
+            let mut after = before.clone();
+            inpainter(strategy).inpaint(&mut after, &hole, 0).unwrap().unwrap();
+            for (x, y, pixel) in after.pixels().to_rgb8().enumerate_pixels() {
+                let expected = if mask.is_hole(x as usize, y as usize) {
+                    Rgb([128; 3])
+                } else {
+                    *before.pixels().as_rgb8().unwrap().get_pixel(x, y)
+                };
+                assert_eq!(*pixel, expected, "{strategy:?} at {x}, {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_must_agree() {
+        let mask = Mask::new(61, 90, vec![false; 61 * 90]);
+        let hole = Hole::new(&mask, &HoleOptions::default()).unwrap();
+        let error =
+            inpainter(Strategy::Auto).inpaint(&mut picture(90, 61), &hole, 0).unwrap_err().to_string();
+        assert!(
+            error.contains("61 x 90") && error.contains("90 x 61") && error.contains("upright"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_empty_hole_changes_nothing() {
+        let mask = Mask::new(9, 9, vec![false; 81]);
+        let hole = Hole::new(&mask, &HoleOptions::default()).unwrap();
+        let mut after = picture(9, 9);
+        assert_eq!(inpainter(Strategy::Auto).inpaint(&mut after, &hole, 0).unwrap(), None);
+        assert_eq!(after.pixels(), picture(9, 9).pixels());
+    }
+}

@@ -1,0 +1,82 @@
+//! What a picture file may ask for before it is refused.
+
+use crate::{Error, Result};
+
+/// Bounds on what is decoded, checked against a file's header before anything is allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest side in pixels.
+    pub side: u32,
+    /// Width times height in pixels.
+    pub pixels: u64,
+    /// Bytes of the decoded picture, and of the file itself.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    /// 16,384 pixels a side (what JPEG decoders and GPUs commonly handle), 200 megapixels (the largest
+    /// photos that cameras make), 1 GiB (such a photo with alpha at 8 bits a channel).
+    fn default() -> Self {
+        Self { side: 16_384, pixels: 200_000_000, bytes: 1 << 30 }
+    }
+}
+
+impl Limits {
+    /// Checks a decoded picture's size before it is allocated.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] with the size and the limit that it breaks, or for a picture without pixels.
+    pub fn check(&self, name: &str, width: u32, height: u32, bytes_per_pixel: u64) -> Result<()> {
+        let pixels = u64::from(width) * u64::from(height);
+        let bytes = pixels.saturating_mul(bytes_per_pixel);
+        let problem = if pixels == 0 {
+            format!("the picture has no pixels ({width} x {height})")
+        } else if width.max(height) > self.side {
+            format!("{width} x {height} pixels: the longest allowed side is {} (--max-side)", self.side)
+        } else if pixels > self.pixels {
+            format!(
+                "{width} x {height} = {pixels} pixels: at most {} are allowed (--max-pixels)",
+                self.pixels
+            )
+        } else if bytes > self.bytes {
+            format!("the picture needs {bytes} bytes: at most {} are allowed (--max-bytes)", self.bytes)
+        } else {
+            return Ok(());
+        };
+        Err(Error::picture(name, problem))
+    }
+
+    /// Checks a file's length before it is read.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] with the length and the limit.
+    pub fn check_file(&self, name: &str, length: u64) -> Result<()> {
+        if length > self.bytes {
+            let problem =
+                format!("the file has {length} bytes: at most {} are allowed (--max-bytes)", self.bytes);
+            return Err(Error::picture(name, problem));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_named_with_both_values() {
+        let limits = Limits { side: 100, pixels: 5000, bytes: 10_000 };
+        assert!(limits.check("a", 70, 70, 2).is_ok());
+        for (width, height, depth, words) in [
+            (0, 5, 3, "no pixels (0 x 5)"),
+            (101, 5, 3, "longest allowed side is 100"),
+            (100, 51, 1, "5100 pixels: at most 5000"),
+            (70, 70, 3, "14700 bytes: at most 10000"),
+        ] {
+            let text = limits.check("a", width, height, depth).unwrap_err().to_string();
+            assert!(text.contains(words), "{text}");
+        }
+        assert!(limits.check_file("a", 10_001).unwrap_err().to_string().contains("10001 bytes"));
+    }
+}

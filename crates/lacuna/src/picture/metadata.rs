@@ -1,0 +1,167 @@
+//! What a picture file carries besides pixels: colour profile, EXIF, orientation.
+
+use exif::experimental::Writer;
+use exif::{Context, Exif, Field, In, Reader, Tag};
+use image::metadata::Orientation;
+
+/// Metadata that is kept from the input file to the output file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// ICC colour profile.
+    pub icc: Option<Vec<u8>>,
+    /// EXIF block: a TIFF structure without JPEG's "Exif" header, its thumbnail erased.
+    pub exif: Option<Vec<u8>>,
+}
+
+/// Fields of a TIFF file's first directory that describe the photo rather than the file's layout
+/// (TIFF 6.0, section 8; Exif 2.32, table 4; the XP fields are Windows Explorer's).
+const DESCRIBING_TAGS: [u16; 18] =
+    [270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, 40091, 40092, 40093, 40094, 40095];
+
+impl Metadata {
+    /// Metadata as decoders hand it out. The EXIF thumbnail is erased, because it shows the picture with
+    /// what is about to be removed from it.
+    pub fn new(icc: Option<Vec<u8>>, mut exif: Option<Vec<u8>>) -> Self {
+        if let Some(block) = &mut exif {
+            erase_thumbnail(block);
+        }
+        Self { icc, exif }
+    }
+
+    /// Metadata of a TIFF file, whose own directories hold the EXIF fields.
+    ///
+    /// # Errors
+    /// A sentence about what could not be read.
+    pub fn from_tiff(icc: Option<Vec<u8>>, file: &[u8]) -> Result<Self, String> {
+        let parsed = Reader::new().read_raw(file.to_vec()).map_err(|error| error.to_string())?;
+        let mut writer = Writer::new();
+        let kept = |field: &&Field| {
+            let Tag(context, number) = field.tag;
+            field.ifd_num == In::PRIMARY && (context != Context::Tiff || DESCRIBING_TAGS.contains(&number))
+        };
+        let mut fields = parsed.fields().filter(kept).peekable();
+        if fields.peek().is_none() {
+            return Ok(Self { icc, exif: None });
+        }
+        fields.for_each(|field| writer.push_field(field));
+        let mut block = std::io::Cursor::new(Vec::new());
+        writer.write(&mut block, parsed.little_endian()).map_err(|error| error.to_string())?;
+        Ok(Self { icc, exif: Some(block.into_inner()) })
+    }
+
+    /// How the stored pixels must be turned to stand upright.
+    pub fn orientation(&self) -> Orientation {
+        let block = self.exif.as_deref().unwrap_or_default();
+        Orientation::from_exif_chunk(block).unwrap_or(Orientation::NoTransforms)
+    }
+
+    /// The EXIF block, parsed; `None` if there is none or it is damaged.
+    pub(super) fn parsed_exif(&self) -> Option<Exif> {
+        Reader::new().read_raw(self.exif.clone()?).ok()
+    }
+}
+
+/// Numbers of an EXIF block in its own byte order.
+struct Block<'a> {
+    bytes: &'a mut [u8],
+    little_endian: bool,
+}
+
+impl Block<'_> {
+    fn u16(&self, at: usize) -> Option<u16> {
+        let bytes = self.bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(if self.little_endian { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+    }
+
+    fn u32(&self, at: usize) -> Option<usize> {
+        let bytes = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        let value = if self.little_endian { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
+        usize::try_from(value).ok()
+    }
+
+    /// The value of a directory's entry `tag`, where it is one LONG.
+    fn long(&self, directory: usize, tag: u16) -> Option<usize> {
+        let count = usize::from(self.u16(directory)?);
+        let entry = (0..count).map(|i| directory + 2 + 12 * i).find(|&entry| self.u16(entry) == Some(tag))?;
+        self.u32(entry + 8)
+    }
+}
+
+/// Unlinks the thumbnail directory of an EXIF block and blanks the thumbnail's bytes.
+fn erase_thumbnail(bytes: &mut [u8]) {
+    // Exif 2.32, section 4.5: offset and length of a JPEG thumbnail, then of an uncompressed one.
+    const PLACES: [(u16, u16); 2] = [(0x0201, 0x0202), (0x0111, 0x0117)];
+    let little_endian = match bytes.get(..2) {
+        Some(b"II") => true,
+        Some(b"MM") => false,
+        _ => return,
+    };
+    let block = Block { bytes, little_endian };
+    let link = |block: &Block| {
+        let first = block.u32(4)?;
+        let link = first.checked_add(2 + 12 * usize::from(block.u16(first)?))?;
+        Some((link, block.u32(link)?))
+    };
+    let Some((link, thumbnail)) = link(&block) else { return };
+    for (offset, length) in PLACES {
+        if let (Some(offset), Some(length)) = (block.long(thumbnail, offset), block.long(thumbnail, length))
+            && let Some(data) = block.bytes.get_mut(offset..offset.saturating_add(length))
+        {
+            data.fill(0);
+        }
+    }
+    block.bytes[link..link + 4].fill(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exif::Value;
+
+    fn field(tag: Tag, ifd_num: In, value: Value) -> Field {
+        Field { tag, ifd_num, value }
+    }
+
+    fn block_with_thumbnail(little_endian: bool) -> Vec<u8> {
+        let fields = [
+            field(Tag::Orientation, In::PRIMARY, Value::Short(vec![6])),
+            field(Tag::DateTimeOriginal, In::PRIMARY, Value::Ascii(vec![b"2020:01:02 03:04:05".to_vec()])),
+            field(Tag::Compression, In::THUMBNAIL, Value::Short(vec![6])),
+        ];
+        let mut writer = Writer::new();
+        fields.iter().for_each(|field| writer.push_field(field));
+        writer.set_jpeg(b"SECRET-THUMBNAIL", In::THUMBNAIL);
+        let mut block = std::io::Cursor::new(Vec::new());
+        writer.write(&mut block, little_endian).unwrap();
+        block.into_inner()
+    }
+
+    #[test]
+    fn thumbnails_are_erased_and_the_rest_stays() {
+        for little_endian in [true, false] {
+            let block = block_with_thumbnail(little_endian);
+            assert!(block.windows(6).any(|window| window == b"SECRET"));
+            let metadata = Metadata::new(None, Some(block));
+            let kept = metadata.exif.as_ref().unwrap();
+            assert!(!kept.windows(6).any(|window| window == b"SECRET"));
+            assert_eq!(metadata.orientation(), Orientation::Rotate90);
+            let parsed = metadata.parsed_exif().unwrap();
+            assert!(parsed.get_field(Tag::DateTimeOriginal, In::PRIMARY).is_some());
+            assert!(parsed.fields().all(|field| field.ifd_num == In::PRIMARY));
+        }
+    }
+
+    #[test]
+    fn damaged_blocks_do_no_harm() {
+        let block = block_with_thumbnail(true);
+        for length in 0..block.len() {
+            let metadata = Metadata::new(None, Some(block[..length].to_vec()));
+            let _ = (metadata.orientation(), metadata.parsed_exif());
+        }
+        for position in 0..block.len() {
+            let mut damaged = block.clone();
+            damaged[position] = 0xFF;
+            let _ = Metadata::new(None, Some(damaged)).parsed_exif();
+        }
+    }
+}

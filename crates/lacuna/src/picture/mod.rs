@@ -1,0 +1,187 @@
+//! Pictures as files hold them: decoded with limits, kept bit for bit, written back as they came.
+
+mod decode;
+mod encode;
+mod format;
+mod jpeg;
+mod limits;
+mod metadata;
+mod tiff_file;
+
+use image::DynamicImage;
+use image::metadata::Orientation;
+
+pub use encode::SaveOptions;
+pub use format::Format;
+pub use jpeg::JpegCoding;
+pub use limits::Limits;
+pub use metadata::Metadata;
+
+use crate::{Planes, Rect};
+
+/// A decoded picture with all that is needed to write it back as it was.
+///
+/// Its pixels stand upright, as a person sees the photo; the orientation that the file stores is undone
+/// at reading and done again at writing. They are grey, grey + alpha, RGB or RGBA, 8 or 16 bits a channel.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    name: String,
+    pixels: DynamicImage,
+    orientation: Orientation,
+    format: Format,
+    metadata: Metadata,
+    jpeg: Option<JpegCoding>,
+    notes: Vec<String>,
+}
+
+impl Picture {
+    /// A picture from pixels that came from no file, to be written as `format` unless told otherwise.
+    ///
+    /// # Panics
+    /// If the pixels are of a kind that files of Lacuna's formats do not hold (32-bit floats).
+    pub fn from_pixels(name: impl Into<String>, pixels: DynamicImage, format: Format) -> Self {
+        assert!(
+            !matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)),
+            "float pixels"
+        );
+        Self {
+            name: name.into(),
+            pixels,
+            orientation: Orientation::NoTransforms,
+            format,
+            metadata: Metadata::default(),
+            jpeg: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The file's name, or whatever the caller called the picture.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Pixels in an upright row.
+    pub fn width(&self) -> usize {
+        self.pixels.width() as usize
+    }
+
+    /// Upright rows.
+    pub fn height(&self) -> usize {
+        self.pixels.height() as usize
+    }
+
+    /// Colour and alpha channels: 1 (grey), 2 (grey + alpha), 3 (RGB) or 4 (RGBA).
+    pub fn channels(&self) -> usize {
+        usize::from(self.pixels.color().channel_count())
+    }
+
+    /// Bits a channel: 8 or 16.
+    pub fn depth(&self) -> u8 {
+        if matches!(self.samples(), Samples::Sixteen(_)) { 16 } else { 8 }
+    }
+
+    /// Whether the picture has an alpha channel.
+    pub fn has_alpha(&self) -> bool {
+        self.pixels.color().has_alpha()
+    }
+
+    /// The container format that the picture came in.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// How the stored pixels were turned to stand upright.
+    pub fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
+    /// Colour profile and EXIF.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// How the file was compressed, if it was a JPEG.
+    pub fn jpeg(&self) -> Option<&JpegCoding> {
+        self.jpeg.as_ref()
+    }
+
+    /// Things about the file that its owner may want to know, such as metadata that could not be read.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The upright pixels.
+    pub fn pixels(&self) -> &DynamicImage {
+        &self.pixels
+    }
+
+    /// The window `rect` as colour planes; grey is repeated three times, alpha is left out.
+    ///
+    /// # Panics
+    /// If the window reaches beyond the picture.
+    pub fn planes(&self, rect: Rect) -> Planes {
+        assert!(rect.right() <= self.width() && rect.bottom() <= self.height(), "{rect:?} in the picture");
+        match self.samples() {
+            Samples::Eight(samples) => self.window(rect, |i| f32::from(samples[i]) / f32::from(u8::MAX)),
+            Samples::Sixteen(samples) => self.window(rect, |i| f32::from(samples[i]) / f32::from(u16::MAX)),
+        }
+    }
+
+    fn window(&self, rect: Rect, sample: impl Fn(usize) -> f32) -> Planes {
+        let channels = self.channels();
+        let mut values = Vec::with_capacity(3 * rect.area());
+        for colour in 0..3 {
+            let channel = if channels < 3 { 0 } else { colour };
+            for y in rect.y..rect.bottom() {
+                let row = y * self.width();
+                values.extend((rect.x..rect.right()).map(|x| sample((row + x) * channels + channel)));
+            }
+        }
+        Planes::new(rect.width, rect.height, values)
+    }
+
+    /// All samples, row-major, channels interleaved.
+    pub fn samples(&self) -> Samples<'_> {
+        match &self.pixels {
+            DynamicImage::ImageLuma8(image) => Samples::Eight(image),
+            DynamicImage::ImageLumaA8(image) => Samples::Eight(image),
+            DynamicImage::ImageRgb8(image) => Samples::Eight(image),
+            DynamicImage::ImageRgba8(image) => Samples::Eight(image),
+            DynamicImage::ImageLuma16(image) => Samples::Sixteen(image),
+            DynamicImage::ImageLumaA16(image) => Samples::Sixteen(image),
+            DynamicImage::ImageRgb16(image) => Samples::Sixteen(image),
+            DynamicImage::ImageRgba16(image) => Samples::Sixteen(image),
+            _ => unreachable!("pictures hold 8 or 16 bit integers"),
+        }
+    }
+
+    /// All samples, row-major, channels interleaved, to change.
+    pub(crate) fn samples_mut(&mut self) -> SamplesMut<'_> {
+        match &mut self.pixels {
+            DynamicImage::ImageLuma8(image) => SamplesMut::Eight(image),
+            DynamicImage::ImageLumaA8(image) => SamplesMut::Eight(image),
+            DynamicImage::ImageRgb8(image) => SamplesMut::Eight(image),
+            DynamicImage::ImageRgba8(image) => SamplesMut::Eight(image),
+            DynamicImage::ImageLuma16(image) => SamplesMut::Sixteen(image),
+            DynamicImage::ImageLumaA16(image) => SamplesMut::Sixteen(image),
+            DynamicImage::ImageRgb16(image) => SamplesMut::Sixteen(image),
+            DynamicImage::ImageRgba16(image) => SamplesMut::Sixteen(image),
+            _ => unreachable!("pictures hold 8 or 16 bit integers"),
+        }
+    }
+}
+
+/// A picture's samples at their own depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Samples<'a> {
+    /// 8 bits a channel.
+    Eight(&'a [u8]),
+    /// 16 bits a channel.
+    Sixteen(&'a [u16]),
+}
+
+/// A picture's samples at their own depth, to change.
+pub(crate) enum SamplesMut<'a> {
+    Eight(&'a mut [u8]),
+    Sixteen(&'a mut [u16]),
+}
