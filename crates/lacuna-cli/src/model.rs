@@ -1,0 +1,151 @@
+//! `lacuna model`: what a weights file is, whether it is sound, and Lacuna's own format of it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use clap::{Subcommand, ValueEnum};
+use lacuna::checkpoint::{self, Checkpoint, Info, Storage, Suspect, Verification};
+
+use crate::Outcome;
+
+/// Commands of `lacuna model`.
+#[derive(Subcommand)]
+pub enum ModelCommand {
+    /// Say what a weights file is: family, width, blocks, parameters, source
+    Info {
+        /// Lacuna's .safetensors, or a LaMa checkpoint (.ckpt, .pt, .pth, .safetensors)
+        file: PathBuf,
+        /// JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Rewrite a weights file as Lacuna's .safetensors
+    Convert {
+        /// The weights file to read
+        input: PathBuf,
+        /// The file to write, ending in .safetensors
+        output: PathBuf,
+        /// How numbers are stored
+        #[arg(long, value_enum, default_value_t = StorageName::F32)]
+        storage: StorageName,
+        /// Where the weights come from, in words [default: the input's name]
+        #[arg(long, value_name = "TEXT")]
+        provenance: Option<String>,
+        /// Replace the output if it exists
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Check every number of a weights file: hash, shapes, NaN
+    Verify {
+        /// The weights file
+        file: PathBuf,
+        /// JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `--storage`.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum StorageName {
+    /// 32-bit floats, exact
+    F32,
+    /// 16-bit floats, half the size
+    F16,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If a file cannot be read, written, or is not sound.
+pub fn run(command: &ModelCommand) -> Result<Outcome> {
+    match command {
+        ModelCommand::Info { file, json } => {
+            let info = checkpoint::info(file)?;
+            if *json { println!("{}", serde_json::to_string_pretty(&info)?) } else { print_info(&info) }
+        }
+        ModelCommand::Convert { input, output, storage, provenance, overwrite } => {
+            convert(input, output, *storage, provenance.as_deref(), *overwrite)?;
+        }
+        ModelCommand::Verify { file, json } => {
+            let verification = checkpoint::verify(file)?;
+            if *json {
+                println!("{}", serde_json::to_string_pretty(&verification)?);
+            } else {
+                print_verification(&verification);
+            }
+            ensure!(verification.is_sound(), "{} is not sound", file.display());
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn convert(
+    input: &Path,
+    output: &Path,
+    storage: StorageName,
+    provenance: Option<&str>,
+    overwrite: bool,
+) -> Result<()> {
+    ensure!(
+        output.extension().is_some_and(|extension| extension == "safetensors"),
+        "{}: Lacuna's weights files end in .safetensors",
+        output.display()
+    );
+    if !overwrite && output.exists() {
+        bail!("{} exists (--overwrite replaces it)", output.display());
+    }
+    let checkpoint = Checkpoint::open(input)?;
+    let own = format!("converted from {}", input.file_name().unwrap_or_default().display());
+    let provenance = provenance.or(checkpoint.provenance()).unwrap_or(&own);
+    let storage = match storage {
+        StorageName::F32 => Storage::F32,
+        StorageName::F16 => Storage::F16,
+    };
+    checkpoint::save(output, checkpoint.config(), provenance, checkpoint.tensors(), storage)?;
+    eprintln!("{}: {} parameters written", output.display(), checkpoint.parameters());
+    for name in checkpoint.skipped() {
+        eprintln!("left out: {name}");
+    }
+    Ok(())
+}
+
+fn print_info(info: &Info) {
+    let config = &info.config;
+    let elements: Vec<String> = info.elements.iter().map(ToString::to_string).collect();
+    println!("file        {}", info.source.path.display());
+    println!("container   {}", info.source.container);
+    println!("family      {}", config.family);
+    println!("width       {}", config.width);
+    println!("blocks      {}", config.blocks);
+    println!("inputs      {}", config.channels_in);
+    println!("control     {}", if config.control { "yes" } else { "no" });
+    println!("delta       {}", config.delta);
+    println!("parameters  {}", info.parameters);
+    println!("numbers     {}", elements.join(", "));
+    println!("prefix      {:?}", info.source.prefix);
+    if let Some(provenance) = &info.provenance {
+        println!("provenance  {provenance}");
+    }
+    for other in &info.source.other_generators {
+        println!("not taken   another generator under {other:?}");
+    }
+    if !info.skipped.is_empty() {
+        println!("skipped     {} tensors that are not the network's:", info.skipped.len());
+        info.skipped.iter().for_each(|name| println!("            {name}"));
+    }
+}
+
+fn print_verification(verification: &Verification) {
+    print_info(&verification.info);
+    println!("sha256      {}", verification.sha256);
+    let list = |what: &str, suspects: &[Suspect]| {
+        suspects.iter().for_each(|suspect| println!("{what}  {} in {}", suspect.count, suspect.name));
+    };
+    list("not finite", &verification.not_finite);
+    list("negative variance", &verification.negative_variances);
+    verification.damaged_entries.iter().for_each(|entry| println!("damaged     {entry}"));
+    if verification.is_sound() {
+        println!("sound       all {} tensors", verification.info.tensors);
+    }
+}
