@@ -4,6 +4,7 @@
 //! Conventions, everywhere: a mask is `true` (1) inside the hole; colour is RGB in `[0, 1]` as the file
 //! encodes it (no gamma is undone); planes are row-major and stored one after another (C, H, W).
 
+pub mod atomic;
 pub mod checkpoint;
 pub mod error;
 pub mod mask;
