@@ -1,1 +1,3 @@
 //! What the tests of all crates share: fixtures and comparisons.
+
+pub mod checkpoints;

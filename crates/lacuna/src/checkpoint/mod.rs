@@ -1,5 +1,48 @@
 //! Network weights in files: Lacuna's own format, and the containers that LaMa's weights come in.
+//!
+//! [`Checkpoint::open`] takes any of them. The way of a file: `map.rs` maps it, `container.rs` tells its kind
+//! by its content, `safetensors_file.rs`, `torch_zip.rs` or `torch_legacy.rs` finds its tensors (the latter
+//! two through `pickle/`, which executes nothing), `import.rs` finds the generator among them and checks it
+//! against `layout.rs`, with LaMa's names from `lama_keys.rs`. [`save`] writes Lacuna's format: one
+//! safetensors file whose header holds the network's shape.
 
 mod config;
+mod container;
+mod element;
+mod header;
+mod import;
+mod lama_keys;
+mod layout;
+mod map;
+mod open;
+mod pickle;
+mod safetensors_file;
+mod save;
+mod stored;
+mod torch_legacy;
+mod torch_tree;
+mod torch_zip;
+mod verify;
+mod weights;
+
+#[cfg(test)]
+mod hostile;
 
 pub use config::{Delta, Family, NetworkConfig};
+pub use container::Container;
+pub use element::Element;
+pub use layout::{BLOCK_LIMIT, WIDTH_LIMIT, check_config, expected_tensors, is_parameter};
+pub use open::{Checkpoint, Source};
+pub use save::{NamedTensor, Storage, save};
+pub use verify::{Info, Suspect, Verification, info, verify};
+
+use stored::Stored;
+
+/// A value read from a file, or what is wrong with the file, as the end of a sentence that its name begins.
+type Parsed<T> = std::result::Result<T, String>;
+
+/// A file of the repository's `fixtures` folder.
+#[cfg(test)]
+fn fixture(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
+}

@@ -1,0 +1,64 @@
+//! A file mapped into memory: weights are read in place, not copied.
+
+use std::fs::File;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::{Error, Result};
+
+/// The bytes of a file, mapped read-only.
+#[derive(Debug)]
+pub(super) struct Map(Option<Mmap>);
+
+impl Map {
+    /// Maps the file at `path`; an empty file gives no bytes.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if it cannot be opened or is not a plain file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |source| Error::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(failed(std::io::Error::other("not a plain file")));
+        }
+        if metadata.len() == 0 {
+            return Ok(Self(None)); // several systems refuse to map nothing
+        }
+        map(&file).map(Some).map(Self).map_err(failed)
+    }
+
+    /// All bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// The one place of this crate where the compiler must take our word.
+#[expect(unsafe_code, reason = "mapping a file is the only way to read weights without a copy")]
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: the map is read-only and private to `Map`, which hands out shared slices of plain bytes only;
+    // any bit pattern is a valid byte. What remains is another program changing or truncating the file while
+    // it is mapped: Lacuna itself never does (it writes to a temporary name and renames), and whoever else
+    // writes into a weights file in use gets wrong weights or a bus error, as with every program that maps
+    // its files.
+    unsafe { Mmap::map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_what_the_file_holds_and_refuses_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        std::fs::write(&path, b"abc").unwrap();
+        assert_eq!(Map::open(&path).unwrap().bytes(), b"abc");
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(Map::open(&path).unwrap().bytes(), b"");
+        assert!(matches!(Map::open(folder.path()), Err(Error::Read { .. })));
+        assert!(matches!(Map::open(&folder.path().join("absent")), Err(Error::Read { .. })));
+    }
+}

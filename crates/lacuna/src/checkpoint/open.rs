@@ -1,0 +1,204 @@
+//! A network's weights, ready to be loaded.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::container::Container;
+use super::map::Map;
+use super::weights::Weights;
+use super::{Element, NamedTensor, NetworkConfig, layout};
+use crate::{Error, Result};
+
+/// Where a checkpoint came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// The kind of file.
+    pub container: Container,
+    /// What stood before LaMa's layer numbers, such as `generator.model.`; empty for Lacuna's own files.
+    pub prefix: String,
+    /// Prefixes of other generators in the file, which were not taken, such as `generator_average.model.`.
+    pub other_generators: Vec<String>,
+}
+
+/// The complete weights of one network, in a mapped file.
+#[derive(Debug)]
+pub struct Checkpoint {
+    weights: Weights,
+    source: Source,
+    map: Map,
+}
+
+impl Checkpoint {
+    /// Opens a weights file: Lacuna's own, or LaMa's and the thesis's in any of torch's containers. What kind
+    /// it is is told by its content.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read; [`Error::Checkpoint`] if it is no weights file, is damaged
+    /// or hostile, holds an unsupported network, or lacks weights.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let map = Map::open(path)?;
+        let weights = Weights::find(map.bytes())
+            .map_err(|problem| Error::checkpoint(path.display().to_string(), printable(&problem)))?;
+        let source = Source {
+            path: path.to_owned(),
+            container: weights.container,
+            prefix: weights.prefix.clone(),
+            other_generators: weights.other_generators.clone(),
+        };
+        Ok(Self { weights, source, map })
+    }
+
+    /// The shape of the network.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.weights.config
+    }
+
+    /// What the writer of a Lacuna file noted about its weights.
+    pub fn provenance(&self) -> Option<&str> {
+        self.weights.provenance.as_deref()
+    }
+
+    /// Where the weights came from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Names, as in the file, of the tensors that are not the generator's: discriminator, losses, evaluators,
+    /// BatchNorm's counters, the thesis's unused `mask_conv`. Sorted.
+    pub fn skipped(&self) -> &[String] {
+        &self.weights.skipped
+    }
+
+    /// Names of all tensors of the network, sorted; those of [`super::expected_tensors`].
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.weights.tensors.keys().map(String::as_str)
+    }
+
+    /// A tensor's sizes, outermost first.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.weights.tensors.get(name).map(|tensor| tensor.shape.as_slice())
+    }
+
+    /// How a tensor's numbers are stored in the file.
+    pub fn element(&self, name: &str) -> Option<Element> {
+        self.weights.tensors.get(name).map(|tensor| tensor.element)
+    }
+
+    /// A tensor's values in row-major order: borrowed from the mapped file if they lie there as aligned f32,
+    /// converted otherwise.
+    pub fn values(&self, name: &str) -> Option<Cow<'_, [f32]>> {
+        self.weights.tensors.get(name).map(|tensor| tensor.values(self.map.bytes()))
+    }
+
+    /// A tensor's sizes and a copy of its values.
+    pub fn tensor(&self, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
+        Some((self.shape(name)?.to_vec(), self.values(name)?.into_owned()))
+    }
+
+    /// All tensors, as [`super::save`] takes them.
+    pub fn tensors(&self) -> impl Iterator<Item = NamedTensor<'_>> {
+        self.weights.tensors.iter().map(|(name, tensor)| NamedTensor {
+            name: name.clone(),
+            shape: tensor.shape.clone(),
+            values: tensor.values(self.map.bytes()),
+        })
+    }
+
+    /// How many numbers are trained: all but BatchNorm's running statistics.
+    pub fn parameters(&self) -> usize {
+        let trained = self.weights.tensors.iter().filter(|(name, _)| layout::is_parameter(name));
+        trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum()
+    }
+
+    /// The file's bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.map.bytes()
+    }
+}
+
+/// Names from a hostile file may hold control characters, which a terminal would obey.
+fn printable(problem: &str) -> String {
+    problem.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Delta, Family, fixture};
+
+    #[test]
+    fn all_containers_give_the_same_weights() {
+        let reference = Checkpoint::open(fixture("generator/bare.safetensors")).unwrap();
+        let config = NetworkConfig {
+            family: Family::Fourier,
+            channels_in: 4,
+            width: 4,
+            blocks: 2,
+            control: false,
+            delta: Delta::None,
+        };
+        assert_eq!(*reference.config(), config);
+        struct Case(&'static str, Container, &'static str);
+        let cases = [
+            Case("bare.safetensors", Container::Safetensors, "model."),
+            Case("lightning.ckpt", Container::TorchZip, "generator.model."),
+            Case("lightning-legacy.ckpt", Container::TorchLegacy, "generator.model."),
+            Case("torchscript.pt", Container::TorchScript, "model.generator.model."),
+            Case("rewrapped.pth", Container::TorchZip, "model.model."),
+        ];
+        for Case(file, container, prefix) in cases {
+            let checkpoint = Checkpoint::open(fixture("generator").join(file)).unwrap();
+            assert_eq!(*checkpoint.config(), config, "{file}");
+            assert_eq!(checkpoint.source().container, container, "{file}");
+            assert_eq!(checkpoint.source().prefix, prefix, "{file}");
+            assert_eq!(checkpoint.names().count(), reference.names().count(), "{file}");
+            for name in reference.names() {
+                assert_eq!(checkpoint.tensor(name), reference.tensor(name), "{name} of {file}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_what_it_skipped() {
+        let checkpoint = Checkpoint::open(fixture("generator/lightning.ckpt")).unwrap();
+        for name in ["discriminator.model0.0.weight", "val_evaluator.scores.lpips.net.lin0.weight"] {
+            assert!(checkpoint.skipped().iter().any(|skipped| skipped == name), "{:?}", checkpoint.skipped());
+        }
+        assert!(checkpoint.skipped().iter().any(|name| name == "generator.model.1.bn_l.num_batches_tracked"));
+    }
+
+    #[test]
+    fn reads_the_thesis_mask_control() {
+        let checkpoint = Checkpoint::open(fixture("control/weights.safetensors")).unwrap();
+        assert!(checkpoint.config().control);
+        assert_eq!(checkpoint.config().channels_in, 3);
+        assert_eq!(checkpoint.shape("control.zero.3.weight"), Some(&[32, 32, 1, 1][..]));
+        assert_eq!(checkpoint.shape("control.encoder.0.conv.weight"), Some(&[4, 1, 1, 1][..]));
+    }
+
+    #[test]
+    fn weights_are_borrowed_where_they_lie_aligned() {
+        for file in ["bare.safetensors", "lightning.ckpt", "torchscript.pt"] {
+            let checkpoint = Checkpoint::open(fixture("generator").join(file)).unwrap();
+            assert!(matches!(checkpoint.values("decoder.out.weight"), Some(Cow::Borrowed(_))), "{file}");
+        }
+    }
+
+    #[test]
+    fn problems_name_the_file_and_stay_printable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("attack.ckpt");
+        std::fs::write(&path, b"cos\n\x1b[2Jsystem\n(tR.").unwrap();
+        let problem = Checkpoint::open(&path).unwrap_err().to_string();
+        assert!(
+            problem.contains("attack.ckpt") && problem.contains("os.") && !problem.contains('\u{1b}'),
+            "{problem}"
+        );
+        assert!(matches!(Checkpoint::open(folder.path().join("absent")), Err(Error::Read { .. })));
+    }
+}
