@@ -19,8 +19,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (width, blocks, side): (usize, usize, usize) = (width.parse()?, blocks.parse()?, side.parse()?);
     let name: DeviceName = rest.first().map_or("cpu", String::as_str).parse()?;
-    let config =
-        NetworkConfig { family: Family::Fourier, channels_in: 4, width, blocks, control: false, delta: Delta::None };
+    let config = NetworkConfig {
+        family: Family::Fourier,
+        channels_in: 4,
+        width,
+        blocks,
+        control: false,
+        delta: Delta::None,
+    };
 
     let start = Instant::now();
     let generator = Generator::new(&config, Pcg64::seed_from_u64(1), &name.open()?)?;

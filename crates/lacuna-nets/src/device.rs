@@ -38,8 +38,8 @@ impl DeviceName {
 
     fn pick(self, devices: Option<Vec<Device>>, feature: &str, index: usize) -> Result<Device> {
         let problem = |problem: String| Error::Device { name: self.to_string(), problem };
-        let mut devices =
-            devices.ok_or_else(|| problem(format!("this program was built without the feature {feature}")))?;
+        let mut devices = devices
+            .ok_or_else(|| problem(format!("this program was built without the feature {feature}")))?;
         if index >= devices.len() {
             return Err(problem(format!("this machine has {} such devices, counted from 0", devices.len())));
         }

@@ -170,7 +170,10 @@ mod tests {
         ] {
             let (image, mask) = scene(width, height);
             let error = predictor.predict(&image, &mask, 0).unwrap_err().to_string();
-            assert!(error.starts_with("fourier-w2-b1 (burn, cpu) failed: ") && error.ends_with(problem), "{error}");
+            assert!(
+                error.starts_with("fourier-w2-b1 (burn, cpu) failed: ") && error.ends_with(problem),
+                "{error}"
+            );
         }
         let error = predictor.predict(&scene(16, 16).0, &scene(24, 16).1, 0).unwrap_err().to_string();
         assert!(error.ends_with("image of 16 x 16, mask of 24 x 16"), "{error}");

@@ -1,7 +1,7 @@
 //! What the tests of this crate share: tensors in and out, and gradient checks of whole blocks.
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::fixtures::{Fixture, Fixtures};
@@ -72,6 +72,24 @@ pub fn with_random_statistics<M: Module>(module: M, seed: u64) -> M {
     .unwrap()
 }
 
+/// A module with all values in float64, for finite differences.
+pub fn in_float64<M: Module>(module: M) -> M {
+    struct Mapper;
+    impl ModuleMapper for Mapper {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor.cast(DType::F64))
+        }
+    }
+    module.map(&mut Mapper)
+}
+
+/// The sum of all values with these weights, computed in float64.
+pub fn weighted_sum<const D: usize>(tensor: Tensor<D>, weighting: &[f32]) -> f64 {
+    let values = tensor.into_data().try_into_vec::<f64>().expect("float64");
+    assert_eq!(values.len(), weighting.len());
+    values.iter().zip(weighting).map(|(&value, &weight)| value * f64::from(weight)).sum()
+}
+
 /// Checks the gradient of a block in eval mode, with respect to its input and every parameter, against
 /// finite differences of the sum of its outputs with fixed random weights.
 #[track_caller]
@@ -86,9 +104,9 @@ pub fn assert_block_gradient<M: Module>(
     let plain = Device::flex();
     let output = forward(&module, tensor(input_shape, input.clone()));
     let weighting = noise(79, output.shape().num_elements());
-    let objective = |module: &M, input: Tensor<4>| -> f64 {
-        let output = values(forward(module, input));
-        output.iter().zip(&weighting).map(|(&y, &weight)| f64::from(y) * f64::from(weight)).sum()
+    let objective = |module: M, input: &[f32]| -> f64 {
+        let x = tensor(input_shape, input.to_vec()).cast(DType::F64);
+        weighted_sum(forward(&in_float64(module), x), &weighting)
     };
 
     // Frozen flags keep BatchNorm in eval mode, parameters still require gradients.
@@ -101,7 +119,7 @@ pub fn assert_block_gradient<M: Module>(
 
     let input_gradient = values(x.grad(&gradients).expect("the input's gradient"));
     testkit::gradient::assert_gradient(
-        |point| objective(&module, tensor(input_shape, point.to_vec())),
+        |point| objective(module.clone(), point),
         &input,
         &input_gradient,
         tolerance,
@@ -121,7 +139,7 @@ pub fn assert_block_gradient<M: Module>(
                     }
                     Some(weight)
                 });
-                objective(&moved.unwrap(), tensor(input_shape, input.clone()))
+                objective(moved.unwrap(), &input)
             },
             &named.weight.values,
             &gradient.values,

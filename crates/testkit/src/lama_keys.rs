@@ -27,7 +27,9 @@ pub fn published(name: &str, blocks: usize) -> String {
         ["decoder", "up", level, "norm", rest] => format!("model.{}.{rest}", 7 + blocks + 3 * number(level)),
         ["decoder", "out", rest] => format!("model.{}.{rest}", 16 + blocks),
         ["control", "encoder", level, "conv", rest] => format!("mask_encoder.{}.{rest}", 3 * number(level)),
-        ["control", "encoder", level, "norm", rest] => format!("mask_encoder.{}.{rest}", 3 * number(level) + 1),
+        ["control", "encoder", level, "norm", rest] => {
+            format!("mask_encoder.{}.{rest}", 3 * number(level) + 1)
+        }
         ["control", "zero", level, rest] => format!("zero_conv{}.{rest}", number(level) + 2),
         _ => unknown(),
     }

@@ -48,7 +48,7 @@ mod tests {
     use crate::testing::{assert_block_gradient, random, seeded, tensor, values};
     use testkit::assert_close;
 
-    const GRADIENT_TOLERANCE: f64 = 2e-3;
+    const GRADIENT_TOLERANCE: f64 = 1e-4;
 
     #[test]
     fn one_pixel_by_hand() {
@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn sides_double_and_values_keep_the_published_bound() {
         let conv = ConvTranspose2d::new(512, 256, &mut seeded(1));
-        let largest = values(conv.weight.val()).iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let largest =
+            values(conv.weight.val()).iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
         // Reference specification 1.6, for 512 -> 256.
         assert!(largest <= 0.020_834 && largest > 0.0208, "{largest}");
         let conv = ConvTranspose2d::new(3, 2, &mut seeded(1));

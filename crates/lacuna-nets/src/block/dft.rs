@@ -9,7 +9,7 @@
 
 use std::f64::consts::TAU;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// The half spectrum of `x`.
 ///
@@ -20,9 +20,9 @@ pub fn real_dft(x: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     let columns = width / 2 + 1;
     let planes = batch * channels;
-    let device = x.device();
-    let along_width = forward_along_width(width, &device);
-    let along_height = along_height(height, Direction::Forward, &device);
+    let place = (&x.device(), x.dtype());
+    let along_width = forward_along_width(width, place);
+    let along_height = along_height(height, Direction::Forward, place);
     let rows = x.reshape([planes, 1, height, width]).matmul(along_width); // [planes, 2, height, columns]
     let rows = rows.reshape([planes, 2 * height, columns]); // all real rows, then all imaginary rows
     let spectrum = along_height.matmul(rows); // [planes, 2 height, columns]
@@ -47,13 +47,16 @@ pub fn inverse_real_dft(spectrum: Tensor<4>, width: usize) -> Tensor<4> {
     assert_eq!(parts % 2, 0, "real and imaginary parts come in pairs");
     let channels = parts / 2;
     let planes = batch * channels;
-    let device = spectrum.device();
-    let along_height = along_height(height, Direction::Inverse, &device);
-    let along_width = inverse_along_width(width, &device);
+    let place = (&spectrum.device(), spectrum.dtype());
+    let along_height = along_height(height, Direction::Inverse, place);
+    let along_width = inverse_along_width(width, place);
     let rows = along_height.matmul(spectrum.reshape([planes, 2 * height, columns])); // [planes, 2 height, columns]
     let rows = rows.reshape([planes, 2, height, columns]).matmul(along_width); // [planes, 2, height, width]
     rows.sum_dim(1).reshape([batch, channels, height, width])
 }
+
+/// Where the matrices are needed. They are computed in float64 and then rounded to this type.
+type Place<'a> = (&'a Device, DType);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Direction {
@@ -80,52 +83,53 @@ impl Turns {
 }
 
 /// `[1, 2, width, columns]`: what multiplies a row of pixels to give real and imaginary parts.
-fn forward_along_width(width: usize, device: &Device) -> Tensor<4> {
+fn forward_along_width(width: usize, place: Place<'_>) -> Tensor<4> {
     let turns = Turns::new(width);
     let columns = width / 2 + 1;
     let scale = 1.0 / (width as f64).sqrt();
-    let entry = |table: &[f64], sign: f64| -> Vec<f32> {
-        let at = |x: usize, k: usize| (sign * scale * table[x * k % width]) as f32;
+    let entry = |table: &[f64], sign: f64| -> Vec<f64> {
+        let at = |x: usize, k: usize| sign * scale * table[x * k % width];
         (0..width).flat_map(|x| (0..columns).map(move |k| (x, k))).map(|(x, k)| at(x, k)).collect()
     };
     let values = [entry(&turns.cosines, 1.0), entry(&turns.sines, -1.0)].concat();
-    Tensor::from_data(TensorData::new(values, [1, 2, width, columns]), device)
+    Tensor::from_data(TensorData::new(values, [1, 2, width, columns]), place)
 }
 
 /// `[1, 2, columns, width]`: what multiplies real and imaginary parts; their sum is a row of pixels.
-fn inverse_along_width(width: usize, device: &Device) -> Tensor<4> {
+fn inverse_along_width(width: usize, place: Place<'_>) -> Tensor<4> {
     let turns = Turns::new(width);
     let columns = width / 2 + 1;
     let scale = 1.0 / (width as f64).sqrt();
-    let entry = |table: &[f64], sign: f64| -> Vec<f32> {
+    let entry = |table: &[f64], sign: f64| -> Vec<f64> {
         let at = |k: usize, x: usize| {
             let alone = k == 0 || 2 * k == width;
-            (if alone { 1.0 } else { 2.0 } * sign * scale * table[x * k % width]) as f32
+            let count = if alone { 1.0 } else { 2.0 };
+            count * sign * scale * table[x * k % width]
         };
         (0..columns).flat_map(|k| (0..width).map(move |x| (k, x))).map(|(k, x)| at(k, x)).collect()
     };
     let values = [entry(&turns.cosines, 1.0), entry(&turns.sines, -1.0)].concat();
-    Tensor::from_data(TensorData::new(values, [1, 2, columns, width]), device)
+    Tensor::from_data(TensorData::new(values, [1, 2, columns, width]), place)
 }
 
 /// `[1, 2 height, 2 height]`: a complex transform of columns, on real rows stacked over imaginary rows.
-fn along_height(height: usize, direction: Direction, device: &Device) -> Tensor<3> {
+fn along_height(height: usize, direction: Direction, place: Place<'_>) -> Tensor<3> {
     let turns = Turns::new(height);
     let scale = 1.0 / (height as f64).sqrt();
     let sign = if direction == Direction::Forward { -1.0 } else { 1.0 };
     let side = 2 * height;
-    let mut values = vec![0.0f32; side * side];
+    let mut values = vec![0.0f64; side * side];
     for y in 0..height {
         for k in 0..height {
-            let cosine = (scale * turns.cosines[y * k % height]) as f32;
-            let sine = (sign * scale * turns.sines[y * k % height]) as f32;
+            let cosine = scale * turns.cosines[y * k % height];
+            let sine = sign * scale * turns.sines[y * k % height];
             values[k * side + y] = cosine;
             values[k * side + height + y] = -sine;
             values[(height + k) * side + y] = sine;
             values[(height + k) * side + height + y] = cosine;
         }
     }
-    Tensor::from_data(TensorData::new(values, [1, side, side]), device)
+    Tensor::from_data(TensorData::new(values, [1, side, side]), place)
 }
 
 #[cfg(test)]

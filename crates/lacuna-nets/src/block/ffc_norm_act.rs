@@ -44,7 +44,7 @@ mod tests {
     use crate::testing::{assert_block_gradient, random, seeded, values};
     use burn::tensor::Tensor;
 
-    const GRADIENT_TOLERANCE: f64 = 2e-3;
+    const GRADIENT_TOLERANCE: f64 = 1e-4;
     const BOTH: Split = Split { local: 2, global: 2 };
 
     fn block() -> FfcNormAct {

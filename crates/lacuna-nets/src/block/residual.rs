@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::testing::{assert_block_gradient, random, seeded, values};
 
-    const GRADIENT_TOLERANCE: f64 = 2e-3;
+    const GRADIENT_TOLERANCE: f64 = 1e-4;
 
     #[test]
     fn it_can_add_and_subtract() {

@@ -36,15 +36,13 @@ impl MaskControl {
                 },
             }
         };
-        let encoder = (0..=LEVELS).map(|level| ConvNormAct::new(&layer(level), Activation::Relu, init)).collect();
+        let encoder =
+            (0..=LEVELS).map(|level| ConvNormAct::new(&layer(level), Activation::Relu, init)).collect();
         let mut zero = |level: usize| {
             let channels = config.width << level;
             Conv2dConfig::pointwise(channels, channels).init_zero(init)
         };
-        Self {
-            encoder,
-            zero: (0..=LEVELS).map(&mut zero).collect(),
-        }
+        Self { encoder, zero: (0..=LEVELS).map(&mut zero).collect() }
     }
 
     /// What to add behind each level of the image encoder.

@@ -74,8 +74,14 @@ mod tests {
     #[test]
     fn colours_at_eight_times_the_size() {
         for family in [Family::Fourier, Family::Regular] {
-            let config =
-                NetworkConfig { family, channels_in: 3, width: 2, blocks: 1, control: false, delta: Delta::None };
+            let config = NetworkConfig {
+                family,
+                channels_in: 3,
+                width: 2,
+                blocks: 1,
+                control: false,
+                delta: Delta::None,
+            };
             let decoder = Decoder::new(&config, &mut seeded(1));
             for [batch, height, width] in [[1, 2, 3], [2, 1, 5]] {
                 let latent = Features::split(random([batch, 16, height, width], 1), Split::latent(family, 2));

@@ -120,8 +120,14 @@ mod tests {
             expected: [usize; 2],
         }
         for family in [Family::Fourier, Family::Regular] {
-            let config =
-                NetworkConfig { family, channels_in: 3, width: 2, blocks: 1, control: false, delta: Delta::None };
+            let config = NetworkConfig {
+                family,
+                channels_in: 3,
+                width: 2,
+                blocks: 1,
+                control: false,
+                delta: Delta::None,
+            };
             let encoder = Encoder::new(&config, &mut seeded(1));
             for Case { height, width, expected } in [
                 Case { height: 9, width: 16, expected: [2, 2] },

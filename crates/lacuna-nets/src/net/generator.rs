@@ -92,7 +92,9 @@ impl Generator {
     pub fn forward(&self, image: Tensor<4>, mask: Tensor<4>) -> Result<Prediction> {
         let [_, _, height, width] = image.dims();
         if height % MULTIPLE != 0 || width % MULTIPLE != 0 {
-            return Err(Error::Shape(format!("sides must be multiples of {MULTIPLE}, got {height} x {width}")));
+            return Err(Error::Shape(format!(
+                "sides must be multiples of {MULTIPLE}, got {height} x {width}"
+            )));
         }
         let latent = self.encode(image.clone(), mask.clone())?;
         let refined = self.refine(latent.clone());
@@ -153,10 +155,16 @@ fn check_config(config: &NetworkConfig) -> Result<()> {
 fn check_pair(image: &Tensor<4>, mask: &Tensor<4>) -> Result<()> {
     let [batch, channels, height, width] = image.dims();
     if channels != 3 {
-        return Err(Error::Shape(format!("expected an image [batch, 3, height, width], got {:?}", image.dims())));
+        return Err(Error::Shape(format!(
+            "expected an image [batch, 3, height, width], got {:?}",
+            image.dims()
+        )));
     }
     if mask.dims() != [batch, 1, height, width] {
-        return Err(Error::Shape(format!("expected a mask [{batch}, 1, {height}, {width}], got {:?}", mask.dims())));
+        return Err(Error::Shape(format!(
+            "expected a mask [{batch}, 1, {height}, {width}], got {:?}",
+            mask.dims()
+        )));
     }
     if batch == 0 || height.min(width) < SMALLEST_ENCODED_SIDE {
         return Err(Error::Shape(format!(
@@ -242,7 +250,8 @@ mod tests {
         let [image, mask] = ["image", "mask"].map(|name| from_fixture(numbers.get(name)));
         let mut generator = controlled();
         assert_stages(generator.forward(image.clone(), mask.clone()).unwrap(), &numbers, "");
-        generator.control = Some(MaskControl::new(generator.config(), &mut Init::drawn(rng(1), &Device::flex())));
+        generator.control =
+            Some(MaskControl::new(generator.config(), &mut Init::drawn(rng(1), &Device::flex())));
         assert_stages(generator.forward(image, mask).unwrap(), &numbers, "at_zero_");
     }
 
@@ -361,7 +370,10 @@ mod tests {
             NetworkConfig { width: 129, ..good.clone() },
             NetworkConfig { blocks: 0, ..good.clone() },
         ] {
-            assert!(matches!(Generator::new(&config, rng(1), &Device::flex()), Err(Error::Config(_))), "{config:?}");
+            assert!(
+                matches!(Generator::new(&config, rng(1), &Device::flex()), Err(Error::Config(_))),
+                "{config:?}"
+            );
         }
         struct Case {
             image: [usize; 4],
@@ -371,8 +383,16 @@ mod tests {
         let generator = small(Family::Fourier, 4, &Device::flex());
         for Case { image, mask, problem } in [
             Case { image: [1, 4, 16, 16], mask: [1, 1, 16, 16], problem: "expected an image [batch, 3," },
-            Case { image: [1, 3, 16, 16], mask: [1, 1, 16, 24], problem: "expected a mask [1, 1, 16, 16], got" },
-            Case { image: [2, 3, 16, 16], mask: [1, 1, 16, 16], problem: "expected a mask [2, 1, 16, 16], got" },
+            Case {
+                image: [1, 3, 16, 16],
+                mask: [1, 1, 16, 24],
+                problem: "expected a mask [1, 1, 16, 16], got",
+            },
+            Case {
+                image: [2, 3, 16, 16],
+                mask: [1, 1, 16, 16],
+                problem: "expected a mask [2, 1, 16, 16], got",
+            },
             Case { image: [1, 3, 17, 16], mask: [1, 1, 17, 16], problem: "multiples of 8, got 17 x 16" },
             Case { image: [1, 3, 8, 16], mask: [1, 1, 8, 16], problem: "at least 9 pixels" },
         ] {

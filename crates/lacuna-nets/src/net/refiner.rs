@@ -63,12 +63,18 @@ mod tests {
     #[test]
     fn the_literal_delta_adds_the_latent_once_more() {
         for family in [Family::Fourier, Family::Regular] {
-            let config =
-                NetworkConfig { family, channels_in: 3, width: 1, blocks: 2, control: false, delta: Delta::None };
+            let config = NetworkConfig {
+                family,
+                channels_in: 3,
+                width: 1,
+                blocks: 2,
+                control: false,
+                delta: Delta::None,
+            };
             let latent = Features::split(random([2, 8, 3, 5], 1), Split::latent(family, 1));
             let plain = Refiner::new(&config, &mut seeded(1)).forward(latent.clone());
-            let delta =
-                Refiner::new(&NetworkConfig { delta: Delta::Literal, ..config }, &mut seeded(1)).forward(latent.clone());
+            let delta = Refiner::new(&NetworkConfig { delta: Delta::Literal, ..config }, &mut seeded(1))
+                .forward(latent.clone());
             assert_eq!(plain.channels(), latent.channels());
             assert_close(&values((delta - plain).concat()), &values(latent.concat()), 1e-6);
         }
