@@ -1,1 +1,27 @@
-//! The networks as Burn modules.
+//! The networks as Burn modules: LaMa's generator of fast Fourier convolutions, the pix2pixHD global
+//! generator, and the mask control of the thesis "Image inpainting in latent space".
+//!
+//! [`block`] holds the building blocks, [`net`] the parts of a network and the [`Generator`] that joins
+//! them, [`weights`] moves numbers in and out by name, [`device`] chooses where to compute, and
+//! [`predictor`] is the [`lacuna::Predictor`] for those who only fill holes.
+//!
+//! The path of a parameter through the structs *is* its key in Lacuna's checkpoints: renaming a field is a
+//! change of the file format.
+
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod cost;
+pub mod device;
+pub mod error;
+pub mod net;
+pub mod predictor;
+pub mod weights;
+
+#[cfg(test)]
+mod testing;
+
+pub use device::DeviceName;
+pub use error::{Error, Result};
+pub use net::{Features, Generator, Prediction, Split};
+pub use predictor::NetworkPredictor;

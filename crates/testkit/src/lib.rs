@@ -1,3 +1,12 @@
-//! What the tests of all crates share: fixtures and comparisons.
+//! What the tests of all crates share: fixtures, comparisons, a gradient checker, synthetic pictures, weight files.
+//!
+//! Everything panics with a message instead of returning an error: it only ever runs inside tests.
 
 pub mod checkpoints;
+pub mod close;
+pub mod fixtures;
+pub mod gradient;
+pub mod lama_keys;
+pub mod pictures;
+
+pub use close::{assert_close, worst_difference};

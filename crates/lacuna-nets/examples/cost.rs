@@ -1,0 +1,58 @@
+//! Time and peak memory of one prediction beside what the forecast says:
+//! `cargo run --release -p lacuna-nets --example cost -- WIDTH BLOCKS SIDE [DEVICE]`.
+
+use std::time::Instant;
+
+use lacuna::checkpoint::{Delta, Family, NetworkConfig};
+use lacuna::{Mask, Planes, Predictor};
+use lacuna_nets::{DeviceName, Generator, NetworkPredictor};
+use rand::SeedableRng;
+use rand_pcg::Pcg64;
+
+/// The first pass also starts threads and grows the heap.
+const PASSES: usize = 3;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [width, blocks, side, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: cost WIDTH BLOCKS SIDE [DEVICE]".into());
+    };
+    let (width, blocks, side): (usize, usize, usize) = (width.parse()?, blocks.parse()?, side.parse()?);
+    let name: DeviceName = rest.first().map_or("cpu", String::as_str).parse()?;
+    let config = NetworkConfig {
+        family: Family::Fourier,
+        channels_in: 4,
+        width,
+        blocks,
+        control: false,
+        delta: Delta::None,
+    };
+
+    let start = Instant::now();
+    let generator = Generator::new(&config, Pcg64::seed_from_u64(1), &name.open()?)?;
+    println!("drawn in {:.2} s", start.elapsed().as_secs_f64());
+    let weights = generator.weights()?;
+    let mut weights = weights.into_iter();
+    let start = Instant::now();
+    // Both walk the network in the same order.
+    let generator = Generator::load(
+        &config,
+        |name| weights.next().filter(|named| named.name == name).map(|named| named.weight),
+        &name.open()?,
+    )?;
+    println!("loaded in {:.3} s", start.elapsed().as_secs_f64());
+
+    let predictor = NetworkPredictor::new(generator, name)?;
+    let image = Planes::new(side, side, (0..3 * side * side).map(|i| (i % 251) as f32 / 250.0).collect());
+    let mask = Mask::new(side, side, (0..side * side).map(|i| i % side > side / 2).collect());
+    for _ in 0..PASSES {
+        let start = Instant::now();
+        predictor.predict(&image, &mask, 0)?;
+        println!("{} at {side} x {side}: {:.2} s", predictor.name(), start.elapsed().as_secs_f64());
+    }
+    println!("forecast {:.2} s", predictor.forecast_seconds(side, side, 0));
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no VmHWM")?;
+    println!("{peak}, forecast {} kB", predictor.forecast_bytes(side, side) / 1024);
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! The network as a [`lacuna::Predictor`], for those who only fill holes.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use lacuna::checkpoint::{Family, NetworkConfig};
+use lacuna::{Mask, Planes, Predictor};
+
+use crate::cost::Cost;
+use crate::device::DeviceName;
+use crate::net::Generator;
+use crate::net::generator::MULTIPLE;
+use crate::weights::read_tensor;
+
+/// The smallest multiple of [`MULTIPLE`] whose latent is at least two pixels long, as reflection needs.
+const SMALLEST_SIDE: usize = 16;
+
+/// Predicts the pixels of a hole with a network on a Burn device.
+#[derive(Debug)]
+pub struct NetworkPredictor {
+    generator: Generator,
+    device_name: DeviceName,
+    device: Device,
+}
+
+impl NetworkPredictor {
+    /// A predictor that computes where `device_name` says.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if this build or this machine lacks the device.
+    pub fn new(generator: Generator, device_name: DeviceName) -> crate::Result<Self> {
+        let device = device_name.open()?;
+        // Without autodiff no graph is recorded, and BatchNorm uses its running statistics.
+        let generator = generator.valid().to_device(&device);
+        Ok(Self { generator, device_name, device })
+    }
+
+    fn cost(&self, width: usize, height: usize) -> Cost {
+        Cost::of(self.generator.config(), width, height)
+    }
+
+    fn run(&self, image: &Planes, mask: &Mask) -> crate::Result<Planes> {
+        let (width, height) = (image.width(), image.height());
+        if (mask.width(), mask.height()) != (width, height) {
+            return Err(crate::Error::Shape(format!(
+                "image of {width} x {height}, mask of {} x {}",
+                mask.width(),
+                mask.height()
+            )));
+        }
+        if width.min(height) < SMALLEST_SIDE {
+            return Err(crate::Error::Shape(format!(
+                "sides must be at least {SMALLEST_SIDE} pixels, got {width} x {height}"
+            )));
+        }
+        let upload = |values: Vec<f32>, channels: usize| {
+            Tensor::<4>::from_data(TensorData::new(values, [1, channels, height, width]), &self.device)
+        };
+        // Zeroed here and not only by the product with the mask: a hole may hold anything, even NaN.
+        let masked = image.values().iter().zip(mask.hole().iter().cycle());
+        let masked = masked.map(|(&value, &hole)| if hole { 0.0 } else { value }).collect();
+        let hole = mask.hole().iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
+        let prediction = self.generator.forward(upload(masked, 3), upload(hole, 1))?;
+        Ok(Planes::new(width, height, read_tensor(prediction.predicted)?.values))
+    }
+}
+
+impl Predictor for NetworkPredictor {
+    fn name(&self) -> String {
+        let NetworkConfig { family, width, blocks, .. } = self.generator.config();
+        let family = match family {
+            Family::Fourier => "fourier",
+            Family::Regular => "regular",
+        };
+        format!("{family}-w{width}-b{blocks} (burn, {})", self.device_name)
+    }
+
+    fn predict(&self, image: &Planes, mask: &Mask, _seed: u64) -> lacuna::Result<Planes> {
+        self.run(image, mask)
+            .map_err(|error| lacuna::Error::Predict { predictor: self.name(), problem: error.to_string() })
+    }
+
+    fn multiple(&self) -> usize {
+        MULTIPLE
+    }
+
+    fn smallest_side(&self) -> usize {
+        SMALLEST_SIDE
+    }
+
+    fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
+        self.cost(width, height).bytes()
+    }
+
+    fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
+        self.cost(width, height).seconds(self.device_name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rng;
+    use lacuna::checkpoint::Delta;
+    use testkit::pictures;
+
+    fn predictor(family: Family) -> NetworkPredictor {
+        let config =
+            NetworkConfig { family, channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None };
+        // Even a network for training predicts without autodiff.
+        let generator = Generator::new(&config, rng(1), &Device::flex().autodiff()).unwrap();
+        NetworkPredictor::new(generator, DeviceName::Cpu).unwrap()
+    }
+
+    fn scene(width: usize, height: usize) -> (Planes, Mask) {
+        (
+            Planes::new(width, height, pictures::picture(width, height)),
+            Mask::new(width, height, pictures::hole(width, height)),
+        )
+    }
+
+    #[test]
+    fn it_says_what_it_is() {
+        assert_eq!(predictor(Family::Fourier).name(), "fourier-w2-b1 (burn, cpu)");
+        assert_eq!(predictor(Family::Regular).name(), "regular-w2-b1 (burn, cpu)");
+    }
+
+    #[test]
+    fn a_prediction_is_a_picture_and_always_the_same() {
+        let (image, mask) = scene(24, 16);
+        let predictor = predictor(Family::Fourier);
+        let predicted = predictor.predict(&image, &mask, 1).unwrap();
+        assert_eq!((predicted.width(), predicted.height()), (24, 16));
+        assert!(predicted.values().iter().all(|value| (0.0..=1.0).contains(value)));
+        assert_eq!(predictor.predict(&image, &mask, 2).unwrap(), predicted);
+    }
+
+    #[test]
+    fn what_the_hole_held_has_no_influence() {
+        let (image, mask) = scene(24, 16);
+        let mut spoiled = image.clone();
+        for channel in 0..3 {
+            for (value, &hole) in spoiled.plane_mut(channel).iter_mut().zip(mask.hole()) {
+                *value = if hole { f32::NAN } else { *value };
+            }
+        }
+        let predictor = predictor(Family::Fourier);
+        let predicted = predictor.predict(&image, &mask, 0).unwrap();
+        assert_eq!(predictor.predict(&spoiled, &mask, 0).unwrap(), predicted);
+    }
+
+    #[test]
+    fn the_network_runs_without_autodiff() {
+        let predictor = predictor(Family::Fourier);
+        assert!(predictor.generator.devices().iter().all(|device| !device.is_autodiff()));
+        let x = Tensor::<4>::zeros([1, 3, 16, 16], &predictor.device);
+        assert!(!predictor.generator.forward(x.clone(), x.narrow(1, 0, 1)).unwrap().predicted.is_autodiff());
+    }
+
+    #[test]
+    fn wrong_sizes_are_errors_not_panics() {
+        struct Case {
+            width: usize,
+            height: usize,
+            problem: &'static str,
+        }
+        let predictor = predictor(Family::Fourier);
+        for Case { width, height, problem } in [
+            Case { width: 8, height: 16, problem: "at least 16 pixels, got 8 x 16" },
+            Case { width: 20, height: 16, problem: "multiples of 8, got 16 x 20" },
+        ] {
+            let (image, mask) = scene(width, height);
+            let error = predictor.predict(&image, &mask, 0).unwrap_err().to_string();
+            assert!(
+                error.starts_with("fourier-w2-b1 (burn, cpu) failed: ") && error.ends_with(problem),
+                "{error}"
+            );
+        }
+        let error = predictor.predict(&scene(16, 16).0, &scene(24, 16).1, 0).unwrap_err().to_string();
+        assert!(error.ends_with("image of 16 x 16, mask of 24 x 16"), "{error}");
+    }
+}

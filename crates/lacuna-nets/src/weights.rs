@@ -1,0 +1,426 @@
+//! Moving weights in and out of networks by name.
+//!
+//! A tensor's name is the path of its field through the structs, such as
+//! `refiner.blocks.0.first.ffc.local_to_local.weight`. Which of several kinds a layer is (an enum in the code)
+//! does not appear in names.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use lacuna::checkpoint::NetworkConfig;
+
+use crate::error::{Error, LISTED_PROBLEMS, Result};
+use crate::net::Generator;
+
+/// The numbers of one tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weight {
+    /// Sides, outermost first.
+    pub shape: Vec<usize>,
+    /// Values, row-major.
+    pub values: Vec<f32>,
+}
+
+/// One tensor and its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedWeight {
+    /// The path of its field.
+    pub name: String,
+    /// Its numbers.
+    pub weight: Weight,
+}
+
+/// One tensor's shape and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedShape {
+    /// The path of its field.
+    pub name: String,
+    /// Sides, outermost first.
+    pub shape: Vec<usize>,
+}
+
+/// Whether `name` is that of a BatchNorm statistic: a buffer, not a trained parameter.
+pub fn is_statistic(name: &str) -> bool {
+    name.ends_with(".running_mean")
+        || name.ends_with(".running_var")
+        || name == "running_mean"
+        || name == "running_var"
+}
+
+/// Names and shapes of all tensors of the network that `config` describes. Computes nothing.
+///
+/// # Errors
+/// [`Error::Config`] if there is no such network.
+pub fn named_shapes(config: &NetworkConfig) -> Result<Vec<NamedShape>> {
+    Ok(shapes(&Generator::unset(config, &Device::flex())?))
+}
+
+/// Names and shapes of all tensors of a module. Initialises nothing.
+pub fn shapes<M: Module>(module: &M) -> Vec<NamedShape> {
+    let mut visitor = ShapeVisitor { path: Path::default(), found: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// All tensors of a module, to save.
+///
+/// # Errors
+/// [`Error::Execution`] if a tensor cannot be read from its device.
+pub fn read<M: Module>(module: &M) -> Result<Vec<NamedWeight>> {
+    let mut visitor = Reader { path: Path::default(), found: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.found.into_iter().collect()
+}
+
+/// Puts the tensors that `source` gives by name into a module, which keeps its device and what is frozen.
+///
+/// # Errors
+/// [`Error::Weights`] if `source` lacks a tensor or has one of another shape.
+pub fn load<M: Module>(module: M, source: impl FnMut(&str) -> Option<Weight>) -> Result<M> {
+    let mut mapper = Loader { path: Path::default(), source, listed: Vec::new(), count: 0 };
+    let module = module.map(&mut mapper);
+    match mapper.count {
+        0 => Ok(module),
+        count => Err(Error::Weights { count, listed: mapper.listed }),
+    }
+}
+
+impl Generator {
+    /// The network that `config` describes, with the tensors that `source` gives by name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no such network, [`Error::Weights`] if `source` lacks a tensor or has one
+    /// of another shape.
+    pub fn load(
+        config: &NetworkConfig,
+        source: impl FnMut(&str) -> Option<Weight>,
+        device: &Device,
+    ) -> Result<Self> {
+        load(Self::unset(config, device)?, source)
+    }
+
+    /// All tensors, to save.
+    ///
+    /// # Errors
+    /// [`Error::Execution`] if a tensor cannot be read from its device.
+    pub fn weights(&self) -> Result<Vec<NamedWeight>> {
+        read(self)
+    }
+}
+
+/// Where a visitor or mapper is in the module tree. The only place that makes names.
+#[derive(Default)]
+pub(crate) struct Path(Vec<Option<String>>);
+
+impl Path {
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+        self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.0.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
+    }
+}
+
+struct ShapeVisitor {
+    path: Path,
+    found: Vec<NamedShape>,
+}
+
+impl ModuleVisitor for ShapeVisitor {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push(NamedShape { name: self.path.name(), shape: param.lazy_shape().to_vec() });
+    }
+}
+
+struct Reader {
+    path: Path,
+    found: Vec<Result<NamedWeight>>,
+}
+
+impl ModuleVisitor for Reader {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.name();
+        self.found.push(read_tensor(param.val()).map(|weight| NamedWeight { name, weight }));
+    }
+}
+
+/// The numbers of a tensor.
+///
+/// # Errors
+/// [`Error::Execution`] if the tensor cannot be read from its device.
+pub(crate) fn read_tensor<const D: usize>(tensor: Tensor<D>) -> Result<Weight> {
+    let shape = tensor.dims().to_vec();
+    let data = tensor.try_into_data_as::<f32>().map_err(|error| Error::Execution(error.to_string()))?;
+    let values = data.try_into_vec::<f32>().map_err(|error| Error::Execution(format!("{error:?}")))?;
+    Ok(Weight { shape, values })
+}
+
+struct Loader<Source> {
+    path: Path,
+    source: Source,
+    listed: Vec<String>,
+    count: usize,
+}
+
+impl<Source> Loader<Source> {
+    fn problem(&mut self, name: &str, expected: &[usize], found: Option<&Weight>) {
+        self.count += 1;
+        if self.listed.len() < LISTED_PROBLEMS {
+            self.listed.push(match found {
+                Some(found) => format!("{name}: expected {expected:?}, found {:?}", found.shape),
+                None => format!("{name}: expected {expected:?}, found nothing"),
+            });
+        }
+    }
+}
+
+impl<Source: FnMut(&str) -> Option<Weight>> ModuleMapper for Loader<Source> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.name();
+        let expected = param.lazy_shape().to_vec();
+        match (self.source)(&name) {
+            Some(Weight { shape, values })
+                if shape == expected && values.len() == expected.iter().product::<usize>() =>
+            {
+                let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            found => {
+                self.problem(&name, &expected, found.as_ref());
+                param
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{rng, tensor, values};
+    use lacuna::checkpoint::{Delta, Family};
+    use std::collections::HashMap;
+
+    fn config(family: Family, channels_in: usize, width: usize, blocks: usize) -> NetworkConfig {
+        NetworkConfig { family, channels_in, width, blocks, control: false, delta: Delta::None }
+    }
+
+    struct Counts {
+        tensors: usize,
+        norms: usize,
+        parameters: usize,
+        statistics: usize,
+    }
+
+    fn counts(config: &NetworkConfig, prefix: &str) -> Counts {
+        let all = named_shapes(config).unwrap();
+        let all: Vec<_> = all.iter().filter(|named| named.name.starts_with(prefix)).collect();
+        let sum = |statistic: bool| {
+            all.iter()
+                .filter(|named| is_statistic(&named.name) == statistic)
+                .map(|named| named.shape.iter().product::<usize>())
+                .sum()
+        };
+        let norms = all.iter().filter(|named| named.name.ends_with("running_mean")).count();
+        Counts { tensors: all.len(), norms, parameters: sum(false), statistics: sum(true) }
+    }
+
+    #[test]
+    fn fourier_networks_have_the_published_sizes() {
+        struct Case {
+            width: usize,
+            blocks: usize,
+            channels_in: usize,
+            parameters: usize,
+            statistics: usize,
+        }
+        // Reference specification 1.7, which counts one `num_batches_tracked` for each BatchNorm as well.
+        for Case { width, blocks, channels_in, parameters, statistics } in [
+            Case { width: 64, blocks: 9, channels_in: 4, parameters: 27_048_835, statistics: 42_064 },
+            Case { width: 64, blocks: 18, channels_in: 4, parameters: 50_975_875, statistics: 81_304 },
+            Case { width: 64, blocks: 9, channels_in: 3, parameters: 27_045_699, statistics: 42_064 },
+            Case { width: 8, blocks: 9, channels_in: 4, parameters: 429_683, statistics: 5_328 },
+            Case { width: 8, blocks: 9, channels_in: 3, parameters: 429_291, statistics: 5_328 },
+            Case { width: 16, blocks: 9, channels_in: 3, parameters: 1_701_843, statistics: 10_576 },
+        ] {
+            let counts = counts(&config(Family::Fourier, channels_in, width, blocks), "");
+            let elements = counts.statistics + counts.norms;
+            assert_eq!((counts.parameters, elements), (parameters, statistics), "width {width}");
+        }
+    }
+
+    #[test]
+    fn parts_have_the_published_sizes() {
+        struct Case {
+            config: NetworkConfig,
+            part: &'static str,
+            parameters: usize,
+        }
+        let thesis = config(Family::Fourier, 3, 8, 9);
+        let control = NetworkConfig { control: true, ..thesis.clone() };
+        let lama = config(Family::Fourier, 4, 64, 9);
+        // Reference specification 1.7, 1.10 and 2.1.
+        for Case { config, part, parameters } in [
+            Case { config: thesis.clone(), part: "encoder.", parameters: 25_608 },
+            Case { config: thesis.clone(), part: "refiner.", parameters: 378_144 },
+            Case { config: thesis.clone(), part: "refiner.blocks.0.", parameters: 42_016 },
+            Case { config: thesis, part: "decoder.", parameters: 25_539 },
+            Case { config: config(Family::Fourier, 4, 8, 9), part: "encoder.", parameters: 26_000 },
+            Case { config: lama.clone(), part: "encoder.", parameters: 1_562_752 },
+            Case { config: lama.clone(), part: "refiner.blocks.8.", parameters: 2_658_560 },
+            Case { config: lama, part: "decoder.", parameters: 1_559_043 },
+            Case { config: control.clone(), part: "control.encoder.", parameters: 24_560 },
+            Case { config: control.clone(), part: "control.zero.", parameters: 5_440 },
+            Case { config: control, part: "", parameters: 429_291 + 30_000 },
+            Case { config: config(Family::Regular, 4, 64, 9), part: "", parameters: 45_617_731 },
+            Case { config: config(Family::Regular, 4, 64, 15), part: "", parameters: 73_947_715 },
+        ] {
+            assert_eq!(counts(&config, part).parameters, parameters, "{part} of {config:?}");
+        }
+    }
+
+    #[test]
+    fn published_files_have_as_many_tensors() {
+        // Reference specification 1.7, again with `num_batches_tracked`.
+        for (blocks, expected) in [(9, 521), (18, 989)] {
+            let counts = counts(&config(Family::Fourier, 4, 64, blocks), "");
+            assert_eq!(counts.tensors + counts.norms, expected);
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_file_format() {
+        let names = |config: &NetworkConfig| -> Vec<String> {
+            named_shapes(config).unwrap().into_iter().map(|named| named.name).collect()
+        };
+        let control = NetworkConfig { control: true, ..config(Family::Fourier, 3, 4, 1) };
+        let fourier = names(&control);
+        let regular = names(&config(Family::Regular, 3, 4, 1));
+        for (names, expected) in [
+            (&fourier, "encoder.stem.ffc.local_to_local.weight"),
+            (&fourier, "encoder.stem.norm_local.running_var"),
+            (&fourier, "encoder.down.2.ffc.local_to_global.weight"),
+            (&fourier, "encoder.down.2.norm_global.bias"),
+            (&fourier, "control.encoder.3.conv.bias"),
+            (&fourier, "control.encoder.0.norm.running_mean"),
+            (&fourier, "control.zero.3.weight"),
+            (&fourier, "refiner.blocks.0.first.ffc.global_to_local.weight"),
+            (&fourier, "refiner.blocks.0.second.ffc.global_to_global.reduce.weight"),
+            (&fourier, "refiner.blocks.0.second.ffc.global_to_global.reduce_norm.weight"),
+            (&fourier, "refiner.blocks.0.first.ffc.global_to_global.fourier.conv.weight"),
+            (&fourier, "refiner.blocks.0.first.ffc.global_to_global.fourier.norm.bias"),
+            (&fourier, "refiner.blocks.0.first.ffc.global_to_global.expand.weight"),
+            (&fourier, "decoder.up.2.conv.bias"),
+            (&fourier, "decoder.up.0.norm.weight"),
+            (&fourier, "decoder.out.bias"),
+            (&regular, "encoder.stem.conv.bias"),
+            (&regular, "encoder.down.2.norm.weight"),
+            (&regular, "refiner.blocks.0.second.conv.bias"),
+            (&regular, "refiner.blocks.0.first.norm.running_var"),
+        ] {
+            assert!(names.iter().any(|name| name == expected), "{expected} is not among {names:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_read_loads_again() {
+        for family in [Family::Fourier, Family::Regular] {
+            let config = NetworkConfig { control: true, ..config(family, 4, 2, 1) };
+            let device = Device::flex();
+            let all = Generator::new(&config, rng(1), &device).unwrap().weights().unwrap();
+            let by_name: HashMap<_, _> =
+                all.iter().map(|named| (named.name.clone(), named.weight.clone())).collect();
+            assert_eq!(by_name.len(), all.len(), "no name twice");
+            let again = Generator::load(&config, |name| by_name.get(name).cloned(), &device).unwrap();
+            assert_eq!(again.weights().unwrap(), all);
+        }
+    }
+
+    #[test]
+    fn loading_names_what_is_missing_and_what_has_another_shape() {
+        let config = config(Family::Fourier, 3, 2, 1);
+        let source = |name: &str| {
+            (name == "decoder.out.bias").then(|| Weight { shape: vec![5], values: vec![0.0; 5] })
+        };
+        let error = Generator::load(&config, source, &Device::flex()).unwrap_err();
+        let Error::Weights { count, listed } = &error else { panic!("{error}") };
+        assert_eq!(*count, named_shapes(&config).unwrap().len());
+        assert_eq!(listed.len(), LISTED_PROBLEMS);
+        assert_eq!(listed[0], "encoder.stem.ffc.local_to_local.weight: expected [2, 3, 7, 7], found nothing");
+
+        let all = Generator::new(&config, rng(1), &Device::flex()).unwrap().weights().unwrap();
+        let but_one = |name: &str| {
+            let mut weight = all.iter().find(|named| named.name == name)?.weight.clone();
+            if name == "decoder.out.bias" {
+                weight = Weight { shape: vec![5], values: vec![0.0; 5] };
+            }
+            Some(weight)
+        };
+        let error = Generator::load(&config, but_one, &Device::flex()).unwrap_err().to_string();
+        assert!(error.ends_with("decoder.out.bias: expected [3], found [5]"), "{error}");
+    }
+
+    #[test]
+    fn loaded_parameters_keep_what_is_frozen() {
+        let config = config(Family::Fourier, 3, 2, 1);
+        let mut generator = Generator::new(&config, rng(1), &Device::flex().autodiff()).unwrap();
+        generator.encoder = generator.encoder.freeze();
+        let all = generator.weights().unwrap();
+        let generator = load(generator, |name| {
+            all.iter().find(|named| named.name == name).map(|named| named.weight.clone())
+        })
+        .unwrap();
+        let mut flags = HashMap::new();
+        struct RequireGrad<'a>(Path, &'a mut HashMap<String, bool>);
+        impl ModuleVisitor for RequireGrad<'_> {
+            fn enter_module(&mut self, name: &str, container: &str) {
+                self.0.enter(name, container);
+            }
+            fn exit_module(&mut self, _name: &str, _container: &str) {
+                self.0.exit();
+            }
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.1.insert(self.0.name(), param.is_require_grad());
+            }
+        }
+        generator.visit(&mut RequireGrad(Path::default(), &mut flags));
+        assert!(!flags["encoder.stem.ffc.local_to_local.weight"]);
+        assert!(flags["decoder.out.weight"]);
+        assert!(!flags["decoder.up.0.norm.running_mean"]);
+    }
+
+    #[test]
+    fn a_tensor_is_read_row_by_row() {
+        let read = read_tensor(tensor([2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).transpose()).unwrap();
+        assert_eq!(read, Weight { shape: vec![3, 2], values: vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0] });
+        assert_eq!(values(tensor([1], vec![7.0])), [7.0]);
+    }
+}
