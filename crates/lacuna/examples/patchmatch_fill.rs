@@ -1,0 +1,55 @@
+//! Fills holes with PatchMatch: `patchmatch_fill IMAGE MASK OUTPUT`, each a PNG or a folder of PNGs that pairs
+//! image and mask by file name.
+
+use lacuna::patchmatch::{PatchMatch, PatchMatchConfig};
+use lacuna::{Mask, Planes, Predictor};
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [image, mask, output] = paths.as_slice() else {
+        return Err("usage: patchmatch_fill IMAGE MASK OUTPUT (files or folders)".into());
+    };
+    if !image.is_dir() {
+        return fill(image, mask, output);
+    }
+    std::fs::create_dir_all(output)?;
+    let mut names: Vec<_> = std::fs::read_dir(image)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()?;
+    names.sort();
+    for name in names {
+        fill(&image.join(&name), &mask.join(&name), &output.join(&name))?;
+    }
+    Ok(())
+}
+
+/// Fills one picture and prints what it took.
+fn fill(image: &Path, mask: &Path, output: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let picture = image::open(image)?.to_rgb8();
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let values =
+        (0..3).flat_map(|channel| picture.pixels().map(move |pixel| f32::from(pixel[channel]) / 255.0));
+    let planes = Planes::new(width, height, values.collect());
+    let mask = image::open(mask)?.to_luma8().into_raw().into_iter().map(|value| value > 0).collect();
+    let mask = Mask::new(width, height, mask);
+    let get = |name: &str, default: f64| std::env::var(name).map_or(default, |v| v.parse().unwrap());
+    let d = PatchMatchConfig::default();
+    let config = PatchMatchConfig {
+        finest_rounds: get("FR", d.finest_rounds as f64) as usize,
+        rounds_per_level: get("RL", d.rounds_per_level as f64) as usize,
+        power: get("P", d.power as f64) as i32,
+        final_power: get("FP", d.final_power as f64) as i32,
+        seam: get("SEAM", d.seam as f64) as f32,
+    };
+    let started = std::time::Instant::now();
+    let filled = PatchMatch::new(config).predict(&planes, &mask, 1)?;
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{} {width}x{height}, hole {} pixels: {seconds:.3} s", image.display(), mask.count());
+    let bytes = (0..width * height)
+        .flat_map(|index| [0, 1, 2].map(|channel| (filled.plane(channel)[index] * 255.0).round() as u8));
+    let filled =
+        image::RgbImage::from_raw(picture.width(), picture.height(), bytes.collect()).ok_or("the size")?;
+    filled.save(output)?;
+    Ok(())
+}

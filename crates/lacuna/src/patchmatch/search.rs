@@ -1,0 +1,154 @@
+//! One pass of the correspondence search.
+//!
+//! Barnes et al., "PatchMatch: A Randomized Correspondence Algorithm for Structural Image Editing", SIGGRAPH 2009
+//! (<https://doi.org/10.1145/1531326.1531330>), section 3.2: a match is tried on the next patch (propagation),
+//! then sources at random in a window that halves around the best (random search).
+//! Differs from it in: rows are cut into fixed tasks. The row before a task is read as it was before the pass,
+//! and each task has its own random numbers, so the result does not depend on the number of threads.
+
+use super::field::{Field, Match, Region, TASK_ROWS, draw_near};
+use super::level::Level;
+use super::metric::Metric;
+use pulp::Arch;
+use rand_pcg::Pcg32;
+use rayon::prelude::*;
+
+/// In which order a pass visits the patches, and so from where matches come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// From the top left corner: from the left and from above.
+    Forward,
+    /// From the bottom right corner: from the right and from below.
+    Backward,
+}
+
+/// One pass over the targets.
+pub(super) struct Pass<'a, M> {
+    /// Where the patches are.
+    pub(super) level: &'a Level,
+    /// How they are compared.
+    pub(super) metric: &'a M,
+    /// Which targets look for a match, by pixel index of their top left corner.
+    pub(super) active: &'a [bool],
+    /// Direction of propagation.
+    pub(super) order: Order,
+    /// Radius in pixels of the first window of the random search.
+    pub(super) radius: usize,
+    /// Of this pass.
+    pub(super) seed: u64,
+}
+
+impl<M: Metric> Pass<'_, M> {
+    /// Compares every active target's match again and looks for a better one.
+    pub(super) fn run(&self, field: &mut Field) {
+        let region = field.region;
+        let task_len = TASK_ROWS * region.width;
+        let borders = self.borders(field);
+        field.matches.par_chunks_mut(task_len).enumerate().for_each(|(task, matches)| {
+            let mut random = Pcg32::new(self.seed, task as u64);
+            let y = region.y + task * TASK_ROWS;
+            Arch::new().dispatch(
+                #[inline(always)]
+                || self.scan(region, y, matches, borders[task].as_deref(), &mut random),
+            );
+        });
+    }
+
+    /// For each task the row that comes before it in this order, as it is now.
+    fn borders(&self, field: &Field) -> Vec<Option<Vec<Match>>> {
+        let (width, height) = (field.region.width, field.region.height);
+        let row_before = |first: usize| match self.order {
+            Order::Forward => first.checked_sub(1),
+            Order::Backward => Some(first + TASK_ROWS).filter(|&row| row < height),
+        };
+        let row = |row: usize| field.matches[row * width..(row + 1) * width].to_vec();
+        (0..height).step_by(TASK_ROWS).map(|first| row_before(first).map(row)).collect()
+    }
+
+    /// Visits the rows of one task; `top` is its first row in the frame, `border` the row before it.
+    #[inline(always)]
+    fn scan(
+        &self,
+        region: Region,
+        top: usize,
+        matches: &mut [Match],
+        border: Option<&[Match]>,
+        random: &mut Pcg32,
+    ) {
+        let (width, rows) = (region.width, matches.len() / region.width);
+        let targets = self.level.patches.targets();
+        for step in 0..rows {
+            let row = if self.order == Order::Forward { step } else { rows - 1 - step };
+            for step in 0..width {
+                let column = if self.order == Order::Forward { step } else { width - 1 - step };
+                let (x, y) = (region.x + column, top + row);
+                if !self.active[y * self.level.width + x] {
+                    continue;
+                }
+                // The neighbours visited before, if they are targets: what a source holds is no match.
+                let (beside, previous, along) = match self.order {
+                    Order::Forward => (column.checked_sub(1), row.checked_sub(1), 1),
+                    Order::Backward => (
+                        Some(column + 1).filter(|&column| column < width),
+                        Some(row + 1).filter(|&row| row < rows),
+                        -1,
+                    ),
+                };
+                let target = y * self.level.width + x;
+                let beside = beside
+                    .filter(|_| targets[target.wrapping_add_signed(-along)])
+                    .map(|column| matches[row * width + column]);
+                let before = match previous {
+                    Some(row) => Some(matches[row * width + column]),
+                    None => border.map(|border| border[column]),
+                };
+                let before = before
+                    .filter(|_| targets[target.wrapping_add_signed(-along * self.level.width as isize)]);
+                let index = row * width + column;
+                matches[index] = self.best(matches[index], (x, y), along, [beside, before], random);
+            }
+        }
+    }
+
+    /// The best match for the target at `place` (column, row): the present one, those of the neighbours
+    /// `[beside, before]` moved `along` by one pixel, and random ones.
+    #[inline(always)]
+    fn best(
+        &self,
+        present: Match,
+        place: (usize, usize),
+        along: isize,
+        neighbours: [Option<Match>; 2],
+        random: &mut Pcg32,
+    ) -> Match {
+        let (width, patches) = (self.level.width, &self.level.patches);
+        let target = place.1 * width + place.0;
+        let mut best = present;
+        best.distance = self.metric.distance(target, present.source(width), u32::MAX);
+        let try_source = |x: u16, y: u16, best: &mut Match| {
+            if (x, y) != (best.x, best.y) {
+                let tried = Match { x, y, distance: 0 };
+                let distance = self.metric.distance(target, tried.source(width), best.distance);
+                if distance < best.distance {
+                    *best = Match { distance, ..tried };
+                }
+            }
+        };
+        for (neighbour, (right, down)) in neighbours.into_iter().zip([(along, 0), (0, along)]) {
+            let Some(neighbour) = neighbour else { continue };
+            let x = (neighbour.x as usize).wrapping_add_signed(right);
+            let y = (neighbour.y as usize).wrapping_add_signed(down);
+            if patches.is_source(x, y) {
+                try_source(x as u16, y as u16, &mut best);
+            }
+        }
+        let mut radius = self.radius;
+        while radius > 0 {
+            if let Some((x, y)) = draw_near(patches, (best.x.into(), best.y.into()), radius, random) {
+                try_source(x, y, &mut best);
+            }
+            radius /= 2;
+        }
+        best
+    }
+}
