@@ -1,5 +1,6 @@
 //! The lacuna program: fills holes in pictures.
 
+mod hash;
 mod inpaint;
 mod method;
 mod model;

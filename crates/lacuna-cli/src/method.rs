@@ -96,7 +96,7 @@ impl MethodArgs {
         let source = |name: &str| checkpoint.tensor(name).map(|(shape, values)| Weight { shape, values });
         let generator = Generator::load(checkpoint.config(), source, &device.open()?)?;
         let predictor = NetworkPredictor::new(generator, device)?;
-        let identity = format!("{} {}", predictor.name(), crate::inpaint::hash_file(model)?);
+        let identity = format!("{} {}", predictor.name(), crate::hash::hash_file(model)?);
         Ok(Method { predictor: Arc::new(predictor), identity })
     }
 }

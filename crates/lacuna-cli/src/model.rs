@@ -6,6 +6,8 @@ use anyhow::{Result, bail, ensure};
 use clap::{Subcommand, ValueEnum};
 use lacuna::checkpoint::{self, Checkpoint, Info, Storage, Suspect, Verification};
 
+use serde::Serialize;
+
 use crate::Outcome;
 
 /// Commands of `lacuna model`.
@@ -112,15 +114,15 @@ fn convert(
 
 fn print_info(info: &Info) {
     let config = &info.config;
-    let elements: Vec<String> = info.elements.iter().map(ToString::to_string).collect();
+    let elements: Vec<String> = info.elements.iter().map(word).collect();
     println!("file        {}", info.source.path.display());
-    println!("container   {}", info.source.container);
-    println!("family      {}", config.family);
+    println!("container   {}", word(&info.source.container));
+    println!("family      {}", word(&config.family));
     println!("width       {}", config.width);
     println!("blocks      {}", config.blocks);
     println!("inputs      {}", config.channels_in);
     println!("control     {}", if config.control { "yes" } else { "no" });
-    println!("delta       {}", config.delta);
+    println!("delta       {}", word(&config.delta));
     println!("parameters  {}", info.parameters);
     println!("numbers     {}", elements.join(", "));
     println!("prefix      {:?}", info.source.prefix);
@@ -133,6 +135,14 @@ fn print_info(info: &Info) {
     if !info.skipped.is_empty() {
         println!("skipped     {} tensors that are not the network's:", info.skipped.len());
         info.skipped.iter().for_each(|name| println!("            {name}"));
+    }
+}
+
+/// The name that a kind has in JSON, also for people.
+fn word(kind: &impl Serialize) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(name)) => name,
+        other => format!("{other:?}"),
     }
 }
 

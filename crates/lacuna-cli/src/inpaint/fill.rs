@@ -88,9 +88,9 @@ impl Filler<'_> {
     pub fn row(&self, task: &Task, replace: bool) -> Row {
         let start = Instant::now();
         let mut notes = Vec::new();
-        let status = self.fill(task, replace, &mut notes).unwrap_or_else(|error| Status::Failed {
-            error: format!("{error:#}"),
-        });
+        let status = self
+            .fill(task, replace, &mut notes)
+            .unwrap_or_else(|error| Status::Failed { error: format!("{error:#}") });
         Row {
             image: task.image.display().to_string(),
             mask: Some(task.mask.display().to_string()),
@@ -115,11 +115,15 @@ impl Filler<'_> {
         let target = format.unwrap_or(picture.format());
         picture.check_fits(target, args.quality)?;
         if !target.holds_metadata() && *picture.metadata() != Default::default() {
-            notes.push(format!("{}: {target} files hold no colour profile and no EXIF: left out", picture.name()));
+            notes.push(format!(
+                "{}: {target} files hold no colour profile and no EXIF: left out",
+                picture.name()
+            ));
         }
         let mask = Mask::open(&task.mask, &args.mask_options.mask(), &limits)?;
         check_sizes(&picture, &mask).with_context(|| task.mask.display().to_string())?;
-        let hole = Hole::new(&mask, &args.mask_options.hole()).with_context(|| task.mask.display().to_string())?;
+        let hole =
+            Hole::new(&mask, &args.mask_options.hole()).with_context(|| task.mask.display().to_string())?;
         let plan = self.inpainter.plan(hole.mask());
         let fill = plan.as_ref().map(|plan| Fill {
             hole_share: hole.mask().count() as f64 / hole.mask().hole().len() as f64,

@@ -6,11 +6,10 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::task::Task;
+use crate::hash::{hash_file, hash_text};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
-use super::task::Task;
 
 /// A line of the manifest.
 #[derive(Serialize, Deserialize)]
@@ -59,7 +58,11 @@ impl Manifest {
             }
         }
         let mut options = OpenOptions::new();
-        if resume { options.append(true) } else { options.write(true).truncate(true) };
+        if resume {
+            options.append(true)
+        } else {
+            options.write(true).truncate(true)
+        };
         let mut file = options.create(true).open(path).with_context(context)?;
         if resume {
             // Whatever a torn line left, the next one starts on its own.
@@ -100,7 +103,8 @@ impl Manifest {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
         let mut file = self.file.lock().expect("no writer panics");
-        file.write_all(text.as_bytes()).with_context(|| format!("cannot write the manifest {}", self.path.display()))
+        file.write_all(text.as_bytes())
+            .with_context(|| format!("cannot write the manifest {}", self.path.display()))
     }
 }
 
@@ -110,23 +114,7 @@ impl Manifest {
 /// If an input cannot be read.
 pub fn key(task: &Task, settings: &str) -> Result<String> {
     let text = format!("{}\n{}\n{settings}", hash_file(&task.image)?, hash_file(&task.mask)?);
-    Ok(hex(Sha256::digest(text.as_bytes()).as_slice()))
-}
-
-/// A file's SHA-256 in hexadecimal.
-///
-/// # Errors
-/// If the file cannot be read.
-pub fn hash_file(path: &Path) -> Result<String> {
-    let context = || format!("cannot read {}", path.display());
-    let mut file = File::open(path).with_context(context)?;
-    let mut hash = Sha256::new();
-    std::io::copy(&mut file, &mut hash).with_context(context)?;
-    Ok(hex(hash.finalize().as_slice()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hash_text(&text))
 }
 
 #[cfg(test)]
@@ -146,7 +134,12 @@ mod tests {
         manifest.start(&task).unwrap();
         manifest.finish(&task, first_key.clone()).unwrap();
         // A batch that is killed tears its last line.
-        fs::OpenOptions::new().append(true).open(at("manifest")).unwrap().write_all(b"{\"event\":\"fin").unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .open(at("manifest"))
+            .unwrap()
+            .write_all(b"{\"event\":\"fin")
+            .unwrap();
 
         let again = Manifest::open(&at("manifest"), true).unwrap();
         assert!(again.is_finished(&task, &first_key) && again.is_ours(&task.output));

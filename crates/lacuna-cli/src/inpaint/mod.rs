@@ -13,7 +13,6 @@ use anyhow::{Result, bail};
 use lacuna::Inpainter;
 
 pub use args::InpaintArgs;
-pub use manifest::hash_file;
 use fill::{Filler, Row, Status};
 use manifest::Manifest;
 use progress::Progress;

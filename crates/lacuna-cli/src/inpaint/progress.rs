@@ -86,7 +86,8 @@ fn describe(row: &Row) -> String {
         Status::Copied => format!("{image}: the mask is empty, copied unchanged: {output}"),
         Status::Finished => format!("{image}: finished before: {output}"),
         Status::Planned(planned) => {
-            let (mebibytes, seconds) = (planned.forecast_bytes as f64 / (1 << 20) as f64, planned.forecast_seconds);
+            let (mebibytes, seconds) =
+                (planned.forecast_bytes as f64 / (1 << 20) as f64, planned.forecast_seconds);
             match &planned.fill {
                 Some(fill) => format!(
                     "{image}: would fill {:.1} % with {}, {}, about {mebibytes:.0} MiB and {seconds:.1} s: {output}",

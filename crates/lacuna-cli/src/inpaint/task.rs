@@ -53,7 +53,11 @@ impl Tasks {
     fn check(&self) -> Result<()> {
         let mut outputs = HashSet::new();
         for task in &self.tasks {
-            ensure!(outputs.insert(&task.output), "two pictures would be written to {}", task.output.display());
+            ensure!(
+                outputs.insert(&task.output),
+                "two pictures would be written to {}",
+                task.output.display()
+            );
             ensure!(task.output != task.mask, "{} is a mask and would be overwritten", task.mask.display());
         }
         Ok(())
@@ -97,12 +101,14 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     }
     if !image.is_dir() {
         ensure!(!mask.is_dir(), "{} is a folder, {} a single photo", mask.display(), image.display());
-        let output = if output.is_dir() { output.join(image.file_name().unwrap_or_default()) } else { output.into() };
+        let output =
+            if output.is_dir() { output.join(image.file_name().unwrap_or_default()) } else { output.into() };
         let task = Task { image: image.into(), mask: mask.into(), output };
         return Ok(Tasks { tasks: vec![task], ..Tasks::default() });
     }
     ensure!(!output.is_file(), "{} is a file, {} a folder of photos", output.display(), image.display());
-    let mut tasks = if mask.is_dir() { match_folders(image, mask, output)? } else { one_mask(image, mask, output)? };
+    let mut tasks =
+        if mask.is_dir() { match_folders(image, mask, output)? } else { one_mask(image, mask, output)? };
     ensure!(
         !tasks.tasks.is_empty() || !tasks.unmatched.is_empty(),
         "{} holds no PNG, JPEG, WebP, TIFF or BMP files",
@@ -125,11 +131,16 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
-    let is_mask = |image: &Path| image == mask || (image.file_name() == mask.file_name() && same_file(image, mask));
+    let is_mask =
+        |image: &Path| image == mask || (image.file_name() == mask.file_name() && same_file(image, mask));
     let tasks = pictures(images)?
         .into_iter()
         .filter(|relative| !is_mask(&images.join(relative)))
-        .map(|relative| Task { image: images.join(&relative), mask: mask.into(), output: output.join(&relative) })
+        .map(|relative| Task {
+            image: images.join(&relative),
+            mask: mask.into(),
+            output: output.join(&relative),
+        })
         .collect();
     Ok(Tasks { tasks, ..Tasks::default() })
 }
@@ -158,7 +169,8 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
         let image = images.join(&relative);
         let stem = relative.with_extension("");
         if let Some(first) = stems.insert(stem.clone(), relative.clone()) {
-            let reason = format!("{} has the same name: which one is the mask for?", images.join(first).display());
+            let reason =
+                format!("{} has the same name: which one is the mask for?", images.join(first).display());
             found.unmatched.push((image, reason));
             continue;
         }
@@ -173,7 +185,11 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
             let mut file = name.into_os_string();
             file.push(".");
             file.push(relative.extension().unwrap_or_default());
-            found.tasks.push(Task { image: image.clone(), mask: masks.join(mask), output: output.join(file) });
+            found.tasks.push(Task {
+                image: image.clone(),
+                mask: masks.join(mask),
+                output: output.join(file),
+            });
         }
     }
     for mask in mask_files.iter().filter(|mask| !used.contains(mask)) {
@@ -209,15 +225,23 @@ mod tests {
     /// Rows "image mask output" relative to the folder.
     fn rows(folder: &Path, tasks: &Tasks) -> Vec<String> {
         let short = |path: &Path| path.strip_prefix(folder).unwrap().display().to_string();
-        tasks.tasks.iter().map(|t| format!("{} {} {}", short(&t.image), short(&t.mask), short(&t.output))).collect()
+        tasks
+            .tasks
+            .iter()
+            .map(|t| format!("{} {} {}", short(&t.image), short(&t.mask), short(&t.output)))
+            .collect()
     }
 
     #[test]
     fn folders_are_matched_by_stem() {
-        let dir = folder(&["i/a.jpg", "i/sub/b.png", "i/c.png", "i/note.txt", "m/a.png", "m/sub/b.png", "m/x.png"]);
+        let dir =
+            folder(&["i/a.jpg", "i/sub/b.png", "i/c.png", "i/note.txt", "m/a.png", "m/sub/b.png", "m/x.png"]);
         let at = |name: &str| dir.path().join(name);
         let tasks = from_paths(&at("i"), &at("m"), &at("out")).unwrap();
-        assert_eq!(rows(dir.path(), &tasks), ["i/a.jpg m/a.png out/a.jpg", "i/sub/b.png m/sub/b.png out/sub/b.png"]);
+        assert_eq!(
+            rows(dir.path(), &tasks),
+            ["i/a.jpg m/a.png out/a.jpg", "i/sub/b.png m/sub/b.png out/sub/b.png"]
+        );
         let unmatched: Vec<_> = tasks.unmatched.iter().map(|(path, _)| path.clone()).collect();
         assert_eq!(unmatched, [at("i/c.png"), at("m/x.png")]);
         assert_eq!(tasks.manifest, Some(at("out").join(MANIFEST)));
@@ -242,7 +266,10 @@ mod tests {
         let dir = folder(&["d/a.png", "d/b.png", "d/logo.png"]);
         let at = |name: &str| dir.path().join(name);
         let tasks = from_paths(&at("d"), &at("d/logo.png"), &at("out")).unwrap();
-        assert_eq!(rows(dir.path(), &tasks), ["d/a.png d/logo.png out/a.png", "d/b.png d/logo.png out/b.png"]);
+        assert_eq!(
+            rows(dir.path(), &tasks),
+            ["d/a.png d/logo.png out/a.png", "d/b.png d/logo.png out/b.png"]
+        );
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The shape of a network: all that is needed, besides weights, to build one.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 /// Which generator family a network belongs to.
@@ -14,15 +12,6 @@ pub enum Family {
     Regular,
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fourier => "fourier (LaMa's ffc_resnet)",
-            Self::Regular => "regular (pix2pixHD global)",
-        })
-    }
-}
-
 /// Whether the refiner's output is added to its input once more (thesis, appendix A).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,15 +21,6 @@ pub enum Delta {
     None,
     /// refined = latent + refiner(latent), the thesis's literal form.
     Literal,
-}
-
-impl fmt::Display for Delta {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Literal => "literal",
-        })
-    }
 }
 
 /// The shape of a network.
