@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lama_keys::{self, LamaKey};
-use super::{Delta, Family, NetworkConfig, Parsed, Stored, check_config, expected_tensors};
+use super::weights::{NAMES_SHOWN, take};
+use super::{Delta, Family, NetworkConfig, Parsed, Stored, check_config};
 
-/// How many names an error lists.
-const NAMES_SHOWN: usize = 10;
 /// The module that is the generator where a file holds several, such as `generator_average` (LaMa's moving
 /// average, which LaMa itself never uses for inpainting).
 const PREFERRED: &str = "generator";
@@ -76,43 +75,6 @@ pub(super) fn import(mut tensors: BTreeMap<String, Stored>) -> Parsed<Imported> 
     Ok(Imported { config, prefix, other_generators, tensors: taken, skipped: tensors.into_keys().collect() })
 }
 
-/// Takes every tensor of a network out of `tensors`, found under `key(name)`.
-///
-/// # Errors
-/// If some are missing or of another shape, with the names of the first ten.
-pub(super) fn take(
-    config: &NetworkConfig,
-    tensors: &mut BTreeMap<String, Stored>,
-    key: impl Fn(&str) -> String,
-) -> Parsed<BTreeMap<String, Stored>> {
-    let expected = expected_tensors(config);
-    let total = expected.len();
-    let mut taken = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (name, shape) in expected {
-        let key = key(&name);
-        let label = if key == name { name.clone() } else { format!("{name} ({key})") };
-        match tensors.remove(&key) {
-            Some(tensor) if tensor.shape == shape => {
-                taken.insert(name, tensor);
-            }
-            Some(tensor) => problems.push(format!("{label}: expected {shape:?}, found {:?}", tensor.shape)),
-            None => problems.push(format!("{label}: expected {shape:?}, found nothing")),
-        }
-    }
-    if problems.is_empty() {
-        return Ok(taken);
-    }
-    let more = problems.len().saturating_sub(NAMES_SHOWN);
-    let mut message = format!("lacks {} of the {total} tensors of its network: ", problems.len());
-    problems.truncate(NAMES_SHOWN);
-    message += &problems.join("; ");
-    if more > 0 {
-        message += &format!("; and {more} more");
-    }
-    Err(message)
-}
-
 /// What stands before `end` in the names that end so, at the border of a name's part.
 fn prefixes<'a>(tensors: &'a BTreeMap<String, Stored>, end: &'a str) -> impl Iterator<Item = &'a str> {
     tensors
@@ -123,7 +85,11 @@ fn prefixes<'a>(tensors: &'a BTreeMap<String, Stored>, end: &'a str) -> impl Ite
 
 fn candidates(tensors: &BTreeMap<String, Stored>) -> Vec<Candidate> {
     let fourier = prefixes(tensors, lama_keys::FOURIER_STEM).map(|prefix| (prefix, Family::Fourier));
-    let regular = prefixes(tensors, lama_keys::REGULAR_BLOCK).map(|prefix| (prefix, Family::Regular));
+    // In the dilated generators the same name is a norm's.
+    let is_convolution =
+        |prefix: &&str| tensors[&format!("{prefix}{}", lama_keys::REGULAR_BLOCK)].shape.len() == 4;
+    let regular = prefixes(tensors, lama_keys::REGULAR_BLOCK).filter(is_convolution);
+    let regular = regular.map(|prefix| (prefix, Family::Regular));
     fourier.chain(regular).map(|(prefix, family)| Candidate { prefix: prefix.to_owned(), family }).collect()
 }
 
@@ -199,7 +165,7 @@ fn refuse_unknown_layers(left: &BTreeMap<String, Stored>, prefix: &str) -> Parse
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::Element;
+    use crate::checkpoint::{Element, expected_tensors};
 
     fn config(family: Family, control: bool) -> NetworkConfig {
         let channels_in = if control { 3 } else { 4 };
@@ -289,8 +255,10 @@ mod tests {
         let local = "model.5.conv1.ffc.convg2g.lfu.conv_layer.weight";
         let mut with_local_units = lama(&config(Family::Fourier, false), "model.");
         with_local_units.insert(local.into(), tensor());
-        let dilated =
-            BTreeMap::from([("generator.model.10.conv_block.0.convs.0.weight".to_owned(), tensor())]);
+        let dilated = BTreeMap::from(
+            ["0.convs.0.weight", "1.weight"]
+                .map(|end| (format!("generator.model.13.conv_block.{end}"), tensor())),
+        );
         let other = BTreeMap::from([("conv1.weight".to_owned(), tensor())]);
         let mut wide = lama(&config(Family::Fourier, false), "model.");
         wide.get_mut("model.1.ffc.convl2l.weight").unwrap().shape[0] = usize::MAX;

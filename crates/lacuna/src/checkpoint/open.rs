@@ -128,7 +128,10 @@ fn printable(problem: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use testkit::checkpoints::{PickleWriter, zip};
+
     use super::*;
+    use crate::checkpoint::lama_keys::{LamaKey, lama_key};
     use crate::checkpoint::{Delta, Family, fixture};
 
     #[test]
@@ -179,6 +182,51 @@ mod tests {
         assert_eq!(checkpoint.config().channels_in, 3);
         assert_eq!(checkpoint.shape("control.zero.3.weight"), Some(&[32, 32, 1, 1][..]));
         assert_eq!(checkpoint.shape("control.encoder.0.conv.weight"), Some(&[4, 1, 1, 1][..]));
+    }
+
+    /// Every tensor in 64 bits and column-major, as a view that starts behind two other numbers.
+    #[test]
+    fn other_kinds_of_numbers_and_strides_give_the_same_weights() {
+        const OFFSET: i64 = 2;
+        let reference = Checkpoint::open(fixture("generator/bare.safetensors")).unwrap();
+        let (mut pickle, mut storages) = (PickleWriter::new(), Vec::new());
+        pickle.dictionary(|pickle| {
+            for tensor in reference.tensors() {
+                let shape: Vec<i64> = tensor.shape.iter().map(|&size| size as i64).collect();
+                let strides: Vec<i64> = (0..shape.len()).map(|axis| shape[..axis].iter().product()).collect();
+                let mut numbers = vec![f64::NAN; tensor.values.len() + OFFSET as usize];
+                for (index, &value) in tensor.values.iter().enumerate() {
+                    let (mut rest, mut at) = (index as i64, OFFSET);
+                    for (size, stride) in shape.iter().zip(&strides).rev() {
+                        at += rest % size * stride;
+                        rest /= size;
+                    }
+                    numbers[at as usize] = f64::from(value);
+                }
+                let Some(LamaKey::Generator(name)) = lama_key(&tensor.name, reference.config()) else {
+                    panic!()
+                };
+                let key = storages.len().to_string();
+                pickle.text(&name).tensor(
+                    "DoubleStorage",
+                    &key,
+                    numbers.len() as i64,
+                    OFFSET,
+                    &shape,
+                    &strides,
+                );
+                storages.push((format!("x/data/{key}"), numbers));
+            }
+        });
+        let pickle = pickle.finish();
+        let mut entries: Vec<(&str, &[u8])> = vec![("x/data.pkl", &pickle)];
+        entries.extend(storages.iter().map(|(name, numbers)| (&**name, bytemuck::cast_slice(numbers))));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("double.pth");
+        std::fs::write(&path, zip(&entries)).unwrap();
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        assert_eq!(checkpoint.element("decoder.out.weight"), Some(Element::F64));
+        assert!(checkpoint.tensors().eq(reference.tensors()));
     }
 
     #[test]

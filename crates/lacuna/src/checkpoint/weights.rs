@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::container::{self, Container};
 use super::header::Header;
-use super::{NetworkConfig, Parsed, Stored, import};
+use super::{NetworkConfig, Parsed, Stored, expected_tensors, import};
+
+/// How many names an error lists.
+pub(super) const NAMES_SHOWN: usize = 10;
 
 /// The complete weights of one network, as they lie in a file.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl Weights {
         let mut contents = container::read(file)?;
         let weights = match Header::read(&contents.metadata)? {
             Some(header) => {
-                let tensors = import::take(&header.config, &mut contents.tensors, str::to_owned)?;
+                let tensors = take(&header.config, &mut contents.tensors, str::to_owned)?;
                 if let Some(name) = contents.tensors.keys().next() {
                     return Err(format!("holds {name}, which its network does not have"));
                 }
@@ -66,4 +69,41 @@ impl Weights {
         }
         Ok(weights)
     }
+}
+
+/// Takes every tensor of a network out of `tensors`, found under `key(name)`.
+///
+/// # Errors
+/// If some are missing or of another shape, with the names of the first ten.
+pub(super) fn take(
+    config: &NetworkConfig,
+    tensors: &mut BTreeMap<String, Stored>,
+    key: impl Fn(&str) -> String,
+) -> Parsed<BTreeMap<String, Stored>> {
+    let expected = expected_tensors(config);
+    let total = expected.len();
+    let mut taken = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (name, shape) in expected {
+        let key = key(&name);
+        let label = if key == name { name.clone() } else { format!("{name} ({key})") };
+        match tensors.remove(&key) {
+            Some(tensor) if tensor.shape == shape => {
+                taken.insert(name, tensor);
+            }
+            Some(tensor) => problems.push(format!("{label}: expected {shape:?}, found {:?}", tensor.shape)),
+            None => problems.push(format!("{label}: expected {shape:?}, found nothing")),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(taken);
+    }
+    let more = problems.len().saturating_sub(NAMES_SHOWN);
+    let mut message = format!("lacks {} of the {total} tensors of its network: ", problems.len());
+    problems.truncate(NAMES_SHOWN);
+    message += &problems.join("; ");
+    if more > 0 {
+        message += &format!("; and {more} more");
+    }
+    Err(message)
 }
