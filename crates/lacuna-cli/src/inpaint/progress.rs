@@ -32,9 +32,11 @@ impl Progress {
     pub fn tell(&self, row: &Row) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         let line = describe(row);
+        // The bar is locked while it is suspended.
+        let without_bar = self.bar.is_hidden();
         self.bar.suspend(|| {
             row.notes.iter().for_each(|note| eprintln!("note: {note}"));
-            if self.bar.is_hidden() || matches!(row.status, Status::Failed { .. }) {
+            if without_bar || matches!(row.status, Status::Failed { .. }) {
                 let count = if self.total > 1 { format!("[{done}/{}] ", self.total) } else { String::new() };
                 eprintln!("{count}{line}");
             }
