@@ -101,7 +101,7 @@ const FIXED_BYTES: u64 = 72 << 20;
 /// The speed of convolutions as a part of that of large matrix products, and the time to write a value (with all
 /// normalising, rectifying and copying around it) as a number of such products' operations. Fitted to the times of
 /// widths 8 and 64 from 256 x 256 to 1024 x 1024 on Burn's Flex backend, each beside a matrix product measured at
-/// the same moment: within 10 %. Not measured on GPUs.
+/// the same moment: medians of four runs within 14 %. Not measured on GPUs.
 const EFFICIENCY: f64 = 0.79;
 const OPERATIONS_PER_VALUE: f64 = 900.0;
 
