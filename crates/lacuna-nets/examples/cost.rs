@@ -18,41 +18,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: cost WIDTH BLOCKS SIDE [DEVICE]".into());
     };
     let (width, blocks, side): (usize, usize, usize) = (width.parse()?, blocks.parse()?, side.parse()?);
-    let name: DeviceName = rest.first().map_or("cpu", String::as_str).parse()?;
-    let config = NetworkConfig {
-        family: Family::Fourier,
-        channels_in: 4,
-        width,
-        blocks,
-        control: false,
-        delta: Delta::None,
-    };
+    let device: DeviceName = rest.first().map_or("cpu", String::as_str).parse()?;
+    let family = Family::Fourier;
+    let config = NetworkConfig { family, channels_in: 4, width, blocks, control: false, delta: Delta::None };
 
-    let start = Instant::now();
-    let generator = Generator::new(&config, Pcg64::seed_from_u64(1), &name.open()?)?;
-    println!("drawn in {:.2} s", start.elapsed().as_secs_f64());
-    let weights = generator.weights()?;
-    let mut weights = weights.into_iter();
-    let start = Instant::now();
-    // Both walk the network in the same order.
-    let generator = Generator::load(
-        &config,
-        |name| weights.next().filter(|named| named.name == name).map(|named| named.weight),
-        &name.open()?,
-    )?;
-    println!("loaded in {:.3} s", start.elapsed().as_secs_f64());
-
-    let predictor = NetworkPredictor::new(generator, name)?;
+    let generator = Generator::new(&config, Pcg64::seed_from_u64(1), &device.open()?)?;
+    let predictor = NetworkPredictor::new(generator, device)?;
     let image = Planes::new(side, side, (0..3 * side * side).map(|i| (i % 251) as f32 / 250.0).collect());
     let mask = Mask::new(side, side, (0..side * side).map(|i| i % side > side / 2).collect());
+    let forecast = predictor.forecast_seconds(side, side, mask.count());
     for _ in 0..PASSES {
         let start = Instant::now();
         predictor.predict(&image, &mask, 0)?;
-        println!("{} at {side} x {side}: {:.2} s", predictor.name(), start.elapsed().as_secs_f64());
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{} at {side} x {side}: {seconds:.2} s, forecast {forecast:.2} s", predictor.name());
     }
-    println!("forecast {:.2} s", predictor.forecast_seconds(side, side, 0));
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no VmHWM")?;
-    println!("{peak}, forecast {} kB", predictor.forecast_bytes(side, side) / 1024);
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let forecast = predictor.forecast_bytes(side, side) / 1024;
+    println!("peak of the whole process {}, forecast {forecast} kB", peak.trim());
     Ok(())
 }

@@ -31,11 +31,6 @@ impl DeviceName {
         }
     }
 
-    /// Whether it is the processor.
-    pub fn is_cpu(self) -> bool {
-        self == Self::Cpu
-    }
-
     fn pick(self, devices: Option<Vec<Device>>, feature: &str, index: usize) -> Result<Device> {
         let problem = |problem: String| Error::Device { name: self.to_string(), problem };
         let mut devices = devices

@@ -16,6 +16,7 @@ pub mod device;
 pub mod error;
 pub mod net;
 pub mod predictor;
+pub mod speed;
 pub mod weights;
 
 #[cfg(test)]

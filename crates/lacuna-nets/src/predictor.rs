@@ -1,5 +1,7 @@
 //! The network as a [`lacuna::Predictor`], for those who only fill holes.
 
+use std::sync::OnceLock;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::checkpoint::{Family, NetworkConfig};
@@ -9,6 +11,7 @@ use crate::cost::Cost;
 use crate::device::DeviceName;
 use crate::net::Generator;
 use crate::net::generator::MULTIPLE;
+use crate::speed::matrix_product_rate;
 use crate::weights::read_tensor;
 
 /// The smallest multiple of [`MULTIPLE`] whose latent is at least two pixels long, as reflection needs.
@@ -20,6 +23,7 @@ pub struct NetworkPredictor {
     generator: Generator,
     device_name: DeviceName,
     device: Device,
+    rate: OnceLock<f64>,
 }
 
 impl NetworkPredictor {
@@ -31,7 +35,7 @@ impl NetworkPredictor {
         let device = device_name.open()?;
         // Without autodiff no graph is recorded, and BatchNorm uses its running statistics.
         let generator = generator.valid().to_device(&device);
-        Ok(Self { generator, device_name, device })
+        Ok(Self { generator, device_name, device, rate: OnceLock::new() })
     }
 
     fn cost(&self, width: usize, height: usize) -> Cost {
@@ -92,7 +96,9 @@ impl Predictor for NetworkPredictor {
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        self.cost(width, height).seconds(self.device_name)
+        // Measured at the first question. A device that cannot even multiply takes forever.
+        let rate = *self.rate.get_or_init(|| matrix_product_rate(&self.device).unwrap_or(0.0));
+        self.cost(width, height).seconds(rate)
     }
 }
 
@@ -146,6 +152,14 @@ mod tests {
         let predictor = predictor(Family::Fourier);
         let predicted = predictor.predict(&image, &mask, 0).unwrap();
         assert_eq!(predictor.predict(&spoiled, &mask, 0).unwrap(), predicted);
+    }
+
+    #[test]
+    fn forecasts_grow_with_the_picture() {
+        let predictor = predictor(Family::Fourier);
+        let small = predictor.forecast_seconds(256, 256, 100);
+        assert!(small > 0.0 && small < predictor.forecast_seconds(512, 512, 100));
+        assert!(predictor.forecast_bytes(256, 256) < predictor.forecast_bytes(512, 512));
     }
 
     #[test]
