@@ -4,6 +4,7 @@ mod hash;
 mod inpaint;
 mod method;
 mod model;
+mod output;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,11 @@ fn main() -> ExitCode {
             return code;
         }
     };
+    // A panic (a bug here or in a decoder) is caught where it spoils one picture and told like any failure;
+    // developers see the rest with RUST_BACKTRACE=1.
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     let outcome = match cli.command {
         Command::Inpaint(args) => inpaint::run(&args),
         Command::Model(command) => model::run(&command),

@@ -9,6 +9,7 @@ use lacuna::checkpoint::{self, Checkpoint, Info, Storage, Suspect, Verification}
 use serde::Serialize;
 
 use crate::Outcome;
+use crate::output::print;
 
 /// Commands of `lacuna model`.
 #[derive(Subcommand)]
@@ -64,18 +65,18 @@ pub fn run(command: &ModelCommand) -> Result<Outcome> {
     match command {
         ModelCommand::Info { file, json } => {
             let info = checkpoint::info(file)?;
-            if *json { println!("{}", serde_json::to_string_pretty(&info)?) } else { print_info(&info) }
+            print(&if *json { serde_json::to_string_pretty(&info)? } else { info_text(&info) })?;
         }
         ModelCommand::Convert { input, output, storage, provenance, overwrite } => {
             convert(input, output, *storage, provenance.as_deref(), *overwrite)?;
         }
         ModelCommand::Verify { file, json } => {
             let verification = checkpoint::verify(file)?;
-            if *json {
-                println!("{}", serde_json::to_string_pretty(&verification)?);
+            print(&if *json {
+                serde_json::to_string_pretty(&verification)?
             } else {
-                print_verification(&verification);
-            }
+                verification_text(&verification)
+            })?;
             ensure!(verification.is_sound(), "{} is not sound", file.display());
         }
     }
@@ -112,30 +113,44 @@ fn convert(
     Ok(())
 }
 
-fn print_info(info: &Info) {
+fn info_text(info: &Info) -> String {
     let config = &info.config;
     let elements: Vec<String> = info.elements.iter().map(word).collect();
-    println!("file        {}", info.source.path.display());
-    println!("container   {}", word(&info.source.container));
-    println!("family      {}", word(&config.family));
-    println!("width       {}", config.width);
-    println!("blocks      {}", config.blocks);
-    println!("inputs      {}", config.channels_in);
-    println!("control     {}", if config.control { "yes" } else { "no" });
-    println!("delta       {}", word(&config.delta));
-    println!("parameters  {}", info.parameters);
-    println!("numbers     {}", elements.join(", "));
-    println!("prefix      {:?}", info.source.prefix);
-    if let Some(provenance) = &info.provenance {
-        println!("provenance  {provenance}");
-    }
-    for other in &info.source.other_generators {
-        println!("not taken   another generator under {other:?}");
-    }
+    let mut lines = vec![
+        format!("file        {}", info.source.path.display()),
+        format!("container   {}", word(&info.source.container)),
+        format!("family      {}", word(&config.family)),
+        format!("width       {}", config.width),
+        format!("blocks      {}", config.blocks),
+        format!("inputs      {}", config.channels_in),
+        format!("control     {}", if config.control { "yes" } else { "no" }),
+        format!("delta       {}", word(&config.delta)),
+        format!("parameters  {}", info.parameters),
+        format!("numbers     {}", elements.join(", ")),
+        format!("prefix      {:?}", info.source.prefix),
+    ];
+    lines.extend(info.provenance.iter().map(|provenance| format!("provenance  {provenance}")));
+    let others = info.source.other_generators.iter();
+    lines.extend(others.map(|other| format!("not taken   another generator under {other:?}")));
     if !info.skipped.is_empty() {
-        println!("skipped     {} tensors that are not the network's:", info.skipped.len());
-        info.skipped.iter().for_each(|name| println!("            {name}"));
+        lines.push(format!("skipped     {} tensors that are not the network's:", info.skipped.len()));
+        lines.extend(info.skipped.iter().map(|name| format!("            {name}")));
     }
+    lines.join("\n")
+}
+
+fn verification_text(verification: &Verification) -> String {
+    let mut lines = vec![info_text(&verification.info), format!("sha256      {}", verification.sha256)];
+    let mut list = |what: &str, suspects: &[Suspect]| {
+        lines.extend(suspects.iter().map(|suspect| format!("{what}  {} in {}", suspect.count, suspect.name)));
+    };
+    list("not finite", &verification.not_finite);
+    list("negative variance", &verification.negative_variances);
+    lines.extend(verification.damaged_entries.iter().map(|entry| format!("damaged     {entry}")));
+    if verification.is_sound() {
+        lines.push(format!("sound       all {} tensors", verification.info.tensors));
+    }
+    lines.join("\n")
 }
 
 /// The name that a kind has in JSON, also for people.
@@ -143,19 +158,5 @@ fn word(kind: &impl Serialize) -> String {
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(name)) => name,
         other => format!("{other:?}"),
-    }
-}
-
-fn print_verification(verification: &Verification) {
-    print_info(&verification.info);
-    println!("sha256      {}", verification.sha256);
-    let list = |what: &str, suspects: &[Suspect]| {
-        suspects.iter().for_each(|suspect| println!("{what}  {} in {}", suspect.count, suspect.name));
-    };
-    list("not finite", &verification.not_finite);
-    list("negative variance", &verification.negative_variances);
-    verification.damaged_entries.iter().for_each(|entry| println!("damaged     {entry}"));
-    if verification.is_sound() {
-        println!("sound       all {} tensors", verification.info.tensors);
     }
 }

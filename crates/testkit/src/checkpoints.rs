@@ -209,6 +209,18 @@ impl List {
     }
 }
 
+/// Where random weights keep a deep network's values finite: convolutions as PyTorch draws them, norms near 1 and 0.
+fn weight_range(name: &str, shape: &[i64]) -> std::ops::Range<f32> {
+    match shape {
+        [_, inputs @ ..] if !inputs.is_empty() => {
+            let bound = 1.0 / (inputs.iter().product::<i64>() as f32).sqrt();
+            -bound..bound
+        }
+        _ if name.ends_with("running_var") || name.ends_with("weight") => 0.9..1.1,
+        _ => -0.1..0.1,
+    }
+}
+
 /// Writes a Lightning checkpoint (`torch.save`, zip) of a LaMa generator with seeded random weights in `[0,
 /// 1)`, keys under `generator.model.`, with the things around them that training leaves.
 ///
@@ -220,9 +232,11 @@ pub fn write_lightning_checkpoint(path: &Path, lama: Lama, seed: u64) -> std::io
     archive.start_file("archive/data.pkl", stored())?;
     archive.write_all(&lightning_pickle(&tensors))?;
     let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(seed);
-    for (index, (_, shape)) in tensors.iter().enumerate() {
+    for (index, (name, shape)) in tensors.iter().enumerate() {
         archive.start_file(format!("archive/data/{index}"), stored())?;
-        let values: Vec<f32> = (0..shape.iter().product::<i64>()).map(|_| random.random()).collect();
+        let range = weight_range(name, shape);
+        let values: Vec<f32> =
+            (0..shape.iter().product::<i64>()).map(|_| random.random_range(range.clone())).collect();
         archive.write_all(bytemuck::cast_slice(&values))?;
     }
     archive.start_file(format!("archive/data/{}", tensors.len()), stored())?;

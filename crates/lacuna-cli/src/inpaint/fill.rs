@@ -1,6 +1,8 @@
 //! One picture from file to file.
 
+use std::any::Any;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
@@ -153,6 +155,12 @@ impl Filler<'_> {
         picture.save(&task.output, &options)?;
         Ok(Status::Filled(fill))
     }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown")
 }
 
 /// The format that an output's extension names; `None` without an extension.

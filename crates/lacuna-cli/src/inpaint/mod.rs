@@ -45,7 +45,7 @@ fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
     if let (Status::Failed { error }, false) = (&row.status, filler.args.json) {
         bail!("{error}");
     }
-    Progress::new(1, filler.args.json).tell(&row);
+    Progress::new(1, filler.args.json).tell(&row)?;
     match row.status {
         Status::Failed { error } => bail!("{error}"),
         _ => Ok(Outcome::Done),
@@ -73,7 +73,7 @@ impl Batch<'_> {
                 seconds: 0.0,
                 notes: Vec::new(),
             };
-            progress.tell(&row);
+            progress.tell(&row)?;
             rows.push(row);
         }
         let next = AtomicUsize::new(0);
@@ -81,7 +81,7 @@ impl Batch<'_> {
         let worker = || -> Result<()> {
             while let Some(task) = tasks.tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let row = self.row(task)?;
-                progress.tell(&row);
+                progress.tell(&row)?;
                 filled.lock().expect("no worker panics with it").push(row);
             }
             Ok(())

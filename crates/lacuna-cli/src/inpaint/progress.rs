@@ -3,9 +3,11 @@
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::fill::{Row, Status};
+use crate::output::print;
 
 /// Progress of a run on standard error, and rows of JSON on standard output.
 pub struct Progress {
@@ -29,7 +31,10 @@ impl Progress {
     }
 
     /// Tells of one picture.
-    pub fn tell(&self, row: &Row) {
+    ///
+    /// # Errors
+    /// If the row cannot be written to standard output.
+    pub fn tell(&self, row: &Row) -> Result<()> {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         let line = describe(row);
         // The bar is locked while it is suspended.
@@ -40,12 +45,11 @@ impl Progress {
                 let count = if self.total > 1 { format!("[{done}/{}] ", self.total) } else { String::new() };
                 eprintln!("{count}{line}");
             }
-            if self.json {
-                println!("{}", serde_json::to_string(row).expect("rows are plain data"));
-            }
-        });
+            if self.json { print(&serde_json::to_string(row)?) } else { Ok(()) }
+        })?;
         self.bar.set_message(row.image.clone());
         self.bar.inc(1);
+        Ok(())
     }
 
     /// Tells how a batch ended: the counts, and each failure again.

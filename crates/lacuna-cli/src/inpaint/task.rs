@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use lacuna::picture::Format;
 use serde::Deserialize;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::args::InpaintArgs;
 
@@ -118,10 +118,14 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     Ok(tasks)
 }
 
-/// All picture files below a folder, relative to it, sorted.
-fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+/// All picture files below a folder, relative to it, sorted; without those of earlier runs in an `output`
+/// folder inside it.
+fn pictures(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
+    let is_output =
+        |entry: &DirEntry| entry.depth() > 0 && entry.file_type().is_dir() && same_file(entry.path(), output);
+    let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name();
+    for entry in entries.into_iter().filter_entry(|entry| !is_output(entry)) {
         let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
         if entry.file_type().is_file() && Format::from_extension(entry.path()).is_some() {
             found.push(entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_path_buf());
@@ -133,7 +137,7 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
 fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     let is_mask =
         |image: &Path| image == mask || (image.file_name() == mask.file_name() && same_file(image, mask));
-    let tasks = pictures(images)?
+    let tasks = pictures(images, output)?
         .into_iter()
         .filter(|relative| !is_mask(&images.join(relative)))
         .map(|relative| Task {
@@ -153,7 +157,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
     let together = same_file(images, masks);
     let mask_files: Vec<PathBuf> =
-        pictures(masks)?.into_iter().filter(|mask| !together || photo_of(mask).is_some()).collect();
+        pictures(masks, output)?.into_iter().filter(|mask| !together || photo_of(mask).is_some()).collect();
     let mut by_photo: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
     for mask in &mask_files {
         by_photo.entry(photo_of(mask).unwrap_or_else(|| mask.with_extension(""))).or_default().push(mask);
@@ -165,7 +169,9 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
     let mut found = Tasks::default();
     let mut used = BTreeSet::new();
     let mut stems = BTreeMap::new();
-    for relative in pictures(images)?.into_iter().filter(|image| !together || photo_of(image).is_none()) {
+    for relative in
+        pictures(images, output)?.into_iter().filter(|image| !together || photo_of(image).is_none())
+    {
         let image = images.join(&relative);
         let stem = relative.with_extension("");
         if let Some(first) = stems.insert(stem.clone(), relative.clone()) {
@@ -263,7 +269,7 @@ mod tests {
 
     #[test]
     fn one_mask_serves_a_folder() {
-        let dir = folder(&["d/a.png", "d/b.png", "d/logo.png"]);
+        let dir = folder(&["d/a.png", "d/b.png", "d/logo.png", "d/out/a.png"]);
         let at = |name: &str| dir.path().join(name);
         let tasks = from_paths(&at("d"), &at("d/logo.png"), &at("out")).unwrap();
         assert_eq!(
