@@ -28,3 +28,8 @@ pub use planes::Planes;
 pub use predictor::Predictor;
 pub use rect::Rect;
 pub use strategy::Strategy;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
