@@ -38,9 +38,6 @@ fn fill(image: &Path, mask: &Path, output: &Path) -> Result<(), Box<dyn std::err
     let config = PatchMatchConfig {
         finest_rounds: get("FR", d.finest_rounds as f64) as usize,
         rounds_per_level: get("RL", d.rounds_per_level as f64) as usize,
-        power: get("P", d.power as f64) as i32,
-        final_power: get("FP", d.final_power as f64) as i32,
-        seam: get("SEAM", d.seam as f64) as f32,
     };
     let started = std::time::Instant::now();
     let filled = PatchMatch::new(config).predict(&planes, &mask, 1)?;

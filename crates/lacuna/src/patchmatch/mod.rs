@@ -9,10 +9,20 @@ mod metric;
 mod patch_map;
 mod peel;
 mod roughness;
+mod seam;
 mod search;
 mod vote;
+mod weights;
 
 use crate::{Mask, Planes, Predictor, Result};
+
+/// TEMP
+pub(crate) fn knob(name: &str, default: f32) -> f32 {
+    static KNOBS: std::sync::OnceLock<std::collections::HashMap<String, f32>> = std::sync::OnceLock::new();
+    let knobs =
+        KNOBS.get_or_init(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect());
+    knobs.get(name).copied().unwrap_or(default)
+}
 
 /// How hard PatchMatch tries.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,17 +31,11 @@ pub struct PatchMatchConfig {
     pub finest_rounds: usize,
     /// Rounds more at each coarser level.
     pub rounds_per_level: usize,
-    /// power
-    pub power: i32,
-    /// final
-    pub final_power: i32,
-    /// seam
-    pub seam: f32,
 }
 
 impl Default for PatchMatchConfig {
     fn default() -> Self {
-        Self { finest_rounds: 4, rounds_per_level: 3, power: 1, final_power: 2, seam: 1.0 }
+        Self { finest_rounds: 4, rounds_per_level: 3 }
     }
 }
 

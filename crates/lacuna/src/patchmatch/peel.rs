@@ -6,33 +6,33 @@ use super::field::Field;
 use super::level::Level;
 use super::metric::FilledPart;
 use super::patch_map::touching;
-use super::search::{Order, Pass};
-use super::vote::{self, Weights};
+use super::search::{Order, Pass, Seeds};
+use super::vote;
+use super::weights::Weights;
 
-/// Search passes for each layer.
-const PASSES: u64 = 4;
+/// Pairs of search passes, forward and backward, for each layer.
+const PAIRS: usize = 2;
 
 /// Fills the hole of the coarsest level and leaves in `field` the matches that did it.
 ///
-/// `depths`: `[height, width]`; `seed` is raised by the number of passes, and the new one returned.
-pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], mut seed: u64) -> u64 {
+/// # Shapes
+/// `depths`: `[height, width]`.
+pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], seeds: &mut Seeds) {
     let deepest = depths.iter().copied().max().unwrap_or(0);
     let mut filled: Vec<bool> = depths.iter().map(|&depth| depth == 0).collect();
+    let orders = [Order::Forward, Order::Backward].into_iter().cycle().take(2 * PAIRS);
     for layer in 1..=deepest {
         let in_layer: Vec<bool> = depths.iter().map(|&depth| depth == layer).collect();
         let active = touching(level.width, level.height, &in_layer);
         let metric = FilledPart { pixels: &level.pixels, width: level.width, filled: &filled };
-        for number in 0..PASSES {
-            let order = if number % 2 == 0 { Order::Forward } else { Order::Backward };
-            let radius = level.width.max(level.height);
-            Pass { level, metric: &metric, active: &active, order, radius, seed }.run(field);
-            seed += 1;
+        let radius = level.width.max(level.height);
+        for order in orders.clone() {
+            Pass { level, metric: &metric, active: &active, order, radius, seed: seeds.next() }.run(field);
         }
-        let weights = Weights::of_filled(level, field, depths, &metric);
-        vote::repaint(level, field, &weights, 1, |index| in_layer[index]);
+        let weights = Weights::of_filled(level, field, depths, &active, &metric);
+        vote::repaint(level, field, &weights, |_, index| in_layer[index]);
         for (filled, in_layer) in filled.iter_mut().zip(in_layer) {
             *filled |= in_layer;
         }
     }
-    seed
 }

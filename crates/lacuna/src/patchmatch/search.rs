@@ -13,6 +13,24 @@ use pulp::Arch;
 use rand_pcg::Pcg32;
 use rayon::prelude::*;
 
+/// A fresh seed for every pass and field of one completion.
+pub(super) struct Seeds(u64);
+
+impl Seeds {
+    /// Seeds that follow from `seed`.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next seed: the steps of splitmix64 (Steele et al. 2014), which never meet for two near seeds.
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
 /// In which order a pass visits the patches, and so from where matches come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
