@@ -1,9 +1,12 @@
 //! Fills holes with PatchMatch: `patchmatch_fill IMAGE MASK OUTPUT`, each a PNG or a folder of PNGs that pairs
 //! image and mask by file name.
 
-use lacuna::patchmatch::{PatchMatch, PatchMatchConfig};
+use lacuna::patchmatch::PatchMatch;
 use lacuna::{Mask, Planes, Predictor};
 use std::path::{Path, PathBuf};
+
+/// One seed for all, so that a comparison can be repeated.
+const SEED: u64 = 1;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -33,14 +36,8 @@ fn fill(image: &Path, mask: &Path, output: &Path) -> Result<(), Box<dyn std::err
     let planes = Planes::new(width, height, values.collect());
     let mask = image::open(mask)?.to_luma8().into_raw().into_iter().map(|value| value > 0).collect();
     let mask = Mask::new(width, height, mask);
-    let get = |name: &str, default: f64| std::env::var(name).map_or(default, |v| v.parse().unwrap());
-    let d = PatchMatchConfig::default();
-    let config = PatchMatchConfig {
-        finest_rounds: get("FR", d.finest_rounds as f64) as usize,
-        rounds_per_level: get("RL", d.rounds_per_level as f64) as usize,
-    };
     let started = std::time::Instant::now();
-    let filled = PatchMatch::new(config).predict(&planes, &mask, 1)?;
+    let filled = PatchMatch::default().predict(&planes, &mask, SEED)?;
     let seconds = started.elapsed().as_secs_f64();
     println!("{} {width}x{height}, hole {} pixels: {seconds:.3} s", image.display(), mask.count());
     let bytes = (0..width * height)

@@ -15,12 +15,17 @@ use super::weights::Weights;
 use crate::{Mask, Planes};
 use rayon::prelude::*;
 
-/// The pyramid ends where the hole is at most this deep, in pixels: then the known surroundings reach into every
-/// patch, and the first estimate is a matter of matching, not of guessing.
-const COARSEST_DEPTH: u16 = 4;
+/// The pyramid ends where the hole is at most this deep, in pixels. Shallower (4) loses what only a fine level
+/// shows, and thin strokes most of all (LPIPS Alex 0.097 against 0.083 over 40 photos, half of them strokes 0.075
+/// against 0.063); deeper (40) has a slightly lower LPIPS but invents objects where 16 continues lines.
+const COARSEST_DEPTH: u16 = 16;
 
 /// The pyramid also ends before fewer sources than this are left: a choice that small repeats itself visibly.
 const FEWEST_SOURCES: usize = 200;
+
+/// The random search of the rounds reaches this part of the longest side: the peel has searched everywhere. The
+/// whole side finds nothing better (same LPIPS) and costs a quarter more time.
+const RADIUS_SHARE: usize = 8;
 
 /// Fills the hole of `image`; known pixels are the same bits.
 pub(super) fn complete(image: &Planes, mask: &Mask, config: &PatchMatchConfig, seed: u64) -> Planes {
@@ -29,6 +34,7 @@ pub(super) fn complete(image: &Planes, mask: &Mask, config: &PatchMatchConfig, s
     }
     let finest = Level::finest(image, mask);
     if finest.patches.sources() == 0 {
+        drop(finest);
         return fill_smoothly(image, mask);
     }
     let mut levels = pyramid(finest);
@@ -48,7 +54,7 @@ pub(super) fn complete(image: &Planes, mask: &Mask, config: &PatchMatchConfig, s
                 field
             }
         };
-        for _ in 1..config.finest_rounds + config.rounds_per_level * levels.len() {
+        for _ in 1..config.finest_rounds.get() + config.rounds_per_level * levels.len() {
             search(&level, &mut field, &mut seeds);
             vote_again(&mut level, &field, &depths);
         }
@@ -64,7 +70,7 @@ pub(super) fn complete(image: &Planes, mask: &Mask, config: &PatchMatchConfig, s
 /// Passes in both directions over all targets.
 fn search(level: &Level, field: &mut Field, seeds: &mut Seeds) {
     let metric = WholePatch { pixels: &level.pixels, width: level.width };
-    let radius = level.width.max(level.height);
+    let radius = level.width.max(level.height).div_ceil(RADIUS_SHARE);
     let active = level.patches.targets();
     for order in [Order::Forward, Order::Backward] {
         Pass { level, metric: &metric, active, order, radius, seed: seeds.next() }.run(field);
@@ -83,13 +89,11 @@ fn pyramid(finest: Level) -> Vec<Level> {
     loop {
         let last = &levels[levels.len() - 1];
         let deepest = depths(last.width, last.height, &last.hole).into_iter().max().unwrap_or(0);
-        if deepest as f32 <= super::knob("CD", COARSEST_DEPTH as f32)
-            || last.width.min(last.height) < 2 * PATCH
-        {
+        if deepest <= COARSEST_DEPTH || last.width.min(last.height) < 2 * PATCH {
             return levels;
         }
         let next = last.halved();
-        if (next.patches.sources() as f32) < super::knob("FS", FEWEST_SOURCES as f32) {
+        if next.patches.sources() < FEWEST_SOURCES {
             return levels;
         }
         levels.push(next);

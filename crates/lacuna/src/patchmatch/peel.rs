@@ -4,6 +4,7 @@
 
 use super::field::Field;
 use super::level::Level;
+use super::membrane::{self, Cell};
 use super::metric::FilledPart;
 use super::patch_map::touching;
 use super::search::{Order, Pass, Seeds};
@@ -13,12 +14,16 @@ use super::weights::Weights;
 /// Pairs of search passes, forward and backward, for each layer.
 const PAIRS: usize = 2;
 
+/// What lies deeper than this is filled smoothly: only in holes that leave the pyramid too few sources to go on,
+/// and so many layers away from anything known nothing is left to match.
+const MOST_LAYERS: u16 = 128;
+
 /// Fills the hole of the coarsest level and leaves in `field` the matches that did it.
 ///
 /// # Shapes
 /// `depths`: `[height, width]`.
 pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], seeds: &mut Seeds) {
-    let deepest = depths.iter().copied().max().unwrap_or(0);
+    let deepest = depths.iter().copied().max().unwrap_or(0).min(MOST_LAYERS);
     let mut filled: Vec<bool> = depths.iter().map(|&depth| depth == 0).collect();
     let orders = [Order::Forward, Order::Backward].into_iter().cycle().take(2 * PAIRS);
     for layer in 1..=deepest {
@@ -34,5 +39,63 @@ pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], seeds: 
         for (filled, in_layer) in filled.iter_mut().zip(in_layer) {
             *filled |= in_layer;
         }
+    }
+    fill_rest(level, &filled);
+}
+
+/// Stretches a membrane over what is not filled.
+fn fill_rest(level: &mut Level, filled: &[bool]) {
+    let cells: Vec<Cell> =
+        filled.iter().map(|&filled| if filled { Cell::Fixed } else { Cell::Free }).collect();
+    if !cells.contains(&Cell::Free) {
+        return;
+    }
+    for channel in 0..4 {
+        let mut values: Vec<f32> = level.pixels.iter().map(|pixel| f32::from(pixel[channel])).collect();
+        membrane::fill(level.width, level.height, &mut values, &cells);
+        for (pixel, value) in level.pixels.iter_mut().zip(values) {
+            pixel[channel] = value.round() as i16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patchmatch::depth::depths;
+    use crate::patchmatch::level::FULL_SCALE;
+    use crate::{Mask, Planes};
+
+    fn peeled(
+        width: usize,
+        height: usize,
+        hole: impl Fn(usize) -> bool,
+        colour: impl Fn(usize) -> f32,
+    ) -> Level {
+        let hole: Vec<bool> = (0..width * height).map(hole).collect();
+        let values = (0..3 * width * height).map(|index| colour(index % (width * height))).collect();
+        let mut level = Level::finest(&Planes::new(width, height, values), &Mask::new(width, height, hole));
+        let mut field = Field::random(&level, 1);
+        let depths = depths(width, height, &level.hole);
+        peel(&mut level, &mut field, &depths, &mut Seeds::new(1));
+        level
+    }
+
+    #[test]
+    fn stripes_are_continued() {
+        let stripe = |index: usize| if index % 60 % 4 < 2 { 0.2 } else { 0.8 };
+        let hole = |index: usize| (20..40).contains(&(index % 60)) && (15..30).contains(&(index / 60));
+        let level = peeled(60, 45, hole, stripe);
+        for (index, pixel) in level.pixels.iter().enumerate() {
+            let expected = (stripe(index) * FULL_SCALE).round() as i16;
+            assert!((pixel[1] - expected).abs() <= 20, "{} instead of {expected} at {index}", pixel[1]);
+        }
+    }
+
+    #[test]
+    fn beyond_the_last_layer_it_is_smooth() {
+        let level = peeled(400, 20, |index| index % 400 >= 30, |_| 0.5);
+        let expected = (0.5 * FULL_SCALE).round() as i16;
+        assert!(level.pixels.iter().all(|pixel| (pixel[0] - expected).abs() <= 1));
     }
 }

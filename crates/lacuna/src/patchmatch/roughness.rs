@@ -42,8 +42,7 @@ pub(super) fn of_known(image: &Planes, mask: &Mask) -> Vec<i16> {
                 let count: f32 = counts[window.clone()].iter().sum();
                 if count > 0.0 && !mask.is_hole(x, y) {
                     let mean = sums[window].iter().sum::<f32>() / count;
-                    *roughness =
-                        (mean * super::knob("GAIN", GAIN) * FULL_SCALE).clamp(0.0, FULL_SCALE) as i16;
+                    *roughness = (mean * GAIN * FULL_SCALE).clamp(0.0, FULL_SCALE) as i16;
                 }
             }
         },

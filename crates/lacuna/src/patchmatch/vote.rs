@@ -119,3 +119,58 @@ pub(super) fn repaint(
         level.pixels[index as usize] = pixel;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patchmatch::field::Match;
+    use crate::{Mask, Planes};
+
+    /// 40 x 7 pixels, one missing at column 20: 7 patches vote. Known pixels are their column's 1/40.
+    fn level() -> Level {
+        let values = (0..3 * 280).map(|index| (index % 40) as f32 / 40.0).collect();
+        Level::finest(
+            &Planes::new(40, 7, values),
+            &Mask::new(40, 7, (0..280).map(|i| i == 3 * 40 + 20).collect()),
+        )
+    }
+
+    /// All patches agree on column 10, except that the first votes for column 30.
+    fn field(level: &Level) -> Field {
+        let mut field = Field::random(level, 1);
+        for (column, matched) in field.matches.iter_mut().enumerate() {
+            // The patch at column 14 + c holds the hole at its column 6 - c.
+            *matched = Match { x: (4 + column) as u16, y: 0, distance: 0 };
+        }
+        field.matches[0].x = 24;
+        field
+    }
+
+    #[test]
+    fn a_mean_counts_weights_and_the_last_vote_majorities() {
+        let level = level();
+        let field = field(&level);
+        let weights = Weights { values: vec![2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0] };
+        let votes = Votes { level: &level, field: &field, weights: &weights };
+        let mean = votes.mean(20, 3)[0] as f32 / 2047.0;
+        assert!((mean - (2.0 * 30.0 + 6.0 * 10.0) / 8.0 / 40.0).abs() < 1e-3, "{mean}");
+        let plane: Vec<f32> = (0..280).map(|index| (index % 40) as f32).collect();
+        let sharp = votes.sharp([&plane; 3], 20, 3).unwrap()[0];
+        // Majorities 6 and 2, cubed: 27 to 1.
+        assert!((sharp - (27.0 * 10.0 + 30.0) / 28.0).abs() < 1e-4, "{sharp}");
+        assert_eq!(votes.sharp([&plane; 3], 30, 3), None);
+    }
+
+    #[test]
+    fn only_chosen_pixels_are_painted() {
+        let mut level = level();
+        let field = field(&level);
+        let weights = Weights { values: vec![1.0; 7] };
+        let before = level.pixels.clone();
+        repaint(&mut level, &field, &weights, |_, _| false);
+        assert_eq!(level.pixels, before);
+        repaint(&mut level, &field, &weights, |level, index| level.hole[index]);
+        let changed = (0..280).filter(|&index| level.pixels[index] != before[index]).collect::<Vec<_>>();
+        assert_eq!(changed, [3 * 40 + 20]);
+    }
+}

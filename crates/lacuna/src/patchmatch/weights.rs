@@ -39,7 +39,7 @@ impl Weights {
     pub(super) fn new(level: &Level, field: &Field, depths: &[u16], active: &[bool]) -> Self {
         let region = field.region;
         // Below a distance of 1 differences are rounding.
-        let falloff = -0.5 / (super::knob("SIG", 1.0) * percentile(level, field, active)).max(1.0);
+        let falloff = -0.5 / percentile(level, field, active).max(1.0);
         let by_depth: Vec<f32> = (0..=DEEPEST).map(|depth| DEPTH_BASE.powi(-i32::from(depth))).collect();
         let mut values = vec![0.0; field.matches.len()];
         let rows = values.par_chunks_mut(region.width).zip(field.matches.par_chunks(region.width));
