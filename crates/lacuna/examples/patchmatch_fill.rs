@@ -34,8 +34,10 @@ fn fill(image: &Path, mask: &Path, output: &Path) -> Result<(), Box<dyn std::err
     let values =
         (0..3).flat_map(|channel| picture.pixels().map(move |pixel| f32::from(pixel[channel]) / 255.0));
     let planes = Planes::new(width, height, values.collect());
-    let mask = image::open(mask)?.to_luma8().into_raw().into_iter().map(|value| value > 0).collect();
-    let mask = Mask::new(width, height, mask);
+    let mask = image::open(mask)?.to_luma8();
+    let (mask_width, mask_height) = (mask.width() as usize, mask.height() as usize);
+    let mask =
+        Mask::new(mask_width, mask_height, mask.into_raw().into_iter().map(|value| value > 0).collect());
     let started = std::time::Instant::now();
     let filled = PatchMatch::default().predict(&planes, &mask, SEED)?;
     let seconds = started.elapsed().as_secs_f64();

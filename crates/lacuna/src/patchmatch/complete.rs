@@ -8,7 +8,7 @@ use super::membrane::{self, Cell};
 use super::metric::WholePatch;
 use super::patch_map::PATCH;
 use super::peel::peel;
-use super::seam::{self, RimVote};
+use super::seam;
 use super::search::{Order, Pass, Seeds};
 use super::vote::{self, Votes};
 use super::weights::Weights;
@@ -60,7 +60,7 @@ pub(super) fn complete(image: &Planes, mask: &Mask, config: &PatchMatchConfig, s
         }
         search(&level, &mut field, &mut seeds);
         if levels.is_empty() {
-            return finish(image, mask, level, field, &depths);
+            return finish(image, mask, level, field, depths);
         }
         coarser = Some((level, field));
     }
@@ -106,32 +106,32 @@ fn fill_smoothly(image: &Planes, mask: &Mask) -> Planes {
     let (width, height) = (mask.width(), mask.height());
     let cells: Vec<Cell> =
         mask.hole().iter().map(|&hole| if hole { Cell::Free } else { Cell::Fixed }).collect();
+    let loads = vec![0.0; width * height];
     output
         .values_mut()
         .par_chunks_mut(width * height)
-        .for_each(|plane| membrane::fill(width, height, plane, &cells));
+        .for_each(|plane| membrane::fill(width, height, plane, &cells, &loads));
     output
 }
 
 /// The last vote, on the picture itself instead of its 11-bit copy, and the correction of seams.
-fn finish(image: &Planes, mask: &Mask, level: Level, field: Field, depths: &[u16]) -> Planes {
+fn finish(image: &Planes, mask: &Mask, level: Level, field: Field, depths: Vec<u16>) -> Planes {
+    let size = (level.width, level.height);
     let planes = [image.plane(0), image.plane(1), image.plane(2)];
-    let weights = Weights::new(&level, &field, depths, level.patches.targets());
-    let votes = Votes { level: &level, field: &field, weights: &weights }
-        .sharps(planes, |x, y| mask.is_hole(x, y) || seam::is_rim(mask, x, y));
-    drop((level, field, weights));
-    let mut output = image.clone();
-    let mut rim = Vec::new();
-    for (index, colour) in votes.into_iter().flatten() {
-        let index = index as usize;
-        if mask.hole()[index] {
-            for (channel, value) in colour.into_iter().enumerate() {
-                output.plane_mut(channel)[index] = value;
-            }
-        } else {
-            rim.push(RimVote { index, colour });
+    let weights = Weights::new(&level, &field, &depths, level.patches.targets());
+    drop(depths);
+    let votes = Votes { level: &level, field: &field, weights: &weights };
+    let concerns = |x, y| mask.is_hole(x, y) || seam::is_rim(mask, x, y);
+    let colours = vote::by_row(size, |_, x, y| concerns(x, y).then(|| votes.colour(planes, x, y)).flatten());
+    let mut voted = image.clone();
+    for (index, colour) in colours.into_iter().flatten() {
+        for (channel, value) in colour.into_iter().enumerate() {
+            voted.plane_mut(channel)[index as usize] = value;
         }
     }
-    seam::correct(&mut output, mask, &rim);
-    output
+    let jumps = vote::by_row(size, |_, x, y| {
+        concerns(x, y).then(|| seam::jump(&voted, mask, (x, y), votes.steps(planes, x, y))).flatten()
+    });
+    drop((level, field, weights));
+    seam::correct(voted, image, mask, jumps)
 }

@@ -1,8 +1,8 @@
 //! What a completion is expected to need.
 
-/// Peak memory a pixel of the frame, when nearly all of it is hole. At the last vote: level 10 (colours 8, hole,
-/// targets), depths 2, matches 8, weights 4, votes 16; the rest is for the allocator.
-const BYTES_PER_PIXEL: u64 = 44;
+/// Peak memory a pixel of the frame, when nearly all of it is hole. At the last vote 50: level 10 (colours 8, hole,
+/// targets), matches 8, weights 4, output 12, votes 16. The rest is for rows that were longer before they shrank.
+const BYTES_PER_PIXEL: u64 = 54;
 
 /// Peak memory of any frame: stacks and buffers of the threads.
 const BYTES: u64 = 8 << 20;

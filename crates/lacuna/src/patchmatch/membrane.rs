@@ -1,6 +1,7 @@
 //! The smoothest filling: a membrane stretched over the fixed values.
 //!
-//! Solves Laplace's equation in the free cells, with nothing flowing across the frame's edge or into cells
+//! Solves Poisson's equation in the free cells (the sum of the neighbours' values less the cell's own, as often,
+//! is its load; Laplace's equation where the load is 0), with nothing flowing across the frame's edge or into cells
 //! outside. Coarse to fine: the solution at half the size starts the relaxation at this one, as in a full
 //! multigrid cycle without the corrections on the way up, which a visual filling does not need.
 
@@ -25,8 +26,8 @@ pub(super) enum Cell {
 /// Gives every free cell its value; 0 where no fixed cell can be reached.
 ///
 /// # Shapes
-/// `values` and `cells`: `[height, width]`, row-major.
-pub(super) fn fill(width: usize, height: usize, values: &mut [f32], cells: &[Cell]) {
+/// `values`, `cells` and `loads`: `[height, width]`, row-major.
+pub(super) fn fill(width: usize, height: usize, values: &mut [f32], cells: &[Cell], loads: &[f32]) {
     if !cells.contains(&Cell::Free) {
         return;
     }
@@ -36,7 +37,9 @@ pub(super) fn fill(width: usize, height: usize, values: &mut [f32], cells: &[Cel
     }
     let coarse_width = width.div_ceil(2);
     let (mut coarse, coarse_cells) = halved(width, height, values, cells);
-    fill(coarse_width, height.div_ceil(2), &mut coarse, &coarse_cells);
+    let coarse_loads = halved_loads(width, height, loads);
+    fill(coarse_width, height.div_ceil(2), &mut coarse, &coarse_cells, &coarse_loads);
+    drop(coarse_loads);
     for y in 0..height {
         for x in 0..width {
             if cells[y * width + x] == Cell::Free {
@@ -45,7 +48,7 @@ pub(super) fn fill(width: usize, height: usize, values: &mut [f32], cells: &[Cel
         }
     }
     for _ in 0..SWEEPS {
-        sweep(width, height, values, cells);
+        sweep(width, height, values, cells, loads);
     }
 }
 
@@ -76,6 +79,19 @@ fn halved(width: usize, height: usize, values: &[f32], cells: &[Cell]) -> (Vec<f
     (coarse, coarse_cells)
 }
 
+/// Loads at half the size: sums of 2 x 2, because a cell twice as wide bends four times as much.
+fn halved_loads(width: usize, height: usize, loads: &[f32]) -> Vec<f32> {
+    let coarse_width = width.div_ceil(2);
+    let mut coarse = vec![0.0; coarse_width * height.div_ceil(2)];
+    for (y, loads) in loads.chunks_exact(width).enumerate() {
+        let coarse = &mut coarse[y / 2 * coarse_width..][..coarse_width];
+        for (coarse, pair) in coarse.iter_mut().zip(loads.chunks(2)) {
+            *coarse += pair.iter().sum::<f32>();
+        }
+    }
+    coarse
+}
+
 /// The coarse value at a fine cell, bilinear: 3/4 of the nearer one and 1/4 of the next in each direction, of
 /// those that are not outside.
 fn between(coarse: &[f32], cells: &[Cell], width: usize, x: usize, y: usize) -> f32 {
@@ -97,7 +113,7 @@ fn between(coarse: &[f32], cells: &[Cell], width: usize, x: usize, y: usize) -> 
 }
 
 /// Moves every free value towards, and a little beyond, the mean of its neighbours.
-fn sweep(width: usize, height: usize, values: &mut [f32], cells: &[Cell]) {
+fn sweep(width: usize, height: usize, values: &mut [f32], cells: &[Cell], loads: &[f32]) {
     for y in 0..height {
         for x in 0..width {
             let index = y * width + x;
@@ -118,7 +134,7 @@ fn sweep(width: usize, height: usize, values: &mut [f32], cells: &[Cell]) {
                 }
             }
             if count > 0.0 {
-                values[index] += RELAXATION * (sum / count - values[index]);
+                values[index] += RELAXATION * ((sum - loads[index]) / count - values[index]);
             }
         }
     }
@@ -138,7 +154,7 @@ mod tests {
             (0..width * height).map(|index| if free(index) { Cell::Free } else { Cell::Fixed }).collect();
         let mut values: Vec<f32> =
             (0..width * height).map(|index| if free(index) { f32::NAN } else { ramp(index) }).collect();
-        fill(width, height, &mut values, &cells);
+        fill(width, height, &mut values, &cells, &vec![0.0; width * height]);
         for (index, value) in values.into_iter().enumerate() {
             assert!((value - ramp(index)).abs() < 0.005, "{value} instead of {} at {index}", ramp(index));
         }
@@ -151,7 +167,7 @@ mod tests {
             cells[width * height / 2] = Cell::Fixed;
             let mut values: Vec<f32> =
                 cells.iter().map(|&c| if c == Cell::Fixed { 0.25 } else { 9.0 }).collect();
-            fill(width, height, &mut values, &cells);
+            fill(width, height, &mut values, &cells, &vec![0.0; width * height]);
             assert!(values.iter().all(|value| (value - 0.25).abs() < 1e-6), "{values:?}");
         }
     }
@@ -164,7 +180,21 @@ mod tests {
             .map(|index| [Cell::Free, Cell::Free, Cell::Fixed, Cell::Outside, Cell::Outside][ring(index)])
             .collect();
         let mut values: Vec<f32> = (0..81).map(|index| [0.0, 0.0, 1.0, 100.0, 100.0][ring(index)]).collect();
-        fill(9, 9, &mut values, &cells);
+        fill(9, 9, &mut values, &cells, &[0.0; 81]);
         assert!((0..81).filter(|&index| ring(index) < 2).all(|index| (values[index] - 1.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn a_load_bends_it() {
+        // Left and right edges at 0, a load of -2 everywhere: x (32 - x).
+        let side = |index: usize| index % 33 == 0 || index % 33 == 32;
+        let cells: Vec<Cell> =
+            (0..33 * 33).map(|index| if side(index) { Cell::Fixed } else { Cell::Free }).collect();
+        let mut values = vec![0.0; 33 * 33];
+        fill(33, 33, &mut values, &cells, &[-2.0; 33 * 33]);
+        for (index, value) in values.into_iter().enumerate() {
+            let expected = (index % 33 * (32 - index % 33)) as f32;
+            assert!((value - expected).abs() < 0.15 * 256.0, "{value} instead of {expected} at {index}");
+        }
     }
 }

@@ -50,9 +50,10 @@ fn fill_rest(level: &mut Level, filled: &[bool]) {
     if !cells.contains(&Cell::Free) {
         return;
     }
+    let loads = vec![0.0; cells.len()];
     for channel in 0..4 {
         let mut values: Vec<f32> = level.pixels.iter().map(|pixel| f32::from(pixel[channel])).collect();
-        membrane::fill(level.width, level.height, &mut values, &cells);
+        membrane::fill(level.width, level.height, &mut values, &cells, &loads);
         for (pixel, value) in level.pixels.iter_mut().zip(values) {
             pixel[channel] = value.round() as i16;
         }

@@ -13,6 +13,50 @@ use rayon::prelude::*;
 /// The power of the last vote. Higher ones are not blurred less visibly but show seams between sources.
 const SHARPNESS: i32 = 3;
 
+/// The votes on one pixel by source pixel.
+struct Ballot {
+    sources: [usize; PATCH_AREA],
+    weights: [f32; PATCH_AREA],
+    count: usize,
+}
+
+impl Ballot {
+    fn new() -> Self {
+        Self { sources: [0; PATCH_AREA], weights: [0.0; PATCH_AREA], count: 0 }
+    }
+
+    fn add(&mut self, source: usize, weight: f32) {
+        let known = self.sources[..self.count].iter().rposition(|&known| known == source);
+        let index = known.unwrap_or(self.count);
+        self.sources[index] = source;
+        self.weights[index] += weight;
+        self.count = self.count.max(index + 1);
+    }
+
+    /// The sharp mean of `value`, which takes a source's pixel index; none without votes.
+    fn elect(&self, value: impl Fn(usize) -> [f32; 3]) -> Option<[f32; 3]> {
+        // Relative to the largest weight, so that no power underflows.
+        let largest = self.weights[..self.count].iter().copied().reduce(f32::max)?;
+        let (mut sums, mut total) = ([0.0; 3], 0.0);
+        for (&source, &weight) in self.sources.iter().zip(&self.weights).take(self.count) {
+            let weight = (weight / largest).powi(SHARPNESS);
+            for (sum, value) in sums.iter_mut().zip(value(source)) {
+                *sum += weight * value;
+            }
+            total += weight;
+        }
+        Some(sums.map(|sum| sum / total))
+    }
+}
+
+/// One vote: the source pixel, the patch's weight, and where in the patch the pixel lies.
+struct Vote {
+    source: usize,
+    weight: f32,
+    column: usize,
+    row: usize,
+}
+
 /// The patches' opinion of a picture.
 pub(super) struct Votes<'a> {
     /// The picture they vote on.
@@ -24,9 +68,9 @@ pub(super) struct Votes<'a> {
 }
 
 impl Votes<'_> {
-    /// Calls `count` with source pixel and weight of each vote on the pixel at column `x`, row `y`.
+    /// Calls `count` with each vote on the pixel at column `x`, row `y`.
     #[inline(always)]
-    fn on(&self, x: usize, y: usize, mut count: impl FnMut(usize, f32)) {
+    fn on(&self, x: usize, y: usize, mut count: impl FnMut(Vote)) {
         let (region, width) = (self.field.region, self.level.width);
         let targets = self.level.patches.targets();
         let columns = x.saturating_sub(PATCH - 1).max(region.x)..(x + 1).min(region.x + region.width);
@@ -35,8 +79,9 @@ impl Votes<'_> {
             for patch_x in columns.clone() {
                 if targets[patch_y * width + patch_x] {
                     let index = (patch_y - region.y) * region.width + patch_x - region.x;
-                    let source = self.field.matches[index].source(width);
-                    count(source + (y - patch_y) * width + x - patch_x, self.weights.values[index]);
+                    let (column, row) = (x - patch_x, y - patch_y);
+                    let source = self.field.matches[index].source(width) + row * width + column;
+                    count(Vote { source, weight: self.weights.values[index], column, row });
                 }
             }
         }
@@ -46,65 +91,52 @@ impl Votes<'_> {
     #[inline(always)]
     fn mean(&self, x: usize, y: usize) -> Pixel {
         let (mut sums, mut total) = ([0.0; 4], 0.0);
-        self.on(x, y, |source, weight| {
-            for (sum, value) in sums.iter_mut().zip(self.level.pixels[source]) {
-                *sum += weight * f32::from(value);
+        self.on(x, y, |vote| {
+            for (sum, value) in sums.iter_mut().zip(self.level.pixels[vote.source]) {
+                *sum += vote.weight * f32::from(value);
             }
-            total += weight;
+            total += vote.weight;
         });
         sums.map(|sum| (sum / total).round() as i16)
     }
 
-    /// The last vote on the pixel at column `x`, row `y`, with the colours of `planes`; none if no patch covers it.
-    fn sharp(&self, planes: [&[f32]; 3], x: usize, y: usize) -> Option<[f32; 3]> {
-        let (mut sources, mut weights, mut count) = ([0; PATCH_AREA], [0.0; PATCH_AREA], 0);
-        self.on(x, y, |source, weight| {
-            let index = sources[..count].iter().rposition(|&known| known == source).unwrap_or(count);
-            sources[index] = source;
-            weights[index] += weight;
-            count = count.max(index + 1);
-        });
-        // Relative to the largest weight, so that no power underflows.
-        let largest = weights[..count].iter().copied().reduce(f32::max)?;
-        let (mut sums, mut total) = ([0.0; 3], 0.0);
-        for (&source, &weight) in sources.iter().zip(&weights).take(count) {
-            let weight = (weight / largest).powi(SHARPNESS);
-            for (sum, plane) in sums.iter_mut().zip(planes) {
-                *sum += weight * plane[source];
+    /// The last vote on the pixel at column `x`, row `y`, with the colours of `planes`, three of
+    /// `[height, width]`; none if no patch covers it.
+    pub(super) fn colour(&self, planes: [&[f32]; 3], x: usize, y: usize) -> Option<[f32; 3]> {
+        let mut ballot = Ballot::new();
+        self.on(x, y, |vote| ballot.add(vote.source, vote.weight));
+        ballot.elect(|source| planes.map(|plane| plane[source]))
+    }
+
+    /// By how much the colour should rise from the pixel at column `x`, row `y` to its right and to its lower
+    /// neighbour; none where no patch covers both.
+    pub(super) fn steps(&self, planes: [&[f32]; 3], x: usize, y: usize) -> [Option<[f32; 3]>; 2] {
+        let (mut right, mut down) = (Ballot::new(), Ballot::new());
+        self.on(x, y, |vote| {
+            if vote.column + 1 < PATCH {
+                right.add(vote.source, vote.weight);
             }
-            total += weight;
-        }
-        Some(sums.map(|sum| sum / total))
-    }
-
-    /// The means on all pixels of `which`, beside the pixels' indices.
-    ///
-    /// # Shapes
-    /// `which` takes a pixel index and may be true only inside the hole.
-    pub(super) fn means(&self, which: impl Fn(usize) -> bool + Sync) -> Vec<Vec<(u32, Pixel)>> {
-        self.by_row(|index, x, y| which(index).then(|| self.mean(x, y)))
-    }
-
-    /// The last votes on those pixels of `which` that patches cover, beside the pixels' indices.
-    ///
-    /// # Shapes
-    /// `planes`: three of `[height, width]`; `which` takes column and row.
-    pub(super) fn sharps(
-        &self,
-        planes: [&[f32]; 3],
-        which: impl Fn(usize, usize) -> bool + Sync,
-    ) -> Vec<Vec<(u32, [f32; 3])>> {
-        self.by_row(|_, x, y| which(x, y).then(|| self.sharp(planes, x, y)).flatten())
-    }
-
-    fn by_row<T: Send>(&self, vote: impl Fn(usize, usize, usize) -> Option<T> + Sync) -> Vec<Vec<(u32, T)>> {
-        let width = self.level.width;
-        let rows = (0..self.level.height).into_par_iter().map(|y| {
-            let row = (0..width).map(|x| (y * width + x, x));
-            row.filter_map(|(index, x)| Some((index as u32, vote(index, x, y)?))).collect()
+            if vote.row + 1 < PATCH {
+                down.add(vote.source, vote.weight);
+            }
         });
-        rows.collect()
+        let width = self.level.width;
+        [(right, 1), (down, width)].map(|(ballot, step)| {
+            ballot.elect(|source| planes.map(|plane| plane[source + step] - plane[source]))
+        })
     }
+}
+
+/// What `vote` says of each pixel, by index, column and row; rows in parallel, in their order.
+pub(super) fn by_row<T: Send>(
+    (width, height): (usize, usize),
+    vote: impl Fn(usize, usize, usize) -> Option<T> + Sync,
+) -> Vec<Box<[(u32, T)]>> {
+    let rows = (0..height).into_par_iter().map(|y| {
+        let row = (0..width).map(|x| (y * width + x, x));
+        row.filter_map(|(index, x)| Some((index as u32, vote(index, x, y)?))).collect()
+    });
+    rows.collect()
 }
 
 /// Gives every pixel of `which`, all inside the hole, the mean colour of its votes.
@@ -114,7 +146,9 @@ pub(super) fn repaint(
     weights: &Weights,
     which: impl Fn(&Level, usize) -> bool + Sync,
 ) {
-    let means = Votes { level, field, weights }.means(|index| which(level, index));
+    let votes = Votes { level, field, weights };
+    let size = (level.width, level.height);
+    let means = by_row(size, |index, x, y| which(level, index).then(|| votes.mean(x, y)));
     for (index, pixel) in means.into_iter().flatten() {
         level.pixels[index as usize] = pixel;
     }
@@ -155,10 +189,12 @@ mod tests {
         let mean = votes.mean(20, 3)[0] as f32 / 2047.0;
         assert!((mean - (2.0 * 30.0 + 6.0 * 10.0) / 8.0 / 40.0).abs() < 1e-3, "{mean}");
         let plane: Vec<f32> = (0..280).map(|index| (index % 40) as f32).collect();
-        let sharp = votes.sharp([&plane; 3], 20, 3).unwrap()[0];
+        let sharp = votes.colour([&plane; 3], 20, 3).unwrap()[0];
         // Majorities 6 and 2, cubed: 27 to 1.
         assert!((sharp - (27.0 * 10.0 + 30.0) / 28.0).abs() < 1e-4, "{sharp}");
-        assert_eq!(votes.sharp([&plane; 3], 30, 3), None);
+        assert_eq!(votes.colour([&plane; 3], 30, 3), None);
+        assert_eq!(votes.steps([&plane; 3], 20, 3), [Some([1.0; 3]), Some([0.0; 3])]);
+        assert_eq!(votes.steps([&plane; 3], 26, 3)[0], None);
     }
 
     #[test]
