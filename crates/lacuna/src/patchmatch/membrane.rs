@@ -96,7 +96,8 @@ fn halved_loads(width: usize, height: usize, loads: &[f32]) -> Vec<f32> {
 /// those that are not outside.
 fn between(coarse: &[f32], cells: &[Cell], width: usize, x: usize, y: usize) -> f32 {
     let next = |position: usize, end: usize| {
-        let next = if position % 2 == 0 { (position / 2).saturating_sub(1) } else { position / 2 + 1 };
+        let next =
+            if position.is_multiple_of(2) { (position / 2).saturating_sub(1) } else { position / 2 + 1 };
         next.min(end - 1)
     };
     let (far_x, far_y) = (next(x, width), next(y, coarse.len() / width));
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn a_load_bends_it() {
         // Left and right edges at 0, a load of -2 everywhere: x (32 - x).
-        let side = |index: usize| index % 33 == 0 || index % 33 == 32;
+        let side = |index: usize| [0, 32].contains(&(index % 33));
         let cells: Vec<Cell> =
             (0..33 * 33).map(|index| if side(index) { Cell::Fixed } else { Cell::Free }).collect();
         let mut values = vec![0.0; 33 * 33];
