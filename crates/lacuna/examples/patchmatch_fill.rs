@@ -1,9 +1,12 @@
 //! Fills holes with PatchMatch: `patchmatch_fill IMAGE MASK OUTPUT`, each a PNG or a folder of PNGs that pairs
 //! image and mask by file name.
 
-use lacuna::patchmatch::{PatchMatch, PatchMatchConfig};
+use lacuna::patchmatch::PatchMatch;
 use lacuna::{Mask, Planes, Predictor};
 use std::path::{Path, PathBuf};
+
+/// One seed for all, so that a comparison can be repeated.
+const SEED: u64 = 1;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -31,19 +34,12 @@ fn fill(image: &Path, mask: &Path, output: &Path) -> Result<(), Box<dyn std::err
     let values =
         (0..3).flat_map(|channel| picture.pixels().map(move |pixel| f32::from(pixel[channel]) / 255.0));
     let planes = Planes::new(width, height, values.collect());
-    let mask = image::open(mask)?.to_luma8().into_raw().into_iter().map(|value| value > 0).collect();
-    let mask = Mask::new(width, height, mask);
-    let get = |name: &str, default: f64| std::env::var(name).map_or(default, |v| v.parse().unwrap());
-    let d = PatchMatchConfig::default();
-    let config = PatchMatchConfig {
-        finest_rounds: get("FR", d.finest_rounds as f64) as usize,
-        rounds_per_level: get("RL", d.rounds_per_level as f64) as usize,
-        power: get("P", d.power as f64) as i32,
-        final_power: get("FP", d.final_power as f64) as i32,
-        seam: get("SEAM", d.seam as f64) as f32,
-    };
+    let mask = image::open(mask)?.to_luma8();
+    let (mask_width, mask_height) = (mask.width() as usize, mask.height() as usize);
+    let mask =
+        Mask::new(mask_width, mask_height, mask.into_raw().into_iter().map(|value| value > 0).collect());
     let started = std::time::Instant::now();
-    let filled = PatchMatch::new(config).predict(&planes, &mask, 1)?;
+    let filled = PatchMatch::default().predict(&planes, &mask, SEED)?;
     let seconds = started.elapsed().as_secs_f64();
     println!("{} {width}x{height}, hole {} pixels: {seconds:.3} s", image.display(), mask.count());
     let bytes = (0..width * height)

@@ -137,7 +137,8 @@ impl Field {
     }
 }
 
-/// A patch at most `radius` pixels from `centre` in each direction, if it is a source; both (column, row).
+/// A patch of the frame drawn uniformly from those at most `radius` pixels from `centre` in each direction, if it
+/// is a source; both (column, row).
 #[inline(always)]
 pub(super) fn draw_near(
     patches: &PatchMap,
@@ -145,11 +146,14 @@ pub(super) fn draw_near(
     radius: usize,
     random: &mut Pcg32,
 ) -> Option<(u16, u16)> {
+    // 16 bits a direction are enough: sides are at most 2^16 pixels.
     let bits = random.next_u32() as usize;
-    // 16 bits a direction are enough: sides are below 2^16 pixels.
-    let column = centre.0 + (((bits & 0xffff) * (2 * radius + 1)) >> 16);
-    let row = centre.1 + (((bits >> 16) * (2 * radius + 1)) >> 16);
-    let (x, y) = (column.checked_sub(radius)?, row.checked_sub(radius)?);
+    let within = |centre: usize, end: usize, bits: usize| {
+        let first = centre.saturating_sub(radius);
+        first + ((bits * ((centre + radius + 1).min(end) - first)) >> 16)
+    };
+    let x = within(centre.0, patches.columns(), bits & 0xffff);
+    let y = within(centre.1, patches.rows(), bits >> 16);
     patches.is_source(x, y).then_some((x as u16, y as u16))
 }
 

@@ -5,8 +5,8 @@ use super::roughness;
 use crate::{Mask, Planes};
 use rayon::prelude::*;
 
-/// Red, green, blue and roughness, each in `[0, FULL_SCALE]`: four 16-bit lanes, so that a row of a patch is one
-/// 64-byte load and a difference squares and adds in one instruction.
+/// Red, green, blue and roughness, each in `[0, FULL_SCALE]`: four 16-bit lanes, so that a row of a patch fits into
+/// one 64-byte register and differences are squared and added in one instruction.
 pub(super) type Pixel = [i16; 4];
 
 /// The number for 1.0. With 11 bits the distance of two patches, at most 4 * 49 * 2047^2, fits into 32 bits,
@@ -19,7 +19,7 @@ pub(super) struct Level {
     pub(super) width: usize,
     /// Rows.
     pub(super) height: usize,
-    /// `[height, width]` pixels and one more, because rows of patches are read as 8 pixels.
+    /// `[height, width]`.
     pub(super) pixels: Vec<Pixel>,
     /// `[height, width]`, `true` = missing.
     pub(super) hole: Vec<bool>,
@@ -33,8 +33,8 @@ impl Level {
         let (width, height) = (image.width(), image.height());
         let hole = mask.hole();
         let roughness = roughness::of_known(image, mask);
-        let mut pixels = vec![[0; 4]; width * height + 1];
-        pixels[..width * height].par_iter_mut().enumerate().for_each(|(index, pixel)| {
+        let mut pixels = vec![[0; 4]; width * height];
+        pixels.par_iter_mut().enumerate().for_each(|(index, pixel)| {
             if !hole[index] {
                 let [red, green, blue] = [0, 1, 2].map(|channel| quantise(image.plane(channel)[index]));
                 *pixel = [red, green, blue, roughness[index]];
@@ -46,7 +46,7 @@ impl Level {
     /// Half the resolution, sides rounded up: means of 2 x 2 pixels, a hole wherever one of them is.
     pub(super) fn halved(&self) -> Self {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
-        let mut pixels = vec![[0; 4]; width * height + 1];
+        let mut pixels = vec![[0; 4]; width * height];
         let mut hole = vec![false; width * height];
         let rows = pixels.par_chunks_exact_mut(width).zip(hole.par_chunks_exact_mut(width));
         rows.enumerate().for_each(|(y, (pixels, hole))| {

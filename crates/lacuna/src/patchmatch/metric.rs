@@ -3,50 +3,62 @@
 use super::level::Pixel;
 use super::patch_map::{PATCH, PATCH_AREA};
 
-/// A distance between a target and a source, both named by the pixel index of their top left corner.
+/// A distance between targets and sources. Patches are named by the pixel index of their top left corner.
 pub(super) trait Metric: Sync {
+    /// What is worth gathering once for all sources that a target is compared with.
+    type Target;
+
+    /// Gathers it.
+    fn target(&self, patch: usize) -> Self::Target;
+
     /// The distance, or any number of at least `limit` if it is not below.
-    fn distance(&self, target: usize, source: usize, limit: u32) -> u32;
+    fn distance(&self, target: &Self::Target, source: usize, limit: u32) -> u32;
 }
 
 /// The sum of squared differences over all 49 pixels and 4 channels.
 pub(super) struct WholePatch<'a> {
-    /// `[height, width]` and one more.
+    /// `[height, width]`.
     pub(super) pixels: &'a [Pixel],
     /// Pixels in a row.
     pub(super) width: usize,
 }
 
 impl Metric for WholePatch<'_> {
+    type Target = usize;
+
     #[inline(always)]
-    fn distance(&self, target: usize, source: usize, limit: u32) -> u32 {
+    fn target(&self, patch: usize) -> usize {
+        patch
+    }
+
+    #[inline(always)]
+    fn distance(&self, &target: &usize, source: usize, limit: u32) -> u32 {
         let mut sum = 0;
         for row in 0..PATCH {
-            let target = &self.pixels[target + row * self.width..][..PATCH];
-            let source = &self.pixels[source + row * self.width..][..PATCH];
-            sum += row_distance(target, source);
-            if sum >= limit {
+            let target = row_of(self.pixels, target + row * self.width);
+            let source = row_of(self.pixels, source + row * self.width);
+            for (&target, &source) in target.iter().zip(source) {
+                let difference = i32::from(target - source);
+                sum += difference * difference;
+            }
+            if sum as u32 >= limit {
                 break;
             }
         }
-        sum
+        sum as u32
     }
 }
 
+/// One row of a patch, pixel after pixel.
 #[inline(always)]
-fn row_distance(target: &[Pixel], source: &[Pixel]) -> u32 {
-    let mut sum = 0i32;
-    for (&target, &source) in target.as_flattened().iter().zip(source.as_flattened()) {
-        let difference = (target - source) as i32;
-        sum += difference * difference;
-    }
-    sum as u32
+fn row_of(pixels: &[Pixel], start: usize) -> &[i16; 4 * PATCH] {
+    pixels[start..start + PATCH].as_flattened().try_into().expect("four channels a pixel")
 }
 
 /// The sum of squared differences over those pixels of the target that are filled already, scaled up to the
 /// whole patch; 0 where none is.
 pub(super) struct FilledPart<'a> {
-    /// `[height, width]` and one more.
+    /// `[height, width]`.
     pub(super) pixels: &'a [Pixel],
     /// Pixels in a row.
     pub(super) width: usize,
@@ -62,21 +74,42 @@ impl FilledPart<'_> {
     }
 }
 
+/// A target's pixels, which of them count, and how many.
+pub(super) struct FilledTarget {
+    rows: [[i16; 4 * PATCH]; PATCH],
+    /// All bits set where the pixel counts, none where it does not.
+    lanes: [[i16; 4 * PATCH]; PATCH],
+    count: u64,
+}
+
 impl Metric for FilledPart<'_> {
+    type Target = FilledTarget;
+
     #[inline(always)]
-    fn distance(&self, target: usize, source: usize, _limit: u32) -> u32 {
-        let (mut sum, mut count) = (0u64, 0u64);
-        for row in 0..PATCH {
-            let (target, source) = (target + row * self.width, source + row * self.width);
-            for column in 0..PATCH {
-                if self.filled[target + column] {
-                    let pixels = [&self.pixels[target + column..][..1], &self.pixels[source + column..][..1]];
-                    sum += row_distance(pixels[0], pixels[1]) as u64;
-                    count += 1;
-                }
+    fn target(&self, patch: usize) -> FilledTarget {
+        let rows = std::array::from_fn(|row| *row_of(self.pixels, patch + row * self.width));
+        let lanes = std::array::from_fn(|row| {
+            let filled = &self.filled[patch + row * self.width..][..PATCH];
+            std::array::from_fn(|lane| -i16::from(filled[lane / 4]))
+        });
+        FilledTarget { rows, lanes, count: self.count(patch) as u64 }
+    }
+
+    #[inline(always)]
+    fn distance(&self, target: &FilledTarget, source: usize, limit: u32) -> u32 {
+        let limit = u64::from(limit) * target.count / PATCH_AREA as u64;
+        let mut sum = 0;
+        for (row, (values, lanes)) in target.rows.iter().zip(&target.lanes).enumerate() {
+            let source = row_of(self.pixels, source + row * self.width);
+            for ((&target, &source), &lane) in values.iter().zip(source).zip(lanes) {
+                let difference = i32::from((target - source) & lane);
+                sum += difference * difference;
+            }
+            if u64::from(sum as u32) > limit {
+                break;
             }
         }
-        (sum * PATCH_AREA as u64 / count.max(1)) as u32
+        (sum as u64 * PATCH_AREA as u64 / target.count.max(1)) as u32
     }
 }
 
@@ -86,16 +119,16 @@ mod tests {
 
     /// 20 x 7 pixels; the patches at columns 0 and 10 differ by `step` in every lane.
     fn two_patches(step: i16) -> Vec<Pixel> {
-        (0..20 * 7 + 1).map(|index| [if index % 20 < 10 { 0 } else { step }; 4]).collect()
+        (0..20 * 7).map(|index| [if index % 20 < 10 { 0 } else { step }; 4]).collect()
     }
 
     #[test]
     fn the_largest_distance_fits() {
         let pixels = two_patches(2047);
         let metric = WholePatch { pixels: &pixels, width: 20 };
-        assert_eq!(metric.distance(0, 10, u32::MAX), 4 * 49 * 2047 * 2047);
-        assert_eq!(metric.distance(0, 1, u32::MAX), 0);
-        assert!(metric.distance(0, 10, 5) >= 5);
+        assert_eq!(metric.distance(&0, 10, u32::MAX), 4 * 49 * 2047 * 2047);
+        assert_eq!(metric.distance(&0, 1, u32::MAX), 0);
+        assert!(metric.distance(&0, 10, 5) >= 5);
     }
 
     #[test]
@@ -105,7 +138,10 @@ mod tests {
         pixels[20] = [1000; 4];
         filled[20] = false;
         let metric = FilledPart { pixels: &pixels, width: 20, filled: &filled };
-        assert_eq!(metric.distance(0, 10, u32::MAX), 4 * 49 * 9);
+        assert_eq!(metric.distance(&metric.target(0), 10, u32::MAX), 4 * 49 * 9);
+        assert!(metric.distance(&metric.target(0), 10, 100) >= 100);
         assert_eq!(metric.count(0), 48);
+        let metric = FilledPart { pixels: &pixels, width: 20, filled: &[false; 140] };
+        assert_eq!(metric.distance(&metric.target(0), 10, u32::MAX), 0);
     }
 }

@@ -4,35 +4,99 @@
 
 use super::field::Field;
 use super::level::Level;
+use super::membrane::{self, Cell};
 use super::metric::FilledPart;
 use super::patch_map::touching;
-use super::search::{Order, Pass};
-use super::vote::{self, Weights};
+use super::search::{Order, Pass, Seeds};
+use super::vote;
+use super::weights::Weights;
 
-/// Search passes for each layer.
-const PASSES: u64 = 4;
+/// Pairs of search passes, forward and backward, for each layer.
+const PAIRS: usize = 2;
+
+/// What lies deeper than this is filled smoothly: only in holes that leave the pyramid too few sources to go on,
+/// and so many layers away from anything known nothing is left to match.
+const MOST_LAYERS: u16 = 128;
 
 /// Fills the hole of the coarsest level and leaves in `field` the matches that did it.
 ///
-/// `depths`: `[height, width]`; `seed` is raised by the number of passes, and the new one returned.
-pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], mut seed: u64) -> u64 {
-    let deepest = depths.iter().copied().max().unwrap_or(0);
+/// # Shapes
+/// `depths`: `[height, width]`.
+pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], seeds: &mut Seeds) {
+    let deepest = depths.iter().copied().max().unwrap_or(0).min(MOST_LAYERS);
     let mut filled: Vec<bool> = depths.iter().map(|&depth| depth == 0).collect();
+    let orders = [Order::Forward, Order::Backward].into_iter().cycle().take(2 * PAIRS);
     for layer in 1..=deepest {
         let in_layer: Vec<bool> = depths.iter().map(|&depth| depth == layer).collect();
         let active = touching(level.width, level.height, &in_layer);
         let metric = FilledPart { pixels: &level.pixels, width: level.width, filled: &filled };
-        for number in 0..PASSES {
-            let order = if number % 2 == 0 { Order::Forward } else { Order::Backward };
-            let radius = level.width.max(level.height);
-            Pass { level, metric: &metric, active: &active, order, radius, seed }.run(field);
-            seed += 1;
+        let radius = level.width.max(level.height);
+        for order in orders.clone() {
+            Pass { level, metric: &metric, active: &active, order, radius, seed: seeds.next() }.run(field);
         }
-        let weights = Weights::of_filled(level, field, depths, &metric);
-        vote::repaint(level, field, &weights, 1, |index| in_layer[index]);
+        let weights = Weights::of_filled(level, field, depths, &active, &metric);
+        vote::repaint(level, field, &weights, |_, index| in_layer[index]);
         for (filled, in_layer) in filled.iter_mut().zip(in_layer) {
             *filled |= in_layer;
         }
     }
-    seed
+    fill_rest(level, &filled);
+}
+
+/// Stretches a membrane over what is not filled.
+fn fill_rest(level: &mut Level, filled: &[bool]) {
+    let cells: Vec<Cell> =
+        filled.iter().map(|&filled| if filled { Cell::Fixed } else { Cell::Free }).collect();
+    if !cells.contains(&Cell::Free) {
+        return;
+    }
+    let loads = vec![0.0; cells.len()];
+    for channel in 0..4 {
+        let mut values: Vec<f32> = level.pixels.iter().map(|pixel| f32::from(pixel[channel])).collect();
+        membrane::fill(level.width, level.height, &mut values, &cells, &loads);
+        for (pixel, value) in level.pixels.iter_mut().zip(values) {
+            pixel[channel] = value.round() as i16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patchmatch::depth::depths;
+    use crate::patchmatch::level::FULL_SCALE;
+    use crate::{Mask, Planes};
+
+    fn peeled(
+        width: usize,
+        height: usize,
+        hole: impl Fn(usize) -> bool,
+        colour: impl Fn(usize) -> f32,
+    ) -> Level {
+        let hole: Vec<bool> = (0..width * height).map(hole).collect();
+        let values = (0..3 * width * height).map(|index| colour(index % (width * height))).collect();
+        let mut level = Level::finest(&Planes::new(width, height, values), &Mask::new(width, height, hole));
+        let mut field = Field::random(&level, 1);
+        let depths = depths(width, height, &level.hole);
+        peel(&mut level, &mut field, &depths, &mut Seeds::new(1));
+        level
+    }
+
+    #[test]
+    fn stripes_are_continued() {
+        let stripe = |index: usize| if index % 60 % 4 < 2 { 0.2 } else { 0.8 };
+        let hole = |index: usize| (20..40).contains(&(index % 60)) && (15..30).contains(&(index / 60));
+        let level = peeled(60, 45, hole, stripe);
+        for (index, pixel) in level.pixels.iter().enumerate() {
+            let expected = (stripe(index) * FULL_SCALE).round() as i16;
+            assert!((pixel[1] - expected).abs() <= 20, "{} instead of {expected} at {index}", pixel[1]);
+        }
+    }
+
+    #[test]
+    fn beyond_the_last_layer_it_is_smooth() {
+        let level = peeled(400, 20, |index| index % 400 >= 30, |_| 0.5);
+        let expected = (0.5 * FULL_SCALE).round() as i16;
+        assert!(level.pixels.iter().all(|pixel| (pixel[0] - expected).abs() <= 1));
+    }
 }

@@ -13,6 +13,24 @@ use pulp::Arch;
 use rand_pcg::Pcg32;
 use rayon::prelude::*;
 
+/// A fresh seed for every pass and field of one completion.
+pub(super) struct Seeds(u64);
+
+impl Seeds {
+    /// Seeds that follow from `seed`.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next seed: the steps of splitmix64 (Steele et al. 2014), which never meet for two near seeds.
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
 /// In which order a pass visits the patches, and so from where matches come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -122,13 +140,13 @@ impl<M: Metric> Pass<'_, M> {
         random: &mut Pcg32,
     ) -> Match {
         let (width, patches) = (self.level.width, &self.level.patches);
-        let target = place.1 * width + place.0;
+        let target = self.metric.target(place.1 * width + place.0);
         let mut best = present;
-        best.distance = self.metric.distance(target, present.source(width), u32::MAX);
+        best.distance = self.metric.distance(&target, present.source(width), u32::MAX);
         let try_source = |x: u16, y: u16, best: &mut Match| {
             if (x, y) != (best.x, best.y) {
                 let tried = Match { x, y, distance: 0 };
-                let distance = self.metric.distance(target, tried.source(width), best.distance);
+                let distance = self.metric.distance(&target, tried.source(width), best.distance);
                 if distance < best.distance {
                     *best = Match { distance, ..tried };
                 }
@@ -150,5 +168,67 @@ impl<M: Metric> Pass<'_, M> {
             radius /= 2;
         }
         best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patchmatch::metric::WholePatch;
+    use crate::{Mask, Planes};
+
+    /// 64 x 64 pixels of noise whose right half repeats the left; the hole is in the right half and holds what
+    /// the left has.
+    fn repeated() -> Level {
+        let noise = |x: usize, y: usize| ((x % 32 * 7919 + y * 104_729) % 4093) as f32 / 4093.0;
+        let values = (0..3 * 64 * 64).map(|index| noise(index % 64, index / 64 % 64)).collect();
+        let hole =
+            (0..64 * 64).map(|index| (42..52).contains(&(index % 64)) && (20..30).contains(&(index / 64)));
+        let mut level = Level::finest(&Planes::new(64, 64, values), &Mask::new(64, 64, hole.collect()));
+        for index in 0..level.pixels.len() {
+            if index % 64 >= 32 {
+                level.pixels[index] = level.pixels[index - 32];
+            }
+        }
+        level
+    }
+
+    #[test]
+    fn an_exact_copy_is_found() {
+        let level = repeated();
+        let mut field = Field::random(&level, 1);
+        let metric = WholePatch { pixels: &level.pixels, width: 64 };
+        let active = level.patches.targets();
+        let mut seeds = Seeds::new(1);
+        for order in [Order::Forward, Order::Backward].into_iter().cycle().take(16) {
+            Pass { level: &level, metric: &metric, active, order, radius: 64, seed: seeds.next() }
+                .run(&mut field);
+        }
+        let exact = field.matches.iter().filter(|matched| matched.distance == 0).count();
+        assert_eq!(exact, field.matches.len());
+        assert_eq!(field.at(40, 20).source(64), 20 * 64 + 8);
+    }
+
+    #[test]
+    fn a_pass_never_makes_a_match_worse() {
+        let level = repeated();
+        let metric = WholePatch { pixels: &level.pixels, width: 64 };
+        let active = level.patches.targets();
+        let pass = |radius, seed| Pass {
+            level: &level,
+            metric: &metric,
+            active,
+            order: Order::Forward,
+            radius,
+            seed,
+        };
+        let mut field = Field::random(&level, 3);
+        pass(0, 1).run(&mut field);
+        for seed in 2..6 {
+            let before = field.matches.clone();
+            pass(64, seed).run(&mut field);
+            let pairs = before.iter().zip(&field.matches);
+            assert!(pairs.into_iter().all(|(before, after)| after.distance <= before.distance));
+        }
     }
 }

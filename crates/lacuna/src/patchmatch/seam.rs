@@ -1,0 +1,155 @@
+//! The correction of seams, at the hole's rim and between patches.
+//!
+//! The fill should equal the known picture at the rim, and rise from pixel to pixel as the patches say; the voted
+//! colours do neither exactly. The correction `c` that is added to them solves Poisson's equation:
+//! `c = known - voted` on the known pixels that touch the hole, where patches vote too, and inside the least sum
+//! of `(c_q - c_p - jump_pq)^2` over neighbours, where a jump is what the voted step exceeds the step between the
+//! voted colours by. Without jumps it is the smoothest spreading of the rim's error.
+//!
+//! Perez et al., "Poisson Image Editing", SIGGRAPH 2003 (<https://doi.org/10.1145/882262.882269>); votes on steps
+//! as in Darabi et al., "Image Melding", SIGGRAPH 2012 (<https://doi.org/10.1145/2185520.2185578>). Differs from
+//! it in: large jumps are where structures do not meet, and count less, so that they are not smeared.
+
+use super::membrane::{self, Cell};
+use crate::{Mask, Planes};
+use rayon::prelude::*;
+
+/// The jump of colour in `[0, 1]` that counts half. Over 40 photos LPIPS Alex is 0.081 without jumps, 0.0794 at 0.1,
+/// 0.0786 here, 0.0780 at 0.4 and 0.0775 with all jumps in full; above 0.2 objects visibly bleed into each other.
+const HALF_JUMP: f32 = 0.2;
+
+/// The number for a jump of 1.0: jumps lie in `[-2, 2]`, and 2 * 16000 fits into 16 bits.
+const JUMP_SCALE: f32 = 16_000.0;
+
+/// Whether a known pixel touches the hole, with a side or a corner.
+pub(super) fn is_rim(mask: &Mask, x: usize, y: usize) -> bool {
+    let columns = x.saturating_sub(1)..(x + 2).min(mask.width());
+    let mut rows = y.saturating_sub(1)..(y + 2).min(mask.height());
+    !mask.is_hole(x, y) && rows.any(|row| columns.clone().any(|column| mask.is_hole(column, row)))
+}
+
+/// What is missing between a pixel and its neighbours for the voted steps, by channel, in `1 / JUMP_SCALE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Jump {
+    right: [i16; 3],
+    down: [i16; 3],
+}
+
+/// The jumps from the pixel at column `x`, row `y`, if there are any. `voted` holds voted colours in the hole and
+/// on its rim; `steps` are the voted ones to the right and down.
+pub(super) fn jump(
+    voted: &Planes,
+    mask: &Mask,
+    (x, y): (usize, usize),
+    steps: [Option<[f32; 3]>; 2],
+) -> Option<Jump> {
+    let here = y * mask.width() + x;
+    let jump = |step: Option<[f32; 3]>, (x, y): (usize, usize)| {
+        let inside = x < mask.width() && y < mask.height();
+        if !inside || !(mask.hole()[here] || mask.is_hole(x, y)) {
+            return [0; 3];
+        }
+        let Some(step) = step else { return [0; 3] };
+        let there = y * mask.width() + x;
+        let jumps: [f32; 3] =
+            std::array::from_fn(|c| step[c] - (voted.plane(c)[there] - voted.plane(c)[here]));
+        let largest = jumps.iter().fold(0.0f32, |largest, jump| largest.max(jump.abs()));
+        let share = 1.0 / (1.0 + (largest / HALF_JUMP).powi(2));
+        jumps.map(|jump| (jump * share * JUMP_SCALE).round() as i16)
+    };
+    let jump = Jump { right: jump(steps[0], (x + 1, y)), down: jump(steps[1], (x, y + 1)) };
+    (jump.right != [0; 3] || jump.down != [0; 3]).then_some(jump)
+}
+
+/// The fill of `image`: `voted`, whose hole and rim hold voted colours, with its seams corrected. Values of the
+/// hole stay in `[0, 1]`, known pixels are those of `image`.
+pub(super) fn correct(
+    mut voted: Planes,
+    image: &Planes,
+    mask: &Mask,
+    jumps: Vec<Box<[(u32, Jump)]>>,
+) -> Planes {
+    let (width, height) = (mask.width(), mask.height());
+    let mut cells: Vec<Cell> =
+        mask.hole().iter().map(|&hole| if hole { Cell::Free } else { Cell::Outside }).collect();
+    for (y, row) in cells.chunks_exact_mut(width).enumerate() {
+        for (x, cell) in row.iter_mut().enumerate() {
+            if is_rim(mask, x, y) {
+                *cell = Cell::Fixed;
+            }
+        }
+    }
+    let mut loads = [0, 1, 2].map(|_| vec![0.0; width * height]);
+    for (index, jump) in jumps.into_iter().flatten() {
+        let here = index as usize;
+        for (jump, there) in [(jump.right, here + 1), (jump.down, here + width)] {
+            for (load, jump) in loads.iter_mut().zip(jump).filter(|(_, jump)| *jump != 0) {
+                let jump = f32::from(jump) / JUMP_SCALE;
+                load[here] += jump;
+                load[there] -= jump;
+            }
+        }
+    }
+    let planes = voted.values_mut().par_chunks_mut(width * height).zip(loads).enumerate();
+    planes.for_each(|(channel, (plane, load))| {
+        let known = image.plane(channel);
+        let mut correction = vec![0.0; width * height];
+        for (index, correction) in correction.iter_mut().enumerate() {
+            if cells[index] == Cell::Fixed {
+                *correction = known[index] - plane[index];
+            }
+        }
+        membrane::fill(width, height, &mut correction, &cells, &load);
+        for (index, value) in plane.iter_mut().enumerate() {
+            *value = match cells[index] {
+                Cell::Free => (*value + correction[index]).clamp(0.0, 1.0),
+                Cell::Fixed | Cell::Outside => known[index],
+            };
+        }
+    });
+    voted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 20 x 20 pixels of 0.5 with a hole of 10 x 10, and the same voted as `voted(x)` in hole and rim.
+    fn case(voted: impl Fn(usize) -> f32) -> (Planes, Planes, Mask) {
+        let hole: Vec<bool> =
+            (0..400).map(|i| (5..15).contains(&(i % 20)) && (5..15).contains(&(i / 20))).collect();
+        let mask = Mask::new(20, 20, hole);
+        let concerns = |index: usize| mask.hole()[index] || is_rim(&mask, index % 20, index / 20);
+        assert_eq!((0..400).filter(|&index| concerns(index)).count(), 12 * 12);
+        let values =
+            (0..1200).map(|index| if concerns(index % 400) { voted(index % 20) } else { 0.5 }).collect();
+        (Planes::new(20, 20, vec![0.5; 1200]), Planes::new(20, 20, values), mask)
+    }
+
+    #[test]
+    fn a_fill_that_is_too_dark_is_lifted() {
+        let (image, voted, mask) = case(|_| 0.3);
+        let corrected = correct(voted, &image, &mask, vec![]);
+        assert!(corrected.values().iter().all(|value| (value - 0.5).abs() < 1e-5));
+    }
+
+    #[test]
+    fn a_seam_where_no_step_was_voted_vanishes() {
+        let (image, voted, mask) = case(|x| if x < 10 { 0.49 } else { 0.51 });
+        let jumps: Vec<(u32, Jump)> = (0..400)
+            .filter_map(|index: u32| {
+                let (x, y) = (index as usize % 20, index as usize / 20);
+                Some((index, jump(&voted, &mask, (x, y), [Some([0.0; 3]); 2])?))
+            })
+            .filter(|&(index, _)| {
+                mask.hole()[index as usize] || is_rim(&mask, index as usize % 20, index as usize / 20)
+            })
+            .collect();
+        assert_eq!(jumps.len(), 10);
+        assert_eq!(jumps[0].1.down, [0; 3]);
+        let corrected = correct(voted, &image, &mask, vec![jumps.into_boxed_slice()]);
+        let largest =
+            corrected.values().iter().fold(0.0f32, |largest, value| largest.max((value - 0.5).abs()));
+        assert!(largest < 0.002, "{largest} of 0.01 is left");
+    }
+}
