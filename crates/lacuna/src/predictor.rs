@@ -23,6 +23,9 @@ pub trait Predictor: Send + Sync {
     /// Sides must be at least this many pixels.
     fn smallest_side(&self) -> usize;
 
+    /// Longer frames it does badly or not at all; [`crate::Strategy::Auto`] scales them down.
+    fn largest_side(&self) -> usize;
+
     /// The peak memory in bytes, beyond the picture itself, that a frame of this size is expected to need.
     fn forecast_bytes(&self, width: usize, height: usize) -> u64;
 
@@ -56,6 +59,10 @@ pub(crate) mod tests {
 
         fn smallest_side(&self) -> usize {
             self.smallest
+        }
+
+        fn largest_side(&self) -> usize {
+            2048
         }
 
         fn forecast_bytes(&self, width: usize, height: usize) -> u64 {

@@ -31,9 +31,8 @@ pub struct Plan {
     pub strategy: String,
 }
 
-/// Up to this side a whole frame is left to the predictor: LaMa's networks, trained at 256, are known to
-/// generalise to about 2,000 pixels.
-const COMFORTABLE_SIDE: usize = 2048;
+/// Up to this side the whole picture is one frame; beyond it windows around the holes save time and memory.
+const WHOLE_SIDE: usize = 2048;
 /// Memory that a frame may take under [`Strategy::Auto`]: what a laptop can spare.
 const COMFORTABLE_BYTES: u64 = 2 << 30;
 /// Context around a hole: at least so many pixels on each side (windows of 256, the training size, and more) …
@@ -66,7 +65,7 @@ impl Strategy {
             }
             Self::Auto => {
                 let frame = Frame::new(whole, None, predictor);
-                if is_comfortable(&frame, predictor) {
+                if whole.long_side() <= WHOLE_SIDE && is_comfortable(&frame, predictor) {
                     return Plan { frames: vec![frame], strategy: "full".into() };
                 }
                 let frames: Vec<Frame> =
@@ -85,14 +84,14 @@ fn crop_name(frames: &[Frame]) -> String {
 }
 
 fn is_comfortable(frame: &Frame, predictor: &dyn Predictor) -> bool {
-    frame.padded_width.max(frame.padded_height) <= COMFORTABLE_SIDE
+    frame.padded_width.max(frame.padded_height) <= predictor.largest_side()
         && predictor.forecast_bytes(frame.padded_width, frame.padded_height) <= COMFORTABLE_BYTES
 }
 
 /// The frame of a window, scaled down as far as is needed.
 fn comfortable(rect: Rect, predictor: &dyn Predictor) -> Frame {
     let mut frame = Frame::new(rect, None, predictor);
-    let mut long_side = rect.long_side().min(COMFORTABLE_SIDE);
+    let mut long_side = rect.long_side().min(predictor.largest_side());
     while !is_comfortable(&frame, predictor) && long_side > predictor.smallest_side() {
         frame = Frame::new(rect, Some(long_side), predictor);
         long_side = (long_side as f64 * SHRINK) as usize;
@@ -181,7 +180,7 @@ mod tests {
     fn huge_holes_are_scaled_down() {
         let plan = Strategy::Auto.plan(&mask(4000, 3000, &[square(500, 500, 2000)]), &PREDICTOR);
         assert_eq!(plan.strategy, "crop (1 window, 1 scaled down)");
-        assert!(plan.frames[0].width <= COMFORTABLE_SIDE);
+        assert!(plan.frames[0].width <= PREDICTOR.largest_side());
         let resized =
             Strategy::Resize { long_side: 512 }.plan(&mask(1000, 500, &[square(5, 5, 9)]), &PREDICTOR);
         assert_eq!((resized.frames[0].width, resized.frames[0].height), (512, 256));

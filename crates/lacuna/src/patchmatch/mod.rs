@@ -103,6 +103,10 @@ impl Predictor for PatchMatch {
         1
     }
 
+    fn largest_side(&self) -> usize {
+        LARGEST_SIDE
+    }
+
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
         forecast::bytes(width, height)
     }
