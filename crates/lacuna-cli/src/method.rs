@@ -20,7 +20,7 @@ pub struct MethodArgs {
     /// Network weights: Lacuna's .safetensors, or a LaMa checkpoint (.ckpt, .pt, .pth, .safetensors)
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// Where networks compute: cpu, cuda[:N], wgpu[:N]
+    /// Where networks compute: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = CPU)]
     pub device: String,
     /// What runs networks

@@ -152,7 +152,7 @@ fn holes<T: Copy + Ord + Into<u32>>(
     threshold: T,
     options: &MaskOptions,
 ) -> Vec<bool> {
-    let has_alpha = channels % 2 == 0;
+    let has_alpha = channels.is_multiple_of(2);
     let pixels = || samples.chunks_exact(channels);
     let by_alpha = match options.channel {
         MaskChannel::Auto => has_alpha && pixels().any(|pixel| pixel[channels - 1] < opaque),

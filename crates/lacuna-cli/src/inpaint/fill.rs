@@ -90,9 +90,12 @@ impl Filler<'_> {
     pub fn row(&self, task: &Task, replace: bool) -> Row {
         let start = Instant::now();
         let mut notes = Vec::new();
-        let status = self
-            .fill(task, replace, &mut notes)
-            .unwrap_or_else(|error| Status::Failed { error: format!("{error:#}") });
+        let fill = AssertUnwindSafe(|| self.fill(task, replace, &mut notes));
+        let status = match catch_unwind(fill) {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => Status::Failed { error: format!("{error:#}") },
+            Err(panic) => Status::Failed { error: format!("internal error: {}", panic_text(panic.as_ref())) },
+        };
         Row {
             image: task.image.display().to_string(),
             mask: Some(task.mask.display().to_string()),

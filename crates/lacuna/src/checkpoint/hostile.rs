@@ -128,7 +128,7 @@ fn a_checkpoint_of_big_lamas_size_is_read_in_seconds() {
     let opened = started.elapsed();
     let total: f64 = checkpoint
         .tensors()
-        .map(|tensor| tensor.values.iter().map(|&value| f64::from(value)).sum::<f64>())
+        .map(|tensor| tensor.values.iter().map(|&value| f64::from(value.abs())).sum::<f64>())
         .sum();
     let read = started.elapsed();
     println!("opened in {opened:?}, all weights read in {read:?}");
@@ -137,7 +137,7 @@ fn a_checkpoint_of_big_lamas_size_is_read_in_seconds() {
     assert_eq!((checkpoint.config().width, checkpoint.config().blocks), (64, 18));
     let count: usize = checkpoint.tensors().map(|tensor| tensor.values.len()).sum();
     assert_eq!(count, 50_975_875 + 81_304 - NORMS);
-    // Uniform in [0, 1): the mean of so many is one half, to well below 1e-3.
-    assert!((total / count as f64 - 0.5).abs() < 1e-3);
+    // Convolutions are uniform within 1 / sqrt(inputs), from 1 / 14 for the first to 1 / 68: half of that on average.
+    assert!((0.005..0.05).contains(&(total / count as f64)), "mean size {}", total / count as f64);
     assert!(read < LIMIT, "{read:?}");
 }

@@ -134,7 +134,7 @@ where
     W: Write + Seek,
     [C::Inner]: TiffValue,
 {
-    let has_alpha = pixels.channels % 2 == 0;
+    let has_alpha = pixels.channels.is_multiple_of(2);
     // The encoder's predictor does not count extra samples, so that it would garble pictures with alpha.
     let predictor = if has_alpha { Predictor::None } else { Predictor::Horizontal };
     let mut encoder = TiffEncoder::new(file)?.with_compression(Compression::Lzw).with_predictor(predictor);
