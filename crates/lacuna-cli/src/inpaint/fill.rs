@@ -189,3 +189,23 @@ fn copy(from: &Path, to: &Path, limits: &Limits) -> Result<()> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_become_words() {
+        let text = |panic: Box<dyn Any + Send>| panic_text(panic.as_ref()).to_owned();
+        assert_eq!(text(catch_unwind(|| panic!("row {}", 7)).unwrap_err()), "row 7");
+        assert_eq!(text(catch_unwind(|| panic!("plain")).unwrap_err()), "plain");
+        assert_eq!(text(Box::new(7)), "unknown");
+    }
+
+    #[test]
+    fn extensions_choose_the_format() {
+        assert_eq!(output_format(Path::new("a.TIF")).unwrap(), Some(Format::Tiff));
+        assert_eq!(output_format(Path::new("a")).unwrap(), None);
+        assert!(output_format(Path::new("a.gif")).is_err());
+    }
+}

@@ -271,11 +271,9 @@ mod tests {
     fn one_mask_serves_a_folder() {
         let dir = folder(&["d/a.png", "d/b.png", "d/logo.png", "d/out/a.png"]);
         let at = |name: &str| dir.path().join(name);
-        let tasks = from_paths(&at("d"), &at("d/logo.png"), &at("out")).unwrap();
-        assert_eq!(
-            rows(dir.path(), &tasks),
-            ["d/a.png d/logo.png out/a.png", "d/b.png d/logo.png out/b.png"]
-        );
+        let tasks = from_paths(&at("d"), &at("d/logo.png"), &at("d/out")).unwrap();
+        let expected = ["d/a.png d/logo.png d/out/a.png", "d/b.png d/logo.png d/out/b.png"];
+        assert_eq!(rows(dir.path(), &tasks), expected);
     }
 
     #[test]
