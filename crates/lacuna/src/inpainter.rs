@@ -26,6 +26,10 @@ pub struct Forecast {
 /// floats) and masks.
 const FRAME_BYTES_PER_PIXEL: u64 = 52;
 
+/// Seconds a pixel of the picture for all but the prediction: decoding photo and mask, turning, finding holes,
+/// encoding. Measured 0.05 and 0.14 microseconds with JPEG photos of 24 and 12 megapixels on a Zen 4 core.
+const SECONDS_PER_PIXEL: f64 = 0.08e-6;
+
 impl Inpainter {
     /// An inpainter.
     pub fn new(predictor: Arc<dyn Predictor>, strategy: Strategy) -> Self {
@@ -42,10 +46,11 @@ impl Inpainter {
         mask.bounds().map(|_| self.strategy.plan(mask, self.predictor.as_ref()))
     }
 
-    /// What filling by a plan is expected to cost.
+    /// What filling by a plan is expected to cost, from file to file.
     pub fn forecast(&self, picture: &Picture, mask: &Mask, plan: &Plan) -> Forecast {
         let picture_bytes = (picture.pixels().as_bytes().len() + mask.hole().len()) as u64;
-        let mut forecast = Forecast { bytes: picture_bytes, seconds: 0.0 };
+        let seconds = SECONDS_PER_PIXEL * (picture.width() * picture.height()) as f64;
+        let mut forecast = Forecast { bytes: picture_bytes, seconds };
         for frame in &plan.frames {
             let (width, height) = (frame.padded_width, frame.padded_height);
             let planes = FRAME_BYTES_PER_PIXEL * frame.rect.area().max(width * height) as u64;
