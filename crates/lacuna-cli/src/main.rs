@@ -1,6 +1,5 @@
 //! The lacuna program: fills holes in pictures.
 
-mod hash;
 mod inpaint;
 mod method;
 mod model;

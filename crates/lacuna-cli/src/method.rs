@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use lacuna::Predictor;
+use lacuna::hash::sha256_of_file;
 use lacuna::patchmatch::{PatchMatch, PatchMatchConfig};
 
 /// The device that every build and machine has.
@@ -44,28 +45,18 @@ pub enum EngineName {
     Burn,
 }
 
-/// A method, ready to fill.
-pub struct Method {
-    /// What predicts the hole's pixels.
-    pub predictor: Arc<dyn Predictor>,
-    /// Name and, for a network, hash of its weights: the same text means the same fills.
-    pub identity: String,
-}
-
 impl MethodArgs {
     /// Makes the method ready: loads weights, opens the device.
     ///
     /// # Errors
     /// If the arguments contradict each other, the model cannot be read, or the device is not there.
-    pub fn load(&self) -> Result<Method> {
+    pub fn load(&self) -> Result<Arc<dyn Predictor>> {
         match (self.method, &self.model) {
             (Some(MethodName::Patchmatch) | None, None) => {
                 if self.device != CPU {
                     bail!("--method patchmatch computes on the cpu, but --device {} was given", self.device);
                 }
-                let predictor = PatchMatch::new(PatchMatchConfig::default());
-                let identity = predictor.name();
-                Ok(Method { predictor: Arc::new(predictor), identity })
+                Ok(Arc::new(PatchMatch::new(PatchMatchConfig::default())))
             }
             (Some(MethodName::Network) | None, Some(model)) => self.load_network(model),
             (Some(MethodName::Network), None) => bail!("--method network needs --model FILE"),
@@ -75,8 +66,19 @@ impl MethodArgs {
         }
     }
 
+    /// The method's name and, for a network, the hash of its weights: the same text means the same fills.
+    ///
+    /// # Errors
+    /// If the model cannot be read.
+    pub fn identity(&self, predictor: &dyn Predictor) -> Result<String> {
+        Ok(match &self.model {
+            Some(model) => format!("{} {}", predictor.name(), sha256_of_file(model)?),
+            None => predictor.name(),
+        })
+    }
+
     #[cfg(not(feature = "burn"))]
-    fn load_network(&self, model: &Path) -> Result<Method> {
+    fn load_network(&self, model: &Path) -> Result<Arc<dyn Predictor>> {
         bail!(
             "{}: this program was built without networks (--no-default-features); build it with `cargo build --release`",
             model.display()
@@ -84,19 +86,15 @@ impl MethodArgs {
     }
 
     #[cfg(feature = "burn")]
-    fn load_network(&self, model: &Path) -> Result<Method> {
+    fn load_network(&self, model: &Path) -> Result<Arc<dyn Predictor>> {
         use lacuna::checkpoint::Checkpoint;
         use lacuna_nets::net::Generator;
-        use lacuna_nets::weights::Weight;
         use lacuna_nets::{DeviceName, NetworkPredictor};
 
         let EngineName::Burn = self.engine;
         let device: DeviceName = self.device.parse()?;
         let checkpoint = Checkpoint::open(model)?;
-        let source = |name: &str| checkpoint.tensor(name).map(|(shape, values)| Weight { shape, values });
-        let generator = Generator::load(checkpoint.config(), source, &device.open()?)?;
-        let predictor = NetworkPredictor::new(generator, device)?;
-        let identity = format!("{} {}", predictor.name(), crate::hash::hash_file(model)?);
-        Ok(Method { predictor: Arc::new(predictor), identity })
+        let generator = Generator::from_checkpoint(&checkpoint, &device.open()?)?;
+        Ok(Arc::new(NetworkPredictor::new(generator, device)?))
     }
 }

@@ -6,7 +6,7 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna::checkpoint::NetworkConfig;
+use lacuna::checkpoint::{Checkpoint, NetworkConfig};
 
 use crate::error::{Error, LISTED_PROBLEMS, Result};
 use crate::net::Generator;
@@ -96,6 +96,15 @@ impl Generator {
         device: &Device,
     ) -> Result<Self> {
         load(Self::unset(config, device)?, source)
+    }
+
+    /// The network of a weights file.
+    ///
+    /// # Errors
+    /// As [`Generator::load`]; a checkpoint that opened has all tensors.
+    pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let source = |name: &str| checkpoint.tensor(name).map(|(shape, values)| Weight { shape, values });
+        Self::load(checkpoint.config(), source, device)
     }
 
     /// All tensors, to save.
@@ -313,6 +322,24 @@ mod tests {
         for (blocks, expected) in [(9, 521), (18, 989)] {
             let counts = counts(&config(Family::Fourier, 4, 64, blocks), "");
             assert_eq!(counts.tensors + counts.norms, expected);
+        }
+    }
+
+    #[test]
+    fn names_and_shapes_are_those_of_weight_files() {
+        for family in [Family::Fourier, Family::Regular] {
+            for control in [false, true] {
+                let config = NetworkConfig { control, ..config(family, 3, 5, 2) };
+                let mut expected = lacuna::checkpoint::expected_tensors(&config);
+                let mut found: Vec<_> = named_shapes(&config)
+                    .unwrap()
+                    .into_iter()
+                    .map(|named| (named.name, named.shape))
+                    .collect();
+                expected.sort();
+                found.sort();
+                assert_eq!(found, expected, "{config:?}");
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod composite;
 pub mod error;
 pub mod frame;
+pub mod hash;
 pub mod hole;
 pub mod inpainter;
 pub mod mask;

@@ -6,7 +6,6 @@ pub mod checkpoints;
 pub mod close;
 pub mod fixtures;
 pub mod gradient;
-pub mod lama_keys;
 pub mod pictures;
 
 pub use close::{assert_close, worst_difference};

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::task::Task;
-use crate::hash::{hash_file, hash_text};
+
 use anyhow::{Context, Result};
+use lacuna::hash::{sha256, sha256_of_file};
 use serde::{Deserialize, Serialize};
 
 /// A line of the manifest.
@@ -74,7 +75,7 @@ impl Manifest {
     /// Whether the task was finished with the same inputs and settings and its output still is what it was.
     pub fn is_finished(&self, task: &Task, key: &str) -> bool {
         let Some((finished_key, sha256)) = self.finished.get(&task.output) else { return false };
-        finished_key == key && hash_file(&task.output).is_ok_and(|hash| hash == *sha256)
+        finished_key == key && sha256_of_file(&task.output).is_ok_and(|hash| hash == *sha256)
     }
 
     /// Whether what stands at the output is this batch's own work, to be replaced without asking.
@@ -95,7 +96,7 @@ impl Manifest {
     /// # Errors
     /// If the output cannot be read back or the record cannot be written.
     pub fn finish(&self, task: &Task, key: String) -> Result<()> {
-        let sha256 = hash_file(&task.output)?;
+        let sha256 = sha256_of_file(&task.output)?;
         self.append(&Line::Finished { output: task.output.clone(), key, sha256 })
     }
 
@@ -113,8 +114,8 @@ impl Manifest {
 /// # Errors
 /// If an input cannot be read.
 pub fn key(task: &Task, settings: &str) -> Result<String> {
-    let text = format!("{}\n{}\n{settings}", hash_file(&task.image)?, hash_file(&task.mask)?);
-    Ok(hash_text(&text))
+    let text = format!("{}\n{}\n{settings}", sha256_of_file(&task.image)?, sha256_of_file(&task.mask)?);
+    Ok(sha256(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use progress::Progress;
 use task::{Task, Tasks};
 
 use crate::Outcome;
+use crate::output::print;
 
 /// Runs the command.
 ///
@@ -26,12 +27,12 @@ use crate::Outcome;
 /// What keeps all of it from being done; a picture that fails in a batch is counted instead.
 pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     let tasks = Tasks::find(args)?;
-    let method = args.method.load()?;
-    let inpainter = Inpainter::new(method.predictor, args.strategy());
-    let settings = args.settings(&method.identity);
+    let predictor = args.method.load()?;
+    let inpainter = Inpainter::new(predictor.clone(), args.strategy());
     let filler = Filler { args, inpainter: &inpainter };
     match &tasks.manifest {
         Some(path) => {
+            let settings = args.settings(&args.method.identity(predictor.as_ref())?);
             let manifest = if args.dry_run { None } else { Some(Manifest::open(path, args.resume)?) };
             Batch { filler, settings, manifest }.run(&tasks)
         }
@@ -42,14 +43,14 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
 
 fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
     let row = filler.row(task, filler.args.overwrite);
-    if let (Status::Failed { error }, false) = (&row.status, filler.args.json) {
+    if let Status::Failed { error } = &row.status {
+        if filler.args.json {
+            print(&serde_json::to_string(&row)?)?;
+        }
         bail!("{error}");
     }
     Progress::new(1, filler.args.json).tell(&row)?;
-    match row.status {
-        Status::Failed { error } => bail!("{error}"),
-        _ => Ok(Outcome::Done),
-    }
+    Ok(Outcome::Done)
 }
 
 /// Many pictures.
@@ -87,7 +88,8 @@ impl Batch<'_> {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..args.jobs).map(|_| scope.spawn(worker)).collect();
+            let workers = usize::from(args.jobs).min(tasks.tasks.len());
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
             workers.into_iter().try_for_each(|worker| match worker.join() {
                 Ok(result) => result,
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -102,7 +104,9 @@ impl Batch<'_> {
     /// One picture; an error only if the manifest itself cannot be kept.
     fn row(&self, task: &Task) -> Result<Row> {
         let (args, filler) = (self.filler.args, &self.filler);
-        let Some(manifest) = &self.manifest else { return Ok(filler.row(task, true)) };
+        let Some(manifest) = &self.manifest else {
+            return Ok(filler.row(task, args.overwrite || args.resume));
+        };
         let key = match manifest::key(task, &self.settings) {
             Ok(key) => key,
             // An input that cannot be read: let the fill say so in its own words.

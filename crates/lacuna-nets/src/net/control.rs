@@ -62,9 +62,11 @@ impl MaskControl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{from_fixture, load_fixture, random, seeded, values};
-    use lacuna::checkpoint::{Delta, Family};
-    use testkit::{assert_close, fixtures, lama_keys};
+    use crate::net::Generator;
+    use crate::testing::{from_fixture, random, seeded, values};
+    use burn::tensor::Device;
+    use lacuna::checkpoint::{Checkpoint, Delta, Family};
+    use testkit::{assert_close, fixtures};
 
     /// Numbers of `oracle/make_fixtures.py`.
     const TOLERANCE: f32 = 2e-5;
@@ -76,10 +78,9 @@ mod tests {
 
     #[test]
     fn it_equals_the_reference() {
-        let weights = fixtures::load("control/weights.safetensors");
         let numbers = fixtures::load("control/io.safetensors");
-        let rename = |name: &str| lama_keys::published(&format!("control.{name}"), 2);
-        let control = load_fixture(MaskControl::new(&config(4), &mut seeded(1)), &weights, rename);
+        let checkpoint = Checkpoint::open(fixtures::path("control/weights.safetensors")).unwrap();
+        let control = Generator::from_checkpoint(&checkpoint, &Device::flex()).unwrap().control.unwrap();
         let added = control.forward(from_fixture(numbers.get("mask")));
         for (level, added) in added.into_iter().enumerate() {
             let expected = numbers.get(&format!("added_{}", level + 1));

@@ -179,11 +179,11 @@ fn check_pair(image: &Tensor<4>, mask: &Tensor<4>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::net::Split;
-    use crate::testing::{from_fixture, gradients_by_name, load_fixture, random, rng, tensor, values};
+    use crate::testing::{from_fixture, gradients_by_name, random, rng, tensor, values};
     use crate::weights::is_statistic;
-    use lacuna::checkpoint::{Delta, Family};
+    use lacuna::checkpoint::{Checkpoint, Delta, Family};
     use testkit::fixtures::{self, Fixtures};
-    use testkit::{assert_close, lama_keys, pictures};
+    use testkit::{assert_close, pictures};
 
     /// Numbers of `oracle/make_fixtures.py`: two correct float32 implementations differ by about 1e-5.
     const TOLERANCE: f32 = 2e-5;
@@ -192,19 +192,18 @@ mod tests {
         NetworkConfig { family, channels_in, width: 4, blocks: 2, control, delta: Delta::None }
     }
 
+    /// The network of a fixture, by way of the importer that users have.
+    fn from_file(name: &str) -> Generator {
+        let checkpoint = Checkpoint::open(fixtures::path(name)).unwrap();
+        Generator::from_checkpoint(&checkpoint, &Device::flex()).unwrap()
+    }
+
     fn published() -> Generator {
-        let weights = fixtures::load("generator/bare.safetensors");
-        let generator = Generator::unset(&config(Family::Fourier, 4, false), &Device::flex()).unwrap();
-        load_fixture(generator, &weights, |name| lama_keys::published(name, 2))
+        from_file("generator/bare.safetensors")
     }
 
     fn controlled() -> Generator {
-        let weights = fixtures::load("control/weights.safetensors");
-        let generator = Generator::unset(&config(Family::Fourier, 3, true), &Device::flex()).unwrap();
-        load_fixture(generator, &weights, |name| {
-            let published = lama_keys::published(name, 2);
-            if name.starts_with("control.") { published } else { format!("generator.{published}") }
-        })
+        from_file("control/weights.safetensors")
     }
 
     fn small(family: Family, channels_in: usize, device: &Device) -> Generator {
