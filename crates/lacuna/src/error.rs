@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// The result of Lacuna's library calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the library. Every message names the thing and, where two values disagree, both.
+/// An error of the library. Every message names the thing and, where two values disagree, both; what the operating
+/// system said is its source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller asked for something impossible: an option out of range, a mask of another size.
@@ -28,7 +29,7 @@ pub enum Error {
         problem: String,
     },
     /// The machine, not the user: a file could not be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -36,7 +37,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The machine, not the user: a file could not be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}")]
     Write {
         /// The file.
         path: PathBuf,
