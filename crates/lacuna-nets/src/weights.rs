@@ -6,7 +6,7 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna::checkpoint::{Checkpoint, NetworkConfig};
+use lacuna::checkpoint::{Checkpoint, NetworkConfig, is_parameter};
 
 use crate::error::{Error, LISTED_PROBLEMS, Result};
 use crate::net::Generator;
@@ -40,10 +40,7 @@ pub struct NamedShape {
 
 /// Whether `name` is that of a BatchNorm statistic: a buffer, not a trained parameter.
 pub fn is_statistic(name: &str) -> bool {
-    name.ends_with(".running_mean")
-        || name.ends_with(".running_var")
-        || name == "running_mean"
-        || name == "running_var"
+    !is_parameter(name)
 }
 
 /// Names and shapes of all tensors of the network that `config` describes. Computes nothing.

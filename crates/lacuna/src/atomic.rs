@@ -35,6 +35,16 @@ pub fn write_atomically<E: From<Error>>(
     Ok(())
 }
 
+/// Writes `bytes` as the file at `path`, as [`write_atomically`].
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write_bytes_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_atomically(path, |file| {
+        file.write_all(bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+    })
+}
+
 fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

@@ -70,9 +70,19 @@ impl Inpainter {
     /// [`Error::Argument`] if the hole is not as large as the picture; [`Error::Predict`] if a prediction
     /// fails, in which case some windows may already be filled.
     pub fn inpaint(&self, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<Option<Plan>> {
+        check_sizes(picture, hole.mask())?;
+        let Some(plan) = self.plan(hole.mask()) else { return Ok(None) };
+        self.follow(&plan, picture, hole, seed)?;
+        Ok(Some(plan))
+    }
+
+    /// Fills a picture's hole by a plan that [`Inpainter::plan`] made for it.
+    ///
+    /// # Errors
+    /// As [`Inpainter::inpaint`].
+    pub fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
         let mask = hole.mask();
         check_sizes(picture, mask)?;
-        let Some(plan) = self.plan(mask) else { return Ok(None) };
         for frame in &plan.frames {
             let (planes, frame_mask) = frame.cut(picture, mask);
             let predicted = self.predictor.predict(&planes, &frame_mask, seed)?;
@@ -82,7 +92,7 @@ impl Inpainter {
             }
             composite(picture, hole, frame.rect, &frame.restore(&predicted));
         }
-        Ok(Some(plan))
+        Ok(())
     }
 }
 

@@ -57,30 +57,25 @@ impl Strategy {
                 frames: vec![Frame::new(whole, Some(long_side), predictor)],
                 strategy: format!("resize to {}", long_side.min(whole.long_side())),
             },
-            Self::Crop => {
-                let frames: Vec<Frame> =
-                    windows(mask).into_iter().map(|rect| Frame::new(rect, None, predictor)).collect();
-                let strategy = crop_name(&frames);
-                Plan { frames, strategy }
-            }
+            Self::Crop => cropped(mask, |rect| Frame::new(rect, None, predictor)),
             Self::Auto => {
                 let frame = Frame::new(whole, None, predictor);
                 if whole.long_side() <= WHOLE_SIDE && is_comfortable(&frame, predictor) {
                     return Plan { frames: vec![frame], strategy: "full".into() };
                 }
-                let frames: Vec<Frame> =
-                    windows(mask).into_iter().map(|rect| comfortable(rect, predictor)).collect();
-                let strategy = crop_name(&frames);
-                Plan { frames, strategy }
+                cropped(mask, |rect| comfortable(rect, predictor))
             }
         }
     }
 }
 
-fn crop_name(frames: &[Frame]) -> String {
+/// A frame for each window around the holes.
+fn cropped(mask: &Mask, frame: impl Fn(Rect) -> Frame) -> Plan {
+    let frames: Vec<Frame> = windows(mask).into_iter().map(frame).collect();
     let scaled = frames.iter().filter(|frame| frame.is_scaled()).count();
     let windows = if frames.len() == 1 { "1 window".into() } else { format!("{} windows", frames.len()) };
-    if scaled > 0 { format!("crop ({windows}, {scaled} scaled down)") } else { format!("crop ({windows})") }
+    let scaled = if scaled > 0 { format!(", {scaled} scaled down") } else { String::new() };
+    Plan { frames, strategy: format!("crop ({windows}{scaled})") }
 }
 
 fn is_comfortable(frame: &Frame, predictor: &dyn Predictor) -> bool {

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use lacuna::atomic::write_atomically;
+use lacuna::atomic::write_bytes_atomically;
 use lacuna::inpainter::check_sizes;
-use lacuna::picture::{Format, Limits, SaveOptions};
-use lacuna::{Error, Hole, Inpainter, Mask, Picture};
+use lacuna::picture::{Format, SaveOptions, read_file};
+use lacuna::{Hole, Inpainter, Mask, Picture};
 use serde::Serialize;
 
 use super::args::InpaintArgs;
@@ -33,6 +33,20 @@ pub struct Row {
     /// What its owner may want to know of the file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl Row {
+    /// A task's row, with no time spent and nothing to note.
+    pub fn of(task: &Task, status: Status) -> Self {
+        Self {
+            image: task.image.display().to_string(),
+            mask: Some(task.mask.display().to_string()),
+            output: Some(task.output.display().to_string()),
+            status,
+            seconds: 0.0,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// What became of a picture.
@@ -96,14 +110,7 @@ impl Filler<'_> {
             Ok(Err(error)) => Status::Failed { error: format!("{error:#}") },
             Err(panic) => Status::Failed { error: format!("internal error: {}", panic_text(panic.as_ref())) },
         };
-        Row {
-            image: task.image.display().to_string(),
-            mask: Some(task.mask.display().to_string()),
-            output: Some(task.output.display().to_string()),
-            status,
-            seconds: start.elapsed().as_secs_f64(),
-            notes,
-        }
+        Row { seconds: start.elapsed().as_secs_f64(), notes, ..Row::of(task, status) }
     }
 
     fn fill(&self, task: &Task, replace: bool, notes: &mut Vec<String>) -> Result<Status> {
@@ -146,15 +153,15 @@ impl Filler<'_> {
         if let Some(folder) = task.output.parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let Some(fill) = fill else {
+        let (Some(plan), Some(fill)) = (plan, fill) else {
             if target == picture.format() && args.quality.is_none() {
-                copy(&task.image, &task.output, &limits)?;
+                write_bytes_atomically(&task.output, &read_file(&task.image, &limits)?)?;
             } else {
                 picture.save(&task.output, &options)?;
             }
             return Ok(Status::Copied);
         };
-        self.inpainter.inpaint(&mut picture, &hole, args.seed)?;
+        self.inpainter.follow(&plan, &mut picture, &hole, args.seed)?;
         picture.save(&task.output, &options)?;
         Ok(Status::Filled(fill))
     }
@@ -176,18 +183,6 @@ fn output_format(output: &Path) -> Result<Option<Format>> {
         ),
         (format, _) => Ok(format),
     }
-}
-
-/// Copies a file byte for byte.
-fn copy(from: &Path, to: &Path, limits: &Limits) -> Result<()> {
-    let failed = |source| Error::Read { path: from.into(), source };
-    let length = fs::metadata(from).map_err(failed)?.len();
-    limits.check_file(&from.display().to_string(), length)?;
-    let bytes = fs::read(from).map_err(failed)?;
-    write_atomically(to, |file| {
-        std::io::Write::write_all(file, &bytes).map_err(|source| Error::Write { path: to.into(), source })
-    })?;
-    Ok(())
 }
 
 #[cfg(test)]

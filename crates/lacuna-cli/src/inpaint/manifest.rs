@@ -25,17 +25,18 @@ enum Line {
 /// The record of a batch: JSON lines, appended as pictures finish.
 pub struct Manifest {
     path: PathBuf,
+    settings: String,
     file: Mutex<File>,
     started: HashSet<PathBuf>,
     finished: HashMap<PathBuf, (String, String)>,
 }
 
 impl Manifest {
-    /// Opens the record; without `resume` it starts anew.
+    /// Opens the record of a batch with these settings; without `resume` it starts anew.
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub fn open(path: &Path, resume: bool) -> Result<Self> {
+    pub fn open(path: &Path, settings: String, resume: bool) -> Result<Self> {
         let context = || format!("cannot open the manifest {}", path.display());
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -69,7 +70,16 @@ impl Manifest {
             // Whatever a torn line left, the next one starts on its own.
             writeln!(file).with_context(context)?;
         }
-        Ok(Self { path: path.into(), file: Mutex::new(file), started, finished })
+        Ok(Self { path: path.into(), settings, file: Mutex::new(file), started, finished })
+    }
+
+    /// What decides an output's pixels: both inputs' contents and the settings.
+    ///
+    /// # Errors
+    /// If an input cannot be read.
+    pub fn key(&self, task: &Task) -> Result<String> {
+        let (image, mask) = (sha256_of_file(&task.image)?, sha256_of_file(&task.mask)?);
+        Ok(sha256(format!("{image}\n{mask}\n{}", self.settings).as_bytes()))
     }
 
     /// Whether the task was finished with the same inputs and settings and its output still is what it was.
@@ -109,15 +119,6 @@ impl Manifest {
     }
 }
 
-/// What decides an output's pixels: both inputs' contents and the settings.
-///
-/// # Errors
-/// If an input cannot be read.
-pub fn key(task: &Task, settings: &str) -> Result<String> {
-    let text = format!("{}\n{}\n{settings}", sha256_of_file(&task.image)?, sha256_of_file(&task.mask)?);
-    Ok(sha256(text.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,8 +131,9 @@ mod tests {
             fs::write(at(name), text).unwrap();
         }
         let task = Task { image: at("image"), mask: at("mask"), output: at("output") };
-        let manifest = Manifest::open(&at("manifest"), false).unwrap();
-        let first_key = key(&task, "settings").unwrap();
+        let open = |settings: &str, resume| Manifest::open(&at("manifest"), settings.into(), resume).unwrap();
+        let manifest = open("settings", false);
+        let first_key = manifest.key(&task).unwrap();
         manifest.start(&task).unwrap();
         manifest.finish(&task, first_key.clone()).unwrap();
         // A batch that is killed tears its last line.
@@ -142,15 +144,15 @@ mod tests {
             .write_all(b"{\"event\":\"fin")
             .unwrap();
 
-        let again = Manifest::open(&at("manifest"), true).unwrap();
+        let again = open("settings", true);
         assert!(again.is_finished(&task, &first_key) && again.is_ours(&task.output));
-        assert!(!again.is_finished(&task, &key(&task, "other settings").unwrap()));
+        assert!(!again.is_finished(&task, &open("other settings", true).key(&task).unwrap()));
         fs::write(at("mask"), "another").unwrap();
-        assert_ne!(key(&task, "settings").unwrap(), first_key);
+        assert_ne!(again.key(&task).unwrap(), first_key);
         fs::write(at("output"), "touched").unwrap();
         assert!(!again.is_finished(&task, &first_key));
 
-        let anew = Manifest::open(&at("manifest"), false).unwrap();
+        let anew = open("settings", false);
         assert!(!anew.is_ours(&task.output));
     }
 }

@@ -32,9 +32,13 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     let filler = Filler { args, inpainter: &inpainter };
     match &tasks.manifest {
         Some(path) => {
-            let settings = args.settings(&args.method.identity(predictor.as_ref())?);
-            let manifest = if args.dry_run { None } else { Some(Manifest::open(path, args.resume)?) };
-            Batch { filler, settings, manifest }.run(&tasks)
+            let manifest = if args.dry_run {
+                None
+            } else {
+                let settings = args.settings(&args.method.identity(predictor.as_ref())?);
+                Some(Manifest::open(path, settings, args.resume)?)
+            };
+            Batch { filler, manifest }.run(&tasks)
         }
         None if args.resume => bail!("--resume is for folders and tables; a single picture has no manifest"),
         None => single(&filler, &tasks.tasks[0]),
@@ -56,7 +60,6 @@ fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
 /// Many pictures.
 struct Batch<'a> {
     filler: Filler<'a>,
-    settings: String,
     manifest: Option<Manifest>,
 }
 
@@ -107,20 +110,13 @@ impl Batch<'_> {
         let Some(manifest) = &self.manifest else {
             return Ok(filler.row(task, args.overwrite || args.resume));
         };
-        let key = match manifest::key(task, &self.settings) {
+        let key = match manifest.key(task) {
             Ok(key) => key,
             // An input that cannot be read: let the fill say so in its own words.
             Err(_) => return Ok(filler.row(task, args.overwrite)),
         };
         if args.resume && manifest.is_finished(task, &key) {
-            return Ok(Row {
-                image: task.image.display().to_string(),
-                mask: Some(task.mask.display().to_string()),
-                output: Some(task.output.display().to_string()),
-                status: Status::Finished,
-                seconds: 0.0,
-                notes: Vec::new(),
-            });
+            return Ok(Row::of(task, Status::Finished));
         }
         let replace = args.overwrite || (args.resume && manifest.is_ours(&task.output));
         if replace || std::fs::symlink_metadata(&task.output).is_err() {

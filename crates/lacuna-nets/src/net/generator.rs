@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lacuna::checkpoint::NetworkConfig;
+use lacuna::checkpoint::{NetworkConfig, check_config};
 use rand_pcg::Pcg64;
 
 use super::{Decoder, Encoder, Features, MaskControl, Refiner};
@@ -66,7 +66,7 @@ impl Generator {
     }
 
     fn build(config: &NetworkConfig, init: &mut Init) -> Result<Self> {
-        check_config(config)?;
+        check_config(config).map_err(|problem| Error::Config(problem.to_string()))?;
         Ok(Self {
             encoder: Encoder::new(config, init),
             refiner: Refiner::new(config, init),
@@ -136,20 +136,6 @@ impl Generator {
     pub fn decode(&self, latent: Features) -> Tensor<4> {
         self.decoder.forward(latent)
     }
-}
-
-fn check_config(config: &NetworkConfig) -> Result<()> {
-    if !(3..=4).contains(&config.channels_in) {
-        return Err(Error::Config(format!("channels_in must be 3 or 4, got {}", config.channels_in)));
-    }
-    // LaMa caps layers at 1024 channels, so from here on its networks would look different.
-    if !(1..=128).contains(&config.width) {
-        return Err(Error::Config(format!("width must be from 1 to 128, got {}", config.width)));
-    }
-    if config.blocks == 0 {
-        return Err(Error::Config("a refiner needs at least one block".into()));
-    }
-    Ok(())
 }
 
 fn check_pair(image: &Tensor<4>, mask: &Tensor<4>) -> Result<()> {

@@ -59,7 +59,8 @@ pub fn expected_tensors(config: &NetworkConfig) -> Vec<(String, Vec<usize>)> {
 
 /// Whether a tensor of this name is trained; the others are BatchNorm's running statistics.
 pub fn is_parameter(name: &str) -> bool {
-    !name.ends_with(".running_mean") && !name.ends_with(".running_var")
+    let last = name.rsplit('.').next().unwrap_or(name);
+    !matches!(last, "running_mean" | "running_var")
 }
 
 #[derive(Default)]

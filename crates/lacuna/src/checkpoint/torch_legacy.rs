@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::container::{Container, Contents};
 use super::pickle::{self, Node, Pickle};
-use super::{Element, Parsed, Stored, torch_tree};
+use super::{Element, Parsed, torch_tree};
 
 /// Torch's magic number 0x1950a86a20f9469cfc6c, as the instruction `LONG1` with ten bytes and the end.
 const MAGIC: &[u8] = &[0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
@@ -46,16 +46,7 @@ pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
     for (name, tensor) in torch_tree::named_tensors(&saved)? {
         let key = saved.text(tensor.storage.key).unwrap_or_default();
         let found = storages.get(key).ok_or_else(|| format!("has no numbers for {name}"))?;
-        tensors.insert(
-            name,
-            Stored {
-                element: tensor.storage.element,
-                shape: tensor.shape.clone(),
-                strides: tensor.strides.clone(),
-                offset: tensor.offset,
-                storage: found.clone(),
-            },
-        );
+        tensors.insert(name, torch_tree::stored(tensor, found.clone()));
     }
     Ok(Contents::torch(Container::TorchLegacy, tensors))
 }

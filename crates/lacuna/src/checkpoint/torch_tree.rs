@@ -2,9 +2,10 @@
 //! modules.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::Parsed;
 use super::pickle::{Id, Node, Pickle, Tensor};
+use super::{Parsed, Stored};
 
 /// Levels of modules within modules. LaMa in TorchScript has nine.
 const NESTING: usize = 64;
@@ -71,6 +72,17 @@ fn children<'p>(pickle: &'p Pickle<'_>, id: Id) -> Option<&'p [super::pickle::En
     match pickle.node(state) {
         Node::Mapping(entries) => Some(entries),
         _ => None,
+    }
+}
+
+/// A pickled tensor whose storage's numbers lie at `storage` in the file.
+pub fn stored(tensor: &Tensor, storage: Range<usize>) -> Stored {
+    Stored {
+        element: tensor.storage.element,
+        shape: tensor.shape.clone(),
+        strides: tensor.strides.clone(),
+        offset: tensor.offset,
+        storage,
     }
 }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::container::{Container, Contents};
-use super::{Element, Parsed, Stored, pickle, torch_tree};
+use super::{Element, Parsed, pickle, torch_tree};
 
 /// The entry with the pickle, within the archive's one folder.
 const PICKLE: &str = "data.pkl";
@@ -48,16 +48,7 @@ pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
         let key = saved.text(tensor.storage.key).unwrap_or_default();
         let storage = entries.storage(&root, key, &name, tensor.storage)?;
         used.insert(format!("data/{key}"), storage.clone());
-        tensors.insert(
-            name,
-            Stored {
-                element: tensor.storage.element,
-                shape: tensor.shape.clone(),
-                strides: tensor.strides.clone(),
-                offset: tensor.offset,
-                storage,
-            },
-        );
+        tensors.insert(name, torch_tree::stored(tensor, storage));
     }
     check_apart(used)?;
     Ok(Contents::torch(container, tensors))

@@ -167,7 +167,7 @@ fn check_riff_length(bytes: &[u8]) -> Result<(), String> {
 ///
 /// # Errors
 /// [`Error::Read`], or [`Error::Picture`] for a folder or a file that is too long.
-pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
+pub fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let failed = |source| Error::Read { path: path.into(), source };
     let mut file = File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;

@@ -10,7 +10,7 @@ use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, QuantizationTabl
 
 use super::jpeg::ZIGZAG;
 use super::{Format, Picture, Samples, tiff_file};
-use crate::atomic::write_atomically;
+use crate::atomic::write_bytes_atomically;
 use crate::{Error, Result};
 
 /// JPEG quality of pictures that did not come as JPEG: no visible loss, about a sixth of the raw size.
@@ -34,11 +34,7 @@ impl Picture {
     /// # Errors
     /// [`Error::Picture`] if the format cannot hold the picture, [`Error::Write`] if the file cannot be written.
     pub fn save(&self, path: &Path, options: &SaveOptions) -> Result<()> {
-        let bytes = self.encode(options)?;
-        write_atomically(path, |file| {
-            std::io::Write::write_all(file, &bytes)
-                .map_err(|source| Error::Write { path: path.into(), source })
-        })
+        write_bytes_atomically(path, &self.encode(options)?)
     }
 
     /// The picture as a file's bytes.

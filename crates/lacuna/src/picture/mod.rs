@@ -11,6 +11,7 @@ mod tiff_file;
 use image::DynamicImage;
 use image::metadata::Orientation;
 
+pub use decode::read_file;
 pub use encode::SaveOptions;
 pub use format::Format;
 pub use jpeg::JpegCoding;
