@@ -1,0 +1,12 @@
+//! Lacuna on processors, without a tensor library.
+//!
+//! [`kernels`] are plain functions on slices, forward and backward, for whoever trains. [`engine`] compiles a
+//! network into a plan over one block of memory and runs it. Both choose their instructions at run time, by [`isa`].
+
+pub mod engine;
+pub mod isa;
+pub mod kernels;
+#[cfg_attr(not(test), expect(dead_code, reason = "the kernels come next"))]
+mod simd;
+
+pub use isa::Isa;

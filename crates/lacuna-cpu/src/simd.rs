@@ -1,0 +1,342 @@
+//! Sixteen numbers at a time, whatever the instruction set.
+//!
+//! A kernel is written once, generic over [`Simd`], as an [`Op`] whose `run` and all that it calls are
+//! `#[inline(always)]`; [`dispatch`] compiles it for every instruction set and picks one at run time.
+#![expect(unsafe_code, reason = "vector instructions")]
+
+use crate::Isa;
+
+/// Numbers in a vector.
+pub(crate) const LANES: usize = 16;
+
+/// What a kernel may do with vectors of [`LANES`] numbers. A value of an implementing type proves that the processor
+/// has the instructions.
+pub(crate) trait Simd: Copy + Send + Sync {
+    /// A vector.
+    type V: Copy;
+    /// Vectors that fit in the registers beside two operands: what a register tile may hold.
+    const ACCUMULATORS: usize;
+
+    /// Every lane `value`.
+    fn splat(self, value: f32) -> Self::V;
+
+    /// Reads [`LANES`] numbers.
+    ///
+    /// # Safety
+    /// They must be readable at `from`, which need not be aligned.
+    unsafe fn load(self, from: *const f32) -> Self::V;
+
+    /// Writes [`LANES`] numbers.
+    ///
+    /// # Safety
+    /// They must be writable at `to`, which need not be aligned.
+    unsafe fn store(self, to: *mut f32, value: Self::V);
+
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`; rounded once, except in the portable implementation.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger of each pair.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// The sum of all lanes.
+    #[inline(always)]
+    fn sum(self, a: Self::V) -> f32 {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: the array has LANES numbers.
+        unsafe { self.store(lanes.as_mut_ptr(), a) };
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                lanes[lane] += lanes[lane + half];
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
+
+    /// Reads as many numbers as the slice has, at most [`LANES`]; the other lanes are 0.
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> Self::V {
+        let mut lanes = [0.0; LANES];
+        lanes[..from.len()].copy_from_slice(from);
+        // SAFETY: the array has LANES numbers.
+        unsafe { self.load(lanes.as_ptr()) }
+    }
+
+    /// Writes the first lanes, as many as the slice has, at most [`LANES`].
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32], value: Self::V) {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: the array has LANES numbers.
+        unsafe { self.store(lanes.as_mut_ptr(), value) };
+        to.copy_from_slice(&lanes[..to.len()]);
+    }
+}
+
+/// A kernel that is compiled for every instruction set.
+pub(crate) trait Op {
+    /// What it gives.
+    type Output;
+
+    /// Does the work. Must be `#[inline(always)]`, with all that it calls, or the vectors go through memory.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs `op` with the instructions of `isa`.
+///
+/// # Panics
+/// If this processor lacks them.
+pub(crate) fn dispatch<O: Op>(isa: Isa, op: O) -> O::Output {
+    assert!(isa <= Isa::best(), "{isa} on a processor that has {} at best", Isa::best());
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: checked above.
+        Isa::Avx512 => unsafe { x86::with_avx512(op) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: checked above.
+        Isa::Avx2 => unsafe { x86::with_avx2(op) },
+        _ => op.run(Portable),
+    }
+}
+
+/// Plain arrays, for the compiler to vectorise with what the target has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+#[inline(always)]
+fn zip(a: [f32; LANES], b: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    std::array::from_fn(|lane| join(a[lane], b[lane]))
+}
+
+impl Simd for Portable {
+    type V = [f32; LANES];
+    // 16 registers of four numbers: SSE2; NEON has twice as many.
+    const ACCUMULATORS: usize = 2;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<Self::V>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: Self::V) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<Self::V>().write_unaligned(value) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Without the instruction a fused product is a slow library call.
+        self.add(self.mul(a, b), c)
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| if a > b { a } else { b })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Op, Simd};
+
+    /// # Safety
+    /// The processor must have AVX-512 F.
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+    pub unsafe fn with_avx512<O: Op>(op: O) -> O::Output {
+        op.run(Avx512(()))
+    }
+
+    /// # Safety
+    /// The processor must have AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    pub unsafe fn with_avx2<O: Op>(op: O) -> O::Output {
+        op.run(Avx2(()))
+    }
+
+    #[derive(Clone, Copy)]
+    pub struct Avx512(());
+
+    // SAFETY of all below: only `with_avx512` makes such a value, whose caller promised the instructions.
+    impl Simd for Avx512 {
+        type V = __m512;
+        const ACCUMULATORS: usize = 24;
+
+        #[inline(always)]
+        fn splat(self, value: f32) -> Self::V {
+            unsafe { _mm512_set1_ps(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> Self::V {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, value: Self::V) {
+            unsafe { _mm512_storeu_ps(to, value) }
+        }
+
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { _mm512_sub_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+
+        #[inline(always)]
+        fn max(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { _mm512_max_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn load_part(self, from: &[f32]) -> Self::V {
+            unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn store_part(self, to: &mut [f32], value: Self::V) {
+            unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), value) }
+        }
+    }
+
+    /// The mask of the first `lanes` lanes.
+    #[inline(always)]
+    fn first(lanes: usize) -> __mmask16 {
+        assert!(lanes <= super::LANES);
+        ((1u32 << lanes) - 1) as __mmask16
+    }
+
+    #[derive(Clone, Copy)]
+    pub struct Avx2(());
+
+    // SAFETY of all below: only `with_avx2` makes such a value, whose caller promised the instructions.
+    impl Simd for Avx2 {
+        type V = [__m256; 2];
+        const ACCUMULATORS: usize = 6;
+
+        #[inline(always)]
+        fn splat(self, value: f32) -> Self::V {
+            unsafe { [_mm256_set1_ps(value); 2] }
+        }
+
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> Self::V {
+            unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, value: Self::V) {
+            unsafe {
+                _mm256_storeu_ps(to, value[0]);
+                _mm256_storeu_ps(to.add(8), value[1]);
+            }
+        }
+
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+        }
+
+        #[inline(always)]
+        fn max(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Everything;
+
+    impl Op for Everything {
+        type Output = [f32; 8];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> [f32; 8] {
+            let lanes: [f32; LANES] = std::array::from_fn(|lane| lane as f32 - 4.0);
+            // SAFETY: arrays of LANES numbers.
+            let a = unsafe { simd.load(lanes.as_ptr()) };
+            let b = simd.splat(2.0);
+            let mut part = [0.0; 3];
+            simd.store_part(&mut part, simd.sub(a, b));
+            [
+                simd.sum(a),
+                simd.sum(simd.add(a, b)),
+                simd.sum(simd.mul(a, b)),
+                simd.sum(simd.mul_add(a, b, a)),
+                simd.sum(simd.max(a, b)),
+                simd.sum(simd.load_part(&lanes[..3])),
+                part[0],
+                part[2],
+            ]
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_by_hand() {
+        // Lanes -4 to 11: their sum is 56.
+        let expected = [56.0, 88.0, 112.0, 168.0, 7.0 * 2.0 + 63.0, -9.0, -6.0, -4.0];
+        for isa in Isa::available() {
+            assert_eq!(dispatch(isa, Everything), expected, "{isa}");
+        }
+    }
+}
