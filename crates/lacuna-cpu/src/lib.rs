@@ -3,10 +3,14 @@
 //! [`kernels`] are plain functions on slices, forward and backward, for whoever trains. [`engine`] compiles a
 //! network into a plan over one block of memory and runs it. Both choose their instructions at run time, by [`isa`].
 
+mod config;
 pub mod engine;
+mod error;
 pub mod isa;
 pub mod kernels;
 #[cfg_attr(not(test), expect(dead_code, reason = "the kernels come next"))]
 mod simd;
 
-pub use isa::Isa;
+pub use config::{Delta, Family, NetworkConfig};
+pub use error::{Error, Result};
+pub use isa::{Isa, IsaError};

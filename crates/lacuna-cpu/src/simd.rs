@@ -231,6 +231,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn sum(self, a: Self::V) -> f32 {
+            unsafe { _mm512_reduce_add_ps(a) }
+        }
+
+        #[inline(always)]
         fn load_part(self, from: &[f32]) -> Self::V {
             unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) }
         }

@@ -7,6 +7,7 @@
 pub mod atomic;
 pub mod checkpoint;
 pub mod composite;
+pub mod engine;
 pub mod error;
 pub mod frame;
 pub mod hash;
@@ -20,6 +21,7 @@ pub mod predictor;
 pub mod rect;
 pub mod strategy;
 
+pub use engine::EnginePredictor;
 pub use error::{Error, Result};
 pub use hole::{Hole, HoleOptions};
 pub use inpainter::Inpainter;

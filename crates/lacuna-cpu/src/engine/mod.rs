@@ -1,1 +1,124 @@
-//! The inference engine.
+//! The inference engine: a network compiled once, a plan for each size of picture, one block of memory, and kernels that
+//! work on blocks of sixteen channels.
+
+mod arena;
+mod channels;
+mod colours;
+mod conv;
+mod fft;
+mod fourier;
+mod map;
+mod network;
+mod place;
+mod plan;
+mod profile;
+mod run;
+mod shared;
+mod speed;
+mod stem;
+#[cfg(test)]
+mod testing;
+mod tile;
+mod weights;
+mod window;
+mod winograd;
+
+use std::borrow::Cow;
+use std::sync::Mutex;
+
+pub use plan::{MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Step, Strips};
+pub use profile::PROFILE_VARIABLE;
+pub use run::Wanted;
+pub use speed::product_rate;
+
+use crate::config::NetworkConfig;
+use crate::error::{Error, Result};
+use crate::isa::Isa;
+use arena::Arena;
+use network::Network;
+use profile::Profile;
+use run::Run;
+use stem::Picture;
+
+/// A network that is ready to run on this processor.
+#[derive(Debug)]
+pub struct Engine {
+    network: Network,
+    /// The memory of the last run, for the next: fresh pages cost time.
+    idle: Mutex<Option<Arena>>,
+}
+
+impl Engine {
+    /// Packs the weights that `source` gives by the names of Lacuna's checkpoints, row-major.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another size.
+    pub fn compile<'w>(
+        config: &NetworkConfig,
+        isa: Isa,
+        source: impl Fn(&str) -> Option<Cow<'w, [f32]>>,
+    ) -> Result<Self> {
+        Ok(Self { network: Network::compile(config, isa, source)?, idle: Mutex::new(None) })
+    }
+
+    /// The shape of the network.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.network.config
+    }
+
+    /// The instructions that it uses.
+    pub fn isa(&self) -> Isa {
+        self.network.isa
+    }
+
+    /// Plans a run for pictures of this size.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if the network cannot take it, [`Error::Memory`] if it needs more memory than allowed.
+    pub fn plan(&self, width: usize, height: usize, options: &PlanOptions) -> Result<Plan> {
+        self.network.plan(width, height, options)
+    }
+
+    /// Predicts a picture. The result does not depend on the number of threads.
+    ///
+    /// # Shapes
+    /// - `image`: `[3, height, width]` in `[0, 1]`; what it holds inside the hole is ignored
+    /// - `mask`: `[height, width]`, true in the hole
+    /// - the result: `[3, height, width]` in `[0, 1]`
+    ///
+    /// # Errors
+    /// [`Error::Input`] if image or mask have another size than the plan, [`Error::Allocation`] if the system has no
+    /// memory.
+    pub fn run(&self, plan: &Plan, image: &[f32], mask: &[bool], wanted: Wanted) -> Result<Vec<f32>> {
+        let (width, height) = (plan.width, plan.height);
+        let check = |what: &'static str, expected: usize, found: usize| {
+            if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
+        };
+        check("image", 3 * width * height, image.len())?;
+        check("mask", width * height, mask.len())?;
+        let mut arena = self.arena(plan)?;
+        let mut profile = Profile::from_environment();
+        let mut run = Run { network: &self.network, plan, arena: arena.numbers(), profile: &mut profile };
+        let predicted = run.predict(Picture { image, mask, height, width }, wanted);
+        if let Some(table) = profile.table(plan) {
+            eprintln!("{table}");
+        }
+        // Nobody panics while holding it; if somebody did, the memory is as good as before.
+        *self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(arena);
+        Ok(predicted)
+    }
+
+    /// Memory for a plan: that of the last run if it was for the same size.
+    fn arena(&self, plan: &Plan) -> Result<Arena> {
+        let idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        match idle {
+            Some(arena) if arena.len() == plan.places.numbers => Ok(arena),
+            other => {
+                // Given back before new memory is taken.
+                drop(other);
+                Arena::new(plan.places.numbers)
+                    .map_err(|source| Error::Allocation { bytes: plan.arena_bytes(), source })
+            }
+        }
+    }
+}

@@ -6,7 +6,6 @@
 //! against `layout.rs`, with LaMa's names from `lama_keys.rs`. [`save`] writes Lacuna's format: one
 //! safetensors file whose header holds the network's shape.
 
-mod config;
 mod container;
 mod element;
 mod header;
@@ -28,9 +27,9 @@ mod weights;
 #[cfg(test)]
 mod hostile;
 
-pub use config::{Delta, Family, NetworkConfig};
 pub use container::Container;
 pub use element::Element;
+pub use lacuna_cpu::{Delta, Family, NetworkConfig};
 pub use layout::{BLOCK_LIMIT, WIDTH_LIMIT, check_config, expected_tensors, is_parameter};
 pub use open::{Checkpoint, Source};
 pub use save::{NamedTensor, Storage, save};

@@ -1,0 +1,382 @@
+//! Convolution by register tiles straight from the map: strided, pointwise, and by phases transposed.
+#![expect(unsafe_code, reason = "register tiles over raw memory")]
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::channels::Channels;
+use super::map::{Border, Map};
+use super::tile::{self, Finish, Panels, Row, Segment, panel_blocks};
+use crate::Isa;
+use crate::simd::{LANES, Op, Simd, dispatch};
+
+/// How the taps of a kernel lie around an output pixel.
+#[derive(Clone, Debug)]
+pub(crate) struct Taps {
+    /// For each tap, in the order of the weights: rows and columns from the output's pixel times the stride.
+    pub places: Vec<(isize, isize)>,
+    /// Pixels of the input between outputs.
+    pub stride: usize,
+    /// The border.
+    pub border: Border,
+}
+
+impl Taps {
+    /// A square kernel with `kernel / 2` pixels of border.
+    pub fn square(kernel: usize, stride: usize, border: Border) -> Self {
+        let half = (kernel / 2) as isize;
+        let places = (-half..=half).flat_map(|y| (-half..=half).map(move |x| (y, x))).collect();
+        Self { places, stride, border }
+    }
+
+    fn columns(&self) -> Range<isize> {
+        let columns = self.places.iter().map(|&(_, x)| x);
+        columns.clone().min().unwrap_or(0)..columns.max().unwrap_or(0) + 1
+    }
+}
+
+/// A convolution with packed weights.
+#[derive(Clone, Debug)]
+pub(crate) struct Conv {
+    inputs: Channels,
+    taps: Taps,
+    panels: Panels,
+    /// Bias lanes, if bias and ReLU follow.
+    bias_relu: Option<Vec<f32>>,
+    isa: Isa,
+}
+
+/// Where results go: output pixel `(y, x)` to map pixel `(y * step + down, x * step + right)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// The map.
+    pub map: Map<'a>,
+    /// Pixels of the map between outputs: 1, or 2 for a phase of a transposed convolution.
+    pub step: usize,
+    /// Rows before the first output.
+    pub down: usize,
+    /// Columns before the first output.
+    pub right: usize,
+    /// Whether results are added to what is there.
+    pub add: bool,
+}
+
+impl<'a> Target<'a> {
+    /// All pixels of a map.
+    pub fn all(map: Map<'a>) -> Self {
+        Self { map, step: 1, down: 0, right: 0, add: false }
+    }
+
+    /// All pixels of a map, added to what they are.
+    pub fn onto(map: Map<'a>) -> Self {
+        Self { add: true, ..Self::all(map) }
+    }
+}
+
+impl Conv {
+    /// Packs the weights that `weight` gives for output channel, input channel and tap.
+    pub fn new(
+        isa: Isa,
+        (inputs, outputs): (Channels, &Channels),
+        taps: Taps,
+        bias_relu: Option<Vec<f32>>,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
+        let count = taps.places.len();
+        let mut sources = Vec::with_capacity(inputs.total() * count);
+        for block in 0..inputs.blocks() {
+            for tap in 0..count {
+                sources.extend(inputs.of(block).map(|input| (input, tap)));
+            }
+        }
+        let panels = Panels::pack(isa, outputs, sources.len(), |output, row| {
+            let (input, tap) = sources[row];
+            weight(output, input, tap)
+        });
+        Self { inputs, taps, panels, bias_relu, isa }
+    }
+
+    /// Bytes of packed weights.
+    pub fn bytes(&self) -> usize {
+        self.panels.bytes()
+    }
+
+    fn finish(&self, add: bool) -> Finish {
+        match (&self.bias_relu, add) {
+            (Some(bias), false) => Finish::BiasRelu(bias.as_ptr()),
+            (None, true) => Finish::Add,
+            (None, false) => Finish::Plain,
+            (Some(_), true) => unreachable!("nothing is added to what is rectified"),
+        }
+    }
+
+    /// Computes some rows and columns.
+    ///
+    /// # Panics
+    /// If the maps have other channels than the weights.
+    pub fn run(&self, input: Map<'_>, target: Target<'_>, rows: Range<usize>, columns: Range<usize>) {
+        assert_eq!(input.layout.blocks, self.inputs.blocks(), "input blocks");
+        assert_eq!(target.map.layout.blocks, self.panels.blocks, "output blocks");
+        let parts = Parts::of(rows.len(), self.panels.blocks, self.isa);
+        (0..rows.len() * parts.count).into_par_iter().for_each_init(Vec::new, |segments, task| {
+            let row = rows.start + task / parts.count;
+            let blocks = parts.blocks(task % parts.count, self.panels.blocks);
+            let job = RowJob { conv: self, input, target, row, columns: columns.clone(), blocks, segments };
+            dispatch(self.isa, job);
+        });
+    }
+
+    /// Computes all pixels of a pointwise convolution, which has no rows to respect.
+    ///
+    /// # Panics
+    /// If it is not pointwise, or the maps have other channels than the weights.
+    pub fn run_pointwise(&self, input: Map<'_>, output: Map<'_>, add: bool) {
+        assert_eq!(self.taps.places, [(0, 0)], "a pointwise convolution");
+        assert_eq!((input.layout.blocks, output.layout.blocks), (self.inputs.blocks(), self.panels.blocks));
+        assert_eq!(input.layout.pixels(), output.layout.pixels(), "pixels");
+        let pixels = input.layout.pixels();
+        let chunk = POINTWISE_PIXELS.min(pixels.div_ceil(rayon::current_num_threads()));
+        (0..pixels.div_ceil(chunk)).into_par_iter().for_each(|task| {
+            let first = task * chunk;
+            let job = PointwiseJob {
+                conv: self,
+                input,
+                output,
+                pixels: first..pixels.min(first + chunk),
+                finish: self.finish(add),
+            };
+            dispatch(self.isa, job);
+        });
+    }
+
+    /// The summands of the output at `row` and, for a pixel at the border, `column`.
+    #[inline(always)]
+    fn segments(&self, input: &Map<'_>, row: usize, column: Option<usize>, segments: &mut Vec<Segment>) {
+        let Taps { places, stride, border } = &self.taps;
+        segments.clear();
+        let mut weight_row = 0;
+        for block in 0..self.inputs.blocks() {
+            let count = self.inputs.count(block);
+            for &(down, right) in places {
+                let y = border.place((row * stride) as isize + down, input.height);
+                let x = match column {
+                    None => Some(right),
+                    Some(column) => {
+                        let x = border.place((column * stride) as isize + right, input.columns());
+                        x.map(|x| x as isize)
+                    }
+                };
+                if let (Some(y), Some(x)) = (y, x) {
+                    let place = block * input.layout.plane + input.place(y, 0);
+                    segments.push(Segment { x: place as isize + x * LANES as isize, row: weight_row, count });
+                }
+                weight_row += count;
+            }
+        }
+    }
+}
+
+/// Pixels of a pointwise convolution that one task takes: their inputs stay in the second-level cache while all panels
+/// pass.
+const POINTWISE_PIXELS: usize = 192;
+
+/// How the output blocks of a row are shared when there are fewer rows than tasks wanted.
+struct Parts {
+    count: usize,
+    blocks: usize,
+}
+
+/// Tasks for each thread, so that one that is slow does not hold up all.
+const TASKS_PER_THREAD: usize = 3;
+
+impl Parts {
+    fn of(rows: usize, blocks: usize, isa: Isa) -> Self {
+        let panel = panel_blocks(isa);
+        let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(rows.max(1));
+        let panels = blocks.div_ceil(panel);
+        let blocks = panels.div_ceil(wanted.min(panels)) * panel;
+        Self { count: (panels * panel).div_ceil(blocks), blocks }
+    }
+
+    fn blocks(&self, part: usize, all: usize) -> (usize, usize) {
+        (part * self.blocks, all.min((part + 1) * self.blocks))
+    }
+}
+
+struct RowJob<'a> {
+    conv: &'a Conv,
+    input: Map<'a>,
+    target: Target<'a>,
+    row: usize,
+    columns: Range<usize>,
+    blocks: (usize, usize),
+    segments: &'a mut Vec<Segment>,
+}
+
+impl Op for RowJob<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Taps { stride, .. } = self.conv.taps;
+        let taps = self.conv.taps.columns();
+        // Outputs whose taps all lie inside the map.
+        let first = ((-taps.start).max(0) as usize).div_ceil(stride);
+        let last = (self.input.columns() as isize - taps.end + 1).max(0) as usize; // leftmost pixel of the last tap's row
+        let end =
+            if self.input.columns() as isize >= taps.end { last.div_ceil(stride).max(first) } else { first };
+        let columns = self.columns.clone();
+        let inner = first.clamp(columns.start, columns.end)..end.clamp(columns.start, columns.end);
+        for column in (columns.start..inner.start).chain(inner.end.max(inner.start)..columns.end) {
+            self.conv.segments(&self.input, self.row, Some(column), self.segments);
+            // SAFETY: border columns were moved inside by `segments`; rows are disjoint between tasks.
+            unsafe { self.pixels::<S, 16>(simd, 0, column, 1) };
+        }
+        if inner.start < inner.end {
+            self.conv.segments(&self.input, self.row, None, self.segments);
+            let x = inner.start * stride * LANES;
+            // SAFETY: all taps of these columns lie inside the map.
+            unsafe {
+                match stride {
+                    1 => self.pixels::<S, 16>(simd, x, inner.start, inner.len()),
+                    2 => self.pixels::<S, 32>(simd, x, inner.start, inner.len()),
+                    stride => unreachable!("stride {stride}"),
+                }
+            }
+        }
+    }
+}
+
+impl RowJob<'_> {
+    /// # Safety
+    /// The segments of all pixels must lie in the input.
+    #[inline(always)]
+    unsafe fn pixels<S: Simd, const STEP: usize>(&self, simd: S, x: usize, column: usize, pixels: usize) {
+        let Target { map, step, down, right, add } = self.target;
+        let out = map.buffer.at(map.place(self.row * step + down, column * step + right));
+        let row = Row {
+            x: self.input.buffer.at(x),
+            segments: self.segments,
+            pixels,
+            out,
+            out_step: step * LANES,
+            out_plane: map.layout.plane,
+        };
+        let panels = self.conv.panels.view();
+        // SAFETY: the caller's promise, and the maps were checked to have these blocks.
+        unsafe { tile::product::<S, STEP>(simd, row, panels, self.blocks, self.conv.finish(add)) };
+    }
+}
+
+struct PointwiseJob<'a> {
+    conv: &'a Conv,
+    input: Map<'a>,
+    output: Map<'a>,
+    pixels: Range<usize>,
+    finish: Finish,
+}
+
+impl Op for PointwiseJob<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let plane = self.input.layout.plane as isize;
+        let mut row = 0;
+        let segments: Vec<Segment> = (0..self.conv.inputs.blocks())
+            .map(|block| {
+                let count = self.conv.inputs.count(block);
+                row += count;
+                Segment { x: block as isize * plane, row: row - count, count }
+            })
+            .collect();
+        let row = Row {
+            x: self.input.buffer.at(self.pixels.start * LANES),
+            segments: &segments,
+            pixels: self.pixels.len(),
+            out: self.output.buffer.at(self.pixels.start * LANES),
+            out_step: LANES,
+            out_plane: self.output.layout.plane,
+        };
+        let panels = self.conv.panels.view();
+        // SAFETY: pixels inside both maps, whose blocks were checked; tasks take disjoint pixels.
+        unsafe { tile::product::<S, LANES>(simd, row, panels, (0, panels.blocks), self.finish) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{Memory, Reference, weights};
+    use testkit::assert_close;
+    use testkit::pictures::noise;
+
+    const TOLERANCE: f32 = 1e-5;
+
+    struct Case {
+        inputs: &'static [usize],
+        outputs: &'static [usize],
+        kernel: usize,
+        stride: usize,
+        border: Border,
+        size: [usize; 2],
+    }
+
+    #[test]
+    fn it_is_the_definition() {
+        use Border::{Reflect, Zero};
+        for Case { inputs, outputs, kernel, stride, border, size: [height, width] } in [
+            Case { inputs: &[3], outputs: &[5], kernel: 3, stride: 2, border: Reflect, size: [9, 7] },
+            Case { inputs: &[20], outputs: &[8, 24], kernel: 3, stride: 2, border: Zero, size: [5, 70] },
+            Case { inputs: &[8, 24], outputs: &[48], kernel: 3, stride: 1, border: Reflect, size: [2, 2] },
+            Case { inputs: &[16], outputs: &[33], kernel: 3, stride: 2, border: Zero, size: [1, 1] },
+            Case { inputs: &[16], outputs: &[64], kernel: 3, stride: 2, border: Reflect, size: [16, 130] },
+            Case { inputs: &[8, 40], outputs: &[70], kernel: 1, stride: 1, border: Zero, size: [11, 43] },
+        ] {
+            let (from, to) = (Channels::parts(inputs), Channels::parts(outputs));
+            let planes = noise(1, from.total() * height * width);
+            let weights = weights(to.total(), from.total(), kernel, 2);
+            let reference = Reference { kernel, stride, border, weights: &weights };
+            let linear = reference.run(&planes, [from.total(), to.total(), height, width]);
+            let (rows, columns) = (height.div_ceil(stride), width.div_ceil(stride));
+            let bias = noise(3, to.total());
+            let rectified = |(index, value): (usize, &f32)| (value + bias[index / (rows * columns)]).max(0.0);
+            let rectified: Vec<f32> = linear.iter().enumerate().map(rectified).collect();
+            for isa in Isa::available() {
+                let weight = |output: usize, input: usize, tap: usize| {
+                    weights[(output * from.total() + input) * kernel * kernel + tap]
+                };
+                let build = |bias: Option<Vec<f32>>| {
+                    Conv::new(isa, (from.clone(), &to), Taps::square(kernel, stride, border), bias, weight)
+                };
+                let mut input = Memory::of(&from, height, width, &planes);
+                let mut output = Memory::empty(&to, rows, columns);
+                let (plain, relu) = (build(None), build(Some(to.spread(|channel| bias[channel]))));
+                relu.run(input.map(), Target::all(output.map()), 0..rows, 0..columns);
+                assert_close(&output.map().to_planes(&to), &rectified, TOLERANCE);
+                plain.run(input.map(), Target::all(output.map()), 0..rows, 0..columns);
+                assert_close(&output.map().to_planes(&to), &linear, TOLERANCE);
+                let whole: Vec<u32> =
+                    output.map().to_planes(&to).iter().map(|value| value.to_bits()).collect();
+                // Any piece of it has the same bits.
+                output.values.fill(f32::NAN);
+                for row in 0..rows {
+                    for half in [columns / 3..columns, 0..columns / 3] {
+                        plain.run(input.map(), Target::all(output.map()), row..row + 1, half);
+                    }
+                }
+                let pieces: Vec<u32> =
+                    output.map().to_planes(&to).iter().map(|value| value.to_bits()).collect();
+                assert_eq!(pieces, whole, "{isa}");
+                if kernel == 1 {
+                    plain.run_pointwise(input.map(), output.map(), false);
+                    assert_close(&output.map().to_planes(&to), &linear, TOLERANCE);
+                    plain.run_pointwise(input.map(), output.map(), true);
+                    let twice: Vec<f32> = linear.iter().map(|value| 2.0 * value).collect();
+                    assert_close(&output.map().to_planes(&to), &twice, 2.0 * TOLERANCE);
+                }
+            }
+        }
+    }
+}

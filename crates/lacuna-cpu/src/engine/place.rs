@@ -1,0 +1,136 @@
+//! Where buffers lie in the arena: two that are never needed at the same moment may share a place.
+
+use std::ops::Range;
+
+/// Buffers start at multiples of so many numbers: a page, so that they do not share cache lines.
+const ALIGNMENT: usize = 1024;
+
+/// A buffer of a [`Places`] under construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Buffer(usize);
+
+#[derive(Clone, Debug)]
+struct Request {
+    numbers: usize,
+    first: usize,
+    last: usize,
+}
+
+/// Collects what is needed, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Requests(Vec<Request>);
+
+/// Where everything lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    ranges: Vec<Range<usize>>,
+    /// Numbers of the whole arena.
+    pub numbers: usize,
+}
+
+impl Requests {
+    /// A buffer that is first written at moment `first`.
+    pub fn buffer(&mut self, numbers: usize, first: usize) -> Buffer {
+        self.0.push(Request { numbers, first, last: first });
+        Buffer(self.0.len() - 1)
+    }
+
+    /// Keeps a buffer until `moment`.
+    pub fn keep(&mut self, buffer: Buffer, moment: usize) {
+        let last = &mut self.0[buffer.0].last;
+        *last = (*last).max(moment);
+    }
+
+    /// Places all buffers: the largest first, each at the lowest place where it meets none that lives at the same time.
+    pub fn place(self) -> Places {
+        let mut order: Vec<usize> = (0..self.0.len()).collect();
+        order.sort_by_key(|&index| (std::cmp::Reverse(self.0[index].numbers), index));
+        let mut ranges: Vec<Option<Range<usize>>> = vec![None; self.0.len()];
+        for &index in &order {
+            let request = &self.0[index];
+            let lives_with = |other: &Request| request.first <= other.last && other.first <= request.last;
+            let mut taken: Vec<Range<usize>> = ranges
+                .iter()
+                .zip(&self.0)
+                .filter(|(_, other)| lives_with(other))
+                .filter_map(|(range, _)| range.clone())
+                .collect();
+            taken.sort_by_key(|range| range.start);
+            let mut start = 0;
+            for range in taken {
+                if start + request.numbers <= range.start {
+                    break;
+                }
+                start = start.max(range.end.next_multiple_of(ALIGNMENT));
+            }
+            ranges[index] = Some(start..start + request.numbers);
+        }
+        let ranges: Vec<Range<usize>> = ranges.into_iter().flatten().collect();
+        let numbers = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        Places { ranges, numbers }
+    }
+}
+
+impl Places {
+    /// Where a buffer lies.
+    pub fn range(&self, buffer: Buffer) -> Range<usize> {
+        self.ranges[buffer.0].clone()
+    }
+
+    /// Some buffers of the arena, all at once.
+    ///
+    /// # Panics
+    /// If they are not all alive at the same moment.
+    pub fn pick<'a, const N: usize>(&self, arena: &'a mut [f32], buffers: [Buffer; N]) -> [&'a mut [f32]; N] {
+        arena
+            .get_disjoint_mut(buffers.map(|buffer| self.range(buffer)))
+            .expect("buffers that live together lie apart")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_lives_apart_shares_a_place() {
+        let mut requests = Requests::default();
+        let a = requests.buffer(3000, 0);
+        let b = requests.buffer(2000, 1);
+        let c = requests.buffer(2500, 2);
+        requests.keep(a, 1);
+        requests.keep(b, 2);
+        let places = requests.place();
+        assert_eq!(places.range(a), 0..3000);
+        assert_eq!(places.range(c), 0..2500);
+        assert_eq!(places.range(b), 3072..5072);
+        assert_eq!(places.numbers, 5072);
+        let mut arena = vec![0.0; places.numbers];
+        let [b, c] = places.pick(&mut arena, [b, c]);
+        assert_eq!((b.len(), c.len()), (2000, 2500));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_lives_together_lies_apart(lives in prop::collection::vec((1usize..5000, 0usize..20, 0usize..10), 1..40)) {
+            let mut requests = Requests::default();
+            let buffers: Vec<Buffer> = lives.iter().map(|&(numbers, first, length)| {
+                let buffer = requests.buffer(numbers, first);
+                requests.keep(buffer, first + length);
+                buffer
+            }).collect();
+            let places = requests.place();
+            for (i, &(_, first, length)) in lives.iter().enumerate() {
+                for (j, &(_, other_first, other_length)) in lives.iter().enumerate().skip(i + 1) {
+                    if first <= other_first + other_length && other_first <= first + length {
+                        let (a, b) = (places.range(buffers[i]), places.range(buffers[j]));
+                        prop_assert!(a.end <= b.start || b.end <= a.start, "{:?} and {:?}", a, b);
+                    }
+                }
+            }
+        }
+    }
+}

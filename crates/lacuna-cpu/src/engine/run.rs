@@ -1,0 +1,285 @@
+//! Following a plan: picture in, prediction out.
+
+use std::ops::Range;
+
+use super::channels::Layout;
+use super::conv::{Conv, Target};
+use super::fourier::{Fourier, frequencies};
+use super::map::Map;
+use super::network::{FourierHalf, LEVELS, Network, Refine};
+use super::plan::{Buffers, HalfBuffers, Level, MULTIPLE, Plan, Sizes, strips};
+use super::profile::Profile;
+use super::stem::{Picture, spread_mask};
+use super::winograd::{Ending, Winograd};
+
+/// Which pixels of the prediction are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All.
+    Everything,
+    /// Those of the hole, with the same bits as in [`Wanted::Everything`]. The decoder leaves out strips and columns
+    /// without any; there the known picture comes back.
+    Hole,
+}
+
+/// One run.
+pub(crate) struct Run<'a> {
+    pub network: &'a Network,
+    pub plan: &'a Plan,
+    pub arena: &'a mut [f32],
+    pub profile: &'a mut Profile,
+}
+
+impl Run<'_> {
+    /// The prediction `[3, height, width]`.
+    pub fn predict(&mut self, picture: Picture<'_>, wanted: Wanted) -> Vec<f32> {
+        self.encode(picture);
+        self.refine();
+        self.decode(picture, wanted)
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { width: self.plan.width, height: self.plan.height }
+    }
+
+    fn buffers(&self) -> &Buffers {
+        &self.plan.buffers
+    }
+
+    /// Fills the latent, strip by strip.
+    pub fn encode(&mut self, picture: Picture<'_>) {
+        let (network, sizes) = (self.network, self.sizes());
+        let (mut image, mut masks) = (self.buffers().encoder.clone(), self.buffers().masks.clone());
+        for latent in strips(sizes.rows(LEVELS), self.plan.strips.encoder) {
+            let needed = sizes.encoder_rows(latent.clone());
+            // Rows of each level that no strip before has made.
+            let new: [Range<usize>; LEVELS + 1] = std::array::from_fn(|level| {
+                let rows = needed[level].clone();
+                let new =
+                    if level < LEVELS { self.advance(&mut image[level], rows.clone()) } else { rows.clone() };
+                if let Some(masks) = &mut masks {
+                    self.advance(&mut masks[level], rows);
+                }
+                new
+            });
+            let [lines, memory] =
+                self.plan.places.pick(self.arena, [self.plan.buffers.lines, image[0].buffer]);
+            self.profile.time(format_args!("encoder.stem"), || {
+                network.stem.run(picture, image[0].window.map(memory), new[0].clone(), lines);
+            });
+            if let (Some(control), Some(masks)) = (&network.control, &masks) {
+                let [memory] = self.plan.places.pick(self.arena, [masks[0].buffer]);
+                self.profile.time(format_args!("control.encoder.0"), || {
+                    spread_mask(picture, &control.stem, masks[0].window.map(memory), new[0].clone());
+                });
+            }
+            for (level, rows) in new.into_iter().enumerate().skip(1) {
+                let below = level - 1;
+                let name = format_args!("encoder.down.{below}");
+                self.conv(name, &network.down[below], &image[below], &image[level], rows.clone(), false);
+                if let (Some(control), Some(masks)) = (&network.control, &masks) {
+                    let name = format_args!("control.encoder.{level}");
+                    self.conv(name, &control.down[below], &masks[below], &masks[level], rows.clone(), false);
+                    let name = format_args!("control.zero.{level}");
+                    self.conv(name, &control.zero[below], &masks[level], &image[level], rows, true);
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, level: &mut Level, rows: Range<usize>) -> Range<usize> {
+        let [memory] = self.plan.places.pick(self.arena, [level.buffer]);
+        level.window.advance(memory, rows)
+    }
+
+    /// A convolution from level to level, all columns.
+    fn conv(
+        &mut self,
+        name: std::fmt::Arguments<'_>,
+        conv: &Conv,
+        from: &Level,
+        to: &Level,
+        rows: Range<usize>,
+        add: bool,
+    ) {
+        let [input, output] = self.plan.places.pick(self.arena, [from.buffer, to.buffer]);
+        let (input, output) = (from.window.map(input), to.window.map(output));
+        let columns = 0..output.columns();
+        let target = if add { Target::onto(output) } else { Target::all(output) };
+        self.profile.time(name, || conv.run(input, target, rows, columns));
+    }
+
+    /// Refines the latent.
+    pub fn refine(&mut self) {
+        let (network, sizes) = (self.network, self.sizes());
+        let fourier = Fourier::new(network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS));
+        let halves = network.blocks.iter().enumerate().flat_map(|(index, block)| {
+            ["first", "second"].into_iter().enumerate().map(move |(half, name)| (block, half, index, name))
+        });
+        for ((block, half, index, name), buffers) in halves.zip(&self.plan.buffers.halves) {
+            let name = format_args!("refiner.blocks.{index}.{name}");
+            match block {
+                Refine::Fourier(halves) => {
+                    self.spectral(name, &halves[half], &fourier, buffers);
+                    let add_from = halves[half].local_blocks;
+                    let ending = Ending { bias: &halves[half].bias, add_from, relu: true, residual: None };
+                    self.convolve(name, &halves[half].convolve, ending, buffers);
+                }
+                Refine::Regular(halves) => {
+                    let add_from = network.levels[LEVELS].blocks();
+                    let ending =
+                        Ending { bias: &halves[half].bias, add_from, relu: half == 0, residual: None };
+                    self.convolve(name, &halves[half].convolve, ending, buffers);
+                }
+            }
+        }
+        if network.adds_latent() {
+            let buffers = [self.buffers().encoder[LEVELS].buffer, self.buffers().decoder[LEVELS].buffer];
+            let [latent, refined] = self.plan.places.pick(self.arena, buffers);
+            self.profile.time(format_args!("refiner.delta"), || {
+                refined.iter_mut().zip(latent).for_each(|(refined, latent)| *refined += *latent);
+            });
+        }
+    }
+
+    fn latent_layout(&self) -> Layout {
+        let blocks = self.network.levels[LEVELS].blocks();
+        Layout::new(blocks, self.sizes().rows(LEVELS), self.sizes().columns(LEVELS))
+    }
+
+    /// Writes the spectral path of a fast Fourier convolution to the global part of its output.
+    fn spectral(
+        &mut self,
+        name: std::fmt::Arguments<'_>,
+        half: &FourierHalf,
+        fourier: &Fourier,
+        buffers: &HalfBuffers,
+    ) {
+        let layout = self.latent_layout();
+        let globals = half.local_blocks..layout.blocks;
+        let [reduced, before, after] = buffers.spectral.expect("buffers of the spectral path");
+        let reduced_layout = Layout::new(half.reduced_blocks, layout.rows, layout.columns);
+        let spectrum_layout = Layout::new(2 * half.reduced_blocks, layout.rows, frequencies(layout.columns));
+        let places = &self.plan.places;
+
+        let [input, map] = places.pick(self.arena, [buffers.input, reduced]);
+        let (input, map) =
+            (Map::whole(input, layout).blocks(globals.clone()), Map::whole(map, reduced_layout));
+        self.profile.time(format_args!("{name}.reduce"), || half.reduce.run_pointwise(input, map, false));
+
+        let [map, spectrum] = places.pick(self.arena, [reduced, before]);
+        let (map, spectrum) = (Map::whole(map, reduced_layout), Map::whole(spectrum, spectrum_layout));
+        self.profile.time(format_args!("{name}.forward"), || fourier.forward(map, spectrum));
+
+        let [spectrum, mixed] = places.pick(self.arena, [before, after]);
+        let (spectrum, mixed) = (Map::whole(spectrum, spectrum_layout), Map::whole(mixed, spectrum_layout));
+        self.profile.time(format_args!("{name}.mix"), || half.mix.run_pointwise(spectrum, mixed, false));
+
+        let [map, mixed] = places.pick(self.arena, [reduced, after]);
+        let (map, mixed) = (Map::whole(map, reduced_layout), Map::whole(mixed, spectrum_layout));
+        self.profile.time(format_args!("{name}.inverse"), || fourier.add_inverse(mixed, map));
+
+        let [map, output] = places.pick(self.arena, [reduced, buffers.output]);
+        let (map, output) = (Map::whole(map, reduced_layout), Map::whole(output, layout).blocks(globals));
+        self.profile.time(format_args!("{name}.expand"), || half.expand.run_pointwise(map, output, false));
+    }
+
+    fn convolve(
+        &mut self,
+        name: std::fmt::Arguments<'_>,
+        winograd: &Winograd,
+        ending: Ending<'_>,
+        buffers: &HalfBuffers,
+    ) {
+        let (layout, threads) = (self.latent_layout(), self.plan.threads);
+        let HalfBuffers { input, output, scratch, residual, .. } = *buffers;
+        let places = &self.plan.places;
+        let name = format_args!("{name}.convolve");
+        match residual {
+            None => {
+                let [input, output, scratch] = places.pick(self.arena, [input, output, scratch]);
+                let (input, output) = (Map::whole(input, layout), Map::whole(output, layout));
+                self.profile.time(name, || winograd.run(input, output, ending, scratch, threads));
+            }
+            Some(residual) => {
+                let [input, output, scratch, residual] =
+                    places.pick(self.arena, [input, output, scratch, residual]);
+                let (input, output) = (Map::whole(input, layout), Map::whole(output, layout));
+                let ending = Ending { residual: Some(Map::whole(residual, layout)), ..ending };
+                self.profile.time(name, || winograd.run(input, output, ending, scratch, threads));
+            }
+        }
+    }
+
+    /// Decodes the refined latent, strip by strip, where a pixel is wanted.
+    pub fn decode(&mut self, picture: Picture<'_>, wanted: Wanted) -> Vec<f32> {
+        let (network, sizes) = (self.network, self.sizes());
+        let mut predicted = known(picture);
+        let Some(columns) = wanted_columns(picture, wanted) else { return predicted };
+        let level_columns = sizes.decoder_columns(columns.clone());
+        let mut levels = self.buffers().decoder.clone();
+        for latent in strips(sizes.rows(LEVELS), self.plan.strips.decoder) {
+            let rows = latent.start * MULTIPLE..latent.end * MULTIPLE;
+            if wanted == Wanted::Hole
+                && !picture.mask[rows.start * sizes.width..rows.end * sizes.width].contains(&true)
+            {
+                continue;
+            }
+            let needed = sizes.decoder_rows(latent);
+            for level in (0..LEVELS).rev() {
+                let new = self.advance(&mut levels[level], needed[level].clone());
+                let step = LEVELS - 1 - level;
+                let (from, to) = (&levels[level + 1], &levels[level]);
+                let [input, output] = self.plan.places.pick(self.arena, [from.buffer, to.buffer]);
+                let (input, output) = (from.window.map(input), to.window.map(output));
+                self.profile.time(format_args!("decoder.up.{step}"), || {
+                    for (phase, conv) in network.up[step].iter().enumerate() {
+                        let (down, right) = (phase / 2, phase % 2);
+                        let target = Target { map: output, step: 2, down, right, add: false };
+                        conv.run(input, target, phase_of(&new, down), phase_of(&level_columns[level], right));
+                    }
+                });
+            }
+            let [memory] = self.plan.places.pick(self.arena, [levels[0].buffer]);
+            let map = levels[0].window.map(memory);
+            self.profile.time(format_args!("decoder.out"), || {
+                network.colours.run(map, &mut predicted, rows, columns.clone());
+            });
+        }
+        predicted
+    }
+}
+
+/// The positions `y` with `2 y + phase` in the range.
+fn phase_of(range: &Range<usize>, phase: usize) -> Range<usize> {
+    let before = |end: usize| (end + 1 - phase) / 2;
+    before(range.start)..before(range.end)
+}
+
+/// The picture without what the hole held.
+fn known(picture: Picture<'_>) -> Vec<f32> {
+    let pixels = picture.image.iter().zip(picture.mask.iter().cycle());
+    pixels.map(|(&value, &hole)| if hole { 0.0 } else { value }).collect()
+}
+
+/// The columns that are wanted; none if no pixel is.
+fn wanted_columns(picture: Picture<'_>, wanted: Wanted) -> Option<Range<usize>> {
+    if wanted == Wanted::Everything {
+        return Some(0..picture.width);
+    }
+    let rows = || picture.mask.chunks_exact(picture.width);
+    let first = rows().filter_map(|row| row.iter().position(|&hole| hole)).min()?;
+    let last = rows().filter_map(|row| row.iter().rposition(|&hole| hole)).max()?;
+    Some(first..last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_by_hand() {
+        assert_eq!([phase_of(&(0..8), 0), phase_of(&(0..8), 1)], [0..4, 0..4]);
+        assert_eq!([phase_of(&(3..6), 0), phase_of(&(3..6), 1)], [2..3, 1..3]);
+    }
+}

@@ -1,0 +1,235 @@
+//! The one product behind every convolution: a few neighbouring pixels times a panel of weights, held in registers.
+//!
+//! For each pixel `m` and output channel: `sum over k of x[m * STEP + place(k)] * weight[k][channel]`. The summands
+//! come in [`Segment`]s of neighbouring values: a block's lanes at one tap of a kernel, or a row of an interleaved
+//! picture. A sum always runs in the order of the weights, so that a result does not depend on how pixels are grouped.
+#![expect(unsafe_code, reason = "register tiles over raw memory")]
+
+use super::channels::Channels;
+use crate::Isa;
+use crate::simd::{LANES, Simd};
+
+/// Neighbouring summands of every pixel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    /// Where they start, relative to the pixel, in numbers.
+    pub x: isize,
+    /// The row of the weights that belongs to the first.
+    pub row: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// Weights as register tiles read them: for one or two blocks of output channels at a time, `[rows][LANES or 2 LANES]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Panels {
+    values: Vec<f32>,
+    /// Summands of each output.
+    pub rows: usize,
+    /// Blocks of output channels.
+    pub blocks: usize,
+}
+
+/// Blocks of output channels that a register tile holds with these instructions.
+pub(crate) fn panel_blocks(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 2,
+        Isa::Avx2 | Isa::Portable => 1,
+    }
+}
+
+impl Panels {
+    /// Packs weights, given by output channel and row.
+    pub fn pack(isa: Isa, outputs: &Channels, rows: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+        let (most, blocks) = (panel_blocks(isa), outputs.blocks());
+        let mut values = vec![0.0; rows * blocks * LANES];
+        for first in (0..blocks).step_by(most) {
+            let count = most.min(blocks - first);
+            let panel = &mut values[first * rows * LANES..][..count * rows * LANES];
+            for block in 0..count {
+                for (lane, output) in outputs.of(first + block).enumerate() {
+                    let place = block * LANES + lane;
+                    for row in 0..rows {
+                        panel[row * count * LANES + place] = weight(output, row);
+                    }
+                }
+            }
+        }
+        Self { values, rows, blocks }
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.values.len() * size_of::<f32>()
+    }
+
+    /// The panels, as [`product`] takes them.
+    pub fn view(&self) -> PanelsView {
+        PanelsView { start: self.values.as_ptr(), rows: self.rows, blocks: self.blocks }
+    }
+}
+
+/// Panels somewhere in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct PanelsView {
+    /// The first panel.
+    pub start: *const f32,
+    /// Summands of each output.
+    pub rows: usize,
+    /// Blocks of output channels.
+    pub blocks: usize,
+}
+
+/// What happens to a sum before it is stored.
+#[derive(Clone, Copy)]
+pub(crate) enum Finish {
+    /// Nothing.
+    Plain,
+    /// It is added to what is there.
+    Add,
+    /// The bias (a number for each output lane) is added, and negative values become 0.
+    BiasRelu(*const f32),
+}
+
+/// A row of neighbouring pixels to compute.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    /// The first pixel's input.
+    pub x: *const f32,
+    /// The summands.
+    pub segments: &'a [Segment],
+    /// How many pixels.
+    pub pixels: usize,
+    /// The first pixel's output in block 0.
+    pub out: *mut f32,
+    /// Numbers from a pixel's output to the next.
+    pub out_step: usize,
+    /// Numbers from an output block to the next.
+    pub out_plane: usize,
+}
+
+/// Computes a row for some panels: the blocks from `from` (where a panel starts) up to `to`.
+///
+/// # Safety
+/// All inputs that the segments of all pixels name, all weights, biases and outputs must be in memory, and nobody else
+/// may touch the outputs meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn product<S: Simd, const STEP: usize>(
+    simd: S,
+    row: Row<'_>,
+    panels: PanelsView,
+    (from, to): (usize, usize),
+    finish: Finish,
+) {
+    let pair = S::ACCUMULATORS >= 24;
+    let mut block = from;
+    while block < to {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let panel = panels.start.add(block * panels.rows * LANES);
+            let row = Row { out: row.out.add(block * row.out_plane), ..row };
+            let finish = match finish {
+                Finish::BiasRelu(bias) => Finish::BiasRelu(bias.add(block * LANES)),
+                other => other,
+            };
+            if pair && block + 1 < panels.blocks {
+                pixels::<S, 2, STEP>(simd, row, panel, finish);
+                block += 2;
+            } else {
+                pixels::<S, 1, STEP>(simd, row, panel, finish);
+                block += 1;
+            }
+        }
+    }
+}
+
+/// Goes along the row in the largest tiles that the registers hold.
+///
+/// # Safety
+/// As [`product`].
+#[inline(always)]
+unsafe fn pixels<S: Simd, const N: usize, const STEP: usize>(
+    simd: S,
+    row: Row<'_>,
+    panel: *const f32,
+    finish: Finish,
+) {
+    let mut done = 0;
+    macro_rules! tiles {
+        ($($m:literal)*) => {$(
+            if $m * N <= S::ACCUMULATORS {
+                while row.pixels - done >= $m {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let out = row.out.add(done * row.out_step);
+                        let here = Row { x: row.x.add(done * STEP), out, ..row };
+                        tile::<S, $m, N, STEP>(simd, here, panel, finish);
+                    }
+                    done += $m;
+                }
+            }
+        )*};
+    }
+    tiles!(24 12 8 6 4 2 1);
+}
+
+/// `M` pixels times `N` blocks of output channels.
+///
+/// # Safety
+/// As [`product`].
+#[inline(always)]
+unsafe fn tile<S: Simd, const M: usize, const N: usize, const STEP: usize>(
+    simd: S,
+    row: Row<'_>,
+    panel: *const f32,
+    finish: Finish,
+) {
+    let mut sums = [[simd.splat(0.0); N]; M];
+    for segment in row.segments {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut x = row.x.offset(segment.x);
+            let mut weights = panel.add(segment.row * N * LANES);
+            for _ in 0..segment.count {
+                let mut weight = [simd.splat(0.0); N];
+                for n in 0..N {
+                    weight[n] = simd.load(weights.add(n * LANES));
+                }
+                for m in 0..M {
+                    let value = simd.splat(*x.add(m * STEP));
+                    for n in 0..N {
+                        sums[m][n] = simd.mul_add(value, weight[n], sums[m][n]);
+                    }
+                }
+                x = x.add(1);
+                weights = weights.add(N * LANES);
+            }
+        }
+    }
+    for n in 0..N {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let out = row.out.add(n * row.out_plane);
+            match finish {
+                Finish::Plain => {
+                    for m in 0..M {
+                        simd.store(out.add(m * row.out_step), sums[m][n]);
+                    }
+                }
+                Finish::Add => {
+                    for m in 0..M {
+                        let out = out.add(m * row.out_step);
+                        simd.store(out, simd.add(simd.load(out), sums[m][n]));
+                    }
+                }
+                Finish::BiasRelu(bias) => {
+                    let bias = simd.load(bias.add(n * LANES));
+                    for m in 0..M {
+                        let y = simd.max(simd.add(sums[m][n], bias), simd.splat(0.0));
+                        simd.store(out.add(m * row.out_step), y);
+                    }
+                }
+            }
+        }
+    }
+}

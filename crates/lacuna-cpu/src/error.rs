@@ -1,0 +1,69 @@
+//! What can go wrong in the engine.
+
+use crate::isa::IsaError;
+
+/// The result of the engine's calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source of weights lacks a tensor.
+    #[error("the network's tensor {0} is missing")]
+    MissingTensor(String),
+    /// A tensor of another size than the network's.
+    #[error("the network's tensor {name} has {found} numbers, expected {expected}")]
+    TensorSize {
+        /// Its name.
+        name: String,
+        /// Numbers that the network needs.
+        expected: usize,
+        /// Numbers that it has.
+        found: usize,
+    },
+    /// A picture that no plan can be made for.
+    #[error("sides must be multiples of {multiple} from {smallest} up, got {width} x {height}")]
+    Size {
+        /// Sides must be a multiple of this …
+        multiple: usize,
+        /// … and at least this.
+        smallest: usize,
+        /// Columns asked for.
+        width: usize,
+        /// Rows asked for.
+        height: usize,
+    },
+    /// More memory is needed than allowed.
+    #[error("a frame of {width} x {height} pixels needs {needed} bytes, allowed are {allowed}")]
+    Memory {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that it may take.
+        allowed: u64,
+    },
+    /// A picture or mask of another size than the plan's.
+    #[error("{what} has {found} numbers, the plan expects {expected}")]
+    Input {
+        /// Image or mask.
+        what: &'static str,
+        /// Numbers that the plan expects.
+        expected: usize,
+        /// Numbers that it has.
+        found: usize,
+    },
+    /// The system has no memory left.
+    #[error("cannot get {bytes} bytes of memory")]
+    Allocation {
+        /// Bytes asked for.
+        bytes: u64,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The instruction set that was asked for cannot be used.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+}
