@@ -43,6 +43,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// The larger of each pair.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// Runs `op` as a function of its own: a hot loop inside a large function may lose its registers.
+    fn apart<O: Op>(self, op: O) -> O::Output;
+
     /// The sum of all lanes.
     #[inline(always)]
     fn sum(self, a: Self::V) -> f32 {
@@ -160,6 +163,11 @@ impl Simd for Portable {
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| if a > b { a } else { b })
     }
+
+    #[inline(never)]
+    fn apart<O: Op>(self, op: O) -> O::Output {
+        op.run(self)
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -179,6 +187,22 @@ mod x86 {
     /// The processor must have AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn with_avx2<O: Op>(op: O) -> O::Output {
+        op.run(Avx2(()))
+    }
+
+    /// # Safety
+    /// As [`with_avx512`].
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+    unsafe fn apart_with_avx512<O: Op>(op: O) -> O::Output {
+        op.run(Avx512(()))
+    }
+
+    /// # Safety
+    /// As [`with_avx2`].
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn apart_with_avx2<O: Op>(op: O) -> O::Output {
         op.run(Avx2(()))
     }
 
@@ -228,6 +252,11 @@ mod x86 {
         #[inline(always)]
         fn max(self, a: Self::V, b: Self::V) -> Self::V {
             unsafe { _mm512_max_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn apart<O: Op>(self, op: O) -> O::Output {
+            unsafe { apart_with_avx512(op) }
         }
 
         #[inline(always)]
@@ -297,6 +326,11 @@ mod x86 {
         #[inline(always)]
         fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+        }
+
+        #[inline(always)]
+        fn apart<O: Op>(self, op: O) -> O::Output {
+            unsafe { apart_with_avx2(op) }
         }
 
         #[inline(always)]

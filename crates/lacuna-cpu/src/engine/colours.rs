@@ -97,40 +97,43 @@ impl Op for RowJob<'_> {
             // Pixels from here whose taps all lie inside.
             let inner = if column < half { 0 } else { (width - half).saturating_sub(column) };
             let left = inner.min(self.columns.end - column);
-            // SAFETY: `left` pixels, or the one that was reflected, have all their taps in the map.
-            column += unsafe {
-                if left >= 8 && S::ACCUMULATORS >= 8 * COLOURS {
-                    self.pixels::<S, 8>(simd, rows, lines, column)
-                } else if left >= 2 && S::ACCUMULATORS >= 2 * COLOURS {
-                    self.pixels::<S, 2>(simd, rows, lines, column)
-                } else {
-                    self.pixels::<S, 1>(simd, rows, lines, column)
-                }
-            };
+            let count = left.max(1);
+            macro_rules! pixels_of {
+                ($($p:literal)*) => {$(
+                    if count >= $p && ($p == 1 || $p * COLOURS <= S::ACCUMULATORS) {
+                        simd.apart(Pixels::<$p> { job: &self, rows, lines, column });
+                        column += $p;
+                        continue;
+                    }
+                )*};
+            }
+            pixels_of!(8 4 2 1);
         }
     }
 }
 
-impl RowJob<'_> {
-    /// Computes `P` pixels from `column` on; gives `P`.
-    ///
-    /// # Safety
-    /// The places of all taps of all pixels must lie in the map.
+/// `P` pixels from `column` on: all their taps lie inside the map, or there is only one, whose taps were reflected.
+struct Pixels<'a, const P: usize> {
+    job: &'a RowJob<'a>,
+    rows: [usize; KERNEL],
+    lines: [usize; KERNEL],
+    column: usize,
+}
+
+impl<const P: usize> Op for Pixels<'_, P> {
+    type Output = ();
+
     #[inline(always)]
-    unsafe fn pixels<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        rows: [usize; KERNEL],
-        lines: [usize; KERNEL],
-        column: usize,
-    ) -> usize {
+    fn run<S: Simd>(self, simd: S) {
+        let Self { job: RowJob { colours, input, picture, row: picture_row, .. }, rows, lines, column } =
+            self;
         let mut sums = [[simd.splat(0.0); COLOURS]; P];
-        let mut weights = self.colours.weights.as_ptr();
-        for block in 0..self.colours.blocks {
-            let plane = self.input.buffer.at(block * self.input.layout.plane);
+        let mut weights = colours.weights.as_ptr();
+        for block in 0..colours.blocks {
+            let plane = input.buffer.at(block * input.layout.plane);
             for row in rows {
                 for line in lines {
-                    // SAFETY: the caller's promise; as many weights as blocks and taps.
+                    // SAFETY: all taps lie in the map; as many weights as blocks and taps.
                     unsafe {
                         let x = plane.add(row + line);
                         let mut weight = [simd.splat(0.0); COLOURS];
@@ -149,16 +152,15 @@ impl RowJob<'_> {
                 }
             }
         }
-        let (height, width) = (self.input.height, self.input.columns());
+        let (height, width) = (input.height, input.columns());
         for pixel in 0..P {
             for colour in 0..COLOURS {
-                let value = simd.sum(sums[pixel][colour]) + self.colours.bias[colour];
-                let to = self.picture.at((colour * height + self.row) * width + column + pixel);
+                let value = simd.sum(sums[pixel][colour]) + colours.bias[colour];
+                let to = picture.at((colour * height + picture_row) * width + column + pixel);
                 // SAFETY: inside the picture; rows belong to one task each.
                 unsafe { *to = 1.0 / (1.0 + (-value).exp()) };
             }
         }
-        P
     }
 }
 

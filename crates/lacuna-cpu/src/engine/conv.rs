@@ -119,12 +119,16 @@ impl Conv {
         assert_eq!(input.layout.blocks, self.inputs.blocks(), "input blocks");
         assert_eq!(target.map.layout.blocks, self.panels.blocks, "output blocks");
         let parts = Parts::of(rows.len(), self.panels.blocks, self.isa);
-        (0..rows.len() * parts.count).into_par_iter().for_each_init(Vec::new, |segments, task| {
-            let row = rows.start + task / parts.count;
-            let blocks = parts.blocks(task % parts.count, self.panels.blocks);
-            let job = RowJob { conv: self, input, target, row, columns: columns.clone(), blocks, segments };
-            dispatch(self.isa, job);
-        });
+        (0..rows.len() * parts.count).into_par_iter().for_each_init(
+            RowSegments::default,
+            |segments, task| {
+                let row = rows.start + task / parts.count;
+                let blocks = parts.blocks(task % parts.count, self.panels.blocks);
+                let job =
+                    RowJob { conv: self, input, target, row, columns: columns.clone(), blocks, segments };
+                dispatch(self.isa, job);
+            },
+        );
     }
 
     /// Computes all pixels of a pointwise convolution, which has no rows to respect.
@@ -204,6 +208,13 @@ impl Parts {
     }
 }
 
+/// Summands of the pixels of a row: those whose taps all lie inside, and each of the others.
+#[derive(Default)]
+struct RowSegments {
+    inner: Vec<Segment>,
+    border: Vec<Vec<Segment>>,
+}
+
 struct RowJob<'a> {
     conv: &'a Conv,
     input: Map<'a>,
@@ -211,7 +222,7 @@ struct RowJob<'a> {
     row: usize,
     columns: Range<usize>,
     blocks: (usize, usize),
-    segments: &'a mut Vec<Segment>,
+    segments: &'a mut RowSegments,
 }
 
 impl Op for RowJob<'_> {
@@ -219,53 +230,56 @@ impl Op for RowJob<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Taps { stride, .. } = self.conv.taps;
-        let taps = self.conv.taps.columns();
-        // Outputs whose taps all lie inside the map.
-        let first = ((-taps.start).max(0) as usize).div_ceil(stride);
-        let last = (self.input.columns() as isize - taps.end + 1).max(0) as usize; // leftmost pixel of the last tap's row
-        let end =
-            if self.input.columns() as isize >= taps.end { last.div_ceil(stride).max(first) } else { first };
-        let columns = self.columns.clone();
-        let inner = first.clamp(columns.start, columns.end)..end.clamp(columns.start, columns.end);
-        for column in (columns.start..inner.start).chain(inner.end.max(inner.start)..columns.end) {
-            self.conv.segments(&self.input, self.row, Some(column), self.segments);
-            // SAFETY: border columns were moved inside by `segments`; rows are disjoint between tasks.
-            unsafe { self.pixels::<S, 16>(simd, 0, column, 1) };
+        let Self { conv, input, target, row, blocks, .. } = self;
+        let inner = self.inner();
+        let border: Vec<usize> =
+            (self.columns.start..inner.start).chain(inner.end..self.columns.end).collect();
+        let RowSegments { inner: segments, border: border_segments } = self.segments;
+        conv.segments(&input, row, None, segments);
+        border_segments.resize(border.len(), Vec::new());
+        for (segments, &column) in border_segments.iter_mut().zip(&border) {
+            conv.segments(&input, row, Some(column), segments);
         }
-        if inner.start < inner.end {
-            self.conv.segments(&self.input, self.row, None, self.segments);
-            let x = inner.start * stride * LANES;
-            // SAFETY: all taps of these columns lie inside the map.
-            unsafe {
-                match stride {
-                    1 => self.pixels::<S, 16>(simd, x, inner.start, inner.len()),
-                    2 => self.pixels::<S, 32>(simd, x, inner.start, inner.len()),
-                    stride => unreachable!("stride {stride}"),
-                }
+        let Target { map, step, down, right, .. } = target;
+        let pixels = |segments, x: usize, column: usize, pixels: usize| Row {
+            x: input.buffer.at(x),
+            segments,
+            pixels,
+            out: map.buffer.at(map.place(row * step + down, column * step + right)),
+            out_step: step * LANES,
+            out_plane: map.layout.plane,
+        };
+        let stride = conv.taps.stride;
+        let mut rows = Vec::with_capacity(1 + border.len());
+        if !inner.is_empty() {
+            rows.push(pixels(&segments[..], inner.start * stride * LANES, inner.start, inner.len()));
+        }
+        for (segments, &column) in border_segments.iter().zip(&border) {
+            rows.push(pixels(&segments[..], 0, column, 1));
+        }
+        let (panels, finish) = (conv.panels.view(), conv.finish(target.add));
+        // SAFETY: inner pixels have all taps inside the map, those of the others were moved inside or left out; the maps
+        // were checked to have these blocks; each row and panel belongs to one task.
+        unsafe {
+            match stride {
+                1 => tile::product::<S, LANES>(simd, &rows, panels, blocks, finish),
+                2 => tile::product::<S, { 2 * LANES }>(simd, &rows, panels, blocks, finish),
+                stride => unreachable!("stride {stride}"),
             }
         }
     }
 }
 
 impl RowJob<'_> {
-    /// # Safety
-    /// The segments of all pixels must lie in the input.
-    #[inline(always)]
-    unsafe fn pixels<S: Simd, const STEP: usize>(&self, simd: S, x: usize, column: usize, pixels: usize) {
-        let Target { map, step, down, right, add } = self.target;
-        let out = map.buffer.at(map.place(self.row * step + down, column * step + right));
-        let row = Row {
-            x: self.input.buffer.at(x),
-            segments: self.segments,
-            pixels,
-            out,
-            out_step: step * LANES,
-            out_plane: map.layout.plane,
-        };
-        let panels = self.conv.panels.view();
-        // SAFETY: the caller's promise, and the maps were checked to have these blocks.
-        unsafe { tile::product::<S, STEP>(simd, row, panels, self.blocks, self.conv.finish(add)) };
+    /// The columns whose taps all lie inside the map; the others are before and behind it.
+    fn inner(&self) -> Range<usize> {
+        let (stride, taps) = (self.conv.taps.stride as isize, self.conv.taps.columns());
+        // The last tap of column c lies at c * stride + taps.end - 1.
+        let last = self.input.columns() as isize - taps.end;
+        let first = (stride - 1 - taps.start) / stride;
+        let end = if last < 0 { first } else { (last / stride + 1).max(first) };
+        let within = |column: isize| (column as usize).clamp(self.columns.start, self.columns.end);
+        within(first)..within(end)
     }
 }
 
@@ -301,7 +315,7 @@ impl Op for PointwiseJob<'_> {
         };
         let panels = self.conv.panels.view();
         // SAFETY: pixels inside both maps, whose blocks were checked; tasks take disjoint pixels.
-        unsafe { tile::product::<S, LANES>(simd, row, panels, (0, panels.blocks), self.finish) };
+        unsafe { tile::product::<S, LANES>(simd, &[row], panels, (0, panels.blocks), self.finish) };
     }
 }
 

@@ -207,11 +207,11 @@ unsafe fn all_stages<S: Simd>(simd: S, stages: &[Stage], a: *mut f32, b: *mut f3
         // SAFETY: the caller's promise.
         unsafe {
             match stage.radix {
-                2 => butterflies(simd, stage, from, to, two),
-                3 => butterflies(simd, stage, from, to, |simd, x| odd::<S, 3>(simd, x, &TURNS_3)),
-                4 => butterflies(simd, stage, from, to, four),
-                5 => butterflies(simd, stage, from, to, |simd, x| odd::<S, 5>(simd, x, &TURNS_5)),
-                7 => butterflies(simd, stage, from, to, |simd, x| odd::<S, 7>(simd, x, &TURNS_7)),
+                2 => butterflies::<S, 2>(simd, stage, from, to, &TURNS_2),
+                3 => butterflies::<S, 3>(simd, stage, from, to, &TURNS_3),
+                4 => butterflies::<S, 4>(simd, stage, from, to, &TURNS_4),
+                5 => butterflies::<S, 5>(simd, stage, from, to, &TURNS_5),
+                7 => butterflies::<S, 7>(simd, stage, from, to, &TURNS_7),
                 radix => unreachable!("radix {radix}"),
             }
         }
@@ -228,7 +228,7 @@ unsafe fn butterflies<S: Simd, const R: usize>(
     stage: &Stage,
     from: *const f32,
     to: *mut f32,
-    transform: impl Fn(S, [Complex<S::V>; R]) -> [Complex<S::V>; R],
+    circle: &Turns<R>,
 ) {
     let Stage { butterflies, neighbours, .. } = *stage;
     for p in 0..butterflies {
@@ -236,9 +236,11 @@ unsafe fn butterflies<S: Simd, const R: usize>(
         for q in 0..neighbours {
             // SAFETY: indices below R * butterflies * neighbours, the length.
             unsafe {
-                let x: [Complex<S::V>; R] =
-                    std::array::from_fn(|j| load(simd, from, q + neighbours * (p + butterflies * j)));
-                let y = transform(simd, x);
+                let mut x = [zero(simd); R];
+                for (j, x) in x.iter_mut().enumerate() {
+                    *x = load(simd, from, q + neighbours * (p + butterflies * j));
+                }
+                let y = transform(simd, x, circle);
                 store(simd, to, q + neighbours * R * p, y[0]);
                 for k in 1..R {
                     let turned = if p == 0 { y[k] } else { rotate(simd, y[k], turns[k - 1]) };
@@ -250,26 +252,42 @@ unsafe fn butterflies<S: Simd, const R: usize>(
 }
 
 #[inline(always)]
-fn two<S: Simd>(simd: S, [a, b]: [Complex<S::V>; 2]) -> [Complex<S::V>; 2] {
-    [add(simd, a, b), sub(simd, a, b)]
+fn zero<S: Simd>(simd: S) -> Complex<S::V> {
+    Complex { re: simd.splat(0.0), im: simd.splat(0.0) }
 }
 
+/// The transform of `R` values.
 #[inline(always)]
-fn four<S: Simd>(simd: S, [a, b, c, d]: [Complex<S::V>; 4]) -> [Complex<S::V>; 4] {
-    let [even, even_difference] = two(simd, [a, c]);
-    let [odd, odd_difference] = two(simd, [b, d]);
-    let turned = quarter(simd, odd_difference);
-    [
-        add(simd, even, odd),
-        add(simd, even_difference, turned),
-        sub(simd, even, odd),
-        sub(simd, even_difference, turned),
-    ]
+fn transform<S: Simd, const R: usize>(
+    simd: S,
+    x: [Complex<S::V>; R],
+    circle: &Turns<R>,
+) -> [Complex<S::V>; R] {
+    let mut y = x;
+    match R {
+        2 => {
+            y[0] = add(simd, x[0], x[1]);
+            y[1] = sub(simd, x[0], x[1]);
+        }
+        4 => {
+            let (even, even_difference) = (add(simd, x[0], x[2]), sub(simd, x[0], x[2]));
+            let (odd, odd_difference) = (add(simd, x[1], x[3]), sub(simd, x[1], x[3]));
+            let turned = quarter(simd, odd_difference);
+            y[0] = add(simd, even, odd);
+            y[1] = add(simd, even_difference, turned);
+            y[2] = sub(simd, even, odd);
+            y[3] = sub(simd, even_difference, turned);
+        }
+        _ => y = odd(simd, x, circle),
+    }
+    y
 }
 
-/// Cosines and sines of the multiples of a turn divided by an odd prime.
+/// Cosines and sines of the multiples of a turn divided by the radix.
 type Turns<const R: usize> = [(f32, f32); R];
 
+const TURNS_2: Turns<2> = [(1.0, 0.0), (-1.0, 0.0)];
+const TURNS_4: Turns<4> = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)];
 const TURNS_3: Turns<3> = [(1.0, 0.0), (-0.5, 0.866_025_4), (-0.5, -0.866_025_4)];
 const TURNS_5: Turns<5> = [
     (1.0, 0.0),
@@ -291,17 +309,15 @@ const TURNS_7: Turns<7> = [
 #[inline(always)]
 fn odd<S: Simd, const R: usize>(simd: S, x: [Complex<S::V>; R], turns: &Turns<R>) -> [Complex<S::V>; R] {
     let mut y = [x[0]; R];
-    let sums: [Complex<S::V>; R] =
-        std::array::from_fn(|j| if j == 0 { x[0] } else { add(simd, x[j], x[R - j]) });
-    let differences: [Complex<S::V>; R] =
-        std::array::from_fn(|j| if j == 0 { x[0] } else { sub(simd, x[j], x[R - j]) });
+    let (mut sums, mut differences) = (x, x);
     for j in 1..=R / 2 {
+        sums[j] = add(simd, x[j], x[R - j]);
+        differences[j] = sub(simd, x[j], x[R - j]);
         y[0] = add(simd, y[0], sums[j]);
     }
     for k in 1..=R / 2 {
         let mut even = x[0];
-        let zero = simd.splat(0.0);
-        let mut odd = Complex { re: zero, im: zero };
+        let mut odd = zero(simd);
         for j in 1..=R / 2 {
             let (cos, sin) = turns[j * k % R];
             let (cos, sin) = (simd.splat(cos), simd.splat(sin));
@@ -329,14 +345,13 @@ unsafe fn chirped<S: Simd>(
     a: *mut f32,
     b: *mut f32,
 ) -> *mut f32 {
-    let zero = simd.splat(0.0);
     // SAFETY: the caller's promise: room for the inner length.
     unsafe {
         for (k, &by) in chirp.iter().enumerate() {
             store(simd, a, k, rotate(simd, load(simd, a, k), by));
         }
         for k in chirp.len()..filter.len() {
-            store(simd, a, k, Complex { re: zero, im: zero });
+            store(simd, a, k, zero(simd));
         }
         let spectrum = all_stages(simd, stages, a, b);
         for (k, &by) in filter.iter().enumerate() {

@@ -161,17 +161,17 @@ impl Op for RowJob<'_> {
         // SAFETY: the lines hold all taps of every pixel; rows belong to one task each.
         unsafe {
             match stem.channels_in {
-                3 => tile::product::<S, 3>(simd, row, panels, all, finish),
-                4 => tile::product::<S, 4>(simd, row, panels, all, finish),
+                3 => tile::product::<S, 3>(simd, &[row], panels, all, finish),
+                4 => tile::product::<S, 4>(simd, &[row], panels, all, finish),
                 channels => unreachable!("{channels} input channels"),
             }
         }
         let Some(added) = &stem.added else { return };
         let mask = &picture.mask[self.row * picture.width..][..picture.width];
         for block in 0..output.layout.blocks {
+            let lanes = |values: &[f32]| values[block * LANES..][..LANES].as_ptr();
             // SAFETY: LANES numbers for each block.
-            let added =
-                added.each_ref().map(|added| unsafe { simd.load(added[block * LANES..][..LANES].as_ptr()) });
+            let added = unsafe { [simd.load(lanes(&added[0])), simd.load(lanes(&added[1]))] };
             let start = output.buffer.at(block * output.layout.plane + output.place(self.row, 0));
             for (column, &hole) in mask.iter().enumerate() {
                 // SAFETY: inside the row.

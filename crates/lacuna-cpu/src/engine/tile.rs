@@ -7,7 +7,7 @@
 
 use super::channels::Channels;
 use crate::Isa;
-use crate::simd::{LANES, Simd};
+use crate::simd::{LANES, Op, Simd};
 
 /// Neighbouring summands of every pixel.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,8 @@ pub(crate) struct Row<'a> {
     pub out_plane: usize,
 }
 
-/// Computes a row for some panels: the blocks from `from` (where a panel starts) up to `to`.
+/// Computes some rows for some panels: the blocks from `from` (where a panel starts) up to `to`. All rows meet a panel
+/// before the next comes, so that it is read from far away only once.
 ///
 /// # Safety
 /// All inputs that the segments of all pixels name, all weights, biases and outputs must be in memory, and nobody else
@@ -116,34 +117,39 @@ pub(crate) struct Row<'a> {
 #[inline(always)]
 pub(crate) unsafe fn product<S: Simd, const STEP: usize>(
     simd: S,
-    row: Row<'_>,
+    rows: &[Row<'_>],
     panels: PanelsView,
     (from, to): (usize, usize),
     finish: Finish,
 ) {
-    let pair = S::ACCUMULATORS >= 24;
     let mut block = from;
     while block < to {
+        let pair = S::ACCUMULATORS >= 2 * MOST_PIXELS && block + 1 < panels.blocks;
         // SAFETY: the caller's promise.
         unsafe {
             let panel = panels.start.add(block * panels.rows * LANES);
-            let row = Row { out: row.out.add(block * row.out_plane), ..row };
             let finish = match finish {
                 Finish::BiasRelu(bias) => Finish::BiasRelu(bias.add(block * LANES)),
                 other => other,
             };
-            if pair && block + 1 < panels.blocks {
-                pixels::<S, 2, STEP>(simd, row, panel, finish);
-                block += 2;
-            } else {
-                pixels::<S, 1, STEP>(simd, row, panel, finish);
-                block += 1;
+            for row in rows {
+                let row = Row { out: row.out.add(block * row.out_plane), ..*row };
+                if pair {
+                    pixels::<S, 2, STEP>(simd, row, panel, finish);
+                } else {
+                    pixels::<S, 1, STEP>(simd, row, panel, finish);
+                }
             }
         }
+        block += if pair { 2 } else { 1 };
     }
 }
 
-/// Goes along the row in the largest tiles that the registers hold.
+/// The most pixels of a register tile.
+const MOST_PIXELS: usize = 12;
+
+/// Goes along the row in register tiles of about equal size: a last one of one or two pixels would wait for each of its
+/// sums.
 ///
 /// # Safety
 /// As [`product`].
@@ -154,27 +160,44 @@ unsafe fn pixels<S: Simd, const N: usize, const STEP: usize>(
     panel: *const f32,
     finish: Finish,
 ) {
+    let tiles = row.pixels.div_ceil(MOST_PIXELS.min(S::ACCUMULATORS / N));
     let mut done = 0;
-    macro_rules! tiles {
-        ($($m:literal)*) => {$(
-            if $m * N <= S::ACCUMULATORS {
-                while row.pixels - done >= $m {
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        let out = row.out.add(done * row.out_step);
-                        let here = Row { x: row.x.add(done * STEP), out, ..row };
-                        tile::<S, $m, N, STEP>(simd, here, panel, finish);
+    for tile in 0..tiles {
+        let count = (row.pixels - done).div_ceil(tiles - tile);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let here = Row { x: row.x.add(done * STEP), out: row.out.add(done * row.out_step), ..row };
+            macro_rules! tile_of {
+                ($($m:literal)*) => {
+                    match count {
+                        $($m if $m * N <= S::ACCUMULATORS => simd.apart(Tile::<$m, N, STEP> { row: here, panel, finish }),)*
+                        count => unreachable!("a tile of {count} pixels"),
                     }
-                    done += $m;
-                }
+                };
             }
-        )*};
+            tile_of!(1 2 3 4 5 6 7 8 9 10 11 12);
+        }
+        done += count;
     }
-    tiles!(24 12 8 6 4 2 1);
 }
 
-/// `M` pixels times `N` blocks of output channels.
-///
+/// `M` pixels times `N` blocks of output channels; made only by [`pixels`], whose caller promised the memory.
+struct Tile<'a, const M: usize, const N: usize, const STEP: usize> {
+    row: Row<'a>,
+    panel: *const f32,
+    finish: Finish,
+}
+
+impl<const M: usize, const N: usize, const STEP: usize> Op for Tile<'_, M, N, STEP> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: the promise of whoever called `product`.
+        unsafe { tile::<S, M, N, STEP>(simd, self.row, self.panel, self.finish) };
+    }
+}
+
 /// # Safety
 /// As [`product`].
 #[inline(always)]

@@ -256,12 +256,15 @@ impl Op for WeightJob<'_> {
         for row in self.rows {
             for block in blocks.clone() {
                 let kernel = &product.kernels[(block * product.rows + row) * TAPS * LANES..][..TAPS * LANES];
-                let tap = |y: usize, x: usize| {
-                    // SAFETY: nine vectors long.
-                    unsafe { simd.load(kernel.as_ptr().add((3 * y + x) * LANES)) }
-                };
-                let columns: [[S::V; IN]; 3] =
-                    [0, 1, 2].map(|x| kernel_transform(simd, [tap(0, x), tap(1, x), tap(2, x)]));
+                let mut columns = [[simd.splat(0.0); IN]; 3];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    let mut taps = [simd.splat(0.0); 3];
+                    for (y, tap) in taps.iter_mut().enumerate() {
+                        // SAFETY: nine vectors long.
+                        *tap = unsafe { simd.load(kernel.as_ptr().add((3 * y + x) * LANES)) };
+                    }
+                    *column = kernel_transform(simd, taps);
+                }
                 let to = blocks.start * product.rows + row * blocks.len() + block - blocks.start;
                 let to =
                     self.weights.at(to * LANES + (PLACES - 1) * place).wrapping_sub((PLACES - 1) * place);
@@ -277,16 +280,26 @@ impl Op for WeightJob<'_> {
     }
 }
 
+#[inline(always)]
+fn times<S: Simd>(simd: S, factor: f32, value: S::V) -> S::V {
+    simd.mul(simd.splat(factor), value)
+}
+
+/// `factor * a + b`.
+#[inline(always)]
+fn times_add<S: Simd>(simd: S, factor: f32, a: S::V, b: S::V) -> S::V {
+    simd.mul_add(simd.splat(factor), a, b)
+}
+
 /// `G g`.
 #[inline(always)]
 fn kernel_transform<S: Simd>(simd: S, [a, b, c]: [S::V; 3]) -> [S::V; IN] {
-    let times = |factor: f32, value: S::V| simd.mul(simd.splat(factor), value);
-    let even = times(-1.0 / 6.0, simd.add(a, c));
-    let odd = times(1.0 / 6.0, b);
-    let far_even = simd.mul_add(simd.splat(1.0 / 24.0), a, times(1.0 / 6.0, c));
-    let far_odd = times(1.0 / 12.0, b);
+    let even = times(simd, -1.0 / 6.0, simd.add(a, c));
+    let odd = times(simd, 1.0 / 6.0, b);
+    let far_even = times_add(simd, 1.0 / 24.0, a, times(simd, 1.0 / 6.0, c));
+    let far_odd = times(simd, 1.0 / 12.0, b);
     [
-        times(0.25, a),
+        times(simd, 0.25, a),
         simd.sub(even, odd),
         simd.add(even, odd),
         simd.add(far_even, far_odd),
@@ -298,32 +311,30 @@ fn kernel_transform<S: Simd>(simd: S, [a, b, c]: [S::V; 3]) -> [S::V; IN] {
 /// `B' d`.
 #[inline(always)]
 fn input_transform<S: Simd>(simd: S, d: [S::V; IN]) -> [S::V; IN] {
-    let times_add = |factor: f32, a: S::V, b: S::V| simd.mul_add(simd.splat(factor), a, b);
-    let near_even = times_add(-4.0, d[2], d[4]);
-    let near_odd = times_add(-4.0, d[1], d[3]);
+    let near_even = times_add(simd, -4.0, d[2], d[4]);
+    let near_odd = times_add(simd, -4.0, d[1], d[3]);
     let far_even = simd.sub(d[4], d[2]);
     let far_odd = simd.sub(d[3], d[1]);
     [
-        times_add(4.0, d[0], times_add(-5.0, d[2], d[4])),
+        times_add(simd, 4.0, d[0], times_add(simd, -5.0, d[2], d[4])),
         simd.add(near_even, near_odd),
         simd.sub(near_even, near_odd),
-        times_add(2.0, far_odd, far_even),
-        times_add(-2.0, far_odd, far_even),
-        times_add(4.0, d[1], times_add(-5.0, d[3], d[5])),
+        times_add(simd, 2.0, far_odd, far_even),
+        times_add(simd, -2.0, far_odd, far_even),
+        times_add(simd, 4.0, d[1], times_add(simd, -5.0, d[3], d[5])),
     ]
 }
 
 /// `A' m`.
 #[inline(always)]
 fn output_transform<S: Simd>(simd: S, m: [S::V; IN]) -> [S::V; OUT] {
-    let times_add = |factor: f32, a: S::V, b: S::V| simd.mul_add(simd.splat(factor), a, b);
     let (even, odd) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
     let (far_even, far_odd) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
     [
         simd.add(m[0], simd.add(even, far_even)),
-        times_add(2.0, far_odd, odd),
-        times_add(4.0, far_even, even),
-        simd.add(times_add(8.0, far_odd, odd), m[5]),
+        times_add(simd, 2.0, far_odd, odd),
+        times_add(simd, 4.0, far_even, even),
+        simd.add(times_add(simd, 8.0, far_odd, odd), m[5]),
     ]
 }
 
@@ -392,8 +403,11 @@ impl TileJob<'_> {
                 let to = Self::vector(tile - self.tiles.start, block, blocks);
                 let target = &mut self.transformed[to..][..(PLACES - 1) * stride + LANES];
                 for x in 0..IN {
-                    let column = input_transform(simd, std::array::from_fn(|y| lines[y][x]));
-                    for (y, value) in column.into_iter().enumerate() {
+                    let mut column = [simd.splat(0.0); IN];
+                    for (value, line) in column.iter_mut().zip(&lines) {
+                        *value = line[x];
+                    }
+                    for (y, value) in input_transform(simd, column).into_iter().enumerate() {
                         // SAFETY: inside the target, as it was cut.
                         unsafe { simd.store(target.as_mut_ptr().add((y * IN + x) * stride), value) };
                     }
@@ -436,7 +450,7 @@ impl TileJob<'_> {
                         out_plane: GROUP * LANES,
                     };
                     // SAFETY: a group of tiles has room for all blocks in both maps, the weights for all panels.
-                    unsafe { tile::product::<S, LANES>(simd, row, panels, (0, blocks), Finish::Plain) };
+                    unsafe { tile::product::<S, LANES>(simd, &[row], panels, (0, blocks), Finish::Plain) };
                 }
             }
             start += PLACES * product.place();
@@ -456,10 +470,11 @@ impl TileJob<'_> {
                 let source = &self.products[from..][..(PLACES - 1) * stride + LANES];
                 let mut lines = [[simd.splat(0.0); OUT]; IN];
                 for (y, line) in lines.iter_mut().enumerate() {
-                    let values = std::array::from_fn(|x| {
+                    let mut values = [simd.splat(0.0); IN];
+                    for (x, value) in values.iter_mut().enumerate() {
                         // SAFETY: inside the source, as it was cut.
-                        unsafe { simd.load(source.as_ptr().add((y * IN + x) * stride)) }
-                    });
+                        *value = unsafe { simd.load(source.as_ptr().add((y * IN + x) * stride)) };
+                    }
                     *line = output_transform(simd, values);
                 }
                 // SAFETY: the bias has LANES numbers for each block.
