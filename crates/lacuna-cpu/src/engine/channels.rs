@@ -85,6 +85,8 @@ pub(crate) struct Layout {
     pub rows: usize,
     /// Columns.
     pub columns: usize,
+    /// Vectors from a row to the next.
+    pub stride: usize,
     /// Numbers from a block to the next.
     pub plane: usize,
 }
@@ -100,9 +102,15 @@ pub(crate) fn spaced(vectors: usize) -> usize {
 }
 
 impl Layout {
-    /// A map of `blocks`, `rows` and `columns`.
+    /// A map of `blocks`, `rows` and `columns` without gaps between rows, so that a block is one run of pixels.
     pub fn new(blocks: usize, rows: usize, columns: usize) -> Self {
-        Self { blocks, rows, columns, plane: spaced(rows * columns) * LANES }
+        Self { blocks, rows, columns, stride: columns, plane: spaced(rows * columns) * LANES }
+    }
+
+    /// A map whose rows, of a large picture, do not compete for the same lines of the cache.
+    pub fn of_long_rows(blocks: usize, rows: usize, columns: usize) -> Self {
+        let stride = if columns < CACHE_SETS { columns } else { spaced(columns) };
+        Self { blocks, rows, columns, stride, plane: spaced(rows * stride) * LANES }
     }
 
     /// Numbers in memory.
@@ -110,14 +118,18 @@ impl Layout {
         self.blocks * self.plane
     }
 
-    /// The number of vectors of one block.
+    /// Pixels of one block.
+    ///
+    /// # Panics
+    /// If there are gaps between rows.
     pub fn pixels(self) -> usize {
+        assert_eq!(self.stride, self.columns, "gaps between rows");
         self.rows * self.columns
     }
 
     /// The place of a row's first vector within a block.
     pub fn row(self, row: usize) -> usize {
-        row * self.columns * LANES
+        row * self.stride * LANES
     }
 }
 

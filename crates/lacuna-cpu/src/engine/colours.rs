@@ -64,9 +64,11 @@ impl Colours {
         assert_eq!(picture.len(), COLOURS * input.height * input.columns(), "picture");
         assert_eq!(input.layout.blocks, self.blocks, "input blocks");
         let picture = Shared::new(picture);
-        rows.into_par_iter().for_each(|row| {
-            let columns = columns.clone();
-            dispatch(self.isa, RowJob { colours: self, input, picture, row, columns });
+        let sums = || vec![0.0; columns.len() * COLOURS * LANES];
+        rows.into_par_iter().for_each_init(sums, |sums, row| {
+            let sums = Shared::new(sums);
+            let job = RowJob { colours: self, input, picture, row, columns: columns.clone(), sums };
+            dispatch(self.isa, job);
         });
     }
 }
@@ -77,6 +79,9 @@ struct RowJob<'a> {
     picture: Shared<'a>,
     row: usize,
     columns: Range<usize>,
+    /// The sums so far, `[columns][COLOURS][LANES]`: one block of channels at a time, so that its weights stay in the
+    /// first-level cache.
+    sums: Shared<'a>,
 }
 
 impl Op for RowJob<'_> {
@@ -90,33 +95,56 @@ impl Op for RowJob<'_> {
         };
         let rows: [usize; KERNEL] =
             std::array::from_fn(|tap| self.input.place(place(self.row, tap, height), 0));
+        let taps = |lines: [usize; KERNEL]| -> [usize; KERNEL * KERNEL] {
+            std::array::from_fn(|tap| rows[tap / KERNEL] + lines[tap % KERNEL])
+        };
+        // Of pixels whose taps all lie inside, relative to the pixel under the first.
+        let inner = taps(std::array::from_fn(|tap| tap * LANES));
         let half = HALF as usize;
-        let mut column = self.columns.start;
-        while column < self.columns.end {
-            let lines: [usize; KERNEL] = std::array::from_fn(|tap| place(column, tap, width) * LANES);
-            // Pixels from here whose taps all lie inside.
-            let inner = if column < half { 0 } else { (width - half).saturating_sub(column) };
-            let left = inner.min(self.columns.end - column);
-            let count = left.max(1);
-            macro_rules! pixels_of {
-                ($($p:literal)*) => {$(
-                    if count >= $p && ($p == 1 || $p * COLOURS <= S::ACCUMULATORS) {
-                        simd.apart(Pixels::<$p> { job: &self, rows, lines, column });
-                        column += $p;
-                        continue;
-                    }
-                )*};
+        for block in 0..self.colours.blocks {
+            let mut column = self.columns.start;
+            while column < self.columns.end {
+                let inside = if column < half { 0 } else { (width - half).saturating_sub(column) };
+                if inside == 0 {
+                    let taps = taps(std::array::from_fn(|tap| place(column, tap, width) * LANES));
+                    simd.apart(Pixels::<1> { job: &self, block, taps: &taps, x: 0, column });
+                    column += 1;
+                    continue;
+                }
+                let (count, x) = (inside.min(self.columns.end - column), (column - half) * LANES);
+                macro_rules! pixels_of {
+                    ($($p:literal)*) => {$(
+                        if count >= $p && ($p == 1 || $p * COLOURS <= S::ACCUMULATORS) {
+                            simd.apart(Pixels::<$p> { job: &self, block, taps: &inner, x, column });
+                            column += $p;
+                            continue;
+                        }
+                    )*};
+                }
+                pixels_of!(8 4 2 1);
             }
-            pixels_of!(8 4 2 1);
+        }
+        for column in self.columns.clone() {
+            for colour in 0..COLOURS {
+                let sums = self.sums.at(((column - self.columns.start) * COLOURS + colour) * LANES);
+                // SAFETY: every column was summed above.
+                let value = simd.sum(unsafe { simd.load(sums) }) + self.colours.bias[colour];
+                let to = self.picture.at((colour * height + self.row) * width + column);
+                // SAFETY: inside the picture; rows belong to one task each.
+                unsafe { *to = 1.0 / (1.0 + (-value).exp()) };
+            }
         }
     }
 }
 
-/// `P` pixels from `column` on: all their taps lie inside the map, or there is only one, whose taps were reflected.
+/// `P` pixels from `column` on.
 struct Pixels<'a, const P: usize> {
     job: &'a RowJob<'a>,
-    rows: [usize; KERNEL],
-    lines: [usize; KERNEL],
+    block: usize,
+    /// Where the taps lie, from `x` on; as a slice, so that the compiler leaves the loop over them a loop and keeps the
+    /// sums in registers.
+    taps: &'a [usize],
+    x: usize,
     column: usize,
 }
 
@@ -125,40 +153,41 @@ impl<const P: usize> Op for Pixels<'_, P> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { job: RowJob { colours, input, picture, row: picture_row, .. }, rows, lines, column } =
-            self;
+        let Self { job, block, taps, x, column } = self;
+        let RowJob { colours, input, .. } = *job;
+        let held = job.sums.at((column - job.columns.start) * COLOURS * LANES);
         let mut sums = [[simd.splat(0.0); COLOURS]; P];
-        let mut weights = colours.weights.as_ptr();
-        for block in 0..colours.blocks {
-            let plane = input.buffer.at(block * input.layout.plane);
-            for row in rows {
-                for line in lines {
-                    // SAFETY: all taps lie in the map; as many weights as blocks and taps.
-                    unsafe {
-                        let x = plane.add(row + line);
-                        let mut weight = [simd.splat(0.0); COLOURS];
-                        for colour in 0..COLOURS {
-                            weight[colour] = simd.load(weights.add(colour * LANES));
-                        }
-                        for pixel in 0..P {
-                            let value = simd.load(x.add(pixel * LANES));
-                            for colour in 0..COLOURS {
-                                sums[pixel][colour] =
-                                    simd.mul_add(value, weight[colour], sums[pixel][colour]);
-                            }
-                        }
-                        weights = weights.add(COLOURS * LANES);
-                    }
+        if block > 0 {
+            for pixel in 0..P {
+                for colour in 0..COLOURS {
+                    // SAFETY: the block before wrote it.
+                    sums[pixel][colour] = unsafe { simd.load(held.add((pixel * COLOURS + colour) * LANES)) };
                 }
             }
         }
-        let (height, width) = (input.height, input.columns());
+        let mut weights = colours.weights[block * KERNEL * KERNEL * COLOURS * LANES..].as_ptr();
+        let start = input.buffer.at(block * input.layout.plane + x);
+        for &tap in taps {
+            // SAFETY: all taps lie in the map; as many weights as blocks and taps.
+            unsafe {
+                let x = start.add(tap);
+                let mut weight = [simd.splat(0.0); COLOURS];
+                for colour in 0..COLOURS {
+                    weight[colour] = simd.load(weights.add(colour * LANES));
+                }
+                for pixel in 0..P {
+                    let value = simd.load(x.add(pixel * LANES));
+                    for colour in 0..COLOURS {
+                        sums[pixel][colour] = simd.mul_add(value, weight[colour], sums[pixel][colour]);
+                    }
+                }
+                weights = weights.add(COLOURS * LANES);
+            }
+        }
         for pixel in 0..P {
             for colour in 0..COLOURS {
-                let value = simd.sum(sums[pixel][colour]) + colours.bias[colour];
-                let to = picture.at((colour * height + picture_row) * width + column + pixel);
-                // SAFETY: inside the picture; rows belong to one task each.
-                unsafe { *to = 1.0 / (1.0 + (-value).exp()) };
+                // SAFETY: room for all columns.
+                unsafe { simd.store(held.add((pixel * COLOURS + colour) * LANES), sums[pixel][colour]) };
             }
         }
     }

@@ -71,6 +71,16 @@ impl Engine {
         self.network.isa
     }
 
+    /// Bytes of all weights, as they are packed.
+    pub fn weight_bytes(&self) -> u64 {
+        self.network.bytes() as u64
+    }
+
+    /// Gives back the memory that was kept for the next run.
+    pub fn release(&self) {
+        *self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+
     /// Plans a run for pictures of this size.
     ///
     /// # Errors

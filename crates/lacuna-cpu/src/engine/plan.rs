@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::Serialize;
+
 use super::channels::Layout;
 use super::fourier::frequencies;
 use super::network::{LEVELS, Network, Refine, latent_parts};
@@ -39,7 +41,7 @@ impl Default for PlanOptions {
 }
 
 /// A step of a plan.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// Where in the network.
     pub name: String,
@@ -71,7 +73,7 @@ pub struct Plan {
 }
 
 /// Rows of the latent in a strip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Strips {
     /// Of the encoder.
     pub encoder: usize,

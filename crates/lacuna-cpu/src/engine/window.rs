@@ -17,17 +17,17 @@ pub(crate) struct Window {
 impl Window {
     /// A window with room for `room` rows of a map of `blocks`, `height` and `columns`; it holds none yet.
     pub fn new(blocks: usize, room: usize, height: usize, columns: usize) -> Self {
-        Self { layout: Layout::new(blocks, room.min(height), columns), height, rows: 0..0 }
+        Self { layout: Layout::of_long_rows(blocks, room.min(height), columns), height, rows: 0..0 }
     }
 
     /// A window that holds a whole map.
     pub fn whole(blocks: usize, height: usize, columns: usize) -> Self {
-        Self { rows: 0..height, ..Self::new(blocks, height, height, columns) }
+        Self { layout: Layout::new(blocks, height, columns), height, rows: 0..height }
     }
 
-    /// Whether it has room for the whole map.
+    /// Whether it holds the whole map from the start.
     pub fn is_whole(&self) -> bool {
-        self.layout.rows == self.height
+        self.rows == (0..self.height)
     }
 
     /// Rows that it has room for.
