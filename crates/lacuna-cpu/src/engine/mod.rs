@@ -26,7 +26,7 @@ mod winograd;
 use std::borrow::Cow;
 use std::sync::Mutex;
 
-pub use plan::{MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Step, Strips};
+pub use plan::{MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Step, Strips, WINDOW_BYTES};
 pub use profile::PROFILE_VARIABLE;
 pub use run::Wanted;
 pub use speed::product_rate;

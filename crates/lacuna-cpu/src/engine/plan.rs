@@ -18,9 +18,8 @@ pub const MULTIPLE: usize = 8;
 /// The smallest multiple of [`MULTIPLE`] whose latent is at least two pixels long, as reflection needs.
 pub const SMALLEST_SIDE: usize = 16;
 
-/// Windows of full-resolution maps may take so many bytes: what stays in a large cache. Measured: half or twice as much
-/// changes the time by less than 2 %.
-const COMFORTABLE_WINDOWS: usize = 8 << 20;
+/// Bytes that windows of full-resolution maps take by default: what stays in a large cache.
+pub const WINDOW_BYTES: usize = 8 << 20;
 
 /// What a process needs besides weights, arena and picture: code, stacks and the allocator's own room.
 const FIXED_BYTES: u64 = 24 << 20;
@@ -32,11 +31,14 @@ pub struct PlanOptions {
     pub threads: usize,
     /// The most bytes that the process may need for it, weights included.
     pub max_bytes: Option<u64>,
+    /// Windows of full-resolution maps get as many rows as fit in so many bytes, or else as few as possible. The result
+    /// has the same bits whatever they get.
+    pub window_bytes: usize,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { threads: rayon::current_num_threads(), max_bytes: None }
+        Self { threads: rayon::current_num_threads(), max_bytes: None, window_bytes: WINDOW_BYTES }
     }
 }
 
@@ -194,8 +196,8 @@ impl Network {
         let threads = options.threads.max(1);
         let sizes = Sizes { width, height };
         let strips = Strips {
-            encoder: self.longest_strip(sizes, |strip| self.encoder_windows(sizes, strip)),
-            decoder: self.longest_strip(sizes, |strip| self.decoder_windows(sizes, strip)),
+            encoder: longest_strip(sizes, options, |strip| self.encoder_windows(sizes, strip)),
+            decoder: longest_strip(sizes, options, |strip| self.decoder_windows(sizes, strip)),
         };
         let plan = Planner { network: self, sizes, threads }.plan(strips);
         let needed = plan.forecast_bytes();
@@ -203,15 +205,6 @@ impl Network {
             Some(allowed) if needed > allowed => Err(Error::Memory { width, height, needed, allowed }),
             _ => Ok(plan),
         }
-    }
-
-    /// The longest strip whose windows are comfortable; one row of the latent if none is.
-    fn longest_strip(&self, sizes: Sizes, windows: impl Fn(usize) -> Vec<Window>) -> usize {
-        // The latent is whole whatever the strip.
-        let strips = |strip: usize| windows(strip).into_iter().filter(|window| !window.is_whole());
-        let numbers = |strip: usize| strips(strip).map(|window| window.numbers()).sum::<usize>();
-        let fits = |strip: &usize| numbers(*strip) * size_of::<f32>() <= COMFORTABLE_WINDOWS;
-        (1..=sizes.rows(LEVELS)).take_while(fits).last().unwrap_or(1)
     }
 
     /// Windows of the encoder, of which the last is the whole latent, then those of mask control.
@@ -239,6 +232,15 @@ impl Network {
             })
             .collect()
     }
+}
+
+/// The longest strip whose windows take no more bytes than wanted; one row of the latent if none does.
+fn longest_strip(sizes: Sizes, options: &PlanOptions, windows: impl Fn(usize) -> Vec<Window>) -> usize {
+    // The latent is whole whatever the strip.
+    let strips = |strip: usize| windows(strip).into_iter().filter(|window| !window.is_whole());
+    let numbers = |strip: usize| strips(strip).map(|window| window.numbers()).sum::<usize>();
+    let fits = |strip: &usize| numbers(*strip) * size_of::<f32>() <= options.window_bytes;
+    (1..=sizes.rows(LEVELS)).take_while(fits).last().unwrap_or(1)
 }
 
 /// Requests the buffers of some windows.
