@@ -1,0 +1,139 @@
+//! The CPU engine against the Burn networks, which are the source of truth.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use lacuna::checkpoint::{Delta, Family, NetworkConfig};
+use lacuna_cpu::Isa;
+use lacuna_cpu::engine::{Engine, PlanOptions, Wanted};
+use lacuna_nets::Generator;
+use lacuna_nets::weights::{NamedWeight, Weight, is_statistic};
+use rand::SeedableRng;
+use rand_pcg::Pcg64;
+use testkit::pictures;
+
+/// On predictions in `[0, 1]`, through all layers.
+const TOLERANCE: f32 = 1e-4;
+
+/// A network with weights as training leaves them: statistics that are not 0 and 1, and control that has left zero.
+struct Both {
+    generator: Generator,
+    engine: Engine,
+}
+
+impl Both {
+    fn new(config: &NetworkConfig) -> Self {
+        let device = Device::flex();
+        let drawn = Generator::new(config, Pcg64::seed_from_u64(3), &device).unwrap().weights().unwrap();
+        let trained: HashMap<String, Weight> = drawn
+            .into_iter()
+            .enumerate()
+            .map(|(index, NamedWeight { name, mut weight })| {
+                let noise = pictures::noise(index as u64, weight.values.len());
+                let fan_in = weight.shape.iter().skip(1).product::<usize>() as f32;
+                if is_statistic(&name) {
+                    let offset = if name.ends_with("running_var") { 1.0 } else { 0.0 };
+                    weight.values = noise.iter().map(|noise| offset + 0.3 * noise).collect();
+                } else if name.starts_with("control.zero") {
+                    weight.values = noise.iter().map(|noise| noise / fan_in.sqrt()).collect();
+                }
+                (name, weight)
+            })
+            .collect();
+        let generator = Generator::load(config, |name| trained.get(name).cloned(), &device).unwrap();
+        let source = |name: &str| trained.get(name).map(|weight| Cow::Borrowed(weight.values.as_slice()));
+        let engine = Engine::compile(config, Isa::best(), source).unwrap();
+        Self { generator, engine }
+    }
+
+    /// The largest difference of predictions for a batch of pictures.
+    fn difference(&self, batch: usize, [height, width]: [usize; 2]) -> f32 {
+        let pixels = height * width;
+        let image: Vec<f32> = (0..batch)
+            .flat_map(|index| {
+                let scale = 1.0 / (index + 1) as f32;
+                pictures::picture(width, height).into_iter().map(move |value| value * scale)
+            })
+            .collect();
+        let mask: Vec<bool> = (0..batch)
+            .flat_map(|index| {
+                let mut mask = pictures::hole(width, height);
+                mask.rotate_left(index * width * height / 3);
+                mask
+            })
+            .collect();
+        let tensor = |values: Vec<f32>, channels: usize| {
+            Tensor::<4>::from_data(TensorData::new(values, [batch, channels, height, width]), &Device::flex())
+        };
+        let hole = mask.iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
+        let expected = self.generator.forward(tensor(image.clone(), 3), tensor(hole, 1)).unwrap().predicted;
+        let expected = expected.into_data().try_into_vec::<f32>().unwrap();
+        let plan = self.engine.plan(width, height, &PlanOptions::default()).unwrap();
+        let found = image
+            .chunks_exact(3 * pixels)
+            .zip(mask.chunks_exact(pixels))
+            .flat_map(|(image, mask)| self.engine.run(&plan, image, mask, Wanted::Everything).unwrap());
+        let differences = found.zip(expected).map(|(found, expected)| (found - expected).abs());
+        differences.fold(
+            0.0,
+            |worst: f32, difference| if difference.is_nan() { f32::NAN } else { worst.max(difference) },
+        )
+    }
+}
+
+fn config(family: Family, channels_in: usize, width: usize, blocks: usize) -> NetworkConfig {
+    NetworkConfig { family, channels_in, width, blocks, control: false, delta: Delta::None }
+}
+
+#[track_caller]
+fn assert_equal(config: &NetworkConfig, batch: usize, sizes: &[[usize; 2]]) {
+    let both = Both::new(config);
+    for &size in sizes {
+        let worst = both.difference(batch, size);
+        println!("{config:?} {batch} x {size:?}: worst difference {worst:e}");
+        assert!(worst <= TOLERANCE, "{config:?} at {batch} x {size:?}: {worst:e}");
+    }
+}
+
+#[test]
+fn every_variant_at_even_and_odd_latents() {
+    for family in [Family::Fourier, Family::Regular] {
+        for channels_in in [3, 4] {
+            for control in [false, true] {
+                for delta in [Delta::None, Delta::Literal] {
+                    let config = NetworkConfig { control, delta, ..config(family, channels_in, 8, 2) };
+                    assert_equal(&config, 1, &[[16, 16], [24, 40], [88, 72]]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn widths_that_leave_lanes_empty() {
+    for family in [Family::Fourier, Family::Regular] {
+        for width in [1, 3, 4, 20] {
+            let config = NetworkConfig { control: true, ..config(family, 4, width, 1) };
+            assert_equal(&config, 1, &[[16, 24], [56, 40]]);
+        }
+    }
+}
+
+#[test]
+fn batches() {
+    for family in [Family::Fourier, Family::Regular] {
+        assert_equal(&config(family, 4, 8, 2), 3, &[[32, 24]]);
+    }
+}
+
+#[test]
+fn large_pictures() {
+    assert_equal(&config(Family::Fourier, 4, 4, 1), 1, &[[1024, 1024], [16, 1024], [1016, 16]]);
+}
+
+#[test]
+fn the_depth_and_width_of_the_published_network() {
+    assert_equal(&config(Family::Fourier, 4, 64, 18), 1, &[[64, 72]]);
+    assert_equal(&config(Family::Regular, 4, 64, 9), 1, &[[64, 64]]);
+}
