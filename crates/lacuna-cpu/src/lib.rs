@@ -8,7 +8,7 @@ pub mod engine;
 mod error;
 pub mod isa;
 pub mod kernels;
-#[cfg_attr(not(test), expect(dead_code, reason = "the kernels come next"))]
+mod shared;
 mod simd;
 
 pub use config::{Delta, Family, NetworkConfig};

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 use super::channels::Channels;
 use super::map::{Border, Map};
-use super::shared::Shared;
 use crate::Isa;
+use crate::shared::Shared;
 use crate::simd::{LANES, Op, Simd, dispatch};
 
 const KERNEL: usize = 7;

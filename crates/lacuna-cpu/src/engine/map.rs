@@ -3,7 +3,7 @@
 #[cfg(test)]
 use super::channels::Channels;
 use super::channels::Layout;
-use super::shared::Shared;
+use crate::shared::Shared;
 use crate::simd::LANES;
 
 /// What lies beyond the border of a map.

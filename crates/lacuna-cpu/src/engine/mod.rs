@@ -13,7 +13,7 @@ mod place;
 mod plan;
 mod profile;
 mod run;
-mod shared;
+
 mod speed;
 mod stem;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::channels::Layout;
 use super::map::Map;
-use super::shared::Shared;
+use crate::shared::Shared;
 
 /// A sliding window over the rows of a map.
 #[derive(Clone, Debug)]

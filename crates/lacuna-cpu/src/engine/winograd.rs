@@ -13,9 +13,9 @@ use rayon::prelude::*;
 
 use super::channels::{Channels, spaced};
 use super::map::{Border, Map};
-use super::shared::Shared;
 use super::tile::{self, Finish, PanelsView, Row, Segment, panel_blocks};
 use crate::Isa;
+use crate::shared::Shared;
 use crate::simd::{LANES, Op, Simd, dispatch};
 
 /// Sides of a tile of outputs …

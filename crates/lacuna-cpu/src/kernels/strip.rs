@@ -1,0 +1,143 @@
+//! Rows of padded pictures, copied to where they are close together.
+
+use std::ops::Range;
+
+use super::conv::Padding;
+use crate::simd::LANES;
+
+/// Pictures with a border.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Padded<'a> {
+    values: &'a [f32],
+    pub channels: usize,
+    height: usize,
+    width: usize,
+    padding: Padding,
+}
+
+/// Rows of one picture: `[channels][rows][phases][columns]`, where column `c` of phase `p` is the padded picture's column
+/// `c * phases + p`: outputs of a strided convolution find their inputs side by side.
+#[derive(Clone, Debug)]
+pub(super) struct Strip {
+    pub values: Vec<f32>,
+    pub rows: usize,
+    pub phases: usize,
+    /// Numbers from a phase to the next.
+    pub phase: usize,
+    /// Numbers from a row to the next.
+    pub row: usize,
+    /// Numbers from a channel to the next.
+    pub channel: usize,
+}
+
+/// Numbers behind the last column that whole vectors may read: two vectors.
+const SLACK: usize = 2 * LANES;
+
+impl Strip {
+    /// Room for `rows` rows of `columns` columns.
+    pub fn new(channels: usize, rows: usize, columns: usize, phases: usize) -> Self {
+        // An odd number of vectors, so that rows do not compete for the same lines of the cache.
+        let phase = ((columns.div_ceil(phases) + SLACK).div_ceil(LANES) | 1) * LANES;
+        let row = phase * phases;
+        let channel = rows * row;
+        Self { values: vec![0.0; channels * channel + 4 * LANES], rows, phases, phase, row, channel }
+    }
+
+    /// Where a tap of the output at column 0 of the strip's first row lies in its channel.
+    pub fn place(&self, down: usize, right: usize) -> usize {
+        down * self.row + right % self.phases * self.phase + right / self.phases
+    }
+}
+
+impl<'a> Padded<'a> {
+    /// Pictures `[batch][channels][height][width]`.
+    pub fn new(values: &'a [f32], [channels, height, width]: [usize; 3], padding: Padding) -> Self {
+        Self { values, channels, height, width, padding }
+    }
+
+    /// Columns with the border.
+    pub fn columns(&self) -> usize {
+        self.width + 2 * self.padding.width()
+    }
+
+    /// The position without border; none where there is a zero.
+    fn inside(&self, index: usize, length: usize) -> Option<usize> {
+        let (index, last) = (index as isize - self.padding.width() as isize, length as isize - 1);
+        match self.padding {
+            _ if (0..=last).contains(&index) => Some(index as usize),
+            Padding::Reflect(_) => {
+                let mirrored = if index < 0 { -index } else { 2 * last - index };
+                usize::try_from(mirrored).ok().filter(|&mirrored| mirrored < length)
+            }
+            Padding::None | Padding::Zero(_) => None,
+        }
+    }
+
+    /// Copies rows (counted with the border; rows beyond it are zeros) of some channels of a picture.
+    pub fn copy(&self, picture: usize, channels: Range<usize>, rows: Range<usize>, strip: &mut Strip) {
+        assert!(rows.len() <= strip.rows, "{rows:?} in a strip of {}", strip.rows);
+        let by = self.padding.width();
+        for (index, channel) in channels.enumerate() {
+            let plane = &self.values[(picture * self.channels + channel) * self.height * self.width..];
+            for (line, row) in rows.clone().enumerate() {
+                let to = &mut strip.values[index * strip.channel + line * strip.row..][..strip.row];
+                let Some(row) = self.inside(row, self.height) else {
+                    to.fill(0.0);
+                    continue;
+                };
+                let from = &plane[row * self.width..][..self.width];
+                for (phase, to) in to.chunks_exact_mut(strip.phase).enumerate() {
+                    // Columns of this phase that lie inside: from the first one at or behind the border.
+                    let first = by.saturating_sub(phase).div_ceil(strip.phases);
+                    let start = first * strip.phases + phase - by;
+                    let count = self.width.saturating_sub(start).div_ceil(strip.phases);
+                    let (lead, rest) = to.split_at_mut(first);
+                    let (inner, trail) = rest.split_at_mut(count);
+                    if strip.phases == 1 {
+                        inner.copy_from_slice(&from[start..]);
+                    } else {
+                        inner
+                            .iter_mut()
+                            .zip(from[start..].iter().step_by(strip.phases))
+                            .for_each(|(to, v)| *to = *v);
+                    }
+                    let border = |column: usize| {
+                        let column = column * strip.phases + phase;
+                        self.inside(column, self.width).map_or(0.0, |column| from[column])
+                    };
+                    lead.iter_mut().enumerate().for_each(|(column, to)| *to = border(column));
+                    trail.fill(0.0);
+                    let end = first + count;
+                    let edge =
+                        self.columns().saturating_sub(phase).div_ceil(strip.phases).saturating_sub(end);
+                    trail.iter_mut().take(edge).enumerate().for_each(|(i, to)| *to = border(end + i));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_and_phases_by_hand() {
+        let plane = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let padded = Padded::new(&plane, [1, 2, 3], Padding::Reflect(1));
+        let mut strip = Strip::new(1, 2, padded.columns(), 2);
+        padded.copy(0, 0..1, 0..2, &mut strip);
+        // Row -1 is row 1: 5 | 4 5 6 | 5, of which even columns come first.
+        let phase = |row: usize, phase: usize| &strip.values[row * strip.row + phase * strip.phase..][..4];
+        assert_eq!(phase(0, 0), [5.0, 5.0, 5.0, 0.0]);
+        assert_eq!(phase(0, 1), [4.0, 6.0, 0.0, 0.0]);
+        assert_eq!(phase(1, 0), [2.0, 2.0, 2.0, 0.0]);
+        assert_eq!(strip.place(1, 3), strip.row + strip.phase + 1);
+        let padded = Padded::new(&plane, [1, 2, 3], Padding::Zero(2));
+        let mut strip = Strip::new(1, 1, padded.columns(), 1);
+        padded.copy(0, 0..1, 2..3, &mut strip);
+        assert_eq!(strip.values[..8], [0.0, 0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 0.0]);
+        padded.copy(0, 0..1, 1..2, &mut strip);
+        assert_eq!(strip.values[..8], [0.0; 8]);
+    }
+}
