@@ -1,11 +1,14 @@
 //! The lacuna program: fills holes in pictures.
 
+mod bench;
 mod inpaint;
 mod method;
 mod model;
 mod output;
+mod units;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +27,8 @@ enum Command {
     /// Look into, convert and check model files
     #[command(subcommand)]
     Model(model::ModelCommand),
+    /// Measure how fast this machine runs a network, and with how much memory
+    Bench(bench::BenchArgs),
 }
 
 /// How the program ends when it got through.
@@ -38,6 +43,7 @@ enum Outcome {
 const SOME_FAILED: u8 = 2;
 
 fn main() -> ExitCode {
+    let start = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Inpaint(args) => inpaint::run(&args),
         Command::Model(command) => model::run(&command),
+        Command::Bench(args) => bench::run(&args, start),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

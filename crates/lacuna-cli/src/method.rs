@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use lacuna::Predictor;
+use lacuna::checkpoint::Checkpoint;
 use lacuna::hash::sha256_of_file;
 use lacuna::patchmatch::{PatchMatch, PatchMatchConfig};
+use lacuna::{Budget, EnginePredictor, Predictor};
+use serde::Serialize;
 
 /// The device that every build and machine has.
 const CPU: &str = "cpu";
@@ -21,12 +23,19 @@ pub struct MethodArgs {
     /// Network weights: Lacuna's .safetensors, or a LaMa checkpoint (.ckpt, .pt, .pth, .safetensors)
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Where a network computes, and with what.
+#[derive(Args)]
+pub struct PlaceArgs {
     /// Where networks compute: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = CPU)]
     pub device: String,
-    /// What runs networks
-    #[arg(long, value_enum, default_value_t = EngineName::Burn)]
-    pub engine: EngineName,
+    /// What runs networks [default: cpu on the processor, burn elsewhere]
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineName>,
 }
 
 /// `--method`.
@@ -39,26 +48,61 @@ pub enum MethodName {
 }
 
 /// `--engine`.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EngineName {
-    /// The Burn framework: CPU and GPUs
+    /// Lacuna's own, on the processor
+    Cpu,
+    /// The Burn framework: processor and GPUs
     Burn,
 }
 
+impl PlaceArgs {
+    /// The engine that was asked for, or that the device needs.
+    ///
+    /// # Errors
+    /// If the engine does not run on the device, or is not in this build.
+    pub fn engine(&self) -> Result<EngineName> {
+        let engine = match self.engine {
+            Some(EngineName::Cpu) if self.device != CPU => {
+                bail!("--engine cpu computes on the cpu, but --device {} was given", self.device)
+            }
+            Some(engine) => engine,
+            None if self.device == CPU => EngineName::Cpu,
+            None => EngineName::Burn,
+        };
+        if engine == EngineName::Burn && !cfg!(feature = "burn") {
+            let asked = match self.engine {
+                Some(_) => "--engine burn".into(),
+                None => format!("--device {}", self.device),
+            };
+            bail!("{asked} needs Burn, which is not in this program: build it without --no-default-features");
+        }
+        Ok(engine)
+    }
+}
+
 impl MethodArgs {
-    /// Makes the method ready: loads weights, opens the device.
+    /// Makes the method ready: loads weights, opens the device. With `memory`, weights that do not fit into
+    /// so many bytes are refused before they are loaded.
     ///
     /// # Errors
     /// If the arguments contradict each other, the model cannot be read, or the device is not there.
-    pub fn load(&self) -> Result<Arc<dyn Predictor>> {
+    pub fn load(&self, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         match (self.method, &self.model) {
             (Some(MethodName::Patchmatch) | None, None) => {
-                if self.device != CPU {
-                    bail!("--method patchmatch computes on the cpu, but --device {} was given", self.device);
+                if self.place.device != CPU {
+                    bail!(
+                        "--method patchmatch computes on the cpu, but --device {} was given",
+                        self.place.device
+                    );
+                }
+                if self.place.engine.is_some() {
+                    bail!("--method patchmatch runs no network, but --engine was given");
                 }
                 Ok(Arc::new(PatchMatch::new(PatchMatchConfig::default())))
             }
-            (Some(MethodName::Network) | None, Some(model)) => self.load_network(model),
+            (Some(MethodName::Network) | None, Some(model)) => self.load_network(model, memory),
             (Some(MethodName::Network), None) => bail!("--method network needs --model FILE"),
             (Some(MethodName::Patchmatch), Some(model)) => {
                 bail!("--method patchmatch uses no model, but --model {} was given", model.display())
@@ -77,24 +121,32 @@ impl MethodArgs {
         })
     }
 
-    #[cfg(not(feature = "burn"))]
-    fn load_network(&self, model: &Path) -> Result<Arc<dyn Predictor>> {
-        bail!(
-            "{}: this program was built without networks (--no-default-features); build it with `cargo build --release`",
-            model.display()
-        )
-    }
-
-    #[cfg(feature = "burn")]
-    fn load_network(&self, model: &Path) -> Result<Arc<dyn Predictor>> {
-        use lacuna::checkpoint::Checkpoint;
-        use lacuna_nets::net::Generator;
-        use lacuna_nets::{DeviceName, NetworkPredictor};
-
-        let EngineName::Burn = self.engine;
-        let device: DeviceName = self.device.parse()?;
+    fn load_network(&self, model: &Path, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
+        let engine = self.place.engine()?;
         let checkpoint = Checkpoint::open(model)?;
-        let generator = Generator::from_checkpoint(&checkpoint, &device.open()?)?;
-        Ok(Arc::new(NetworkPredictor::new(generator, device)?))
+        if let Some(total) = memory {
+            // Packed they take this and a little more.
+            let weights = (checkpoint.parameters() * size_of::<f32>()) as u64;
+            Budget::new(total, 0).check(model.display().to_string(), weights)?;
+        }
+        Ok(match engine {
+            EngineName::Cpu => Arc::new(EnginePredictor::new(&checkpoint)?),
+            EngineName::Burn => burn_predictor(&checkpoint, &self.place.device)?,
+        })
     }
+}
+
+#[cfg(not(feature = "burn"))]
+fn burn_predictor(_: &Checkpoint, _: &str) -> Result<Arc<dyn Predictor>> {
+    unreachable!("PlaceArgs::engine refuses Burn in this build")
+}
+
+#[cfg(feature = "burn")]
+fn burn_predictor(checkpoint: &Checkpoint, device: &str) -> Result<Arc<dyn Predictor>> {
+    use lacuna_nets::net::Generator;
+    use lacuna_nets::{DeviceName, NetworkPredictor};
+
+    let device: DeviceName = device.parse()?;
+    let generator = Generator::from_checkpoint(checkpoint, &device.open()?)?;
+    Ok(Arc::new(NetworkPredictor::new(generator, device)?))
 }

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::{Subcommand, ValueEnum};
+use lacuna::EnginePredictor;
 use lacuna::checkpoint::{self, Checkpoint, Info, Storage, Suspect, Verification};
-
+use lacuna_cpu::engine::{Plan, Step, Strips};
 use serde::Serialize;
 
 use crate::Outcome;
 use crate::output::print;
+use crate::units::{Size, Threads, start_threads};
 
 /// Commands of `lacuna model`.
 #[derive(Subcommand)]
@@ -18,6 +20,15 @@ pub enum ModelCommand {
     Info {
         /// Lacuna's .safetensors, or a LaMa checkpoint (.ckpt, .pt, .pth, .safetensors)
         file: PathBuf,
+        /// Say instead what the engine does with a picture: step, shape, GFLOP, MiB, kernel
+        #[arg(long)]
+        plan: bool,
+        /// Size of the picture for --plan, such as 512 or 640x480
+        #[arg(long, value_name = "SIZE", default_value = "512", requires = "plan")]
+        size: Size,
+        /// Threads for --plan [default: one for each core]
+        #[arg(long, value_name = "N", requires = "plan")]
+        threads: Option<Threads>,
         /// JSON on standard output
         #[arg(long)]
         json: bool,
@@ -63,7 +74,17 @@ pub enum StorageName {
 /// If a file cannot be read, written, or is not sound.
 pub fn run(command: &ModelCommand) -> Result<Outcome> {
     match command {
-        ModelCommand::Info { file, json } => {
+        ModelCommand::Info { file, plan: true, size, threads, json } => {
+            start_threads(*threads)?;
+            let predictor = EnginePredictor::new(&Checkpoint::open(file)?)?;
+            let plan = predictor.plan(size.width, size.height)?;
+            print(&if *json {
+                serde_json::to_string_pretty(&PlanDocument::of(&predictor, &plan))?
+            } else {
+                plan.to_string().trim_end().to_owned()
+            })?;
+        }
+        ModelCommand::Info { file, json, .. } => {
             let info = checkpoint::info(file)?;
             print(&if *json { serde_json::to_string_pretty(&info)? } else { info_text(&info) })?;
         }
@@ -81,6 +102,45 @@ pub fn run(command: &ModelCommand) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// A plan as JSON.
+#[derive(Serialize)]
+struct PlanDocument<'a> {
+    /// Columns of the picture.
+    width: usize,
+    /// Rows of the picture.
+    height: usize,
+    threads: usize,
+    isa: String,
+    /// Multiplications and additions by the network's definition.
+    operations: f64,
+    weight_bytes: u64,
+    arena_bytes: u64,
+    /// All that the process needs.
+    forecast_bytes: u64,
+    forecast_s: f64,
+    /// Rows of the latent in a strip of the encoder and of the decoder.
+    strips: Strips,
+    steps: &'a [Step],
+}
+
+impl<'a> PlanDocument<'a> {
+    fn of(predictor: &EnginePredictor, plan: &'a Plan) -> Self {
+        Self {
+            width: plan.width,
+            height: plan.height,
+            threads: plan.threads,
+            isa: predictor.engine().isa().to_string(),
+            operations: plan.operations(),
+            weight_bytes: plan.weight_bytes(),
+            arena_bytes: plan.arena_bytes(),
+            forecast_bytes: plan.forecast_bytes(),
+            forecast_s: predictor.seconds(plan),
+            strips: plan.strips,
+            steps: plan.steps(),
+        }
+    }
 }
 
 fn convert(

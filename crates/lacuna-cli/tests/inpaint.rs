@@ -280,7 +280,12 @@ fn strategies() {
     }
 }
 
-#[cfg(feature = "burn")]
+/// `photo.png mask.png -o OUTPUT` with the fixtures' network.
+fn with_network(output: &str, more: &str) -> String {
+    let model = testkit::fixtures::path("generator/bare.safetensors");
+    format!("photo.png mask.png -o {output} --model {} {more}", model.display())
+}
+
 #[test]
 fn networks_fill_from_every_container() {
     let folder = Folder::new();
@@ -290,14 +295,166 @@ fn networks_fill_from_every_container() {
     {
         let model = testkit::fixtures::path(&format!("generator/{model}"));
         let args = format!("photo.png mask.png -o out.png --overwrite --model {}", model.display());
-        folder.inpaint(&args).success().stderr(contains("with fourier"));
+        folder.inpaint(&args).success().stderr(contains("with fourier-w4-b2 (cpu, "));
         assert_known_pixels_equal(&DynamicImage::ImageRgb8(photo()), &folder.at("out.png"), in_hole);
         outputs.push(fs::read(folder.at("out.png")).unwrap());
     }
     assert!(outputs.iter().all(|output| *output == outputs[0]), "the same weights give the same fill");
+    folder.inpaint(&with_network("one.png", "--threads 1")).success();
+    assert!(fs::read(folder.at("one.png")).unwrap() == outputs[0], "on any number of threads");
+    let control = testkit::fixtures::path("control/weights.safetensors");
+    folder
+        .inpaint(&format!("photo.png mask.png -o control.png --model {}", control.display()))
+        .success()
+        .stderr(contains("with fourier"));
+    assert_known_pixels_equal(&DynamicImage::ImageRgb8(photo()), &folder.at("control.png"), in_hole);
+}
+
+#[test]
+fn contradictions_about_engines_are_errors() {
+    let folder = Folder::new();
+    for (args, words) in [
+        (with_network("new.png", "--device cuda"), "cuda"),
+        (with_network("new.png", "--device toaster"), "toaster"),
+        (with_network("new.png", "--method patchmatch"), "uses no model"),
+        (with_network("new.png", "--engine cpu --device cuda:1"), "--device cuda:1 was given"),
+        (with_network("new.png", "--engine fpga"), "invalid value 'fpga'"),
+        (with_network("new.png", "--threads 0"), "invalid value '0'"),
+        ("photo.png mask.png -o new.png --engine cpu".into(), "runs no network"),
+    ] {
+        folder.inpaint(&args).code(1).stderr(contains(words));
+        assert!(!folder.at("new.png").exists(), "{args}");
+    }
+    #[cfg(not(feature = "burn"))]
+    folder
+        .inpaint(&with_network("new.png", "--engine burn"))
+        .code(1)
+        .stderr(contains("--engine burn needs Burn"));
+}
+
+/// The largest difference of two pictures, in grey levels.
+fn difference(one: &Path, other: &Path) -> u8 {
+    let (one, other) = (image::open(one).unwrap().to_rgb8(), image::open(other).unwrap().to_rgb8());
+    assert_eq!(one.dimensions(), other.dimensions());
+    one.as_raw().iter().zip(other.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_fill() {
+    /// Sums in another order may round to the next level.
+    const TOLERANCE: u8 = 1;
+    let folder = Folder::new();
+    folder.inpaint(&with_network("best.png", "")).success();
+    let mut filled = 0;
+    for isa in lacuna_cpu::Isa::ALL.map(|isa| isa.to_string()) {
+        let output = format!("{isa}.png");
+        let result = cargo_bin_cmd!("lacuna")
+            .current_dir(folder.0.path())
+            .arg("inpaint")
+            .args(with_network(&output, "").split_whitespace())
+            .env("LACUNA_ISA", &isa)
+            .assert();
+        if lacuna_cpu::Isa::available().any(|available| available.to_string() == isa) {
+            result.success().stderr(contains(format!("(cpu, {isa})")));
+            assert!(difference(&folder.at("best.png"), &folder.at(&output)) <= TOLERANCE, "{isa}");
+            filled += 1;
+        } else {
+            result.code(1).stderr(contains("this processor has"));
+        }
+    }
+    assert!(filled > 0);
+    let nonsense = cargo_bin_cmd!("lacuna")
+        .current_dir(folder.0.path())
+        .arg("inpaint")
+        .args(with_network("nonsense.png", "").split_whitespace())
+        .env("LACUNA_ISA", "nonsense")
+        .assert()
+        .code(1);
+    let stderr = String::from_utf8_lossy(&nonsense.get_output().stderr).into_owned();
+    assert_eq!(stderr.trim_end(), "lacuna: LACUNA_ISA=nonsense: expected portable, avx2 or avx512");
+    assert!(!folder.at("nonsense.png").exists());
+}
+
+#[cfg(feature = "burn")]
+#[test]
+fn burn_gives_nearly_the_same_fill() {
+    /// Other kernels round in another order.
+    const TOLERANCE: u8 = 2;
+    let folder = Folder::new();
+    folder.inpaint(&with_network("cpu.png", "--engine cpu")).success();
+    folder.inpaint(&with_network("burn.png", "--engine burn")).success().stderr(contains("(burn, cpu)"));
+    assert!(difference(&folder.at("cpu.png"), &folder.at("burn.png")) <= TOLERANCE);
+}
+
+#[test]
+fn memory_is_promised_or_refused() {
+    let folder = Folder::new();
+    let model = with_network("out.png", "");
+    // Less than the program itself takes.
+    let refused = folder.inpaint(&format!("{model} --max-memory 3M")).code(1);
+    refused.stderr(contains("3.0 MiB are allowed (--max-memory)").and(contains("MiB of memory are needed")));
+    // Enough for the picture, not for the network.
+    for strategy in ["full", "crop", "auto"] {
+        let refused = folder.inpaint(&format!("{model} --max-memory 30M --strategy {strategy}")).code(1);
+        refused.stderr(contains("30.0 MiB are allowed").and(contains("MiB of memory are needed")));
+    }
+    folder.inpaint(&format!("{model} --max-memory 1GB")).code(1).stderr(contains("such as 2G"));
+    assert_eq!(folder.files("."), ["mask.png", "photo.png"], "nothing was written");
+    folder.inpaint(&format!("{model} --max-memory 1G")).success().stderr(contains(", full, in"));
+    // A picture that its header alone forbids: 16000 x 16000 pixels of nothing.
+    let mut bytes = Vec::new();
+    let mut huge = PngEncoder::new(&mut bytes);
+    huge.set_exif_metadata(Vec::new()).unwrap();
+    photo().write_with_encoder(huge).unwrap();
+    let (width, height) = (16_000u32.to_be_bytes(), 16_000u32.to_be_bytes());
+    bytes[16..20].copy_from_slice(&width);
+    bytes[20..24].copy_from_slice(&height);
+    let crc = crc32(&bytes[12..29]).to_be_bytes();
+    bytes[29..33].copy_from_slice(&crc);
+    fs::write(folder.at("huge.png"), bytes).unwrap();
+    folder
+        .inpaint("huge.png mask.png -o huge-out.png --max-memory 1G --max-pixels 1000000000")
+        .code(1)
+        .stderr(contains("reading huge.png").and(contains("1.0 GiB are allowed")));
+}
+
+/// PNG's checksum.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+#[test]
+fn a_budget_crops_before_it_scales() {
+    let folder = Folder::new();
+    let (width, height) = (1200, 1000);
+    RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, (x + y) as u8]))
+        .save(folder.at("large.png"))
+        .unwrap();
+    let in_hole = |x: u32, y: u32| (600..640).contains(&x) && (500..530).contains(&y);
+    GrayImage::from_fn(width, height, |x, y| Luma([if in_hole(x, y) { 255 } else { 0 }]))
+        .save(folder.at("large-mask.png"))
+        .unwrap();
     let model = testkit::fixtures::path("generator/bare.safetensors");
-    let with = |more: &str| format!("photo.png mask.png -o new.png --model {} {more}", model.display());
-    folder.inpaint(&with("--device cuda")).code(1).stderr(contains("cuda"));
-    folder.inpaint(&with("--device toaster")).code(1).stderr(contains("toaster"));
-    folder.inpaint(&with("--method patchmatch")).code(1).stderr(contains("uses no model"));
+    let args = |output: &str, more: &str| {
+        format!("large.png large-mask.png -o {output} --model {} {more}", model.display())
+    };
+    folder.inpaint(&args("full.png", "")).success().stderr(contains(", full, in"));
+    let planned = folder.inpaint(&args("full.png", "--overwrite --dry-run --json")).success();
+    let planned: serde_json::Value = serde_json::from_slice(&planned.get_output().stdout).unwrap();
+    let needed = planned["forecast_bytes"].as_u64().unwrap();
+    let cropped = contains("crop (1 window), to stay within");
+    folder.inpaint(&args("crop.png", &format!("--max-memory {}", needed - 1))).success().stderr(cropped);
+    let error = contains("full: ").and(contains("are needed"));
+    let less = format!("--strategy full --max-memory {}", needed - 1);
+    folder.inpaint(&args("none.png", &less)).code(1).stderr(error);
+    assert!(!folder.at("none.png").exists());
+    let before = image::open(folder.at("large.png")).unwrap();
+    assert_known_pixels_equal(&before, &folder.at("crop.png"), in_hole);
 }

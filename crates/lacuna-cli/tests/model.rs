@@ -26,6 +26,32 @@ fn info_tells_what_a_file_is() {
 }
 
 #[test]
+fn info_tells_the_plan() {
+    let control = fixture("control/weights.safetensors");
+    let args = ["info", &control, "--plan", "--size", "64x48", "--threads", "2"];
+    let expected = contains("plan for 64 x 48 on 2 threads")
+        .and(contains("encoder.stem"))
+        .and(contains("control.zero.3"))
+        .and(contains("refiner.blocks.0.first.mix"))
+        .and(contains("decoder.out"));
+    model(&args).success().stdout(expected);
+    let output = model(&[&args[..], &["--json"]].concat()).success();
+    let plan: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!((plan["width"].as_u64(), plan["height"].as_u64()), (Some(64), Some(48)));
+    let steps = plan["steps"].as_array().unwrap();
+    let sum: f64 = steps.iter().map(|step| step["operations"].as_f64().unwrap()).sum();
+    assert!((sum / plan["operations"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+    assert!(
+        steps.iter().all(|step| step["kernel"].is_string() && step["shape"].as_array().unwrap().len() == 3)
+    );
+    for key in ["weight_bytes", "arena_bytes", "forecast_bytes", "forecast_s"] {
+        assert!(plan[key].as_f64().is_some_and(|value| value > 0.0), "{key}");
+    }
+    model(&["info", &control, "--plan", "--size", "20"]).code(1).stderr(contains("multiples of 8"));
+    model(&["info", &control, "--size", "64"]).code(1).stderr(contains("--plan"));
+}
+
+#[test]
 fn conversion_is_exact_and_repeatable() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

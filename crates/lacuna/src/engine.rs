@@ -1,15 +1,23 @@
 //! Networks on the processor, through the engine of `lacuna-cpu`.
 
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use lacuna_cpu::engine::{Engine, MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Wanted, product_rate};
 use lacuna_cpu::{Error as EngineError, Family, Isa, NetworkConfig};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, check_config, expected_tensors};
 use crate::{Error, Mask, Planes, Predictor, Result};
 
 /// Networks trained on 256 pixels are known to generalise to about 2,000 (Suvorov et al. 2022).
 const LARGEST_SIDE: usize = 2048;
+
+/// After so many bytes of weights the pages of the file that hold them are given back.
+const RELEASE_BYTES: usize = 16 << 20;
 
 /// Predicts the pixels of a hole with a network on the processor.
 #[derive(Debug)]
@@ -24,27 +32,105 @@ impl EnginePredictor {
     /// # Errors
     /// [`Error::Argument`] if `LACUNA_ISA` asks for instructions that this processor lacks.
     pub fn new(checkpoint: &Checkpoint) -> Result<Self> {
-        let isa = Isa::selected().map_err(|error| Error::Argument(error.to_string()))?;
-        let engine =
-            Engine::compile(checkpoint.config(), isa, |name| checkpoint.values(name)).map_err(|error| {
-                Error::checkpoint(checkpoint.source().path.display().to_string(), error.to_string())
-            })?;
-        Ok(Self { engine, rate: OnceLock::new() })
+        let unreleased = Cell::new(0);
+        let engine = Engine::compile(checkpoint.config(), isa()?, |name| {
+            if unreleased.get() > RELEASE_BYTES {
+                checkpoint.release();
+                unreleased.set(0);
+            }
+            let values = checkpoint.values(name)?;
+            unreleased.set(unreleased.get() + size_of_val(&*values));
+            Some(values)
+        });
+        checkpoint.release();
+        let name = || checkpoint.source().path.display().to_string();
+        Ok(Self::of(engine.map_err(|error| Error::checkpoint(name(), error.to_string()))?))
+    }
+
+    /// A predictor with random weights, for measuring: uniform as PyTorch draws those of convolutions, norms
+    /// that change nothing.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is no network of this shape, or `LACUNA_ISA` asks for instructions that
+    /// this processor lacks.
+    pub fn random(config: &NetworkConfig, seed: u64) -> Result<Self> {
+        check_config(config)?;
+        let shapes = expected_tensors(config).into_iter().enumerate();
+        let shapes: HashMap<String, (usize, Vec<usize>)> =
+            shapes.map(|(index, (name, shape))| (name, (index, shape))).collect();
+        let engine = Engine::compile(config, isa()?, |name| {
+            let (index, shape) = shapes.get(name)?;
+            Some(Cow::Owned(random_tensor(name, shape, seed.wrapping_add(*index as u64))))
+        });
+        Ok(Self::of(engine.map_err(|error| Error::Argument(error.to_string()))?))
+    }
+
+    fn of(engine: Engine) -> Self {
+        Self { engine, rate: OnceLock::new() }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The plan for frames of this size.
     ///
     /// # Errors
-    /// [`EngineError::Size`] if the network cannot take it.
-    pub fn plan(&self, width: usize, height: usize) -> Result<Plan, EngineError> {
-        self.engine.plan(width, height, &PlanOptions::default())
+    /// [`Error::Predict`] if the network cannot take it.
+    pub fn plan(&self, width: usize, height: usize) -> Result<Plan> {
+        self.engine.plan(width, height, &PlanOptions::default()).map_err(|error| self.failed(error))
     }
 
-    fn run(&self, image: &Planes, mask: &Mask) -> Result<Planes, EngineError> {
-        let plan = self.plan(image.width(), image.height())?;
-        let predicted = self.engine.run(&plan, image.values(), mask.hole(), Wanted::Hole)?;
-        Ok(Planes::new(image.width(), image.height(), predicted))
+    /// Seconds that a plan is expected to take here and now.
+    pub fn seconds(&self, plan: &Plan) -> f64 {
+        plan.forecast_seconds(*self.rate.get_or_init(|| product_rate(self.engine.isa())))
     }
+
+    /// Predicts all of a picture, or what is wanted of it.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] if the network cannot take the picture, the mask has another size, or memory is
+    /// short.
+    pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted) -> Result<Planes> {
+        let (width, height) = (image.width(), image.height());
+        if (mask.width(), mask.height()) != (width, height) {
+            let problem =
+                format!("image of {width} x {height}, mask of {} x {}", mask.width(), mask.height());
+            return Err(Error::Predict { predictor: self.name(), problem });
+        }
+        let plan = self.plan(width, height)?;
+        let predicted = self.engine.run(&plan, image.values(), mask.hole(), wanted);
+        Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
+    }
+
+    fn failed(&self, error: EngineError) -> Error {
+        Error::Predict { predictor: self.name(), problem: error.to_string() }
+    }
+}
+
+fn isa() -> Result<Isa> {
+    Isa::selected().map_err(|error| Error::Argument(error.to_string()))
+}
+
+/// A tensor for measuring.
+fn random_tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+    let count = shape.iter().product();
+    if let [_, inner @ ..] = shape
+        && !inner.is_empty()
+    {
+        let reach = 1.0 / (inner.iter().product::<usize>() as f32).sqrt();
+        let mut rng = Pcg64::seed_from_u64(seed);
+        return (0..count).map(|_| reach * (2.0 * rng.random::<f32>() - 1.0)).collect();
+    }
+    let is_one = name.ends_with(".weight") || name.ends_with(".running_var");
+    vec![if is_one { 1.0 } else { 0.0 }; count]
+}
+
+/// The bytes of a plan that are neither weights nor the picture's.
+fn working_bytes(plan: &Plan) -> u64 {
+    let picture = (2 * 3 * size_of::<f32>() + 1) * plan.width * plan.height;
+    plan.forecast_bytes() - plan.weight_bytes() - picture as u64
 }
 
 impl Predictor for EnginePredictor {
@@ -58,8 +144,7 @@ impl Predictor for EnginePredictor {
     }
 
     fn predict(&self, image: &Planes, mask: &Mask, _seed: u64) -> Result<Planes> {
-        self.run(image, mask)
-            .map_err(|error| Error::Predict { predictor: self.name(), problem: error.to_string() })
+        self.run(image, mask, Wanted::Hole)
     }
 
     fn multiple(&self) -> usize {
@@ -76,11 +161,148 @@ impl Predictor for EnginePredictor {
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
         // Frames have sides that the network takes.
-        self.plan(width, height).map_or(u64::MAX, |plan| plan.forecast_bytes())
+        self.plan(width, height).map_or(u64::MAX, |plan| working_bytes(&plan))
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        let rate = *self.rate.get_or_init(|| product_rate(self.engine.isa()));
-        self.plan(width, height).map_or(f64::INFINITY, |plan| plan.forecast_seconds(rate))
+        self.plan(width, height).map_or(f64::INFINITY, |plan| self.seconds(&plan))
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        self.engine.weight_bytes()
+    }
+
+    fn release(&self) {
+        self.engine.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Delta;
+    use testkit::pictures;
+
+    /// Largest difference to PyTorch on the fixtures, whose weights look like trained ones.
+    const TORCH_TOLERANCE: f32 = 2e-5;
+
+    fn config(family: Family) -> NetworkConfig {
+        NetworkConfig { family, channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None }
+    }
+
+    fn predictor(family: Family) -> EnginePredictor {
+        EnginePredictor::random(&config(family), 1).unwrap()
+    }
+
+    fn scene(width: usize, height: usize) -> (Planes, Mask) {
+        (
+            Planes::new(width, height, pictures::picture(width, height)),
+            Mask::new(width, height, pictures::hole(width, height)),
+        )
+    }
+
+    #[test]
+    fn it_says_what_it_is() {
+        let isa = Isa::selected().unwrap();
+        assert_eq!(predictor(Family::Fourier).name(), format!("fourier-w2-b1 (cpu, {isa})"));
+        assert_eq!(predictor(Family::Regular).name(), format!("regular-w2-b1 (cpu, {isa})"));
+        let none = NetworkConfig { width: 0, ..config(Family::Fourier) };
+        assert!(matches!(EnginePredictor::random(&none, 1), Err(Error::Argument(_))));
+    }
+
+    #[test]
+    fn a_prediction_is_a_picture_and_always_the_same() {
+        let (image, mask) = scene(40, 24);
+        for family in [Family::Fourier, Family::Regular] {
+            let predictor = predictor(family);
+            let predicted = predictor.predict(&image, &mask, 1).unwrap();
+            assert_eq!((predicted.width(), predicted.height()), (40, 24));
+            assert!(predicted.values().iter().all(|value| (0.0..=1.0).contains(value)));
+            assert_eq!(predictor.predict(&image, &mask, 2).unwrap(), predicted);
+            predictor.release();
+            assert_eq!(predictor.predict(&image, &mask, 2).unwrap(), predicted);
+        }
+    }
+
+    #[test]
+    fn hole_pixels_are_the_same_when_only_they_are_wanted() {
+        let (image, mask) = scene(64, 72);
+        let predictor = predictor(Family::Fourier);
+        let everything = predictor.run(&image, &mask, Wanted::Everything).unwrap();
+        let hole = predictor.run(&image, &mask, Wanted::Hole).unwrap();
+        for channel in 0..3 {
+            for (i, _) in mask.hole().iter().enumerate().filter(|(_, hole)| **hole) {
+                assert_eq!(everything.plane(channel)[i].to_bits(), hole.plane(channel)[i].to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_hole_held_has_no_influence() {
+        let (image, mask) = scene(40, 24);
+        let mut spoiled = image.clone();
+        for channel in 0..3 {
+            for (value, &hole) in spoiled.plane_mut(channel).iter_mut().zip(mask.hole()) {
+                *value = if hole { f32::NAN } else { *value };
+            }
+        }
+        let predictor = predictor(Family::Fourier);
+        let predicted = predictor.predict(&image, &mask, 0).unwrap();
+        assert_eq!(predictor.predict(&spoiled, &mask, 0).unwrap(), predicted);
+    }
+
+    #[test]
+    fn forecasts_grow_with_the_picture() {
+        let predictor = predictor(Family::Fourier);
+        let small = predictor.forecast_seconds(256, 256, 100);
+        assert!(small > 0.0 && small < predictor.forecast_seconds(512, 512, 100));
+        assert!(predictor.forecast_bytes(256, 256) < predictor.forecast_bytes(512, 512));
+        assert!(predictor.resident_bytes() > 0);
+        let plan = predictor.plan(64, 64).unwrap();
+        let (frame, resident) = (25 * 64 * 64, predictor.resident_bytes());
+        assert_eq!(predictor.forecast_bytes(64, 64) + frame + resident, plan.forecast_bytes());
+    }
+
+    #[test]
+    fn wrong_sizes_are_errors_not_panics() {
+        let predictor = predictor(Family::Fourier);
+        for (width, height) in [(8, 16), (20, 16)] {
+            let (image, mask) = scene(width, height);
+            let error = predictor.predict(&image, &mask, 0).unwrap_err().to_string();
+            let problem = format!("multiples of 8 from 16 up, got {width} x {height}");
+            assert!(error.starts_with("fourier-w2-b1 (cpu, ") && error.ends_with(&problem), "{error}");
+        }
+        let error = predictor.predict(&scene(16, 16).0, &scene(24, 16).1, 0).unwrap_err().to_string();
+        assert!(error.ends_with("image of 16 x 16, mask of 24 x 16"), "{error}");
+    }
+
+    /// Numbers of `oracle/make_fixtures.py`.
+    #[test]
+    fn predictions_are_those_of_pytorch() {
+        for (weights, numbers) in [
+            ("generator/bare.safetensors", "generator/io.safetensors"),
+            ("control/weights.safetensors", "control/io.safetensors"),
+        ] {
+            let checkpoint = Checkpoint::open(testkit::fixtures::path(weights)).unwrap();
+            let fixtures = testkit::fixtures::load(numbers);
+            let (image, mask) = (fixtures.get("image"), fixtures.get("mask"));
+            let &[batch, 3, height, width] = image.shape.as_slice() else { panic!("{:?}", image.shape) };
+            let pixels = width * height;
+            let hole: Vec<bool> = mask.values.iter().map(|&value| value > 0.0).collect();
+            for isa in Isa::available() {
+                let engine =
+                    Engine::compile(checkpoint.config(), isa, |name| checkpoint.values(name)).unwrap();
+                let plan = engine.plan(width, height, &PlanOptions::default()).unwrap();
+                let predicted: Vec<f32> = (0..batch)
+                    .flat_map(|i| {
+                        let image = &image.values[i * 3 * pixels..][..3 * pixels];
+                        engine.run(&plan, image, &hole[i * pixels..][..pixels], Wanted::Everything).unwrap()
+                    })
+                    .collect();
+                let expected = &fixtures.get("predicted").values;
+                let worst = predicted.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst <= TORCH_TOLERANCE, "{weights} on {isa}: {worst}");
+            }
+        }
     }
 }

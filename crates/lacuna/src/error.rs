@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::budget::{at_least, at_most};
+
 /// The result of Lacuna's library calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the library. Every message names the thing and, where two values disagree, both; what the operating
-/// system said is its source.
+/// An error of the library. Every message names the thing and, where two values disagree, both; what the
+/// operating system said is its source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller asked for something impossible: an option out of range, a mask of another size.
@@ -19,6 +21,20 @@ pub enum Error {
         name: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// More memory would be needed than was allowed; nothing of it was taken yet.
+    #[error(
+        "{what}: {} of memory are needed, {} are allowed (--max-memory)",
+        at_least(*.needed),
+        at_most(*.allowed)
+    )]
+    Memory {
+        /// What needs it.
+        what: String,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        allowed: u64,
     },
     /// A model file that cannot be used: foreign, truncated, hostile, or with missing weights.
     #[error("{name}: {problem}")]

@@ -11,6 +11,8 @@ use crate::{Mask, Picture, Planes, Predictor, Rect};
 pub struct Frame {
     /// The window in the picture.
     pub rect: Rect,
+    /// The bounds of the hole that is filled, in the picture; within the window.
+    pub hole: Rect,
     /// Columns after resizing.
     pub width: usize,
     /// Rows after resizing.
@@ -29,8 +31,9 @@ const UP: FilterType = FilterType::CatmullRom;
 const KNOWN_SHARE: f32 = 0.999;
 
 impl Frame {
-    /// The frame of a window; with `long_side`, scaled down to that many pixels on the longer side.
-    pub fn new(rect: Rect, long_side: Option<usize>, predictor: &dyn Predictor) -> Self {
+    /// The frame of a window around the hole within `hole`; with `long_side`, scaled down to that many pixels
+    /// on the longer side.
+    pub fn new(rect: Rect, hole: Rect, long_side: Option<usize>, predictor: &dyn Predictor) -> Self {
         let scaled = |side: usize| match long_side {
             Some(target) if target < rect.long_side() => {
                 ((side * target + rect.long_side() / 2) / rect.long_side()).max(1)
@@ -39,12 +42,27 @@ impl Frame {
         };
         let padded = |side: usize| side.max(predictor.smallest_side()).next_multiple_of(predictor.multiple());
         let (width, height) = (scaled(rect.width), scaled(rect.height));
-        Self { rect, width, height, padded_width: padded(width), padded_height: padded(height) }
+        Self { rect, hole, width, height, padded_width: padded(width), padded_height: padded(height) }
     }
 
     /// Whether the window is scaled down.
     pub fn is_scaled(&self) -> bool {
         (self.width, self.height) != (self.rect.width, self.rect.height)
+    }
+
+    /// The most bytes that cutting, predicting and restoring this frame hold, beyond the predictor's own.
+    pub fn bytes(&self) -> u64 {
+        const FLOAT: usize = size_of::<f32>();
+        let (window, hole) = (self.rect.area(), self.hole.area());
+        let (frame, padded) = (self.width * self.height, self.padded_width * self.padded_height);
+        // A plane of the window and its mask; scaled, also the shares of known pixels, and the result of
+        // scaling twice.
+        let one_plane = (FLOAT + 1) * window;
+        let scaling = if self.is_scaled() { FLOAT * (window + 3 * frame) } else { 0 };
+        let cut = 3 * FLOAT * padded + one_plane + scaling;
+        let predict = (2 * 3 * FLOAT + 1) * padded;
+        let restore = 3 * FLOAT * (padded + hole) + 2 * FLOAT * hole + FLOAT * frame + window;
+        cut.max(predict).max(restore) as u64
     }
 
     /// Cuts the frame out of a picture and its hole. Hole pixels come out black, so that nothing of what
@@ -54,67 +72,83 @@ impl Frame {
     /// Planes `[3, padded_height, padded_width]` and a mask of that size; padded at the right and bottom by
     /// mirroring with the edge pixel repeated ("symmetric"), as LaMa.
     pub fn cut(&self, picture: &Picture, mask: &Mask) -> (Planes, Mask) {
-        let (mut planes, mut mask) = (picture.planes(self.rect), mask.cut(self.rect));
-        blacken(&mut planes, &mask);
-        if self.is_scaled() {
-            (planes, mask) = self.scale_down(&planes, &mask);
+        let window_mask = mask.cut(self.rect);
+        let shares = self.is_scaled().then(|| self.known_shares(&window_mask));
+        let scaled_mask = shares.as_ref().map(|shares| {
+            Mask::new(self.width, self.height, shares.iter().map(|&share| share < KNOWN_SHARE).collect())
+        });
+        let frame_mask = scaled_mask.as_ref().unwrap_or(&window_mask);
+        let mut values = Vec::with_capacity(3 * self.padded_width * self.padded_height);
+        // One colour at a time: a window may be much larger than what it is scaled down to.
+        for colour in 0..3 {
+            let mut plane = picture.plane(self.rect, colour);
+            blacken(&mut plane, &window_mask);
+            if let Some(shares) = &shares {
+                plane = self.scale_down(&plane);
+                let known = plane.iter_mut().zip(shares);
+                known.for_each(|(value, &share)| *value = if share > 0.0 { *value / share } else { 0.0 });
+                blacken(&mut plane, frame_mask);
+            }
+            self.pad(&plane, &mut values);
         }
-        self.pad(&planes, &mask)
-    }
-
-    /// Takes a prediction back to the window's size.
-    ///
-    /// # Shapes
-    /// `predicted`: `[3, padded_height, padded_width]`; returns `[3, rect.height, rect.width]`.
-    pub fn restore(&self, predicted: &Planes) -> Planes {
-        let mut values = Vec::with_capacity(3 * self.width * self.height);
-        for channel in 0..3 {
-            let rows = predicted.plane(channel).chunks_exact(self.padded_width).take(self.height);
-            rows.for_each(|row| values.extend_from_slice(&row[..self.width]));
-        }
-        if !self.is_scaled() {
-            return Planes::new(self.width, self.height, values);
-        }
-        let target = (self.rect.width, self.rect.height);
-        let scaled = values
-            .chunks_exact(self.width * self.height)
-            .flat_map(|plane| resize(plane, (self.width, self.height), target, UP))
-            .collect();
-        Planes::new(target.0, target.1, scaled)
-    }
-
-    /// Scales known pixels down, each weighted by how much of it is known.
-    fn scale_down(&self, planes: &Planes, mask: &Mask) -> (Planes, Mask) {
-        let (from, to) = ((self.rect.width, self.rect.height), (self.width, self.height));
-        let known: Vec<f32> = mask.hole().iter().map(|&hole| if hole { 0.0 } else { 1.0 }).collect();
-        let share = resize(&known, from, to, DOWN);
-        let hole: Vec<bool> = share.iter().map(|&share| share < KNOWN_SHARE).collect();
-        let mut values = Vec::with_capacity(3 * to.0 * to.1);
-        for channel in 0..3 {
-            let scaled = resize(planes.plane(channel), from, to, DOWN);
-            values.extend(
-                scaled
-                    .iter()
-                    .zip(&share)
-                    .map(|(&value, &share)| if share > 0.0 { value / share } else { 0.0 }),
-            );
-        }
-        let (mut planes, mask) = (Planes::new(to.0, to.1, values), Mask::new(to.0, to.1, hole));
-        blacken(&mut planes, &mask);
-        (planes, mask)
-    }
-
-    fn pad(&self, planes: &Planes, mask: &Mask) -> (Planes, Mask) {
-        let columns: Vec<usize> = (0..self.padded_width).map(|x| mirrored(x, self.width)).collect();
-        let rows: Vec<usize> =
-            (0..self.padded_height).map(|y| mirrored(y, self.height) * self.width).collect();
-        let sources = || rows.iter().flat_map(|row| columns.iter().map(move |column| row + column));
-        let values = (0..3).flat_map(|channel| sources().map(move |i| planes.plane(channel)[i])).collect();
-        let hole = sources().map(|i| mask.hole()[i]).collect();
+        let mut hole = Vec::with_capacity(self.padded_width * self.padded_height);
+        self.pad(frame_mask.hole(), &mut hole);
         (
             Planes::new(self.padded_width, self.padded_height, values),
             Mask::new(self.padded_width, self.padded_height, hole),
         )
+    }
+
+    /// Takes a prediction back to the picture's scale, where the hole is.
+    ///
+    /// # Shapes
+    /// `predicted`: `[3, padded_height, padded_width]`; returns `[3, hole.height, hole.width]`.
+    pub fn restore(&self, predicted: &Planes) -> Planes {
+        let (left, top) = (self.hole.x - self.rect.x, self.hole.y - self.rect.y);
+        let (columns, rows) = (self.hole.width, self.hole.height);
+        let mut values = Vec::with_capacity(3 * columns * rows);
+        for colour in 0..3 {
+            let lines = predicted.plane(colour).chunks_exact(self.padded_width);
+            if self.is_scaled() {
+                let frame: Vec<f32> =
+                    lines.take(self.height).flat_map(|line| &line[..self.width]).copied().collect();
+                let shrink = |at: usize, window: usize, frame: usize| (at * frame) as f64 / window as f64;
+                let (x, y) =
+                    (shrink(left, self.rect.width, self.width), shrink(top, self.rect.height, self.height));
+                // Rounding must not lead beyond the frame.
+                let part = ResizeOptions::new().crop(
+                    x,
+                    y,
+                    shrink(columns, self.rect.width, self.width).min(self.width as f64 - x),
+                    shrink(rows, self.rect.height, self.height).min(self.height as f64 - y),
+                );
+                values.extend(resize(&frame, (self.width, self.height), (columns, rows), UP, &part));
+            } else {
+                lines.skip(top).take(rows).for_each(|line| values.extend(&line[left..left + columns]));
+            }
+        }
+        Planes::new(columns, rows, values)
+    }
+
+    /// How much of each pixel of the frame is known, 0 to 1.
+    fn known_shares(&self, window: &Mask) -> Vec<f32> {
+        let known: Vec<f32> = window.hole().iter().map(|&hole| if hole { 0.0 } else { 1.0 }).collect();
+        self.scale_down(&known)
+    }
+
+    /// A plane of the window as a plane of the frame.
+    fn scale_down(&self, plane: &[f32]) -> Vec<f32> {
+        let (from, to) = ((self.rect.width, self.rect.height), (self.width, self.height));
+        resize(plane, from, to, DOWN, &ResizeOptions::new())
+    }
+
+    /// Appends a plane of the frame, padded.
+    fn pad<T: Copy>(&self, plane: &[T], padded: &mut Vec<T>) {
+        for y in 0..self.padded_height {
+            let row = &plane[mirrored(y, self.height) * self.width..][..self.width];
+            padded.extend_from_slice(row);
+            padded.extend((self.width..self.padded_width).map(|x| row[mirrored(x, self.width)]));
+        }
     }
 }
 
@@ -124,19 +158,23 @@ fn mirrored(i: usize, length: usize) -> usize {
     if i < length { i } else { 2 * length - 1 - i }
 }
 
-fn blacken(planes: &mut Planes, mask: &Mask) {
-    for channel in 0..3 {
-        let plane = planes.plane_mut(channel);
-        plane.iter_mut().zip(mask.hole()).filter(|(_, hole)| **hole).for_each(|(value, _)| *value = 0.0);
-    }
+/// Blackens the hole of a plane.
+fn blacken(plane: &mut [f32], mask: &Mask) {
+    plane.iter_mut().zip(mask.hole()).filter(|(_, hole)| **hole).for_each(|(value, _)| *value = 0.0);
 }
 
-/// Resizes one plane `[height, width]`; sizes are (width, height).
-fn resize(plane: &[f32], from: (usize, usize), to: (usize, usize), filter: FilterType) -> Vec<f32> {
+/// Resizes one plane `[height, width]`, or the part of it that `part` crops; sizes are (width, height).
+fn resize(
+    plane: &[f32],
+    from: (usize, usize),
+    to: (usize, usize),
+    filter: FilterType,
+    part: &ResizeOptions,
+) -> Vec<f32> {
     let source = TypedImageRef::<F32>::from_buffer(from.0 as u32, from.1 as u32, bytemuck::cast_slice(plane))
         .expect("a plane as large as it says");
     let mut target = TypedImage::<F32>::new(to.0 as u32, to.1 as u32);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let options = part.resize_alg(ResizeAlg::Convolution(filter));
     Resizer::new().resize_typed(&source, &mut target, &options).expect("two planes of one kind");
     target.pixels().iter().map(|pixel| pixel.0).collect()
 }
@@ -163,7 +201,7 @@ mod tests {
         for (width, height) in [(1, 1), (3, 30), (16, 16), (17, 40), (50, 33)] {
             let picture = picture(width, height);
             let rect = Rect::whole(width as usize, height as usize);
-            let frame = Frame::new(rect, None, &predictor);
+            let frame = Frame::new(rect, rect, None, &predictor);
             let (planes, mask) = frame.cut(&picture, &no_hole(rect.width, rect.height));
             assert_eq!((planes.width() % 8, planes.height() % 8), (0, 0));
             assert!(planes.width() >= 16 && mask.height() == planes.height());
@@ -174,7 +212,8 @@ mod tests {
     #[test]
     fn padding_repeats_the_edge() {
         let predictor = Constant { multiple: 8, smallest: 8 };
-        let frame = Frame::new(Rect { x: 1, y: 0, width: 3, height: 8 }, None, &predictor);
+        let rect = Rect { x: 1, y: 0, width: 3, height: 8 };
+        let frame = Frame::new(rect, rect, None, &predictor);
         let (planes, _) = frame.cut(&picture(5, 8), &no_hole(5, 8));
         let row: Vec<f32> = planes.plane(0)[..8].iter().map(|value| (value * 255.0).round()).collect();
         assert_eq!(row, [1.0, 2.0, 3.0, 3.0, 2.0, 1.0, 1.0, 2.0]);
@@ -192,7 +231,8 @@ mod tests {
             .for_each(|(_, _, pixel)| *pixel = Rgb([255, 0, 255]));
         let dirty = Picture::from_pixels("b", DynamicImage::ImageRgb8(dirty), Format::Png);
         for long_side in [None, Some(20), Some(13)] {
-            let frame = Frame::new(Rect::whole(40, 40), long_side, &predictor);
+            let whole = Rect::whole(40, 40);
+            let frame = Frame::new(whole, whole, long_side, &predictor);
             assert_eq!(frame.cut(&plain, &hole), frame.cut(&dirty, &hole), "{long_side:?}");
         }
     }
@@ -203,12 +243,38 @@ mod tests {
         let flat = DynamicImage::ImageRgb8(ImageBuffer::from_pixel(60, 30, Rgb([204, 102, 51])));
         let flat = Picture::from_pixels("a", flat, Format::Png);
         let hole = Mask::new(60, 30, (0..1800).map(|i| i % 60 > 20 && i % 60 < 33).collect());
-        let frame = Frame::new(Rect::whole(60, 30), Some(24), &predictor);
+        let whole = Rect::whole(60, 30);
+        let frame = Frame::new(whole, whole, Some(24), &predictor);
         assert_eq!((frame.width, frame.height), (24, 12));
         let (planes, mask) = frame.cut(&flat, &hole);
         for (value, _) in planes.plane(0).iter().zip(mask.hole()).filter(|(_, hole)| !**hole) {
             assert!((value - 0.8).abs() < 1e-5, "{value}");
         }
         assert_eq!(frame.restore(&planes).width(), 60);
+    }
+
+    #[test]
+    fn only_the_hole_is_restored() {
+        let predictor = Constant { multiple: 8, smallest: 16 };
+        let (window, hole) =
+            (Rect { x: 3, y: 5, width: 61, height: 40 }, Rect { x: 20, y: 30, width: 31, height: 15 });
+        let picture = picture(70, 50);
+        for long_side in [None, Some(40), Some(17)] {
+            let whole = Frame::new(window, window, long_side, &predictor);
+            let part = Frame { hole, ..whole };
+            let (planes, _) = whole.cut(&picture, &no_hole(70, 50));
+            let (everything, restored) = (whole.restore(&planes), part.restore(&planes));
+            assert_eq!((restored.width(), restored.height()), (hole.width, hole.height));
+            for channel in 0..3 {
+                for (i, value) in restored.plane(channel).iter().enumerate() {
+                    let (x, y) = (hole.x - window.x + i % hole.width, hole.y - window.y + i / hole.width);
+                    let expected = everything.plane(channel)[y * window.width + x];
+                    assert!(
+                        (value - expected).abs() < 1e-5,
+                        "{long_side:?} at {x}, {y}: {value}, {expected}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! encodes it (no gamma is undone); planes are row-major and stored one after another (C, H, W).
 
 pub mod atomic;
+pub mod budget;
 pub mod checkpoint;
 pub mod composite;
 pub mod engine;
@@ -21,6 +22,7 @@ pub mod predictor;
 pub mod rect;
 pub mod strategy;
 
+pub use budget::Budget;
 pub use engine::EnginePredictor;
 pub use error::{Error, Result};
 pub use hole::{Hole, HoleOptions};

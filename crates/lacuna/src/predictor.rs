@@ -26,8 +26,17 @@ pub trait Predictor: Send + Sync {
     /// Longer frames it does badly or not at all; [`crate::Strategy::Auto`] scales them down.
     fn largest_side(&self) -> usize;
 
-    /// The peak memory in bytes, beyond the picture itself, that a frame of this size is expected to need.
+    /// The peak memory in bytes that a frame of this size is expected to need, beyond the picture, the
+    /// frame's own planes ([`crate::frame::Frame::bytes`]) and [`Predictor::resident_bytes`].
     fn forecast_bytes(&self, width: usize, height: usize) -> u64;
+
+    /// The bytes that it holds as long as it lives: weights.
+    fn resident_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Gives back what it keeps from one frame for the next.
+    fn release(&self) {}
 
     /// The time in seconds that a frame of this size with this many hole pixels is expected to take here.
     fn forecast_seconds(&self, width: usize, height: usize, hole_pixels: usize) -> f64;

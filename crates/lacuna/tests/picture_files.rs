@@ -194,7 +194,7 @@ fn damaged_files_never_panic() {
             for value in [0x00, 0x7F, 0xFF] {
                 let mut damaged = bytes.clone();
                 damaged[position] = value;
-                let small = Limits { side: 4096, pixels: 1 << 20, bytes: 1 << 24 };
+                let small = Limits { side: 4096, pixels: 1 << 20, bytes: 1 << 24, memory: None };
                 let _ = Picture::decode(&damaged, "damaged", &small);
             }
         }

@@ -8,6 +8,7 @@ use lacuna::picture::Limits;
 use lacuna::{HoleOptions, MaskOptions, Strategy};
 
 use crate::method::MethodArgs;
+use crate::units::{Bytes, Threads};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,8 @@ Examples:
     lacuna inpaint photos/ masks/ -o clean/ --dry-run --json
   With a network (LaMa's checkpoints work as they are):
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama.ckpt
+  The same with no more than two gigabytes of memory:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama.ckpt --max-memory 2G
 
 Exit code: 0 done, 1 failed, 2 a batch in which some pictures failed.";
 
@@ -66,6 +69,9 @@ pub struct InpaintArgs {
     /// Pictures at a time; each also uses all cores by itself
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
+    /// Threads that compute [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<Threads>,
     /// Replace output files that exist
     #[arg(long)]
     pub overwrite: bool,
@@ -115,6 +121,9 @@ pub struct LimitArgs {
     /// Most bytes of a file, and of its decoded pixels
     #[arg(long, value_name = "N", default_value_t = Limits::default().bytes)]
     pub max_bytes: u64,
+    /// Memory that the program may take, such as 2G: chooses how to fill within, refuses what cannot be
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<Bytes>,
 }
 
 /// `--strategy`.
@@ -156,8 +165,9 @@ impl InpaintArgs {
     pub fn settings(&self, method: &str) -> String {
         let Self { seed, quality, mask_options: mask, .. } = self;
         format!(
-            "{method}; seed {seed}; {:?}; {:?}; {:?}; quality {quality:?}",
+            "{method}; seed {seed}; {:?}; memory {:?}; {:?}; {:?}; quality {quality:?}",
             self.strategy(),
+            self.limits.max_memory,
             mask.mask(),
             mask.hole()
         )
@@ -184,6 +194,6 @@ impl MaskArgs {
 impl LimitArgs {
     /// The bounds.
     pub fn limits(&self) -> Limits {
-        Limits { side: self.max_side, pixels: self.max_pixels, bytes: self.max_bytes }
+        Limits { side: self.max_side, pixels: self.max_pixels, bytes: self.max_bytes, memory: None }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use lacuna::atomic::write_bytes_atomically;
+use lacuna::budget::{hole_bytes, pixel_bytes};
 use lacuna::inpainter::check_sizes;
 use lacuna::picture::{Format, SaveOptions, read_file};
 use lacuna::{Hole, Inpainter, Mask, Picture};
@@ -115,7 +116,8 @@ impl Filler<'_> {
 
     fn fill(&self, task: &Task, replace: bool, notes: &mut Vec<String>) -> Result<Status> {
         let args = self.args;
-        let limits = args.limits.limits();
+        let mut limits = args.limits.limits();
+        limits.memory = self.inpainter.budget();
         if !replace && fs::symlink_metadata(&task.output).is_ok() {
             bail!("{} exists (--overwrite replaces it)", task.output.display());
         }
@@ -132,11 +134,17 @@ impl Filler<'_> {
                 picture.name()
             ));
         }
+        limits.memory = limits.memory.map(|budget| budget.holding(pixel_bytes(&picture)));
         let mask = Mask::open(&task.mask, &args.mask_options.mask(), &limits)?;
         check_sizes(&picture, &mask).with_context(|| task.mask.display().to_string())?;
-        let hole =
-            Hole::new(&mask, &args.mask_options.hole()).with_context(|| task.mask.display().to_string())?;
-        let plan = self.inpainter.plan(hole.mask());
+        let growth = args.mask_options.hole();
+        if let Some(budget) = limits.memory {
+            let what = format!("growing the hole of {}", task.mask.display());
+            budget.holding(mask.hole().len() as u64).check(what, hole_bytes(&mask, &growth))?;
+        }
+        let hole = Hole::new(&mask, &growth).with_context(|| task.mask.display().to_string())?;
+        drop(mask);
+        let plan = self.inpainter.plan(&picture, hole.mask())?;
         let fill = plan.as_ref().map(|plan| Fill {
             hole_share: hole.mask().count() as f64 / hole.mask().hole().len() as f64,
             method: self.inpainter.predictor_name(),

@@ -20,6 +20,7 @@ use task::{Task, Tasks};
 
 use crate::Outcome;
 use crate::output::print;
+use crate::units::{Bytes, start_threads};
 
 /// Runs the command.
 ///
@@ -27,8 +28,16 @@ use crate::output::print;
 /// What keeps all of it from being done; a picture that fails in a batch is counted instead.
 pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     let tasks = Tasks::find(args)?;
-    let predictor = args.method.load()?;
-    let inpainter = Inpainter::new(predictor.clone(), args.strategy());
+    start_threads(args.threads)?;
+    let memory = args.limits.max_memory.map(|Bytes(bytes)| bytes);
+    let predictor = args.method.load(memory)?;
+    let mut inpainter = Inpainter::new(predictor.clone(), args.strategy());
+    if let Some(bytes) = memory {
+        // Each picture that is worked on at a time gets its share; all use the same weights.
+        let resident = predictor.resident_bytes();
+        let share = bytes.saturating_sub(resident) / u64::from(args.jobs);
+        inpainter = inpainter.with_memory(resident + share);
+    }
     let filler = Filler { args, inpainter: &inpainter };
     match &tasks.manifest {
         Some(path) => {

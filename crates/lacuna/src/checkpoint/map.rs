@@ -35,7 +35,30 @@ impl Map {
     }
 }
 
-/// The one place of this crate where the compiler must take our word.
+impl Map {
+    /// Lets the system take back the memory of what was read; it is read again when it is looked at again.
+    pub fn release(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(map) = &self.0 {
+            drop_pages(map);
+        }
+    }
+}
+
+/// Without this a loaded model counts twice for a moment: in the file's pages and in the engine's own order.
+#[cfg(target_os = "linux")]
+#[expect(
+    unsafe_code,
+    reason = "the call destroys what was written to private memory, of which a file's map has none"
+)]
+fn drop_pages(map: &Mmap) {
+    // SAFETY: the map is read-only, so every page holds what the file holds and comes back from there.
+    let dropped = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    // A wish: without it the pages stay until the file is closed.
+    let _ = dropped;
+}
+
+/// This and [`drop_pages`] are the places of this crate where the compiler must take our word.
 #[expect(unsafe_code, reason = "mapping a file is the only way to read weights without a copy")]
 fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the map is read-only and private to `Map`, which hands out shared slices of plain bytes only;
@@ -55,7 +78,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights");
         std::fs::write(&path, b"abc").unwrap();
-        assert_eq!(Map::open(&path).unwrap().bytes(), b"abc");
+        let map = Map::open(&path).unwrap();
+        assert_eq!(map.bytes(), b"abc");
+        map.release();
+        assert_eq!(map.bytes(), b"abc");
         std::fs::write(&path, b"").unwrap();
         assert_eq!(Map::open(&path).unwrap().bytes(), b"");
         assert!(matches!(Map::open(folder.path()), Err(Error::Read { .. })));

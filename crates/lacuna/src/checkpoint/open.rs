@@ -115,6 +115,12 @@ impl Checkpoint {
         trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum()
     }
 
+    /// Gives the memory of the tensors that were read back to the system; they can be read again all the
+    /// same.
+    pub fn release(&self) {
+        self.map.release();
+    }
+
     /// The file's bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         self.map.bytes()

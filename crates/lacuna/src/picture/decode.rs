@@ -77,7 +77,7 @@ impl Picture {
                 match tiff_file::check(bytes).map_err(damaged)? {
                     tiff_file::Kind::Common => reader.read(TiffDecoder::new(input).map_err(problem)?, None),
                     tiff_file::Kind::GreyAlpha(size, colour) => {
-                        limits.check(name, size.0, size.1, u64::from(colour.bytes_per_pixel()))?;
+                        reader.check(size, u64::from(colour.bytes_per_pixel()), None)?;
                         let pixels = tiff_file::read_grey_alpha(bytes, limits).map_err(damaged)?;
                         let icc = tiff_file::icc_profile(bytes);
                         Ok(reader.picture(pixels, icc, None, None))
@@ -105,11 +105,19 @@ impl Reader<'_> {
         limits
     }
 
+    /// Checks a picture's size (columns, rows) before it is allocated.
+    fn check(&self, size: (u32, u32), bytes_per_pixel: u64, jpeg: Option<&JpegCoding>) -> Result<()> {
+        self.limits.check(self.name, size.0, size.1, bytes_per_pixel)?;
+        let pixel_bytes = u64::from(size.0) * u64::from(size.1) * bytes_per_pixel;
+        let progressive = jpeg.is_some_and(|coding| coding.progressive);
+        self.limits.check_memory(self.name, self.format, progressive, self.bytes.len() as u64, pixel_bytes)
+    }
+
     fn read(&self, mut decoder: impl ImageDecoder, jpeg: Option<JpegCoding>) -> Result<Picture> {
         let problem = |error: ImageError| Error::picture(self.name, describe(&error, self.format));
         let (width, height) = decoder.dimensions();
         let colour = decoder.color_type();
-        self.limits.check(self.name, width, height, u64::from(colour.bytes_per_pixel()))?;
+        self.check((width, height), u64::from(colour.bytes_per_pixel()), jpeg.as_ref())?;
         if matches!(colour, ColorType::Rgb32F | ColorType::Rgba32F) {
             return Err(Error::picture(
                 self.name,

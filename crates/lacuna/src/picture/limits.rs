@@ -1,5 +1,7 @@
 //! What a picture file may ask for before it is refused.
 
+use crate::budget::{Budget, reading_bytes};
+use crate::picture::Format;
 use crate::{Error, Result};
 
 /// Bounds on what is decoded, checked against a file's header before anything is allocated.
@@ -11,13 +13,15 @@ pub struct Limits {
     pub pixels: u64,
     /// Bytes of the decoded picture, and of the file itself.
     pub bytes: u64,
+    /// Memory that reading may take, copies on the way included.
+    pub memory: Option<Budget>,
 }
 
 impl Default for Limits {
     /// 16,384 pixels a side (what JPEG decoders and GPUs commonly handle), 200 megapixels (the largest
     /// photos that cameras make), 1 GiB (such a photo with alpha at 8 bits a channel).
     fn default() -> Self {
-        Self { side: 16_384, pixels: 200_000_000, bytes: 1 << 30 }
+        Self { side: 16_384, pixels: 200_000_000, bytes: 1 << 30, memory: None }
     }
 }
 
@@ -46,6 +50,22 @@ impl Limits {
         Err(Error::picture(name, problem))
     }
 
+    /// Checks that a picture can be read within [`Limits::memory`], before its pixels are allocated.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with what would be needed and what is allowed.
+    pub(super) fn check_memory(
+        &self,
+        name: &str,
+        format: Format,
+        progressive: bool,
+        file_bytes: u64,
+        pixel_bytes: u64,
+    ) -> Result<()> {
+        let needed = reading_bytes(format, progressive, file_bytes, pixel_bytes);
+        self.memory.map_or(Ok(()), |budget| budget.check(format!("reading {name}"), needed))
+    }
+
     /// Checks a file's length before it is read.
     ///
     /// # Errors
@@ -66,7 +86,7 @@ mod tests {
 
     #[test]
     fn each_limit_is_named_with_both_values() {
-        let limits = Limits { side: 100, pixels: 5000, bytes: 10_000 };
+        let limits = Limits { side: 100, pixels: 5000, bytes: 10_000, memory: None };
         assert!(limits.check("a", 70, 70, 2).is_ok());
         for (width, height, depth, words) in [
             (0, 5, 3, "no pixels (0 x 5)"),

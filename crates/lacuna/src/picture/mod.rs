@@ -121,24 +121,35 @@ impl Picture {
     /// # Panics
     /// If the window reaches beyond the picture.
     pub fn planes(&self, rect: Rect) -> Planes {
-        assert!(rect.right() <= self.width() && rect.bottom() <= self.height(), "{rect:?} in the picture");
-        match self.samples() {
-            Samples::Eight(samples) => self.window(rect, |i| f32::from(samples[i]) / f32::from(u8::MAX)),
-            Samples::Sixteen(samples) => self.window(rect, |i| f32::from(samples[i]) / f32::from(u16::MAX)),
-        }
+        let mut values = Vec::with_capacity(3 * rect.area());
+        (0..3).for_each(|colour| self.append_plane(rect, colour, &mut values));
+        Planes::new(rect.width, rect.height, values)
     }
 
-    fn window(&self, rect: Rect, sample: impl Fn(usize) -> f32) -> Planes {
+    /// One colour of the window `rect`, `[rect.height, rect.width]` in `[0, 1]`; `colour` 0 is red.
+    ///
+    /// # Panics
+    /// If the window reaches beyond the picture.
+    pub fn plane(&self, rect: Rect, colour: usize) -> Vec<f32> {
+        let mut values = Vec::with_capacity(rect.area());
+        self.append_plane(rect, colour, &mut values);
+        values
+    }
+
+    fn append_plane(&self, rect: Rect, colour: usize, values: &mut Vec<f32>) {
+        assert!(rect.right() <= self.width() && rect.bottom() <= self.height(), "{rect:?} in the picture");
         let channels = self.channels();
-        let mut values = Vec::with_capacity(3 * rect.area());
-        for colour in 0..3 {
-            let channel = if channels < 3 { 0 } else { colour };
-            for y in rect.y..rect.bottom() {
-                let row = y * self.width();
-                values.extend((rect.x..rect.right()).map(|x| sample((row + x) * channels + channel)));
+        let channel = if channels < 3 { 0 } else { colour };
+        for y in rect.y..rect.bottom() {
+            let row = y * self.width();
+            let samples = (rect.x..rect.right()).map(|x| (row + x) * channels + channel);
+            match self.samples() {
+                Samples::Eight(all) => values.extend(samples.map(|i| f32::from(all[i]) / f32::from(u8::MAX))),
+                Samples::Sixteen(all) => {
+                    values.extend(samples.map(|i| f32::from(all[i]) / f32::from(u16::MAX)));
+                }
             }
         }
-        Planes::new(rect.width, rect.height, values)
     }
 
     /// All samples, row-major, channels interleaved.

@@ -1,0 +1,378 @@
+//! `lacuna bench`: how fast this machine runs a network, and with how much memory.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[cfg(feature = "burn")]
+use anyhow::Context;
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+use lacuna::checkpoint::{Checkpoint, Delta, Family, NetworkConfig};
+use lacuna::{EnginePredictor, Mask, Planes, Predictor};
+use lacuna_cpu::engine::{Plan, Wanted};
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::method::{EngineName, PlaceArgs};
+use crate::output::print;
+use crate::units::{Size, Threads, start_threads};
+
+const EXAMPLES: &str = "\
+Examples:
+  A network of big-lama's size with random weights:
+    lacuna bench --width 64 --blocks 18 --size 512
+  A model, two sizes, one line of JSON for each:
+    lacuna bench --model big-lama.safetensors --size 512,1024 --threads 2 --json
+  As in a real fill: only what a hole of 5 % of the picture needs:
+    lacuna bench --model big-lama.safetensors --size 1024 --hole 0.05";
+
+/// Arguments of `lacuna bench`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BenchArgs {
+    /// Network weights [default: random ones for a network of --width and --blocks]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["family", "width", "blocks", "control", "seed"])]
+    pub model: Option<PathBuf>,
+    /// Family of a network with random weights
+    #[arg(long, value_enum, default_value_t = FamilyName::Fourier)]
+    pub family: FamilyName,
+    /// Width of a network with random weights (big-lama: 64)
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub width: usize,
+    /// Refiner blocks of a network with random weights (big-lama: 18)
+    #[arg(long, value_name = "N", default_value_t = 18)]
+    pub blocks: usize,
+    /// Mask control for a network with random weights
+    #[arg(long)]
+    pub control: bool,
+    /// Seed of random weights
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Sizes of pictures, such as 512 or 640x480; several with commas or by giving it again
+    #[arg(long, value_name = "SIZE", value_delimiter = ',', default_value = "512")]
+    pub size: Vec<Size>,
+    /// Predict only what a hole of this share (0 to 1) in the middle needs, not everything
+    #[arg(long, value_name = "SHARE")]
+    pub hole: Option<f64>,
+    /// Measured passes
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub passes: u16,
+    /// Passes before those that are measured
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub warm_up: u16,
+    /// Threads that compute [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<Threads>,
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// One line of JSON a size on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `--family`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FamilyName {
+    /// LaMa's fast Fourier convolutions
+    Fourier,
+    /// The pix2pixHD generator
+    Regular,
+}
+
+/// What was measured at one size; a line of `--json`.
+#[derive(Debug, Serialize)]
+struct Row {
+    /// The network and what runs it.
+    model: String,
+    engine: EngineName,
+    /// Columns of the picture.
+    width: usize,
+    /// Rows of the picture.
+    height: usize,
+    /// Share of the picture that is hole and alone predicted; none if everything is.
+    hole: Option<f64>,
+    threads: usize,
+    /// The instruction set; none with Burn.
+    isa: Option<String>,
+    passes: usize,
+    /// Median of the passes, in seconds.
+    p50_s: f64,
+    /// 95 of 100 passes take at most this, in seconds.
+    p95_s: f64,
+    /// Operations by the network's definition a second, whatever the kernels save, in 1e9.
+    gflop_per_s: f64,
+    /// The process's most memory so far in bytes, loading included; none where the system does not tell.
+    peak_bytes: Option<u64>,
+    /// What that was expected to be, in bytes.
+    forecast_bytes: u64,
+    /// What a pass was expected to take, in seconds.
+    forecast_s: f64,
+    /// From the start of the process to the first prediction, in seconds; of the first size only.
+    start_s: Option<f64>,
+}
+
+/// Runs the command; `start` is when the process started.
+///
+/// # Errors
+/// If the model cannot be read, a size cannot be predicted, or the arguments contradict each other.
+pub fn run(args: &BenchArgs, start: Instant) -> Result<Outcome> {
+    if let Some(share) = args.hole {
+        ensure!(share > 0.0 && share < 1.0, "--hole is a share between 0 and 1, not {share}");
+    }
+    start_threads(args.threads)?;
+    let subject = Subject::load(args)?;
+    // All sizes before the first minutes are spent.
+    args.size.iter().try_for_each(|&size| subject.plan(size).map(drop))?;
+    if !args.json {
+        eprintln!("{}", subject.predictor().name());
+        print(&HEADINGS.map(|(heading, width)| format!("{heading:>width$}")).join(" "))?;
+    }
+    for (index, &size) in args.size.iter().enumerate() {
+        let row = measure(args, &subject, size, (index == 0).then_some(start))?;
+        print(&if args.json { serde_json::to_string(&row)? } else { text(&row) })?;
+    }
+    Ok(Outcome::Done)
+}
+
+impl BenchArgs {
+    /// The network that gets random weights. Mask control takes the picture alone, as in the thesis.
+    fn config(&self) -> NetworkConfig {
+        NetworkConfig {
+            family: match self.family {
+                FamilyName::Fourier => Family::Fourier,
+                FamilyName::Regular => Family::Regular,
+            },
+            channels_in: if self.control { 3 } else { 4 },
+            width: self.width,
+            blocks: self.blocks,
+            control: self.control,
+            delta: Delta::None,
+        }
+    }
+}
+
+/// What is measured.
+enum Subject {
+    Engine(Box<EnginePredictor>),
+    #[cfg_attr(
+        not(feature = "burn"),
+        expect(dead_code, reason = "there is nothing but the engine in this build")
+    )]
+    Other {
+        predictor: Box<dyn Predictor>,
+        operations: Box<dyn Fn(Size) -> f64>,
+    },
+}
+
+impl Subject {
+    fn load(args: &BenchArgs) -> Result<Self> {
+        let checkpoint = args.model.as_ref().map(Checkpoint::open).transpose()?;
+        match (args.place.engine()?, &checkpoint) {
+            (EngineName::Cpu, Some(checkpoint)) => {
+                Ok(Self::Engine(Box::new(EnginePredictor::new(checkpoint)?)))
+            }
+            (EngineName::Cpu, None) => {
+                Ok(Self::Engine(Box::new(EnginePredictor::random(&args.config(), args.seed)?)))
+            }
+            (EngineName::Burn, checkpoint) => {
+                ensure!(args.hole.is_none(), "--hole is for --engine cpu: Burn always predicts everything");
+                burn_subject(args, checkpoint.as_ref())
+            }
+        }
+    }
+
+    /// The engine's plan for a size; none if something else computes.
+    fn plan(&self, size: Size) -> Result<Option<Plan>> {
+        match self {
+            Self::Engine(predictor) => Ok(Some(predictor.plan(size.width, size.height)?)),
+            Self::Other { .. } => Ok(None),
+        }
+    }
+
+    fn predictor(&self) -> &dyn Predictor {
+        match self {
+            Self::Engine(predictor) => predictor.as_ref(),
+            Self::Other { predictor, .. } => predictor.as_ref(),
+        }
+    }
+}
+
+/// Measures one size.
+fn measure(args: &BenchArgs, subject: &Subject, size: Size, start: Option<Instant>) -> Result<Row> {
+    let Size { width, height } = size;
+    let (image, mask) = scene(size, args.hole.unwrap_or(DEFAULT_HOLE));
+    let wanted = if args.hole.is_some() { Wanted::Hole } else { Wanted::Everything };
+    let predictor = subject.predictor();
+    let predict = || match subject {
+        Subject::Engine(predictor) => predictor.run(&image, &mask, wanted),
+        Subject::Other { predictor, .. } => predictor.predict(&image, &mask, 0),
+    };
+    let plan = subject.plan(size)?;
+    if start.is_none() {
+        // What the sizes before needed does not count for this one.
+        predictor.release();
+        forget_peak();
+    }
+    let mut start_s = None;
+    let mut times: Vec<f64> = Vec::new();
+    for pass in 0..usize::from(args.warm_up) + usize::from(args.passes) {
+        let begin = Instant::now();
+        predict()?;
+        let seconds = begin.elapsed().as_secs_f64();
+        start_s = start_s.or(start.map(|start| start.elapsed().as_secs_f64()));
+        if pass >= usize::from(args.warm_up) {
+            times.push(seconds);
+        }
+    }
+    // Before forecasts, which measure the machine and need memory for that.
+    let peak_bytes = peak_bytes();
+    times.sort_by(f64::total_cmp);
+    let p50_s = nearest_rank(&times, 0.5);
+    let operations = match (subject, &plan) {
+        (Subject::Other { operations, .. }, _) => operations(size),
+        (_, plan) => plan.as_ref().map_or(0.0, Plan::operations),
+    };
+    Ok(Row {
+        model: predictor.name(),
+        engine: args.place.engine()?,
+        width,
+        height,
+        hole: args.hole,
+        threads: rayon::current_num_threads(),
+        isa: match subject {
+            Subject::Engine(predictor) => Some(predictor.engine().isa().to_string()),
+            Subject::Other { .. } => None,
+        },
+        passes: times.len(),
+        p50_s,
+        p95_s: nearest_rank(&times, 0.95),
+        gflop_per_s: operations / p50_s / 1e9,
+        peak_bytes,
+        forecast_bytes: match &plan {
+            Some(plan) => plan.forecast_bytes(),
+            None => predictor.forecast_bytes(width, height),
+        },
+        forecast_s: predictor.forecast_seconds(width, height, mask.count()),
+        start_s,
+    })
+}
+
+/// Share of the hole where it makes no difference.
+const DEFAULT_HOLE: f64 = 0.1;
+
+/// A picture of soft stripes and a mask with a hole in its middle.
+fn scene(size: Size, share: f64) -> (Planes, Mask) {
+    let Size { width, height } = size;
+    let stripe = |i: usize| 0.5 + 0.4 * ((i % width) as f32 * 0.1 + (i / width) as f32 * 0.07).sin();
+    let image = Planes::new(width, height, (0..3 * width * height).map(stripe).collect());
+    // A hole of the picture's proportions, of at least a pixel.
+    let inside = |at: usize, side: usize| {
+        let hole = (side as f64 * share.sqrt()).round().max(1.0) as usize;
+        (at + hole / 2).wrapping_sub(side / 2) < hole
+    };
+    let hole = (0..width * height).map(|i| inside(i % width, width) && inside(i / width, height)).collect();
+    (image, Mask::new(width, height, hole))
+}
+
+/// The smallest of sorted values that at least this share of them does not exceed.
+fn nearest_rank(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
+/// The most memory that the process has had, in bytes.
+fn peak_bytes() -> Option<u64> {
+    // Linux only: other systems have no such file.
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}
+
+/// Starts the count of [`peak_bytes`] anew, where the system can: on Linux.
+fn forget_peak() {
+    const PEAK: &str = "5";
+    let _ = fs::write("/proc/self/clear_refs", PEAK);
+}
+
+/// The table's columns and their widths.
+const HEADINGS: [(&str, usize); 9] = [
+    ("size", 11),
+    ("threads", 7),
+    ("isa", 8),
+    ("p50 s", 8),
+    ("p95 s", 8),
+    ("GFLOP/s", 8),
+    ("peak MiB", 8),
+    ("forecast MiB", 12),
+    ("forecast s", 10),
+];
+
+fn text(row: &Row) -> String {
+    let mebi = |bytes: u64| format!("{:.0}", bytes as f64 / (1u64 << 20) as f64);
+    let cells = [
+        Size { width: row.width, height: row.height }.to_string(),
+        row.threads.to_string(),
+        row.isa.clone().unwrap_or_else(|| "-".into()),
+        format!("{:.4}", row.p50_s),
+        format!("{:.4}", row.p95_s),
+        format!("{:.1}", row.gflop_per_s),
+        row.peak_bytes.map_or_else(|| "unknown".into(), mebi),
+        mebi(row.forecast_bytes),
+        format!("{:.4}", row.forecast_s),
+    ];
+    let columns = cells.iter().zip(HEADINGS);
+    columns.map(|(cell, (_, width))| format!("{cell:>width$}")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(feature = "burn")]
+fn burn_subject(args: &BenchArgs, checkpoint: Option<&Checkpoint>) -> Result<Subject> {
+    use lacuna_nets::cost::Cost;
+    use lacuna_nets::net::Generator;
+    use lacuna_nets::{DeviceName, NetworkPredictor};
+
+    let device: DeviceName = args.place.device.parse()?;
+    let checkpoint = checkpoint.context("--engine burn measures a --model FILE, not random weights")?;
+    let config = checkpoint.config().clone();
+    let generator = Generator::from_checkpoint(checkpoint, &device.open()?)?;
+    let predictor = Box::new(NetworkPredictor::new(generator, device)?);
+    let operations = move |size: Size| Cost::of(&config, size.width, size.height).operations;
+    Ok(Subject::Other { predictor, operations: Box::new(operations) })
+}
+
+#[cfg(not(feature = "burn"))]
+fn burn_subject(_: &BenchArgs, _: Option<&Checkpoint>) -> Result<Subject> {
+    unreachable!("PlaceArgs::engine refuses Burn in this build")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_by_hand() {
+        let values: Vec<f64> = (1..=20).map(f64::from).collect();
+        assert_eq!(nearest_rank(&values, 0.5), 10.0);
+        assert_eq!(nearest_rank(&values, 0.95), 19.0);
+        assert_eq!(nearest_rank(&values[..5], 0.5), 3.0);
+        assert_eq!(nearest_rank(&values[..5], 0.95), 5.0);
+        assert_eq!(nearest_rank(&values[..1], 0.95), 1.0);
+    }
+
+    #[test]
+    fn the_hole_has_its_share() {
+        let (image, mask) = scene(Size { width: 80, height: 40 }, 0.25);
+        assert_eq!(mask.count(), 40 * 20);
+        let bounds = mask.bounds().unwrap();
+        assert_eq!((bounds.x, bounds.y), (20, 10));
+        assert!(image.values().iter().all(|value| (0.0..=1.0).contains(value)));
+        assert_eq!(scene(Size { width: 16, height: 16 }, 1e-9).1.count(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peak_is_known() {
+        assert!(peak_bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}
