@@ -55,13 +55,17 @@ def watch(command: list[str | pathlib.Path], settings: dict[str, str], log: path
 def watch_patiently(
     command: list[str | pathlib.Path], settings: dict[str, str], log: pathlib.Path, patience: float
 ) -> Run:
-    """The same, started when the machine is calm and repeated when disturbed, for `patience` seconds."""
+    """The same, started when the machine is calm and repeated when disturbed, for `patience` seconds.
+
+    Gives the least disturbed run.
+    """
     deadline = time.monotonic() + patience
+    runs: list[Run] = []
     while True:
         wait_until_calm(deadline)
-        run = watch(command, settings, log)
-        if run.others <= CALM_SHARE or time.monotonic() >= deadline:
-            return run
+        runs.append(watch(command, settings, log))
+        if runs[-1].others <= CALM_SHARE or time.monotonic() >= deadline:
+            return min(runs, key=lambda run: run.others)
 
 
 def wait_until_calm(deadline: float) -> None:
