@@ -118,8 +118,8 @@ fn zip(a: [f32; LANES], b: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> [f32
 
 impl Simd for Portable {
     type V = [f32; LANES];
-    // 16 registers of four numbers: SSE2; NEON has twice as many.
-    const ACCUMULATORS: usize = 2;
+    // 16 registers of four numbers: SSE2. NEON has 32.
+    const ACCUMULATORS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {
@@ -155,6 +155,9 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        if cfg!(target_arch = "aarch64") {
+            return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
+        }
         // Without the instruction a fused product is a slow library call.
         self.add(self.mul(a, b), c)
     }

@@ -81,7 +81,7 @@ impl Conv {
         (inputs, outputs): (Channels, &Channels),
         taps: Taps,
         bias_relu: Option<Vec<f32>>,
-        weight: impl Fn(usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let count = taps.places.len();
         let mut sources = Vec::with_capacity(inputs.total() * count);

@@ -229,7 +229,7 @@ impl<'w, F: Fn(&str) -> Option<Cow<'w, [f32]>>> Compiler<'w, F> {
         outputs: &Channels,
         taps: Taps,
         norm: &Affine,
-        kernel: impl Fn(usize, usize, usize) -> f32,
+        kernel: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Conv {
         let bias = outputs.spread(|channel| norm.offset[channel]);
         Conv::new(self.isa, (inputs.clone(), outputs), taps, Some(bias), |output, input, tap| {
@@ -238,7 +238,12 @@ impl<'w, F: Fn(&str) -> Option<Cow<'w, [f32]>>> Compiler<'w, F> {
     }
 
     /// A 1x1 convolution alone.
-    fn pointwise(&self, inputs: &Channels, outputs: &Channels, kernel: impl Fn(usize, usize) -> f32) -> Conv {
+    fn pointwise(
+        &self,
+        inputs: &Channels,
+        outputs: &Channels,
+        kernel: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Conv {
         let taps = Taps::square(1, 1, Border::Zero);
         Conv::new(self.isa, (inputs.clone(), outputs), taps, None, |output, input, _| kernel(output, input))
     }

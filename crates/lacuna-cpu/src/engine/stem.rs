@@ -49,7 +49,7 @@ impl Stem {
         (channels_in, outputs): (usize, &Channels),
         bias: Vec<f32>,
         added: Option<[Vec<f32>; 2]>,
-        weight: impl Fn(usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let panels = Panels::pack(isa, outputs, channels_in * KERNEL * KERNEL, |output, row| {
             weight(output, row % channels_in, row / channels_in)

@@ -5,6 +5,8 @@
 //! picture. A sum always runs in the order of the weights, so that a result does not depend on how pixels are grouped.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
 
+use rayon::prelude::*;
+
 use super::channels::Channels;
 use crate::Isa;
 use crate::simd::{LANES, Op, Simd};
@@ -40,21 +42,23 @@ pub(crate) fn panel_blocks(isa: Isa) -> usize {
 
 impl Panels {
     /// Packs weights, given by output channel and row.
-    pub fn pack(isa: Isa, outputs: &Channels, rows: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+    pub fn pack(
+        isa: Isa,
+        outputs: &Channels,
+        rows: usize,
+        weight: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
         let (most, blocks) = (panel_blocks(isa), outputs.blocks());
         let mut values = vec![0.0; rows * blocks * LANES];
-        for first in (0..blocks).step_by(most) {
-            let count = most.min(blocks - first);
-            let panel = &mut values[first * rows * LANES..][..count * rows * LANES];
-            for block in 0..count {
+        values.par_chunks_mut((most * rows * LANES).max(1)).enumerate().for_each(|(index, panel)| {
+            let (first, width) = (index * most, panel.len() / rows);
+            for block in 0..width / LANES {
                 for (lane, output) in outputs.of(first + block).enumerate() {
-                    let place = block * LANES + lane;
-                    for row in 0..rows {
-                        panel[row * count * LANES + place] = weight(output, row);
-                    }
+                    let places = panel[block * LANES + lane..].iter_mut().step_by(width);
+                    places.enumerate().for_each(|(row, place)| *place = weight(output, row));
                 }
             }
-        }
+        });
         Self { values, rows, blocks }
     }
 

@@ -79,20 +79,20 @@ impl Winograd {
         isa: Isa,
         (inputs, outputs): (&Channels, &Channels),
         blocks: Vec<Blocks>,
-        weight: impl Fn(usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let product = |Blocks { inputs: from, outputs: to }: Blocks| {
             let sources: Vec<usize> = from.clone().flat_map(|block| inputs.of(block)).collect();
             let mut kernels = vec![0.0; to.len() * sources.len() * TAPS * LANES];
-            let each = kernels.chunks_exact_mut(TAPS * LANES).enumerate();
-            for (index, kernel) in each {
+            let each = kernels.par_chunks_exact_mut(TAPS * LANES).enumerate();
+            each.for_each(|(index, kernel)| {
                 let (block, row) = (index / sources.len(), index % sources.len());
                 for (lane, output) in outputs.of(to.start + block).enumerate() {
                     for tap in 0..TAPS {
                         kernel[tap * LANES + lane] = weight(output, sources[row], tap);
                     }
                 }
-            }
+            });
             Product { inputs: from, outputs: to, rows: sources.len(), kernels }
         };
         let products = blocks.into_iter().map(product).collect();
