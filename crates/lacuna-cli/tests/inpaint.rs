@@ -451,7 +451,7 @@ fn a_budget_crops_before_it_scales() {
     let needed = planned["forecast_bytes"].as_u64().unwrap();
     let cropped = contains("crop (1 window), to stay within");
     folder.inpaint(&args("crop.png", &format!("--max-memory {}", needed - 1))).success().stderr(cropped);
-    let error = contains("full: ").and(contains("are needed"));
+    let error = contains("filling (full): ").and(contains("are needed"));
     let less = format!("--strategy full --max-memory {}", needed - 1);
     folder.inpaint(&args("none.png", &less)).code(1).stderr(error);
     assert!(!folder.at("none.png").exists());

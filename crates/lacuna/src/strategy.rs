@@ -61,28 +61,18 @@ impl Strategy {
         let whole = Rect::whole(mask.width(), mask.height());
         let hole = mask.bounds().expect("a hole to plan for");
         let plan = match self {
-            Self::Full => planner.one("full".into(), Frame::new(whole, hole, None, predictor)),
-            Self::Resize { long_side } => planner.one(
+            Self::Full => one("full".into(), Frame::new(whole, hole, None, predictor)),
+            Self::Resize { long_side } => one(
                 format!("resize to {}", long_side.min(whole.long_side())),
                 Frame::new(whole, hole, Some(long_side), predictor),
             ),
-            Self::Crop => planner.cropped(|window, hole| Frame::new(window, hole, None, predictor)),
-            Self::Auto => {
-                let mut plan = planner.auto(whole, hole);
-                if let Some(Budget { total, .. }) = budget {
-                    let boundless = Some(Budget { total: u64::MAX, held: 0 });
-                    let free = Planner { budget: boundless, ..planner }.auto(whole, hole);
-                    if plan.frames != free.frames {
-                        plan.strategy += &format!(", to stay within {}", at_most(total));
-                    }
-                }
-                plan
+            Self::Crop => {
+                let frame = |window: &Window| Frame::new(window.rect, window.hole, None, predictor);
+                cropped(windows(mask, budget).iter().map(frame).collect())
             }
+            Self::Auto => return planner.auto(whole, hole),
         };
-        if let Some(budget) = budget {
-            let most = plan.frames.iter().map(|frame| planner.bytes(frame)).max().unwrap_or(0);
-            budget.check(&*plan.strategy, most)?;
-        }
+        planner.check(&plan)?;
         Ok(plan)
     }
 }
@@ -95,27 +85,48 @@ struct Planner<'a> {
     budget: Option<Budget>,
 }
 
+fn one(strategy: String, frame: Frame) -> Plan {
+    Plan { frames: vec![frame], strategy }
+}
+
+/// A frame for each window around the holes.
+fn cropped(frames: Vec<Frame>) -> Plan {
+    let scaled = frames.iter().filter(|frame| frame.is_scaled()).count();
+    let windows = if frames.len() == 1 { "1 window".into() } else { format!("{} windows", frames.len()) };
+    let scaled = if scaled > 0 { format!(", {scaled} scaled down") } else { String::new() };
+    Plan { frames, strategy: format!("crop ({windows}{scaled})") }
+}
+
 impl Planner<'_> {
-    fn one(&self, strategy: String, frame: Frame) -> Plan {
-        Plan { frames: vec![frame], strategy }
-    }
-
-    fn auto(&self, whole: Rect, hole: Rect) -> Plan {
+    fn auto(&self, whole: Rect, hole: Rect) -> Result<Plan> {
+        // What would be done if memory were no concern, to say when it is.
+        let free = self.budget.map(|_| {
+            let boundless = Budget { total: u64::MAX, held: 0 };
+            Planner { budget: Some(boundless), ..*self }
+        });
+        let small = whole.long_side() <= WHOLE_SIDE;
         let frame = Frame::new(whole, hole, None, self.predictor);
-        if whole.long_side() <= WHOLE_SIDE && self.is_comfortable(&frame) {
-            return self.one("full".into(), frame);
+        if small && self.is_comfortable(&frame) {
+            return Ok(one("full".into(), frame));
         }
-        self.cropped(|window, hole| self.comfortable(window, hole))
+        let windows = windows(self.mask, self.budget);
+        let frames = |planner: &Self| windows.iter().map(|window| planner.comfortable(window)).collect();
+        let mut plan = cropped(frames(self));
+        self.check(&plan)?;
+        let is_squeezed = free.is_some_and(|free| {
+            let frames: Vec<Frame> = frames(&free);
+            small && free.is_comfortable(&frame) || plan.frames != frames
+        });
+        if let Some(budget) = self.budget.filter(|_| is_squeezed) {
+            plan.strategy += &format!(", to stay within {}", at_most(budget.total));
+        }
+        Ok(plan)
     }
 
-    /// A frame for each window around the holes.
-    fn cropped(&self, frame: impl Fn(Rect, Rect) -> Frame) -> Plan {
-        let windows = windows(self.mask, self.budget);
-        let frames: Vec<Frame> = windows.into_iter().map(|Window { rect, hole }| frame(rect, hole)).collect();
-        let scaled = frames.iter().filter(|frame| frame.is_scaled()).count();
-        let windows = if frames.len() == 1 { "1 window".into() } else { format!("{} windows", frames.len()) };
-        let scaled = if scaled > 0 { format!(", {scaled} scaled down") } else { String::new() };
-        Plan { frames, strategy: format!("crop ({windows}{scaled})") }
+    /// Checks that all frames fit into the budget.
+    fn check(&self, plan: &Plan) -> Result<()> {
+        let most = plan.frames.iter().map(|frame| self.bytes(frame)).max().unwrap_or(0);
+        self.budget.map_or(Ok(()), |budget| budget.check(format!("filling ({})", plan.strategy), most))
     }
 
     /// Bytes that a frame takes at most.
@@ -131,7 +142,7 @@ impl Planner<'_> {
     }
 
     /// The frame of a window, scaled down as far as is needed.
-    fn comfortable(&self, rect: Rect, hole: Rect) -> Frame {
+    fn comfortable(&self, &Window { rect, hole }: &Window) -> Frame {
         let mut frame = Frame::new(rect, hole, None, self.predictor);
         let mut long_side = rect.long_side().min(self.predictor.largest_side());
         while !self.is_comfortable(&frame) && long_side > self.predictor.smallest_side() {
