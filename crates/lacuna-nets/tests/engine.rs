@@ -16,6 +16,9 @@ use testkit::pictures;
 /// On predictions in `[0, 1]`, through all layers.
 const TOLERANCE: f32 = 1e-4;
 
+/// What predictions must at least span.
+const CONTRAST: f32 = 0.1;
+
 /// A network with weights as training leaves them: statistics that are not 0 and 1, and control that has left zero.
 struct Both {
     generator: Generator,
@@ -32,9 +35,12 @@ impl Both {
             .map(|(index, NamedWeight { name, mut weight })| {
                 let noise = pictures::noise(index as u64, weight.values.len());
                 let fan_in = weight.shape.iter().skip(1).product::<usize>() as f32;
-                if is_statistic(&name) {
-                    let offset = if name.ends_with("running_var") { 1.0 } else { 0.0 };
-                    weight.values = noise.iter().map(|noise| offset + 0.3 * noise).collect();
+                if name.ends_with("running_var") {
+                    // About what a convolution of drawn weights leaves of a variance of 1.
+                    let typical = if name.contains("refiner") { 1.0 } else { 0.15 };
+                    weight.values = noise.iter().map(|noise| typical * (1.0 + 0.3 * noise)).collect();
+                } else if is_statistic(&name) {
+                    weight.values = noise.iter().map(|noise| 0.1 * noise).collect();
                 } else if name.starts_with("control.zero") {
                     weight.values = noise.iter().map(|noise| noise / fan_in.sqrt()).collect();
                 }
@@ -69,6 +75,9 @@ impl Both {
         let hole = mask.iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
         let expected = self.generator.forward(tensor(image.clone(), 3), tensor(hole, 1)).unwrap().predicted;
         let expected = expected.into_data().try_into_vec::<f32>().unwrap();
+        let extreme = |join: fn(f32, f32) -> f32| expected.iter().copied().reduce(join).unwrap();
+        let contrast = extreme(f32::max) - extreme(f32::min);
+        assert!(contrast > CONTRAST, "a flat prediction proves nothing: {contrast}");
         let plan = self.engine.plan(width, height, &PlanOptions::default()).unwrap();
         let found = image
             .chunks_exact(3 * pixels)
