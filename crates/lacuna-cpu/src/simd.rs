@@ -43,6 +43,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// The larger of each pair.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// Each lane of `value` where that of `test` is above 0, else 0.
+    fn where_positive(self, test: Self::V, value: Self::V) -> Self::V;
+
     /// Runs `op` as a function of its own: a hot loop inside a large function may lose its registers.
     fn apart<O: Op>(self, op: O) -> O::Output;
 
@@ -167,6 +170,11 @@ impl Simd for Portable {
         zip(a, b, |a, b| if a > b { a } else { b })
     }
 
+    #[inline(always)]
+    fn where_positive(self, test: Self::V, value: Self::V) -> Self::V {
+        zip(test, value, |test, value| if test > 0.0 { value } else { 0.0 })
+    }
+
     #[inline(never)]
     fn apart<O: Op>(self, op: O) -> O::Output {
         op.run(self)
@@ -258,6 +266,14 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn where_positive(self, test: Self::V, value: Self::V) -> Self::V {
+            unsafe {
+                let passes = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(test, _mm512_setzero_ps());
+                _mm512_maskz_mov_ps(passes, value)
+            }
+        }
+
+        #[inline(always)]
         fn apart<O: Op>(self, op: O) -> O::Output {
             unsafe { apart_with_avx512(op) }
         }
@@ -332,6 +348,17 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn where_positive(self, test: Self::V, value: Self::V) -> Self::V {
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                [
+                    _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(test[0], zero), value[0]),
+                    _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(test[1], zero), value[1]),
+                ]
+            }
+        }
+
+        #[inline(always)]
         fn apart<O: Op>(self, op: O) -> O::Output {
             unsafe { apart_with_avx2(op) }
         }
@@ -350,10 +377,10 @@ mod tests {
     struct Everything;
 
     impl Op for Everything {
-        type Output = [f32; 8];
+        type Output = [f32; 9];
 
         #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> [f32; 8] {
+        fn run<S: Simd>(self, simd: S) -> [f32; 9] {
             let lanes: [f32; LANES] = std::array::from_fn(|lane| lane as f32 - 4.0);
             // SAFETY: arrays of LANES numbers.
             let a = unsafe { simd.load(lanes.as_ptr()) };
@@ -369,6 +396,7 @@ mod tests {
                 simd.sum(simd.load_part(&lanes[..3])),
                 part[0],
                 part[2],
+                simd.sum(simd.where_positive(a, b)),
             ]
         }
     }
@@ -376,7 +404,7 @@ mod tests {
     #[test]
     fn every_instruction_set_by_hand() {
         // Lanes -4 to 11: their sum is 56.
-        let expected = [56.0, 88.0, 112.0, 168.0, 7.0 * 2.0 + 63.0, -9.0, -6.0, -4.0];
+        let expected = [56.0, 88.0, 112.0, 168.0, 7.0 * 2.0 + 63.0, -9.0, -6.0, -4.0, 22.0];
         for isa in Isa::available() {
             assert_eq!(dispatch(isa, Everything), expected, "{isa}");
         }

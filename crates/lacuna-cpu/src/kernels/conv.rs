@@ -151,13 +151,31 @@ pub fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Opt
 /// As [`forward`].
 pub fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -> Vec<f32> {
     shape.check(None, Some(dy), Some(weight));
-    let shape = &shape.flattened();
+    scatter(isa, &shape.flattened(), dy, weight, None)
+}
+
+/// The transposed convolution of `x`: the gradient of the input of a convolution whose shape is `shape`, with bias. Its own
+/// gradients are [`forward`] without bias for `x`, and [`weight_gradient`] with its gradient as x and `x` as dy.
+///
+/// # Shapes
+/// `x`: `[batch, channels_out, rows, columns]`; `weight`: as in [`forward`]; `bias`: `[channels_in]`; the result: `[batch,
+/// channels_in, height, width]`.
+///
+/// # Panics
+/// As [`forward`]; also if the shape reflects, which no transposed convolution does.
+pub fn transposed(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    shape.check(None, Some(x), Some(weight));
+    assert!(!matches!(shape.padding, Padding::Reflect(_)), "a transposed convolution that reflects");
+    scatter(isa, shape, x, weight, Some(bias))
+}
+
+fn scatter(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let ConvShape { batch, channels_in, channels_out, height, width, kernel, stride, padding } = *shape;
     if let Padding::Reflect(by) = padding {
         // First of the padded input; then what fell on the border goes where it was mirrored from.
         let (rows, columns) = (height + 2 * by, width + 2 * by);
         let padded = ConvShape { height: rows, width: columns, padding: Padding::None, ..*shape };
-        let gradient = input_gradient(isa, &padded, dy, weight);
+        let gradient = scatter(isa, &padded, dy, weight, None);
         let mut dx = vec![0.0; batch * channels_in * height * width];
         let planes = dx.par_chunks_exact_mut(height * width).zip(gradient.par_chunks_exact(rows * columns));
         planes.for_each(|(to, from)| fold(from, to, (height, width), by));
@@ -195,7 +213,7 @@ pub fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -
         rows: height,
         columns: width,
     };
-    direct.run(&mut dx, None, |output, input, tap| {
+    direct.run(&mut dx, bias, |output, input, tap| {
         weight[(input * channels_in + output) * kernel * kernel + tap]
     });
     dx

@@ -1,6 +1,8 @@
 //! Kernels on plain slices, forward and backward, for training.
 
+pub mod batch_norm;
 pub mod conv;
 mod correlation;
 mod direct;
+pub mod fourier;
 mod strip;
