@@ -15,6 +15,7 @@ pub mod cost;
 pub mod device;
 pub mod error;
 pub mod net;
+pub mod ops;
 pub mod predictor;
 pub mod speed;
 pub mod weights;

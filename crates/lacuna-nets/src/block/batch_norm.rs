@@ -6,9 +6,9 @@
 
 use burn::module::{Flag, Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::batch_norm_train;
 
 use super::{Init, Statistic};
+use crate::ops::{self, After};
 
 /// Added to the variance. PyTorch's default, which all published weights were trained with.
 pub const EPSILON: f64 = 1e-5;
@@ -56,33 +56,47 @@ impl BatchNorm {
     /// # Panics
     /// In train mode if there is only one value for each channel: it has no variance.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.then(x, After::Nothing)
+    }
+
+    /// Normalises `x` and cuts off negative values, in one pass where there are kernels for it.
+    ///
+    /// # Shapes
+    /// As [`BatchNorm::forward`].
+    ///
+    /// # Panics
+    /// As [`BatchNorm::forward`].
+    pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
+        self.then(x, After::Relu)
+    }
+
+    fn then(&self, x: Tensor<4>, after: After) -> Tensor<4> {
         if x.device().is_autodiff() && self.training.is_enabled() {
-            self.train_mode(x)
+            self.train_mode(x, after)
         } else {
-            self.eval_mode(x)
+            self.eval_mode(x, after)
         }
     }
 
-    fn train_mode(&self, x: Tensor<4>) -> Tensor<4> {
+    fn train_mode(&self, x: Tensor<4>, after: After) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         let count = batch * height * width;
         assert!(
             count > 1,
             "BatchNorm in train mode needs more than one value for each of {channels} channels"
         );
-        let normalised = batch_norm_train(x, self.weight.val(), self.bias.val(), EPSILON);
+        let normalised = ops::normalise(x, self.weight.val(), self.bias.val(), EPSILON, after);
         let unbiased = normalised.variance.mul_scalar(count as f64 / (count - 1) as f64);
-        self.running_mean.update(normalised.mean.detach(), MOMENTUM);
-        self.running_var.update(unbiased.detach(), MOMENTUM);
+        self.running_mean.update(normalised.mean, MOMENTUM);
+        self.running_var.update(unbiased, MOMENTUM);
         normalised.output
     }
 
-    fn eval_mode(&self, x: Tensor<4>) -> Tensor<4> {
+    fn eval_mode(&self, x: Tensor<4>, after: After) -> Tensor<4> {
         // One scale and one offset for each channel: two passes over the values instead of four.
-        let channels = x.dims()[1];
         let scale = self.weight.val() / self.running_var.value().add_scalar(EPSILON).sqrt();
         let offset = self.bias.val() - self.running_mean.value() * scale.clone();
-        x * scale.reshape([1, channels, 1, 1]) + offset.reshape([1, channels, 1, 1])
+        ops::affine(x, scale, offset, after)
     }
 }
 

@@ -2,10 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 
 use super::{Init, Padding};
+use crate::ops;
 
 /// The shape of a [`Conv2d`]; square kernels and strides.
 #[derive(Clone, Copy, Debug)]
@@ -77,14 +76,7 @@ impl Conv2d {
     /// `x`: `[batch, channels_in, height, width]`; the result: `[batch, channels_out, rows, columns]`, where
     /// `rows = (height + 2 padding - kernel) / stride + 1`, rounded down.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        // Burn's convolution pads with zeros itself, without a copy.
-        let (x, zeros) = match self.padding {
-            Padding::Zero(by) => (x, by),
-            padding => (padding.apply(x), 0),
-        };
-        let stride = [self.stride, self.stride];
-        let options = ConvOptions::new(stride, [zeros, zeros], [1, 1], 1);
-        conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+        ops::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.stride, self.padding)
     }
 }
 

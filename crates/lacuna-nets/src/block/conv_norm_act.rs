@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use super::{BatchNorm, Conv2d, Conv2dConfig, Init};
 
@@ -35,10 +34,10 @@ impl ConvNormAct {
     /// # Shapes
     /// As [`Conv2d::forward`].
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.norm.forward(self.conv.forward(x));
+        let y = self.conv.forward(x);
         match self.activation {
-            Activation::Identity => y,
-            Activation::Relu => relu(y),
+            Activation::Identity => self.norm.forward(y),
+            Activation::Relu => self.norm.forward_relu(y),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv_transpose2d;
-use burn::tensor::ops::ConvTransposeOptions;
 
 use super::Init;
+use crate::ops;
 
 const KERNEL: usize = 3;
 
@@ -37,8 +36,7 @@ impl ConvTranspose2d {
     /// # Shapes
     /// `x`: `[batch, channels_in, height, width]`; the result: `[batch, channels_out, 2 height, 2 width]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let options = ConvTransposeOptions::new([2, 2], [1, 1], [1, 1], [1, 1], 1);
-        conv_transpose2d(x, self.weight.val(), Some(self.bias.val()), options)
+        ops::conv_transposed(x, self.weight.val(), self.bias.val())
     }
 }
 

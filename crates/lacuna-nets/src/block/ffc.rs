@@ -34,15 +34,7 @@ impl FfcConfig {
         let Self { channels_in, channels_out, kernel, stride, padding } = *self;
         assert!(stride == 1 || channels_in.global == 0, "the spectral path has no stride");
         let mut conv = |channels_in: usize, channels_out: usize| {
-            // The padding is shared by two convolutions, so it is applied once, in front of both.
-            let config = Conv2dConfig {
-                channels_in,
-                channels_out,
-                kernel,
-                stride,
-                padding: Padding::None,
-                bias: false,
-            };
+            let config = Conv2dConfig { channels_in, channels_out, kernel, stride, padding, bias: false };
             (channels_in > 0 && channels_out > 0).then(|| config.init(init))
         };
         let local_to_local =
@@ -51,7 +43,7 @@ impl FfcConfig {
         let global_to_local = conv(channels_in.global, channels_out.local);
         let global_to_global = (channels_in.global > 0 && channels_out.global > 0)
             .then(|| Spectral::new(channels_in.global, channels_out.global, init));
-        Ffc { local_to_local, local_to_global, global_to_local, global_to_global, padding }
+        Ffc { local_to_local, local_to_global, global_to_local, global_to_global }
     }
 }
 
@@ -62,8 +54,6 @@ pub struct Ffc {
     local_to_global: Option<Conv2d>,
     global_to_local: Option<Conv2d>,
     global_to_global: Option<Spectral>,
-    #[module(skip)]
-    padding: Padding,
 }
 
 impl Ffc {
@@ -76,12 +66,11 @@ impl Ffc {
     /// # Panics
     /// If `x` lacks a part that the convolution has weights for.
     pub fn forward(&self, x: Features) -> Features {
-        let padded = self.padding.apply(x.local);
-        let from_local = self.local_to_global.as_ref().map(|conv| conv.forward(padded.clone()));
-        let mut local = self.local_to_local.forward(padded);
+        let from_local = self.local_to_global.as_ref().map(|conv| conv.forward(x.local.clone()));
+        let mut local = self.local_to_local.forward(x.local);
         if let Some(conv) = &self.global_to_local {
             let global = x.global.clone().expect("the input's global part");
-            local = local + conv.forward(self.padding.apply(global));
+            local = local + conv.forward(global);
         }
         let from_global = self
             .global_to_global

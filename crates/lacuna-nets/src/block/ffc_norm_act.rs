@@ -1,7 +1,6 @@
 //! A fast Fourier convolution with normalisation and ReLU on each part.
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 
 use super::{BatchNorm, Ffc, FfcConfig, Init};
 use crate::net::Features;
@@ -31,8 +30,8 @@ impl FfcNormAct {
     /// As [`Ffc::forward`]; all values of the result are at least 0.
     pub fn forward(&self, x: Features) -> Features {
         let y = self.ffc.forward(x);
-        let global = self.norm_global.as_ref().zip(y.global).map(|(norm, global)| relu(norm.forward(global)));
-        Features { local: relu(self.norm_local.forward(y.local)), global }
+        let global = self.norm_global.as_ref().zip(y.global).map(|(norm, global)| norm.forward_relu(global));
+        Features { local: self.norm_local.forward_relu(y.local), global }
     }
 }
 

@@ -5,10 +5,9 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
-use super::dft::{inverse_real_dft, real_dft};
 use super::{BatchNorm, Conv2d, Conv2dConfig, Init};
+use crate::ops;
 
 /// Mixes all channels at every frequency, and so sees the whole picture at once.
 #[derive(Module, Debug)]
@@ -30,9 +29,9 @@ impl FourierUnit {
     /// `x` and the result: `[batch, channels, height, width]`, any height and width.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let width = x.dims()[3];
-        let spectrum = real_dft(x); // [batch, 2 channels, height, width / 2 + 1]
-        let spectrum = relu(self.norm.forward(self.conv.forward(spectrum)));
-        inverse_real_dft(spectrum, width)
+        let spectrum = ops::spectrum(x); // [batch, 2 channels, height, width / 2 + 1]
+        let spectrum = self.norm.forward_relu(self.conv.forward(spectrum));
+        ops::plane(spectrum, width)
     }
 }
 

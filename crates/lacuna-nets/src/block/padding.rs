@@ -15,23 +15,31 @@ pub enum Padding {
 }
 
 impl Padding {
+    /// Checks that `x`, `[batch, channels, height, width]`, can be padded so.
+    ///
+    /// # Panics
+    /// If a side is too short to reflect: it must be longer than the padding.
+    pub fn check(self, x: &Tensor<4>) {
+        let ([_, _, height, width], Self::Reflect(by)) = (x.dims(), self) else { return };
+        assert!(
+            by < height && by < width,
+            "reflecting {by} pixels needs more than {by} rows and columns, got {height} x {width}"
+        );
+    }
+
     /// `x` with this padding written out.
     ///
     /// # Shapes
     /// `x`: `[batch, channels, height, width]`; the result: both sides longer by twice the padding.
     ///
     /// # Panics
-    /// If a side is too short to reflect: it must be longer than the padding.
+    /// As [`Padding::check`].
     pub fn apply(self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::None | Self::Zero(0) | Self::Reflect(0) => x,
             Self::Zero(by) => x.pad([(by, by), (by, by)], PadMode::Constant(0.0)),
             Self::Reflect(by) => {
-                let [_, _, height, width] = x.dims();
-                assert!(
-                    by < height && by < width,
-                    "reflecting {by} pixels needs more than {by} rows and columns, got {height} x {width}"
-                );
+                self.check(&x);
                 x.pad([(by, by), (by, by)], PadMode::Reflect)
             }
         }

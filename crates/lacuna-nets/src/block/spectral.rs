@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use super::{BatchNorm, Conv2d, Conv2dConfig, FourierUnit, Init};
 
@@ -34,7 +33,7 @@ impl Spectral {
     /// # Shapes
     /// `x`: `[batch, channels_in, height, width]`; the result: `[batch, channels_out, height, width]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.reduce_norm.forward(self.reduce.forward(x)));
+        let y = self.reduce_norm.forward_relu(self.reduce.forward(x));
         let z = self.fourier.forward(y.clone());
         self.expand.forward(y + z)
     }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::activation::sigmoid;
 use lacuna::checkpoint::NetworkConfig;
 
 use super::{Features, LEVELS};
@@ -31,7 +31,7 @@ impl Up {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        relu(self.norm.forward(self.conv.forward(x)))
+        self.norm.forward_relu(self.conv.forward(x))
     }
 }
 
