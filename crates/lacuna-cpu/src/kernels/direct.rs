@@ -51,6 +51,8 @@ pub(super) struct Direct<'a> {
 const STRIP_BYTES: usize = 256 << 10;
 /// Strips for each thread, so that one that is slow does not hold up all.
 const STRIPS_PER_THREAD: usize = 3;
+/// The most columns of a kernel: what may be read behind a strip allows it.
+const MOST_REACH: usize = 64;
 /// The most output channels of a register tile.
 const MOST_OUTPUTS: usize = 12;
 
@@ -86,6 +88,7 @@ impl Direct<'_> {
         };
         let (down, right) = (reach(|tap| tap.down), reach(|tap| tap.right));
         let columns = (self.columns.div_ceil(self.out_step) - 1) * self.stride + right;
+        assert!(right <= MOST_REACH, "a kernel of {right} columns");
         let columns = columns.max(self.source.columns());
         let source_rows = |rows: usize| (rows - 1) * self.stride + down;
         let row_bytes = size_of::<f32>() * self.source.channels * columns;
@@ -185,11 +188,18 @@ impl StripJob<'_> {
                     break;
                 }
                 let line = (row - self.rows.start) * direct.stride * strip.row;
-                for column in (0..columns).step_by(N * LANES) {
+                let mut column = 0;
+                while column < columns {
+                    let left = columns - column;
                     let tile = Tile { x: &strip.values[line + column..], places, weights, sums: &mut sums };
-                    tile.of_outputs::<S, N>(simd, outputs.len());
-                    let count = (columns - column).min(N * LANES);
-                    self.store(&sums, N * LANES, outputs, out_row, column..column + count);
+                    let width = if left > LANES { N * LANES } else { LANES };
+                    if left > LANES {
+                        tile.of_outputs::<S, N>(simd, outputs.len());
+                    } else {
+                        tile.of_outputs::<S, 1>(simd, outputs.len());
+                    }
+                    self.store(&sums, width, outputs, out_row, column..column + left.min(width));
+                    column += width;
                 }
             }
         }

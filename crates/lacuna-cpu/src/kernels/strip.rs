@@ -30,17 +30,18 @@ pub(super) struct Strip {
     pub channel: usize,
 }
 
-/// Numbers behind the last column that whole vectors may read: two vectors.
-const SLACK: usize = 2 * LANES;
+/// Numbers behind the last row, for the taps and vectors of its last column.
+const BEHIND: usize = 8 * LANES;
 
 impl Strip {
-    /// Room for `rows` rows of `columns` columns.
+    /// Room for `rows` rows of `columns` columns. Whole vectors may be read from any column on: what lies behind a row's
+    /// last is the next row, or zeros.
     pub fn new(channels: usize, rows: usize, columns: usize, phases: usize) -> Self {
         // An odd number of vectors, so that rows do not compete for the same lines of the cache.
-        let phase = ((columns.div_ceil(phases) + SLACK).div_ceil(LANES) | 1) * LANES;
+        let phase = (columns.div_ceil(phases).div_ceil(LANES) | 1) * LANES;
         let row = phase * phases;
         let channel = rows * row;
-        Self { values: vec![0.0; channels * channel + 4 * LANES], rows, phases, phase, row, channel }
+        Self { values: vec![0.0; channels * channel + BEHIND], rows, phases, phase, row, channel }
     }
 
     /// Where a tap of the output at column 0 of the strip's first row lies in its channel.
