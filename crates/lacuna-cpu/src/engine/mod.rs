@@ -1,13 +1,13 @@
 //! The inference engine: a network compiled once, a plan for each size of picture, one block of memory, and kernels that
 //! work on blocks of sixteen channels.
 
-mod arena;
-mod channels;
+pub(crate) mod arena;
+pub(crate) mod channels;
 mod colours;
 mod conv;
 mod fft;
 mod fourier;
-mod map;
+pub(crate) mod map;
 mod network;
 mod place;
 mod plan;
@@ -21,7 +21,7 @@ mod testing;
 mod tile;
 mod weights;
 mod window;
-mod winograd;
+pub(crate) mod winograd;
 
 use std::borrow::Cow;
 use std::sync::Mutex;

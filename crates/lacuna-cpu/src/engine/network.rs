@@ -326,14 +326,15 @@ impl<'w, F: Fn(&str) -> Option<Cow<'w, [f32]>>> Compiler<'w, F> {
         let scale = |output: usize| {
             if output < local { norm_local.scale[output] } else { norm_global.scale[output - local] }
         };
-        let convolve = Winograd::new(self.isa, (latent, latent), blocks, |output, input, tap| {
-            let kernel = match (output < local, input < local) {
-                (true, true) => local_to_local.at(output, input, tap),
-                (true, false) => global_to_local.at(output, input - local, tap),
-                (false, _) => local_to_global.at(output - local, input, tap),
-            };
-            scale(output) * kernel
-        });
+        let convolve =
+            Winograd::new(self.isa, (latent, latent), Border::Reflect, blocks, |output, input, tap| {
+                let kernel = match (output < local, input < local) {
+                    (true, true) => local_to_local.at(output, input, tap),
+                    (true, false) => global_to_local.at(output, input - local, tap),
+                    (false, _) => local_to_global.at(output - local, input, tap),
+                };
+                scale(output) * kernel
+            });
         let bias = latent.spread(|channel| {
             if channel < local { norm_local.offset[channel] } else { norm_global.offset[channel - local] }
         });
@@ -369,9 +370,10 @@ impl<'w, F: Fn(&str) -> Option<Cow<'w, [f32]>>> Compiler<'w, F> {
         let norm = self.weights.norm_after_bias(&format!("{name}.norm"), &conv, channels)?;
         let kernels = self.weights.kernels(&conv, channels, channels, TAPS)?;
         let blocks = vec![Blocks { inputs: 0..latent.blocks(), outputs: 0..latent.blocks() }];
-        let convolve = Winograd::new(self.isa, (latent, latent), blocks, |output, input, tap| {
-            norm.scale[output] * kernels.at(output, input, tap)
-        });
+        let convolve =
+            Winograd::new(self.isa, (latent, latent), Border::Reflect, blocks, |output, input, tap| {
+                norm.scale[output] * kernels.at(output, input, tap)
+            });
         Ok(RegularHalf { convolve, bias: latent.spread(|channel| norm.offset[channel]) })
     }
 

@@ -35,6 +35,7 @@ const TASK_TILES: usize = 48;
 #[derive(Clone, Debug)]
 pub(crate) struct Winograd {
     inputs: Channels,
+    border: Border,
     output_blocks: usize,
     products: Vec<Product>,
     isa: Isa,
@@ -78,6 +79,7 @@ impl Winograd {
     pub fn new(
         isa: Isa,
         (inputs, outputs): (&Channels, &Channels),
+        border: Border,
         blocks: Vec<Blocks>,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
@@ -96,7 +98,7 @@ impl Winograd {
             Product { inputs: from, outputs: to, rows: sources.len(), kernels }
         };
         let products = blocks.into_iter().map(product).collect();
-        Self { inputs: inputs.clone(), output_blocks: outputs.blocks(), products, isa }
+        Self { inputs: inputs.clone(), border, output_blocks: outputs.blocks(), products, isa }
     }
 
     /// Bytes of packed weights.
@@ -129,7 +131,7 @@ impl Winograd {
         let (rows, columns) = (input.height, input.columns());
         assert_eq!((input.layout.blocks, output.layout.blocks), (self.inputs.blocks(), self.output_blocks));
         assert_eq!((output.height, output.columns()), (rows, columns));
-        assert!(rows > 1 && columns > 1, "a map of one row or column has nothing to reflect");
+        assert!(rows > 1 && columns > 1, "a map of one row or column");
         assert_eq!(ending.bias.len(), self.output_blocks * LANES, "bias lanes");
         let sizes = Scratch::of(self, rows, columns, threads);
         let (weights, maps) = scratch.split_at_mut(self.weight_numbers());
@@ -338,6 +340,15 @@ fn output_transform<S: Simd>(simd: S, m: [S::V; IN]) -> [S::V; OUT] {
     ]
 }
 
+/// A row or column of a tile's inputs.
+#[derive(Clone, Copy)]
+struct Line {
+    /// Where it is, or anywhere in the map if it is not.
+    place: usize,
+    /// Whether it is there; zeros are not.
+    inside: bool,
+}
+
 struct TileJob<'a> {
     winograd: &'a Winograd,
     input: Map<'a>,
@@ -373,6 +384,20 @@ impl TileJob<'_> {
         (tile / self.geometry.tile_columns * OUT, tile % self.geometry.tile_columns * OUT)
     }
 
+    /// The rows (or columns) of a tile's inputs. Beyond the border tiles need no more than the one line next to it; what
+    /// lies further is never used.
+    #[inline(always)]
+    fn along(&self, start: usize, length: usize) -> [Line; IN] {
+        let mut lines = [Line { place: 0, inside: false }; IN];
+        for (i, line) in lines.iter_mut().enumerate() {
+            let index = (start + i) as isize - 1;
+            if let Some(place) = self.winograd.border.place(index.min(length as isize), length) {
+                *line = Line { place, inside: true };
+            }
+        }
+        lines
+    }
+
     #[inline(always)]
     fn transform_input<S: Simd>(&mut self, simd: S) {
         let Map { layout, height, .. } = self.input;
@@ -380,23 +405,23 @@ impl TileJob<'_> {
         let stride = place(self.geometry.task_tiles, blocks);
         for tile in self.tiles.clone() {
             let (y, x) = self.corner(tile);
-            // Beyond the border tiles need no more than the one reflected line; what lies further is never used.
-            let reflect = |start: usize, length: usize| -> [usize; IN] {
-                std::array::from_fn(|i| {
-                    let index = (start + i) as isize - 1;
-                    Border::Reflect.place(index.min(length as isize), length).expect("reflected")
-                })
-            };
-            let rows = reflect(y, height).map(|row| layout.row(row));
-            let columns = reflect(x, layout.columns).map(|column| column * LANES);
+            let (rows, columns) = (self.along(y, height), self.along(x, layout.columns));
+            let zeros = !rows.iter().chain(&columns).all(|line| line.inside);
             for block in 0..blocks {
                 let from = self.input.buffer.at(block * layout.plane);
                 let mut lines = [[simd.splat(0.0); IN]; IN];
                 for (line, row) in lines.iter_mut().zip(rows) {
                     let mut values = [simd.splat(0.0); IN];
                     for (value, column) in values.iter_mut().zip(columns) {
-                        // SAFETY: reflected into the map.
-                        *value = unsafe { simd.load(from.add(row + column)) };
+                        // SAFETY: inside the map, as `along` says.
+                        *value = unsafe { simd.load(from.add(layout.row(row.place) + column.place * LANES)) };
+                    }
+                    if zeros {
+                        for (value, column) in values.iter_mut().zip(columns) {
+                            if !(row.inside && column.inside) {
+                                *value = simd.splat(0.0);
+                            }
+                        }
                     }
                     *line = input_transform(simd, values);
                 }
@@ -528,6 +553,8 @@ mod tests {
             Case { inputs: &[8, 24], outputs: &[8, 24], size: [7, 9] },
             Case { inputs: &[16, 48], outputs: &[16, 48], size: [33, 18] },
             Case { inputs: &[40], outputs: &[17], size: [64, 61] },
+            Case { inputs: &[20, 30], outputs: &[18, 6], size: [12, 6] },
+            Case { inputs: &[20], outputs: &[5], size: [3, 4] },
         ] {
             let (from, to) = (Channels::parts(inputs), Channels::parts(outputs));
             let planes = noise(1, from.total() * height * width);
@@ -539,7 +566,8 @@ mod tests {
                     weights[(output * from.total() + inputs[0]) * 9..][..inputs[1] * 9].fill(0.0);
                 }
             }
-            let reference = Reference { kernel: 3, stride: 1, border: Border::Reflect, weights: &weights };
+            let border = if height % 2 == 0 { Border::Reflect } else { Border::Zero };
+            let reference = Reference { kernel: 3, stride: 1, border, weights: &weights };
             let linear = reference.run(&planes, [from.total(), to.total(), height, width]);
             let first = inputs[0].div_ceil(LANES);
             let blocks = if split {
@@ -565,7 +593,7 @@ mod tests {
                 let weight = |output: usize, input: usize, tap: usize| {
                     weights[(output * from.total() + input) * 9 + tap]
                 };
-                let winograd = Winograd::new(isa, (&from, &to), blocks.clone(), weight);
+                let winograd = Winograd::new(isa, (&from, &to), border, blocks.clone(), weight);
                 let mut bits = Vec::new();
                 for threads in [1, 2, 5] {
                     let mut scratch = vec![f32::NAN; winograd.scratch(height, width, threads)];
@@ -583,37 +611,6 @@ mod tests {
                 }
                 assert!(bits.iter().all(|other| *other == bits[0]), "{isa}: bits depend on threads");
             }
-        }
-    }
-
-    #[test]
-    fn speed() {
-        let channels = Channels::parts(&[128, 384]);
-        let isa = Isa::best();
-        let w = weights(512, 512, 3, 1);
-        let blocks = vec![Blocks { inputs: 0..32, outputs: 0..8 }, Blocks { inputs: 0..8, outputs: 8..32 }];
-        let winograd = Winograd::new(isa, (&channels, &channels), blocks, |o, i, t| w[(o * 512 + i) * 9 + t]);
-        let planes = noise(1, 512 * 4096);
-        let mut arena = crate::engine::arena::Arena::new(winograd.scratch(64, 64, 2)).unwrap();
-        let scratch = arena.numbers();
-        let mut input = Memory::of(&channels, 64, 64, &planes);
-        let mut output = Memory::of(&channels, 64, 64, &planes);
-        let bias = vec![0.0; 512];
-        let ending = Ending { bias: &bias, add_from: 8, relu: true, residual: None };
-        for _ in 0..10 {
-            let t = std::time::Instant::now();
-            winograd.run(input.map(), output.map(), ending, scratch, 2);
-            let whole = t.elapsed().as_secs_f64();
-            let t = std::time::Instant::now();
-            let n = winograd.weight_numbers();
-            winograd.transform_weights(&mut scratch[..n]);
-            let w = t.elapsed().as_secs_f64();
-            println!(
-                "{:.2} ms ({:.0} GFLOP/s direct), weights {:.2} ms",
-                whole * 1e3,
-                8.456 / whole,
-                w * 1e3
-            );
         }
     }
 }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::correlation::Correlation;
 use super::direct::{Direct, Phase, Tap};
 use super::strip::Padded;
+use super::winograd;
 use crate::Isa;
 
 /// What lies beyond the border.
@@ -115,6 +116,9 @@ const LONGEST_ROW: usize = 128;
 /// If a slice has another size, or there is nothing to reflect.
 pub fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     shape.check(Some(x), None, Some(weight));
+    if winograd::applies(shape) {
+        return winograd::forward(isa, shape, x, weight, bias);
+    }
     let shape = &shape.flattened();
     let ConvShape { kernel, channels_in, .. } = *shape;
     let taps: Vec<(usize, usize)> = (0..kernel * kernel).map(|tap| (tap / kernel, tap % kernel)).collect();
@@ -151,6 +155,9 @@ pub fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Opt
 /// As [`forward`].
 pub fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -> Vec<f32> {
     shape.check(None, Some(dy), Some(weight));
+    if winograd::applies(shape) {
+        return winograd::input_gradient(isa, shape, dy, weight);
+    }
     scatter(isa, &shape.flattened(), dy, weight, None)
 }
 
@@ -172,14 +179,10 @@ pub fn transposed(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: 
 fn scatter(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let ConvShape { batch, channels_in, channels_out, height, width, kernel, stride, padding } = *shape;
     if let Padding::Reflect(by) = padding {
-        // First of the padded input; then what fell on the border goes where it was mirrored from.
         let (rows, columns) = (height + 2 * by, width + 2 * by);
         let padded = ConvShape { height: rows, width: columns, padding: Padding::None, ..*shape };
         let gradient = scatter(isa, &padded, dy, weight, None);
-        let mut dx = vec![0.0; batch * channels_in * height * width];
-        let planes = dx.par_chunks_exact_mut(height * width).zip(gradient.par_chunks_exact(rows * columns));
-        planes.for_each(|(to, from)| fold(from, to, (height, width), by));
-        return dx;
+        return folded(&gradient, (height, width), by);
     }
     // Output pixel y * stride + phase collects dy[y + (phase + padding - k) / stride] for each tap k that divides.
     let along = |phase: usize| -> Vec<(isize, usize)> {
@@ -217,6 +220,16 @@ fn scatter(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32], bias: Option
         weight[(input * channels_in + output) * kernel * kernel + tap]
     });
     dx
+}
+
+/// The gradient of planes of `size` from that of the planes with `by` pixels of mirrored border: what fell on the border goes
+/// where it was mirrored from.
+pub(super) fn folded(padded: &[f32], (height, width): (usize, usize), by: usize) -> Vec<f32> {
+    let padded_pixels = (height + 2 * by) * (width + 2 * by);
+    let mut planes = vec![0.0; padded.len() / padded_pixels * height * width];
+    let pairs = planes.par_chunks_exact_mut(height * width).zip(padded.par_chunks_exact(padded_pixels));
+    pairs.for_each(|(to, from)| fold(from, to, (height, width), by));
+    planes
 }
 
 /// Adds a plane with `by` pixels of mirrored border to the plane inside.
@@ -327,6 +340,9 @@ mod tests {
             Case(2, [1, 1], [1, 1], 1, 1, None),
             Case(1, [2, 2], [2, 2], 3, 1, Reflect(1)),
             Case(1, [3, 2], [11, 5], 1, 2, None),
+            // Enough channels for Winograd.
+            Case(2, [64, 80], [9, 10], 3, 1, Reflect(1)),
+            Case(1, [70, 64], [8, 11], 3, 1, Zero(1)),
         ] {
             let shape =
                 ConvShape { batch, channels_in, channels_out, height, width, kernel, stride, padding };

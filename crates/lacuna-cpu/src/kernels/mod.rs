@@ -6,3 +6,4 @@ mod correlation;
 mod direct;
 pub mod fourier;
 mod strip;
+mod winograd;
