@@ -3,6 +3,7 @@
 //! Three outputs would leave most lanes of a register tile empty, so here the lanes are the input channels, summed up
 //! at the end.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
+#![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
 use std::ops::Range;
 

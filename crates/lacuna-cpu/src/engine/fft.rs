@@ -97,7 +97,7 @@ impl Fft {
 fn factors(mut length: usize) -> Option<Vec<usize>> {
     let mut radices = Vec::new();
     for radix in RADICES {
-        while length % radix == 0 {
+        while length.is_multiple_of(radix) {
             radices.push(radix);
             length /= radix;
         }

@@ -56,6 +56,7 @@ pub(crate) struct Control {
 
 /// A residual block of the refiner.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few of them live in a network of megabytes")]
 pub(crate) enum Refine {
     /// Two fast Fourier convolutions.
     Fourier([FourierHalf; 2]),

@@ -4,6 +4,7 @@
 //! come in [`Segment`]s of neighbouring values: a block's lanes at one tap of a kernel, or a row of an interleaved
 //! picture. A sum always runs in the order of the weights, so that a result does not depend on how pixels are grouped.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
+#![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
 use rayon::prelude::*;
 

@@ -6,6 +6,7 @@
 //! map are summed before the transform back; weights are transformed anew for every picture, since transformed ones
 //! are four times as large and reading them from memory takes as long as making them.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
+#![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
 use std::ops::Range;
 

@@ -3,6 +3,7 @@
 //! Vectors run along the pixels of a row; a register tile is some output channels times some taps, and its lanes are added
 //! up at the end. What is added in which order depends on sizes alone, never on the number of threads.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
+#![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
 use std::ops::Range;
 

@@ -1,5 +1,6 @@
 //! Direct convolution of planes: a register tile of output channels times neighbouring pixels.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
+#![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
 use std::ops::Range;
 
