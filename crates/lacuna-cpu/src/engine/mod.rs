@@ -16,6 +16,7 @@ mod run;
 
 mod speed;
 mod stem;
+mod steps;
 #[cfg(test)]
 mod testing;
 mod tile;
@@ -26,10 +27,11 @@ pub(crate) mod winograd;
 use std::borrow::Cow;
 use std::sync::Mutex;
 
-pub use plan::{MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Step, Strips, WINDOW_BYTES};
+pub use plan::{MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Strips, WINDOW_BYTES};
 pub use profile::PROFILE_VARIABLE;
 pub use run::Wanted;
 pub use speed::product_rate;
+pub use steps::Step;
 
 use crate::config::NetworkConfig;
 use crate::error::{Error, Result};

@@ -5,19 +5,24 @@
 //! Differs from it in: several convolutions that read the same map share its transform, and those that end in the same
 //! map are summed before the transform back; weights are transformed anew for every picture, since transformed ones
 //! are four times as large and reading them from memory takes as long as making them.
-#![expect(unsafe_code, reason = "register tiles over raw memory")]
-#![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
+
+mod tiles;
+mod transforms;
+mod weights;
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use super::channels::{Channels, spaced};
 use super::map::{Border, Map};
-use super::tile::{self, Finish, PanelsView, Row, Segment, panel_blocks};
+use super::tile::panel_blocks;
 use crate::Isa;
 use crate::shared::Shared;
-use crate::simd::{LANES, Op, Simd, dispatch};
+use crate::simd::{LANES, dispatch};
+use tiles::TileJob;
+use weights::WeightJob;
 
 /// Sides of a tile of outputs …
 const OUT: usize = 4;
@@ -144,13 +149,13 @@ impl Winograd {
             task_tiles: sizes.task_tiles,
         };
         let tasks = sizes.tiles.div_ceil(sizes.task_tiles);
-        let next = std::sync::atomic::AtomicUsize::new(0);
+        let next = AtomicUsize::new(0);
         // As many workers as there is scratch memory for; each takes the next tiles until none are left.
         maps.par_chunks_exact_mut(sizes.input + sizes.output).take(sizes.tasks).with_max_len(1).for_each(
             |maps| {
                 let (transformed, products) = maps.split_at_mut(sizes.input);
                 loop {
-                    let task = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let task = next.fetch_add(1, Ordering::Relaxed);
                     if task >= tasks {
                         break;
                     }
@@ -239,297 +244,6 @@ impl Scratch {
 /// Numbers of one place of a transformed map `[group][block][GROUP][LANES]`.
 fn place(tiles: usize, blocks: usize) -> usize {
     spaced(tiles.div_ceil(GROUP) * GROUP * blocks) * LANES
-}
-
-struct WeightJob<'a> {
-    product: &'a Product,
-    /// The output blocks of one panel.
-    blocks: Range<usize>,
-    rows: Range<usize>,
-    weights: Shared<'a>,
-}
-
-impl Op for WeightJob<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { product, blocks, .. } = self;
-        let place = product.place();
-        for row in self.rows {
-            for block in blocks.clone() {
-                let kernel = &product.kernels[(block * product.rows + row) * TAPS * LANES..][..TAPS * LANES];
-                let mut columns = [[simd.splat(0.0); IN]; 3];
-                for (x, column) in columns.iter_mut().enumerate() {
-                    let mut taps = [simd.splat(0.0); 3];
-                    for (y, tap) in taps.iter_mut().enumerate() {
-                        // SAFETY: nine vectors long.
-                        *tap = unsafe { simd.load(kernel.as_ptr().add((3 * y + x) * LANES)) };
-                    }
-                    *column = kernel_transform(simd, taps);
-                }
-                let to = blocks.start * product.rows + row * blocks.len() + block - blocks.start;
-                let to =
-                    self.weights.at(to * LANES + (PLACES - 1) * place).wrapping_sub((PLACES - 1) * place);
-                for y in 0..IN {
-                    let line = kernel_transform(simd, [columns[0][y], columns[1][y], columns[2][y]]);
-                    for (x, &value) in line.iter().enumerate() {
-                        // SAFETY: inside the buffer, as the last place is; each kernel has places of its own.
-                        unsafe { simd.store(to.add((y * IN + x) * place), value) };
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn times<S: Simd>(simd: S, factor: f32, value: S::V) -> S::V {
-    simd.mul(simd.splat(factor), value)
-}
-
-/// `factor * a + b`.
-#[inline(always)]
-fn times_add<S: Simd>(simd: S, factor: f32, a: S::V, b: S::V) -> S::V {
-    simd.mul_add(simd.splat(factor), a, b)
-}
-
-/// `G g`.
-#[inline(always)]
-fn kernel_transform<S: Simd>(simd: S, [a, b, c]: [S::V; 3]) -> [S::V; IN] {
-    let even = times(simd, -1.0 / 6.0, simd.add(a, c));
-    let odd = times(simd, 1.0 / 6.0, b);
-    let far_even = times_add(simd, 1.0 / 24.0, a, times(simd, 1.0 / 6.0, c));
-    let far_odd = times(simd, 1.0 / 12.0, b);
-    [
-        times(simd, 0.25, a),
-        simd.sub(even, odd),
-        simd.add(even, odd),
-        simd.add(far_even, far_odd),
-        simd.sub(far_even, far_odd),
-        c,
-    ]
-}
-
-/// `B' d`.
-#[inline(always)]
-fn input_transform<S: Simd>(simd: S, d: [S::V; IN]) -> [S::V; IN] {
-    let near_even = times_add(simd, -4.0, d[2], d[4]);
-    let near_odd = times_add(simd, -4.0, d[1], d[3]);
-    let far_even = simd.sub(d[4], d[2]);
-    let far_odd = simd.sub(d[3], d[1]);
-    [
-        times_add(simd, 4.0, d[0], times_add(simd, -5.0, d[2], d[4])),
-        simd.add(near_even, near_odd),
-        simd.sub(near_even, near_odd),
-        times_add(simd, 2.0, far_odd, far_even),
-        times_add(simd, -2.0, far_odd, far_even),
-        times_add(simd, 4.0, d[1], times_add(simd, -5.0, d[3], d[5])),
-    ]
-}
-
-/// `A' m`.
-#[inline(always)]
-fn output_transform<S: Simd>(simd: S, m: [S::V; IN]) -> [S::V; OUT] {
-    let (even, odd) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
-    let (far_even, far_odd) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
-    [
-        simd.add(m[0], simd.add(even, far_even)),
-        times_add(simd, 2.0, far_odd, odd),
-        times_add(simd, 4.0, far_even, even),
-        simd.add(times_add(simd, 8.0, far_odd, odd), m[5]),
-    ]
-}
-
-/// A row or column of a tile's inputs.
-#[derive(Clone, Copy)]
-struct Line {
-    /// Where it is, or anywhere in the map if it is not.
-    place: usize,
-    /// Whether it is there; zeros are not.
-    inside: bool,
-}
-
-struct TileJob<'a> {
-    winograd: &'a Winograd,
-    input: Map<'a>,
-    output: Map<'a>,
-    ending: Ending<'a>,
-    weights: &'a [f32],
-    transformed: &'a mut [f32],
-    products: &'a mut [f32],
-    tiles: Range<usize>,
-    geometry: Geometry,
-}
-
-impl Op for TileJob<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        self.transform_input(simd);
-        self.multiply(simd);
-        self.transform_output(simd);
-    }
-}
-
-impl TileJob<'_> {
-    /// Where a tile's vector lies in a transformed map.
-    #[inline(always)]
-    fn vector(index: usize, block: usize, blocks: usize) -> usize {
-        ((index / GROUP * blocks + block) * GROUP + index % GROUP) * LANES
-    }
-
-    #[inline(always)]
-    fn corner(&self, tile: usize) -> (usize, usize) {
-        (tile / self.geometry.tile_columns * OUT, tile % self.geometry.tile_columns * OUT)
-    }
-
-    /// The rows (or columns) of a tile's inputs. Beyond the border tiles need no more than the one line next to it; what
-    /// lies further is never used.
-    #[inline(always)]
-    fn along(&self, start: usize, length: usize) -> [Line; IN] {
-        let mut lines = [Line { place: 0, inside: false }; IN];
-        for (i, line) in lines.iter_mut().enumerate() {
-            let index = (start + i) as isize - 1;
-            if let Some(place) = self.winograd.border.place(index.min(length as isize), length) {
-                *line = Line { place, inside: true };
-            }
-        }
-        lines
-    }
-
-    #[inline(always)]
-    fn transform_input<S: Simd>(&mut self, simd: S) {
-        let Map { layout, height, .. } = self.input;
-        let blocks = layout.blocks;
-        let stride = place(self.geometry.task_tiles, blocks);
-        for tile in self.tiles.clone() {
-            let (y, x) = self.corner(tile);
-            let (rows, columns) = (self.along(y, height), self.along(x, layout.columns));
-            let zeros = !rows.iter().chain(&columns).all(|line| line.inside);
-            for block in 0..blocks {
-                let from = self.input.buffer.at(block * layout.plane);
-                let mut lines = [[simd.splat(0.0); IN]; IN];
-                for (line, row) in lines.iter_mut().zip(rows) {
-                    let mut values = [simd.splat(0.0); IN];
-                    for (value, column) in values.iter_mut().zip(columns) {
-                        // SAFETY: inside the map, as `along` says.
-                        *value = unsafe { simd.load(from.add(layout.row(row.place) + column.place * LANES)) };
-                    }
-                    if zeros {
-                        for (value, column) in values.iter_mut().zip(columns) {
-                            if !(row.inside && column.inside) {
-                                *value = simd.splat(0.0);
-                            }
-                        }
-                    }
-                    *line = input_transform(simd, values);
-                }
-                let to = Self::vector(tile - self.tiles.start, block, blocks);
-                let target = &mut self.transformed[to..][..(PLACES - 1) * stride + LANES];
-                for x in 0..IN {
-                    let mut column = [simd.splat(0.0); IN];
-                    for (value, line) in column.iter_mut().zip(&lines) {
-                        *value = line[x];
-                    }
-                    for (y, value) in input_transform(simd, column).into_iter().enumerate() {
-                        // SAFETY: inside the target, as it was cut.
-                        unsafe { simd.store(target.as_mut_ptr().add((y * IN + x) * stride), value) };
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn multiply<S: Simd>(&mut self, simd: S) {
-        let (inputs, outputs) = (self.winograd.inputs.blocks(), self.winograd.output_blocks);
-        let tiles = self.geometry.task_tiles;
-        let (input_stride, output_stride) = (place(tiles, inputs), place(tiles, outputs));
-        let mut start = 0;
-        for product in &self.winograd.products {
-            let mut row = 0;
-            let segments: Vec<Segment> = product
-                .inputs
-                .clone()
-                .map(|block| {
-                    let count = self.winograd.inputs.count(block);
-                    row += count;
-                    Segment { x: (block * GROUP * LANES) as isize, row: row - count, count }
-                })
-                .collect();
-            let blocks = product.outputs.len();
-            for place in 0..PLACES {
-                let weights =
-                    &self.weights[start + place * product.place()..][..product.rows * blocks * LANES];
-                let panels = PanelsView { start: weights.as_ptr(), rows: product.rows, blocks };
-                for first in (0..self.tiles.len()).step_by(GROUP) {
-                    let from = place * input_stride + Self::vector(first, 0, inputs);
-                    let to = place * output_stride + Self::vector(first, product.outputs.start, outputs);
-                    let row = Row {
-                        x: self.transformed[from..].as_ptr(),
-                        segments: &segments,
-                        pixels: GROUP.min(self.tiles.len() - first),
-                        out: self.products[to..].as_mut_ptr(),
-                        out_step: LANES,
-                        out_plane: GROUP * LANES,
-                    };
-                    // SAFETY: a group of tiles has room for all blocks in both maps, the weights for all panels.
-                    unsafe { tile::product::<S, LANES>(simd, &[row], panels, (0, blocks), Finish::Plain) };
-                }
-            }
-            start += PLACES * product.place();
-        }
-    }
-
-    #[inline(always)]
-    fn transform_output<S: Simd>(&mut self, simd: S) {
-        let (output, ending) = (self.output, self.ending);
-        let blocks = output.layout.blocks;
-        let stride = place(self.geometry.task_tiles, blocks);
-        for tile in self.tiles.clone() {
-            let (y, x) = self.corner(tile);
-            let (rows, columns) = (OUT.min(output.height - y), OUT.min(output.columns() - x));
-            for block in 0..blocks {
-                let from = Self::vector(tile - self.tiles.start, block, blocks);
-                let source = &self.products[from..][..(PLACES - 1) * stride + LANES];
-                let mut lines = [[simd.splat(0.0); OUT]; IN];
-                for (y, line) in lines.iter_mut().enumerate() {
-                    let mut values = [simd.splat(0.0); IN];
-                    for (x, value) in values.iter_mut().enumerate() {
-                        // SAFETY: inside the source, as it was cut.
-                        *value = unsafe { simd.load(source.as_ptr().add((y * IN + x) * stride)) };
-                    }
-                    *line = output_transform(simd, values);
-                }
-                // SAFETY: the bias has LANES numbers for each block.
-                let bias = unsafe { simd.load(ending.bias[block * LANES..][..LANES].as_ptr()) };
-                for column in 0..columns {
-                    let values: [S::V; OUT] =
-                        output_transform(simd, std::array::from_fn(|line| lines[line][column]));
-                    for (row, value) in values.into_iter().enumerate().take(rows) {
-                        let place = block * output.layout.plane + output.place(y + row, x + column);
-                        let to = output.buffer.at(place);
-                        let mut value = simd.add(value, bias);
-                        // SAFETY: inside the maps; every pixel belongs to one tile.
-                        unsafe {
-                            if block >= ending.add_from {
-                                value = simd.add(value, simd.load(to));
-                            }
-                            if ending.relu {
-                                value = simd.max(value, simd.splat(0.0));
-                            }
-                            if let Some(residual) = ending.residual {
-                                value = simd.add(value, simd.load(residual.buffer.at(place)));
-                            }
-                            simd.store(to, value);
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
