@@ -55,6 +55,9 @@ pub enum Error {
         /// Numbers that it has.
         found: usize,
     },
+    /// A plan that another engine made: its buffers would not fit.
+    #[error("the plan was made for another network or instruction set")]
+    ForeignPlan,
     /// The system has no memory left.
     #[error("cannot get {bytes} bytes of memory")]
     Allocation {

@@ -5,10 +5,10 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
 use lacuna::checkpoint::{Delta, Family, NetworkConfig};
-use lacuna_nets::Generator;
+use lacuna_nets::{Generator, ops};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
@@ -54,9 +54,9 @@ impl Arguments {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::read()?;
-    let Arguments { width, blocks, batch, side, channels_in, steps, json } = arguments;
+/// Times of forward, backward and update of each step behind the warm-up.
+fn train(arguments: &Arguments) -> lacuna_nets::Result<Vec<[Duration; 3]>> {
+    let Arguments { width, blocks, batch, side, channels_in, steps, .. } = *arguments;
     let device = Device::flex().autodiff();
     let family = Family::Fourier;
     let config = NetworkConfig { family, channels_in, width, blocks, control: false, delta: Delta::None };
@@ -80,6 +80,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             times.push([forward, backward, start.elapsed() - forward - backward]);
         }
     }
+    Ok(times)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::read()?;
+    let times = ops::among_workers(|| train(&arguments))?;
     let percentile = |of: &dyn Fn(&[Duration; 3]) -> Duration, share: f64| {
         let mut seconds: Vec<f64> = times.iter().map(|time| of(time).as_secs_f64()).collect();
         seconds.sort_by(f64::total_cmp);
@@ -91,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    if json {
+    if arguments.json {
         let peak = peak.map_or("null".to_owned(), |peak| (peak * 1024).to_string());
         println!("{{\"p50_s\":{p50},\"p95_s\":{p95},\"peak_bytes\":{peak}}}");
     } else {

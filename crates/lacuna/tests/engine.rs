@@ -125,6 +125,8 @@ fn plans_refuse_what_they_cannot_do() {
     assert!(engine.plan(64, 64, &PlanOptions { max_bytes: Some(needed), ..options }).is_ok());
     let error = engine.run(&plan, &[0.0; 7], &[false; 64 * 64], Wanted::Hole).unwrap_err().to_string();
     assert_eq!(error, "image has 7 numbers, the plan expects 12288");
+    let other = random(3, Isa::best()).run(&plan, &[0.0; 12288], &[false; 64 * 64], Wanted::Hole);
+    assert_eq!(other.unwrap_err().to_string(), "the plan was made for another network or instruction set");
 }
 
 #[test]

@@ -99,8 +99,8 @@ impl Engine {
     /// - the result: `[3, height, width]` in `[0, 1]`
     ///
     /// # Errors
-    /// [`Error::Input`] if image or mask have another size than the plan, [`Error::Allocation`] if the system has no
-    /// memory.
+    /// [`Error::Input`] if image or mask have another size than the plan, [`Error::ForeignPlan`] if it was made for another
+    /// network, [`Error::Allocation`] if the system has no memory.
     pub fn run(&self, plan: &Plan, image: &[f32], mask: &[bool], wanted: Wanted) -> Result<Vec<f32>> {
         let (width, height) = (plan.width, plan.height);
         let check = |what: &'static str, expected: usize, found: usize| {
@@ -108,6 +108,9 @@ impl Engine {
         };
         check("image", 3 * width * height, image.len())?;
         check("mask", width * height, mask.len())?;
+        if plan.config != self.network.config || plan.isa != self.network.isa {
+            return Err(Error::ForeignPlan);
+        }
         let mut arena = self.arena(plan)?;
         let mut profile = Profile::from_environment();
         let mut run = Run { network: &self.network, plan, arena: arena.numbers(), profile: &mut profile };

@@ -11,7 +11,9 @@ use super::network::{LEVELS, Network, Refine, latent_parts};
 use super::place::{Buffer, Places, Requests};
 use super::steps::{Step, steps};
 use super::window::Window;
+use crate::config::NetworkConfig;
 use crate::error::{Error, Result};
+use crate::isa::Isa;
 use crate::simd::LANES;
 
 /// Sides of a picture must be a multiple of this, or the prediction would be larger than the picture.
@@ -54,6 +56,9 @@ pub struct Plan {
     pub threads: usize,
     /// Rows of the latent in a strip of the encoder and of the decoder.
     pub strips: Strips,
+    /// What it was made for: buffers have the sizes of this network.
+    pub(crate) config: NetworkConfig,
+    pub(crate) isa: Isa,
     pub(crate) steps: Vec<Step>,
     pub(crate) places: Places,
     pub(crate) buffers: Buffers,
@@ -275,7 +280,19 @@ impl Planner<'_> {
         let buffers = Buffers { lines, encoder, masks, halves, decoder: [full, half, quarter, refined] };
         let weight_bytes = self.network.bytes() as u64;
         let (places, steps) = (requests.place(), steps(self.network, self.sizes));
-        Plan { width, height, threads: self.threads, strips, steps, places, buffers, weight_bytes }
+        let (config, isa) = (self.network.config.clone(), self.network.isa);
+        Plan {
+            width,
+            height,
+            threads: self.threads,
+            strips,
+            config,
+            isa,
+            steps,
+            places,
+            buffers,
+            weight_bytes,
+        }
     }
 
     /// Buffers of all residual blocks, and the one that the last of them writes.

@@ -116,6 +116,7 @@ const LONGEST_ROW: usize = 128;
 /// If a slice has another size, or there is nothing to reflect.
 pub fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     shape.check(Some(x), None, Some(weight));
+    assert!(bias.is_none_or(|bias| bias.len() == shape.channels_out), "bias of {shape:?}");
     if winograd::applies(shape) {
         return winograd::forward(isa, shape, x, weight, bias);
     }
@@ -173,6 +174,7 @@ pub fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -
 pub fn transposed(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     shape.check(None, Some(x), Some(weight));
     assert!(!matches!(shape.padding, Padding::Reflect(_)), "a transposed convolution that reflects");
+    assert_eq!(bias.len(), shape.channels_in, "bias of {shape:?}");
     scatter(isa, shape, x, weight, Some(bias))
 }
 

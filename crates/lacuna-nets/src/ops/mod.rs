@@ -3,13 +3,12 @@
 
 mod autodiff;
 mod backend;
+mod fallback;
 
 use std::sync::OnceLock;
 
 use burn::backend::Dispatch;
 use burn::tensor::activation::relu;
-use burn::tensor::module::{batch_norm_train, conv_transpose2d, conv2d as burn_conv2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Device, Tensor};
 use lacuna_cpu::kernels::conv::Padding as KernelPadding;
 use lacuna_cpu::kernels::fourier::Columns;
@@ -19,6 +18,16 @@ use backend::Kernels;
 
 /// The environment variable that, set to `burn`, keeps to Burn's own operations: to compare with.
 pub const OPS_VARIABLE: &str = "LACUNA_OPS";
+
+/// Runs `work` on one of the threads that the kernels share out their work to. A loop over many operations on the processor,
+/// such as training, belongs in here: called from any other thread, each operation wakes another thread and sleeps until it
+/// is done.
+///
+/// While it waits for a kernel, such a thread also takes up what else was given to these threads, which must not need a lock
+/// that `work` holds: train one network at a time.
+pub fn among_workers<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
 
 /// Whether our kernels can compute this.
 fn has_kernels(x: &Tensor<4>) -> bool {
@@ -62,12 +71,7 @@ pub fn conv2d(
             }
         });
     }
-    // Burn's convolution pads with zeros itself, without a copy.
-    let (x, zeros) = match padding {
-        Padding::Zero(by) => (x, by),
-        padding => (padding.apply(x), 0),
-    };
-    burn_conv2d(x, weight, bias, ConvOptions::new([stride; 2], [zeros; 2], [1, 1], 1))
+    fallback::conv2d(x, weight, bias, stride, padding)
 }
 
 /// The transposed convolution with kernel 3, stride 2, padding 1 and output padding 1.
@@ -80,8 +84,7 @@ pub fn conv_transposed(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tens
         let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(<Dispatch as Kernels>::conv_transposed(x, weight, bias));
     }
-    let options = ConvTransposeOptions::new([2, 2], [1, 1], [1, 1], [1, 1], 1);
-    conv_transpose2d(x, weight, Some(bias), options)
+    fallback::conv_transposed(x, weight, bias)
 }
 
 /// What follows a normalisation.
@@ -135,12 +138,7 @@ pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64,
         );
         return Normalised { output: Tensor::from_dispatch(output), mean, variance };
     }
-    let normalised = batch_norm_train(x, weight, bias, epsilon);
-    Normalised {
-        output: after.apply(normalised.output),
-        mean: normalised.mean.detach(),
-        variance: normalised.variance.detach(),
-    }
+    fallback::normalise(x, weight, bias, epsilon, after)
 }
 
 /// `scale x + offset` for each channel: BatchNorm in eval mode.
@@ -153,8 +151,7 @@ pub fn affine(x: Tensor<4>, scale: Tensor<1>, offset: Tensor<1>, after: After) -
         let relu = after == After::Relu;
         return Tensor::from_dispatch(<Dispatch as Kernels>::affine(x.into_dispatch(), scale, offset, relu));
     }
-    let channels = x.dims()[1];
-    after.apply(x * scale.reshape([1, channels, 1, 1]) + offset.reshape([1, channels, 1, 1]))
+    fallback::affine(x, scale, offset, after)
 }
 
 /// The half spectrum; see [`dft::real_dft`].
@@ -175,4 +172,130 @@ pub fn plane(spectrum: Tensor<4>, width: usize) -> Tensor<4> {
         ));
     }
     dft::inverse_real_dft(spectrum, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::batch_norm::EPSILON;
+    use crate::testing::{random, values};
+    use testkit::assert_close;
+
+    /// Of values near 1, and of sums of a few hundred of them.
+    const TOLERANCE: f32 = 1e-4;
+
+    type Operation<'a> = &'a dyn Fn(Tensor<4>, Tensor<4>, Tensor<1>) -> Tensor<4>;
+
+    /// Shapes of x and weight, channels of the bias.
+    #[derive(Clone, Copy, Debug)]
+    struct Shapes {
+        x: [usize; 4],
+        weight: [usize; 4],
+        bias: usize,
+    }
+
+    /// The output of `operation`, and gradients of a weighted sum of it by x, weight and bias, as far as it takes them.
+    fn outcome(operation: Operation, shapes: Shapes) -> [Vec<f32>; 4] {
+        let x = Tensor::<4>::from_inner(random(shapes.x, 1)).require_grad();
+        let weight = Tensor::<4>::from_inner(random(shapes.weight, 2)).require_grad();
+        let bias = Tensor::<1>::from_inner(random([shapes.bias], 3)).require_grad();
+        let y = operation(x.clone(), weight.clone(), bias.clone());
+        let weighting = Tensor::from_inner(random(y.dims(), 4));
+        let gradients = (y.clone() * weighting).sum().backward();
+        let [by_x, by_weight] =
+            [x, weight].map(|tensor| tensor.grad(&gradients).map(values).unwrap_or_default());
+        [values(y), by_x, by_weight, bias.grad(&gradients).map(values).unwrap_or_default()]
+    }
+
+    #[track_caller]
+    fn assert_same(shapes: Shapes, ours: Operation, burns: Operation) {
+        let ours = outcome(ours, shapes);
+        let burns = outcome(burns, shapes);
+        for (ours, burns) in ours.iter().zip(&burns) {
+            assert_close(ours, burns, TOLERANCE);
+        }
+    }
+
+    const SIZES: [[usize; 2]; 3] = [[9, 7], [4, 6], [5, 17]];
+
+    #[test]
+    fn convolutions_are_burns() {
+        let paddings = [Padding::None, Padding::Zero(1), Padding::Zero(2), Padding::Reflect(1)];
+        for ([height, width], batch) in SIZES.into_iter().zip([1, 2, 3]) {
+            for (padding, stride, kernel) in
+                paddings.into_iter().flat_map(|padding| [(padding, 1, 3), (padding, 2, 3), (padding, 1, 1)])
+            {
+                let shapes = Shapes { x: [batch, 5, height, width], weight: [3, 5, kernel, kernel], bias: 3 };
+                assert_same(
+                    shapes,
+                    &|x, weight, bias| conv2d(x, weight, Some(bias), stride, padding),
+                    &|x, weight, bias| fallback::conv2d(x, weight, Some(bias), stride, padding),
+                );
+                assert_same(
+                    shapes,
+                    &|x, weight, _| conv2d(x, weight, None, stride, padding),
+                    &|x, weight, _| fallback::conv2d(x, weight, None, stride, padding),
+                );
+            }
+            let shapes = Shapes { x: [batch, 5, height, width], weight: [5, 3, 3, 3], bias: 3 };
+            assert_same(shapes, &conv_transposed, &fallback::conv_transposed);
+        }
+    }
+
+    #[test]
+    fn wide_convolutions_are_burns() {
+        // Enough channels and pixels for whichever algorithm the kernels take.
+        let shapes = Shapes { x: [1, 64, 17, 16], weight: [48, 64, 3, 3], bias: 48 };
+        let root = 576f32.sqrt();
+        assert_same(
+            shapes,
+            &|x, weight, bias| conv2d(x, weight / root, Some(bias), 1, Padding::Reflect(1)),
+            &|x, weight, bias| fallback::conv2d(x, weight / root, Some(bias), 1, Padding::Reflect(1)),
+        );
+    }
+
+    #[test]
+    fn norms_are_burns() {
+        let channels = |weight: Tensor<4>| weight.reshape([5]);
+        for ([height, width], batch) in SIZES.into_iter().zip([1, 2, 3]) {
+            let shapes = Shapes { x: [batch, 5, height, width], weight: [5, 1, 1, 1], bias: 5 };
+            for after in [After::Nothing, After::Relu] {
+                assert_same(
+                    shapes,
+                    &|x, weight, bias| normalise(x, channels(weight), bias, EPSILON, after).output,
+                    &|x, weight, bias| fallback::normalise(x, channels(weight), bias, EPSILON, after).output,
+                );
+                assert_same(
+                    shapes,
+                    &|x, weight, bias| affine(x, channels(weight), bias, after),
+                    &|x, weight, bias| fallback::affine(x, channels(weight), bias, after),
+                );
+            }
+            let x = Tensor::from_inner(random(shapes.x, 1));
+            let [weight, bias] = [2, 3].map(|seed| Tensor::<1>::from_inner(random([5], seed)));
+            let ours = normalise(x.clone(), weight.clone(), bias.clone(), EPSILON, After::Relu);
+            let burns = fallback::normalise(x, weight, bias, EPSILON, After::Relu);
+            assert_close(&values(ours.mean), &values(burns.mean), TOLERANCE);
+            assert_close(&values(ours.variance), &values(burns.variance), TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn spectra_are_the_matrix_products() {
+        for ([height, width], batch) in SIZES.into_iter().zip([1, 2, 3]) {
+            let shapes = Shapes { x: [batch, 2, height, width], weight: [1, 1, 1, 1], bias: 1 };
+            assert_same(shapes, &|x, _, _| spectrum(x), &|x, _, _| dft::real_dft(x));
+            let shapes = Shapes { x: [batch, 4, height, width / 2 + 1], ..shapes };
+            assert_same(shapes, &|x, _, _| plane(x, width), &|x, _, _| dft::inverse_real_dft(x, width));
+        }
+    }
+
+    #[test]
+    fn the_thread_changes_no_bit() {
+        let run = || {
+            let (x, weight) = (random([2, 8, 33, 31], 1), random([8, 8, 3, 3], 2));
+            values(conv2d(x, weight, None, 1, Padding::Reflect(1)))
+        };
+        assert_eq!(among_workers(run), run());
+    }
 }
