@@ -6,6 +6,9 @@
 
 use std::marker::PhantomData;
 
+/// Tasks to make for each thread, so that one that is slow does not hold up all.
+pub(crate) const TASKS_PER_THREAD: usize = 3;
+
 /// A buffer that several threads write to; who writes where is the kernel's affair.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared<'a> {

@@ -129,8 +129,7 @@ fn random_tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
 
 /// The bytes of a plan that are neither weights nor the picture's.
 fn working_bytes(plan: &Plan) -> u64 {
-    let picture = (2 * 3 * size_of::<f32>() + 1) * plan.width * plan.height;
-    plan.forecast_bytes() - plan.weight_bytes() - picture as u64
+    plan.forecast_bytes() - plan.weight_bytes() - plan.picture_bytes()
 }
 
 impl Predictor for EnginePredictor {

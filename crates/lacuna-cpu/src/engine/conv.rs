@@ -9,6 +9,7 @@ use super::channels::Channels;
 use super::map::{Border, Map};
 use super::tile::{self, Finish, Panels, Row, Segment, panel_blocks};
 use crate::Isa;
+use crate::shared::TASKS_PER_THREAD;
 use crate::simd::{LANES, Op, Simd, dispatch};
 
 /// How the taps of a kernel lie around an output pixel.
@@ -190,9 +191,6 @@ struct Parts {
     count: usize,
     blocks: usize,
 }
-
-/// Tasks for each thread, so that one that is slow does not hold up all.
-const TASKS_PER_THREAD: usize = 3;
 
 impl Parts {
     fn of(rows: usize, blocks: usize, isa: Isa) -> Self {

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::fft::{COMPLEX, Fft};
 use super::map::Map;
 use crate::Isa;
+use crate::shared::TASKS_PER_THREAD;
 use crate::simd::{LANES, Op, Simd, dispatch};
 
 /// Transforms between maps of one size and their spectra.
@@ -22,9 +23,6 @@ pub(crate) struct Fourier {
     along_column: Fft,
     isa: Isa,
 }
-
-/// Tasks for each thread, so that one that is slow does not hold up all.
-const TASKS_PER_THREAD: usize = 3;
 
 /// Columns of the spectrum of a map.
 pub(crate) fn frequencies(columns: usize) -> usize {

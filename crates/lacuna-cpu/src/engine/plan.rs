@@ -364,10 +364,13 @@ impl Plan {
 
     /// The most bytes that a process needs to run this, weights, picture and prediction included.
     pub fn forecast_bytes(&self) -> u64 {
+        self.weight_bytes + self.arena_bytes() + self.picture_bytes() + FIXED_BYTES
+    }
+
+    /// Bytes of image and prediction, and a byte a pixel for the mask.
+    pub fn picture_bytes(&self) -> u64 {
         let pixels = (self.width * self.height) as u64;
-        // Image and prediction, and a byte for the mask.
-        let picture = pixels * (2 * 3 * size_of::<f32>() as u64 + 1);
-        self.weight_bytes + self.arena_bytes() + picture + FIXED_BYTES
+        pixels * (2 * 3 * size_of::<f32>() as u64 + 1)
     }
 
     /// Multiplications and additions by the definition.

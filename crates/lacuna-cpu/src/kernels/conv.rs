@@ -10,6 +10,7 @@ use super::direct::{Direct, Phase, Tap};
 use super::strip::Padded;
 use super::winograd;
 use crate::Isa;
+use crate::engine::map::Border;
 
 /// What lies beyond the border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,15 +238,7 @@ pub(super) fn folded(padded: &[f32], (height, width): (usize, usize), by: usize)
 /// Adds a plane with `by` pixels of mirrored border to the plane inside.
 fn fold(padded: &[f32], plane: &mut [f32], (height, width): (usize, usize), by: usize) {
     let mirrored = |index: usize, length: usize| {
-        let inside = index as isize - by as isize;
-        let last = length as isize - 1;
-        (if inside < 0 {
-            -inside
-        } else if inside > last {
-            2 * last - inside
-        } else {
-            inside
-        }) as usize
+        Border::Reflect.place(index as isize - by as isize, length).expect("reflected")
     };
     for (row, values) in padded.chunks_exact(width + 2 * by).enumerate() {
         let line = &mut plane[mirrored(row, height) * width..][..width];

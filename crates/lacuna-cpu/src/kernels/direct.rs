@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::strip::{Padded, Strip};
 use crate::Isa;
-use crate::shared::Shared;
+use crate::shared::{Shared, TASKS_PER_THREAD};
 use crate::simd::{LANES, Op, Simd, dispatch};
 
 /// A tap of the kernel.
@@ -50,8 +50,6 @@ pub(super) struct Direct<'a> {
 
 /// Bytes of a strip: it stays in the second-level cache while all outputs pass over it.
 const STRIP_BYTES: usize = 256 << 10;
-/// Strips for each thread, so that one that is slow does not hold up all.
-const STRIPS_PER_THREAD: usize = 3;
 /// The most columns of a kernel: what may be read behind a strip allows it.
 const MOST_REACH: usize = 64;
 /// The most output channels of a register tile.
@@ -94,7 +92,7 @@ impl Direct<'_> {
         let source_rows = |rows: usize| (rows - 1) * self.stride + down;
         let row_bytes = size_of::<f32>() * self.source.channels * columns;
         let fits = (1..=phase_rows).take_while(|&rows| source_rows(rows) * row_bytes <= STRIP_BYTES).last();
-        let wanted = (STRIPS_PER_THREAD * rayon::current_num_threads()).div_ceil(self.batch);
+        let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(self.batch);
         let rows = fits.unwrap_or(1).min(phase_rows.div_ceil(wanted));
         let strips = phase_rows.div_ceil(rows);
         let to = Shared::new(to);
