@@ -1,0 +1,1 @@
+//! Judging fills: generators of masks, and metrics.
