@@ -81,6 +81,11 @@ pub fn load<M: Module>(module: M, source: impl FnMut(&str) -> Option<Weight>) ->
     }
 }
 
+/// Lets only those parameters of a module learn that `learns` names. Norms keep the mode that they are in.
+pub fn set_learning<M: Module>(module: M, learns: impl Fn(&str) -> bool) -> M {
+    module.map(&mut Learning { path: Path::default(), learns })
+}
+
 impl Generator {
     /// The network that `config` describes, with the tensors that `source` gives by name.
     ///
@@ -114,19 +119,22 @@ impl Generator {
 }
 
 /// Where a visitor or mapper is in the module tree. The only place that makes names.
-#[derive(Default)]
-pub(crate) struct Path(Vec<Option<String>>);
+#[derive(Debug, Default)]
+pub struct Path(Vec<Option<String>>);
 
 impl Path {
-    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+    /// To be called when the visitor enters a module.
+    pub fn enter(&mut self, name: &str, container: &str) {
         self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
     }
 
-    pub(crate) fn exit(&mut self) {
+    /// To be called when it leaves the module again.
+    pub fn exit(&mut self) {
         self.0.pop();
     }
 
-    pub(crate) fn name(&self) -> String {
+    /// The name of the tensor that is visited.
+    pub fn name(&self) -> String {
         self.0.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
     }
 }
@@ -174,7 +182,7 @@ impl ModuleVisitor for Reader {
 ///
 /// # Errors
 /// [`Error::Execution`] if the tensor cannot be read from its device.
-pub(crate) fn read_tensor<const D: usize>(tensor: Tensor<D>) -> Result<Weight> {
+pub fn read_tensor<const D: usize>(tensor: Tensor<D>) -> Result<Weight> {
     let shape = tensor.dims().to_vec();
     let data = tensor.try_into_data_as::<f32>().map_err(|error| Error::Execution(error.to_string()))?;
     let values = data.try_into_vec::<f32>().map_err(|error| Error::Execution(format!("{error:?}")))?;
@@ -225,6 +233,26 @@ impl<Source: FnMut(&str) -> Option<Weight>> ModuleMapper for Loader<Source> {
                 param
             }
         }
+    }
+}
+
+struct Learning<Learns> {
+    path: Path,
+    learns: Learns,
+}
+
+impl<Learns: Fn(&str) -> bool> ModuleMapper for Learning<Learns> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let learns = (self.learns)(&self.path.name());
+        param.set_require_grad(learns)
     }
 }
 

@@ -70,8 +70,39 @@ impl BatchNorm {
         self.then(x, After::Relu)
     }
 
+    /// Normalises `x`, and carries a direction of `x` along: the output's derivative in that direction (forward mode). Both
+    /// can be differentiated by the parameters, which gives what needs second derivatives elsewhere, such as R1.
+    ///
+    /// # Shapes
+    /// `x`, `tangent` and both results: `[batch, channels, height, width]`.
+    ///
+    /// # Panics
+    /// As [`BatchNorm::forward`].
+    pub fn forward_tangent(&self, x: Tensor<4>, tangent: Tensor<4>) -> [Tensor<4>; 2] {
+        let channels = x.dims()[1];
+        let wide = |row: Tensor<1>| row.reshape([1, channels, 1, 1]);
+        let weight = wide(self.weight.val());
+        if !self.is_training(&x) {
+            let scale = weight / wide(self.running_var.value()).add_scalar(EPSILON).sqrt();
+            return [self.forward(x), tangent * scale];
+        }
+        let mean = |x: Tensor<4>| x.mean_dim(0).mean_dim(2).mean_dim(3);
+        let centred = x.clone() - mean(x.clone());
+        let moved = tangent.clone() - mean(tangent);
+        let variance = mean(centred.clone() * centred.clone());
+        let change = mean(centred.clone() * moved.clone()).mul_scalar(2.0);
+        let inverse = variance.add_scalar(EPSILON).sqrt().recip();
+        let cube = inverse.clone() * inverse.clone() * inverse.clone();
+        let slope = moved * inverse - centred * change * cube.mul_scalar(0.5);
+        [self.forward(x), slope * weight]
+    }
+
+    fn is_training(&self, x: &Tensor<4>) -> bool {
+        x.device().is_autodiff() && self.training.is_enabled()
+    }
+
     fn then(&self, x: Tensor<4>, after: After) -> Tensor<4> {
-        if x.device().is_autodiff() && self.training.is_enabled() {
+        if self.is_training(&x) {
             self.train_mode(x, after)
         } else {
             self.eval_mode(x, after)

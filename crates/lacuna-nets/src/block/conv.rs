@@ -78,6 +78,14 @@ impl Conv2d {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         ops::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.stride, self.padding)
     }
+
+    /// The derivative of the output when `x` moves along `tangent`: the convolution without its offsets.
+    ///
+    /// # Shapes
+    /// As [`Conv2d::forward`].
+    pub fn forward_tangent(&self, tangent: Tensor<4>) -> Tensor<4> {
+        ops::conv2d(tangent, self.weight.val(), None, self.stride, self.padding)
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,12 @@
+//! Loss terms: one file each, plain functions of tensors.
+
+pub mod adversarial;
+pub mod feature_matching;
+pub mod latent;
+pub mod perceptual;
+pub mod pixel;
+pub mod r1;
+pub mod style;
+pub mod term;
+
+pub use term::{Losses, Term};

@@ -1,0 +1,109 @@
+//! The R1 penalty: the discriminator must be flat around true pictures.
+//!
+//! Mescheder et al. 2018, <https://arxiv.org/abs/1801.04406>, eq. 9, without the half, as LaMa:
+//! `coefficient · mean over the batch of |∇ sum D(image)|²`.
+//!
+//! Its gradient by the parameters is a second derivative, which Burn does not have. With `v = ∇ sum D(image)` taken as a
+//! constant, `2 coefficient / batch · (derivative of sum D along v)` has the same gradient by the parameters: the derivative
+//! along a direction is a forward pass ([`Discriminator::forward_tangent`]), and that can be differentiated once. This is
+//! exact, where a finite difference fails at the kinks of LeakyReLU.
+
+use burn::tensor::Tensor;
+use lacuna_nets::weights::set_learning;
+
+use crate::net::{Discriminator, Judgement, TangentJudgement};
+
+/// What one pass over true pictures gives.
+#[derive(Clone, Debug)]
+pub struct Penalty {
+    /// The penalty's value, without gradient.
+    pub value: Tensor<1>,
+    /// Has the penalty's gradient by the discriminator's parameters; its value means nothing.
+    pub surrogate: Tensor<1>,
+    /// What the discriminator says about the pictures.
+    pub judgement: Judgement,
+}
+
+/// Judges true pictures and computes the penalty.
+///
+/// # Shapes
+/// `image`: `[batch, channels, height, width]` on an autodiff device.
+pub fn penalty(discriminator: &Discriminator, image: Tensor<4>, coefficient: f64) -> Penalty {
+    let batch = image.dims()[0] as f64;
+    // Norms stay in their mode; the copy's statistics are its own, so that they are updated once only, below.
+    let constant = set_learning(discriminator.clone(), |_| false);
+    let input = image.clone().detach().require_grad();
+    let backward = constant.forward(input.clone()).logits.sum().backward();
+    let gradient = input.grad(&backward).expect("logits depend on the picture");
+    let value = Tensor::from_inner(gradient.clone().square().sum().mul_scalar(coefficient / batch));
+    let TangentJudgement { judgement, tangent } =
+        discriminator.forward_tangent(image.detach(), Tensor::from_inner(gradient));
+    Penalty { value, surrogate: tangent.sum().mul_scalar(2.0 * coefficient / batch), judgement }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::discriminator::{from_reference, reference_name};
+    use crate::optim::Gradients;
+    use crate::testing::{from_fixture, values};
+    use burn::module::Module;
+    use lacuna_nets::weights;
+    use testkit::fixtures::{self, Fixtures};
+
+    /// Of the largest entry of all gradients, and of the penalty.
+    const TOLERANCE: f64 = 1e-4;
+
+    /// Biases in front of a norm have gradient 0 up to rounding: what is smaller than this is compared as if it were this.
+    const ROUNDING: f32 = 1e-3;
+
+    fn assert_reference(mode: &str, discriminator: Discriminator, numbers: &Fixtures) {
+        let penalty = penalty(&discriminator, from_fixture(numbers.get("real")), 0.001);
+        let expected = numbers.get(&format!("{mode}.r1")).values[0];
+        let value = values(penalty.value)[0];
+        assert!(f64::from((value - expected).abs()) <= TOLERANCE * f64::from(expected), "{value}, expected {expected}");
+        let gradients = Gradients::of(&discriminator, &penalty.surrogate.backward());
+        let mut compared = 0;
+        for named in weights::shapes(&discriminator) {
+            let Some(expected) = numbers.find(&reference_name(&format!("{mode}.r1_grad."), &named.name)) else {
+                continue;
+            };
+            let found = match gradients.get(&named.name) {
+                Some(row) => values(row.clone()),
+                None => vec![0.0; expected.values.len()],
+            };
+            let largest = expected.values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            let worst = testkit::worst_difference(&found, &expected.values).unwrap().size();
+            println!("{mode} {}: {worst:e} of {largest:e}", named.name);
+            let scale = largest.max(ROUNDING);
+            assert!(f64::from(worst) <= TOLERANCE * f64::from(scale), "{}: {worst:e} of {largest:e}", named.name);
+            compared += 1;
+        }
+        assert!(compared >= 10, "only {compared} gradients were compared");
+    }
+
+    #[test]
+    fn value_and_gradient_equal_double_backward_in_train_mode() {
+        let numbers = fixtures::load("adversarial.safetensors");
+        assert_reference("train", from_reference(&numbers), &numbers);
+    }
+
+    #[test]
+    fn value_and_gradient_equal_double_backward_in_eval_mode() {
+        let numbers = fixtures::load("adversarial.safetensors");
+        // Frozen norms are in eval mode; then all parameters learn again.
+        let frozen = set_learning(from_reference(&numbers).freeze(), |_| true);
+        assert_reference("eval", frozen, &numbers);
+    }
+
+    #[test]
+    fn statistics_are_updated_once() {
+        let numbers = fixtures::load("adversarial.safetensors");
+        let [once, penalised] = [from_reference(&numbers), from_reference(&numbers)];
+        let real = from_fixture::<4>(numbers.get("real"));
+        once.forward(real.clone());
+        penalty(&penalised, real, 0.001);
+        let [once, penalised] = [once, penalised].map(|network| weights::read(&network).unwrap());
+        assert_eq!(once, penalised);
+    }
+}

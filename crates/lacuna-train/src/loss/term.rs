@@ -1,0 +1,118 @@
+//! Loss terms by name, and their weighted sum.
+
+use std::fmt;
+
+use burn::tensor::Tensor;
+
+/// A loss term. Its name is the same in code, run files, logs and reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Term {
+    /// Mean absolute difference of colours.
+    PixelL1,
+    /// Mean square difference of colours.
+    PixelMse,
+    /// Mean absolute difference of latents.
+    LatentL1,
+    /// Mean square difference of a classifier's features.
+    PerceptualMse,
+    /// Mean absolute difference of feature correlations.
+    StyleL1,
+    /// How well the discriminator recognises predicted pictures.
+    Adversarial,
+    /// Mean square difference of the discriminator's features.
+    FeatureMatchingMse,
+    /// How well the discriminator of latents recognises refined ones.
+    LatentAdversarial,
+    /// The discriminator on true pictures.
+    DiscriminatorReal,
+    /// The discriminator on predicted pictures.
+    DiscriminatorFake,
+    /// The discriminator's R1 penalty.
+    DiscriminatorR1,
+    /// The discriminator of latents on encodings of true pictures.
+    LatentDiscriminatorReal,
+    /// The discriminator of latents on refined latents.
+    LatentDiscriminatorFake,
+    /// The R1 penalty of the discriminator of latents.
+    LatentDiscriminatorR1,
+}
+
+impl Term {
+    /// The name, such as `latent_l1`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PixelL1 => "pixel_l1",
+            Self::PixelMse => "pixel_mse",
+            Self::LatentL1 => "latent_l1",
+            Self::PerceptualMse => "perceptual_mse",
+            Self::StyleL1 => "style_l1",
+            Self::Adversarial => "adversarial",
+            Self::FeatureMatchingMse => "feature_matching_mse",
+            Self::LatentAdversarial => "latent_adversarial",
+            Self::DiscriminatorReal => "discriminator_real",
+            Self::DiscriminatorFake => "discriminator_fake",
+            Self::DiscriminatorR1 => "discriminator_r1",
+            Self::LatentDiscriminatorReal => "latent_discriminator_real",
+            Self::LatentDiscriminatorFake => "latent_discriminator_fake",
+            Self::LatentDiscriminatorR1 => "latent_discriminator_r1",
+        }
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The terms of one step.
+#[derive(Debug, Default)]
+pub struct Losses {
+    values: Vec<(Term, Tensor<1>)>,
+    total: Option<Tensor<1>>,
+}
+
+impl Losses {
+    /// Adds a term of one value with its weight to the total.
+    pub fn add(&mut self, term: Term, value: Tensor<1>, weight: f64) {
+        self.add_apart(term, value.clone().detach(), value.mul_scalar(weight));
+    }
+
+    /// Adds a term whose value is not what is differentiated: `value` is reported, `summand` goes into the total.
+    pub fn add_apart(&mut self, term: Term, value: Tensor<1>, summand: Tensor<1>) {
+        self.values.push((term, value));
+        self.total = Some(match self.total.take() {
+            None => summand,
+            Some(total) => total + summand,
+        });
+    }
+
+    /// The weighted sum, to be differentiated; `None` without terms.
+    pub fn total(&self) -> Option<Tensor<1>> {
+        self.total.clone()
+    }
+
+    /// The terms without their weights.
+    pub fn values(&self) -> Vec<(Term, f32)> {
+        self.values.iter().map(|(term, value)| (*term, value.clone().into_scalar::<f32>())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{tensor, values};
+
+    #[test]
+    fn values_are_plain_and_the_total_is_weighted() {
+        let mut losses = Losses::default();
+        assert!(losses.total().is_none());
+        losses.add(Term::PixelL1, tensor([1], vec![2.0]), 10.0);
+        losses.add(Term::LatentL1, tensor([1], vec![3.0]), 0.5);
+        losses.add_apart(Term::DiscriminatorR1, tensor([1], vec![7.0]), tensor([1], vec![1.0]));
+        assert_eq!(values(losses.total().unwrap()), [22.5]);
+        let expected = [(Term::PixelL1, 2.0), (Term::LatentL1, 3.0), (Term::DiscriminatorR1, 7.0)];
+        assert_eq!(losses.values(), expected);
+        assert_eq!(Term::LatentL1.to_string(), "latent_l1");
+    }
+}

@@ -1,0 +1,11 @@
+//! Turning gradients into better weights.
+
+mod adam;
+mod ema;
+mod gradients;
+mod schedule;
+
+pub use adam::Adam;
+pub use ema::Ema;
+pub use gradients::Gradients;
+pub use schedule::{Decay, Schedule};

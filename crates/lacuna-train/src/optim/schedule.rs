@@ -1,0 +1,72 @@
+//! The learning rate over time.
+
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate changes. The default keeps it constant, as LaMa and the thesis do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Schedule {
+    /// Steps over which the rate grows linearly from nothing.
+    #[serde(default)]
+    pub warm_up: u64,
+    /// What the rate does behind the warm-up.
+    #[serde(default)]
+    pub decay: Decay,
+}
+
+/// What the rate does behind the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// It stays.
+    #[default]
+    Constant,
+    /// Half a cosine down to nothing at the last step (Loshchilov and Hutter 2016, without restarts).
+    Cosine,
+}
+
+impl Schedule {
+    /// What to multiply the learning rate with in step `step` (from 0) of `steps`.
+    pub fn factor(self, step: u64, steps: u64) -> f64 {
+        if step < self.warm_up {
+            return (step + 1) as f64 / self.warm_up as f64;
+        }
+        match self.decay {
+            Decay::Constant => 1.0,
+            Decay::Cosine => {
+                let length = steps.saturating_sub(self.warm_up).max(1) as f64;
+                let done = ((step - self.warm_up) as f64 / length).min(1.0);
+                0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_by_hand() {
+        struct Case {
+            schedule: Schedule,
+            step: u64,
+            expected: f64,
+        }
+        let warm = Schedule { warm_up: 4, decay: Decay::Constant };
+        let cosine = Schedule { warm_up: 4, decay: Decay::Cosine };
+        for Case { schedule, step, expected } in [
+            Case { schedule: Schedule::default(), step: 0, expected: 1.0 },
+            Case { schedule: warm, step: 0, expected: 0.25 },
+            Case { schedule: warm, step: 3, expected: 1.0 },
+            Case { schedule: warm, step: 90, expected: 1.0 },
+            Case { schedule: cosine, step: 4, expected: 1.0 },
+            Case { schedule: cosine, step: 8, expected: 0.5 },
+            Case { schedule: cosine, step: 12, expected: 0.0 },
+            Case { schedule: cosine, step: 99, expected: 0.0 },
+        ] {
+            let factor = schedule.factor(step, 12);
+            assert!((factor - expected).abs() < 1e-12, "{schedule:?} at {step}: {factor}");
+        }
+    }
+}

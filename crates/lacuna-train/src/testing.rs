@@ -1,0 +1,59 @@
+//! What the tests of this crate share.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use lacuna::checkpoint::{Delta, Family, NetworkConfig};
+use lacuna_nets::Generator;
+use lacuna_nets::weights::{self, NamedWeight};
+use rand::SeedableRng;
+use rand_pcg::Pcg64;
+use testkit::fixtures::Fixture;
+use testkit::pictures::noise;
+
+/// Where training happens.
+pub fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// A random number generator.
+pub fn rng(seed: u64) -> Pcg64 {
+    Pcg64::seed_from_u64(seed)
+}
+
+/// A tensor without autodiff.
+pub fn tensor<const D: usize>(shape: [usize; D], values: Vec<f32>) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+/// A tensor of uniform noise in `[-1, 1)`, with autodiff.
+pub fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    Tensor::from_inner(tensor(shape, noise(seed, shape.iter().product())))
+}
+
+/// A fixture as a tensor with autodiff.
+pub fn from_fixture<const D: usize>(fixture: &Fixture) -> Tensor<D> {
+    let shape = fixture.shape.clone().try_into().expect("the fixture's rank");
+    Tensor::from_inner(tensor(shape, fixture.values.clone()))
+}
+
+/// The values of a tensor, row-major.
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().expect("float32")
+}
+
+/// A Fourier network of width 2 with one block.
+pub fn small_config(channels_in: usize, control: bool) -> NetworkConfig {
+    NetworkConfig { family: Family::Fourier, channels_in, width: 2, blocks: 1, control, delta: Delta::None }
+}
+
+/// A generator of [`small_config`].
+pub fn small_generator(channels_in: usize, control: bool, device: &Device) -> Generator {
+    Generator::new(&small_config(channels_in, control), rng(1), device).expect("a network that exists")
+}
+
+/// The values of a module's tensor called `name`.
+pub fn values_of<M: Module>(module: &M, name: &str) -> Vec<f32> {
+    let mut all = weights::read(module).expect("readable").into_iter();
+    let NamedWeight { weight, .. } = all.find(|named| named.name == name).expect("a tensor of that name");
+    weight.values
+}
