@@ -5,6 +5,8 @@ mod inpaint;
 mod method;
 mod model;
 mod output;
+#[cfg(feature = "train")]
+mod train;
 mod units;
 
 use std::process::ExitCode;
@@ -29,6 +31,9 @@ enum Command {
     Model(model::ModelCommand),
     /// Measure how fast this machine runs a network, and with how much memory
     Bench(bench::BenchArgs),
+    /// Train a network as a run file says
+    #[cfg(feature = "train")]
+    Train(train::TrainArgs),
 }
 
 /// How the program ends when it got through.
@@ -63,6 +68,8 @@ fn main() -> ExitCode {
         Command::Inpaint(args) => inpaint::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Bench(args) => bench::run(&args, start),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(&args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -1,1 +1,7 @@
-//! Judging fills: generators of masks, and metrics.
+//! Judging fills: generators of holes, and metrics. Builds without Burn.
+
+#![forbid(unsafe_code)]
+
+pub mod interval;
+pub mod maskgen;
+pub mod metric;

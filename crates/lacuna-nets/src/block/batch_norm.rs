@@ -102,11 +102,7 @@ impl BatchNorm {
     }
 
     fn then(&self, x: Tensor<4>, after: After) -> Tensor<4> {
-        if self.is_training(&x) {
-            self.train_mode(x, after)
-        } else {
-            self.eval_mode(x, after)
-        }
+        if self.is_training(&x) { self.train_mode(x, after) } else { self.eval_mode(x, after) }
     }
 
     fn train_mode(&self, x: Tensor<4>, after: After) -> Tensor<4> {

@@ -70,8 +70,7 @@ mod tests {
     #[test]
     fn nearest_takes_the_pixels_that_lamas_resize_takes() {
         let ramp = tensor([1, 1, 1, 256], (0..256).map(|index| index as f32).collect());
-        let expected =
-            [0, 13, 26, 40, 53, 67, 80, 94, 107, 121, 134, 148, 161, 175, 188, 202, 215, 229, 242];
+        let expected = [0, 13, 26, 40, 53, 67, 80, 94, 107, 121, 134, 148, 161, 175, 188, 202, 215, 229, 242];
         assert_eq!(values(nearest(ramp, [1, 19])), expected.map(|index| index as f32));
     }
 }

@@ -61,11 +61,15 @@ mod tests {
         let penalty = penalty(&discriminator, from_fixture(numbers.get("real")), 0.001);
         let expected = numbers.get(&format!("{mode}.r1")).values[0];
         let value = values(penalty.value)[0];
-        assert!(f64::from((value - expected).abs()) <= TOLERANCE * f64::from(expected), "{value}, expected {expected}");
+        assert!(
+            f64::from((value - expected).abs()) <= TOLERANCE * f64::from(expected),
+            "{value}, expected {expected}"
+        );
         let gradients = Gradients::of(&discriminator, &penalty.surrogate.backward());
         let mut compared = 0;
         for named in weights::shapes(&discriminator) {
-            let Some(expected) = numbers.find(&reference_name(&format!("{mode}.r1_grad."), &named.name)) else {
+            let Some(expected) = numbers.find(&reference_name(&format!("{mode}.r1_grad."), &named.name))
+            else {
                 continue;
             };
             let found = match gradients.get(&named.name) {
@@ -76,7 +80,11 @@ mod tests {
             let worst = testkit::worst_difference(&found, &expected.values).unwrap().size();
             println!("{mode} {}: {worst:e} of {largest:e}", named.name);
             let scale = largest.max(ROUNDING);
-            assert!(f64::from(worst) <= TOLERANCE * f64::from(scale), "{}: {worst:e} of {largest:e}", named.name);
+            assert!(
+                f64::from(worst) <= TOLERANCE * f64::from(scale),
+                "{}: {worst:e} of {largest:e}",
+                named.name
+            );
             compared += 1;
         }
         assert!(compared >= 10, "only {compared} gradients were compared");

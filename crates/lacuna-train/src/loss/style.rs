@@ -12,7 +12,8 @@ use burn::tensor::Tensor;
 /// `predicted`, `target`: what [`crate::net::Vgg16::forward`] gives.
 pub fn l1(predicted: &[Tensor<4>], target: &[Tensor<4>]) -> Tensor<1> {
     let stages = predicted.iter().zip(target);
-    let terms = stages.map(|(predicted, target)| (gram(predicted.clone()) - gram(target.clone())).abs().mean());
+    let terms =
+        stages.map(|(predicted, target)| (gram(predicted.clone()) - gram(target.clone())).abs().mean());
     terms.reduce(|sum, term| sum + term).expect("a network with stages")
 }
 

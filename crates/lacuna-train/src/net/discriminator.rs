@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn parameters_and_sizes_are_lamas() {
-        let discriminator = Discriminator::new(Kind::Pixels { width: 64 }, &mut Init::drawn(rng(1), &Device::flex()));
+        let discriminator =
+            Discriminator::new(Kind::Pixels { width: 64 }, &mut Init::drawn(rng(1), &Device::flex()));
         assert_eq!(discriminator.num_params() - 2 * (128 + 256 + 512 + 512), 6_962_369);
         let small = Discriminator::new(Kind::Pixels { width: 2 }, &mut Init::drawn(rng(1), &Device::flex()));
         let Judgement { logits, maps } = small.forward(random([1, 3, 256, 256], 1).inner());
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_judge_of_latents_keeps_the_sides() {
-        let judge = Discriminator::new(Kind::Latent { channels: 16 }, &mut Init::drawn(rng(1), &Device::flex()));
+        let judge =
+            Discriminator::new(Kind::Latent { channels: 16 }, &mut Init::drawn(rng(1), &Device::flex()));
         assert_eq!(judge.forward(random([2, 16, 5, 7], 1).inner()).logits.dims(), [2, 1, 5, 7]);
     }
 
@@ -193,7 +195,8 @@ mod tests {
 
     /// The discriminator of the fixture, to train.
     pub fn from_reference(numbers: &fixtures::Fixtures) -> Discriminator {
-        let discriminator = Discriminator::new(Kind::Pixels { width: 4 }, &mut Init::drawn(rng(1), &device()));
+        let discriminator =
+            Discriminator::new(Kind::Pixels { width: 4 }, &mut Init::drawn(rng(1), &device()));
         weights::load(discriminator, |name| {
             let found = numbers.find(&reference_name("discriminator.", name))?;
             Some(Weight { shape: found.shape.clone(), values: found.values.clone() })

@@ -77,17 +77,22 @@ impl Vgg16 {
         let mut init = Init::unset(device);
         let convolutions = CONVOLUTIONS.map(|[_, channels_in, channels_out]| {
             let padding = Padding::Zero(1);
-            Conv2dConfig { channels_in, channels_out, kernel: 3, stride: 1, padding, bias: true }.init(&mut init)
+            Conv2dConfig { channels_in, channels_out, kernel: 3, stride: 1, padding, bias: true }
+                .init(&mut init)
         });
         let convolutions = weights::load(convolutions.to_vec(), |name| {
             let (index, kind) = name.split_once('.')?;
             let [layer, ..] = CONVOLUTIONS[index.parse::<usize>().ok()?];
             tensors.get(&format!("features.{layer}.{kind}")).cloned()
         })?;
-        let colours = |values: [f32; 3]| {
-            Tensor::from_data(TensorData::new(values.to_vec(), [1, 3, 1, 1]), device)
-        };
-        Ok(Self { convolutions: convolutions.freeze(), mean: colours(MEAN), deviation: colours(DEVIATION), reach })
+        let colours =
+            |values: [f32; 3]| Tensor::from_data(TensorData::new(values.to_vec(), [1, 3, 1, 1]), device);
+        Ok(Self {
+            convolutions: convolutions.freeze(),
+            mean: colours(MEAN),
+            deviation: colours(DEVIATION),
+            reach,
+        })
     }
 
     /// Features of the five stages.
@@ -126,9 +131,12 @@ fn phases(x: Tensor<4>, dilation: usize) -> Tensor<4> {
     }
     let [batch, channels, height, width] = x.dims();
     let (rows, columns) = (height / dilation, width / dilation);
-    x.reshape([batch, channels, rows, dilation, columns, dilation])
-        .permute([0, 3, 5, 1, 2, 4])
-        .reshape([batch * dilation * dilation, channels, rows, columns])
+    x.reshape([batch, channels, rows, dilation, columns, dilation]).permute([0, 3, 5, 1, 2, 4]).reshape([
+        batch * dilation * dilation,
+        channels,
+        rows,
+        columns,
+    ])
 }
 
 /// Undoes [`phases`].
@@ -138,9 +146,12 @@ fn whole(x: Tensor<4>, dilation: usize) -> Tensor<4> {
     }
     let [pictures, channels, rows, columns] = x.dims();
     let batch = pictures / (dilation * dilation);
-    x.reshape([batch, dilation, dilation, channels, rows, columns])
-        .permute([0, 3, 4, 1, 5, 2])
-        .reshape([batch, channels, rows * dilation, columns * dilation])
+    x.reshape([batch, dilation, dilation, channels, rows, columns]).permute([0, 3, 4, 1, 5, 2]).reshape([
+        batch,
+        channels,
+        rows * dilation,
+        columns * dilation,
+    ])
 }
 
 #[cfg(test)]
@@ -176,7 +187,8 @@ mod tests {
             let features = vgg.forward(image.clone());
             let found: Vec<usize> = features.iter().map(|map| map.dims()[2]).collect();
             assert_eq!(found, sides);
-            let gradients = features.into_iter().map(|map| map.mean()).reduce(|sum, mean| sum + mean).unwrap().backward();
+            let gradients =
+                features.into_iter().map(|map| map.mean()).reduce(|sum, mean| sum + mean).unwrap().backward();
             assert!(values(image.grad(&gradients).unwrap()).iter().any(|&value| value != 0.0));
             assert!(vgg.convolutions[0].weight.val().grad(&gradients).is_none());
         }

@@ -106,10 +106,9 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.get(&name).cloned() else { return param };
         let square = gradient.clone() * gradient.clone();
         let moments = match self.moments.remove(&name) {
-            None => Moments {
-                first: gradient.mul_scalar(1.0 - BETA_1),
-                second: square.mul_scalar(1.0 - BETA_2),
-            },
+            None => {
+                Moments { first: gradient.mul_scalar(1.0 - BETA_1), second: square.mul_scalar(1.0 - BETA_2) }
+            }
             Some(Moments { first, second }) => Moments {
                 first: first.mul_scalar(BETA_1) + gradient.mul_scalar(1.0 - BETA_1),
                 second: second.mul_scalar(BETA_2) + square.mul_scalar(1.0 - BETA_2),

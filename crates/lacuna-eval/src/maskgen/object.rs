@@ -1,0 +1,146 @@
+//! A shape like that of an object.
+//!
+//! LaMa cuts such masks out with a segmentation network, which a small program cannot bring along; here a smooth closed
+//! outline is drawn instead: a circle whose radius waves a few times around, stretched and turned, sometimes with a second
+//! one joined to it.
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+
+use super::Canvas;
+
+/// One object.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Object {
+    /// The smallest area, as a share of the picture, before the border cuts it off.
+    pub min_area: f64,
+    /// The largest.
+    pub max_area: f64,
+}
+
+impl Default for Object {
+    /// LaMa's limits for objects.
+    fn default() -> Self {
+        Self { min_area: 0.02, max_area: 0.3 }
+    }
+}
+
+/// Waves around an outline, and how high the first is, as a share of the radius; each further one is lower.
+const WAVES: usize = 4;
+const HEIGHT: f64 = 0.35;
+/// The most that an outline is stretched.
+const STRETCH: f64 = 2.5;
+/// How often a second part is joined on, and its size as a share of the first's.
+const JOINED: f64 = 0.5;
+const PART: f64 = 0.6;
+
+impl Object {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self { min_area, max_area } = *self;
+        if !(0.0..=1.0).contains(&min_area) || !(min_area..=1.0).contains(&max_area) {
+            return Err(format!("expected 0 <= min_area <= max_area <= 1, got {min_area} and {max_area}"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn draw(&self, canvas: &mut Canvas, rng: &mut Pcg64) {
+        let [width, height] = canvas.size().map(|side| side as f64);
+        let area = width * height * (self.min_area + (self.max_area - self.min_area) * rng.random::<f64>());
+        let centre = [width, height].map(|side| side * rng.random::<f64>());
+        // Of a circle with this area: π is near enough to 3.
+        let radius = (area / 3.0).sqrt();
+        let body = Outline::draw(centre, radius, rng);
+        let limb = rng.random_bool(JOINED).then(|| {
+            let [x, y] = unit(rng);
+            Outline::draw([centre[0] + radius * x, centre[1] + radius * y], PART * radius, rng)
+        });
+        canvas.paint(|x, y| {
+            let at = [x as f64, y as f64];
+            body.holds(at) || limb.as_ref().is_some_and(|limb| limb.holds(at))
+        });
+    }
+}
+
+/// A direction: a point of the square that is within the circle, made one long. Only sums, products and roots, which are
+/// the same on every machine.
+fn unit(rng: &mut Pcg64) -> [f64; 2] {
+    loop {
+        let [x, y] = [(); 2].map(|()| 2.0 * rng.random::<f64>() - 1.0);
+        let square = x * x + y * y;
+        if square > 0.01 && square <= 1.0 {
+            let length = square.sqrt();
+            return [x / length, y / length];
+        }
+    }
+}
+
+/// `radius · (1 + sum of waves)` around a centre, in directions that are turned and stretched.
+struct Outline {
+    centre: [f64; 2],
+    radius: f64,
+    axis: [f64; 2],
+    stretch: f64,
+    /// Height of the cosine and the sine of each wave.
+    waves: [[f64; 2]; WAVES],
+}
+
+impl Outline {
+    fn draw(centre: [f64; 2], radius: f64, rng: &mut Pcg64) -> Self {
+        let stretch = 1.0 + (STRETCH - 1.0) * rng.random::<f64>();
+        let axis = unit(rng);
+        let waves = std::array::from_fn(|wave| {
+            let height = HEIGHT * rng.random::<f64>() / (wave + 1) as f64;
+            unit(rng).map(|part| height * part)
+        });
+        Self { centre, radius, axis, stretch, waves }
+    }
+
+    fn holds(&self, at: [f64; 2]) -> bool {
+        let [x, y] = [at[0] - self.centre[0], at[1] - self.centre[1]];
+        let root = self.stretch.sqrt();
+        // Along the axis and across it; stretching one and squeezing the other keeps the area.
+        let along = (x * self.axis[0] + y * self.axis[1]) / root;
+        let across = (y * self.axis[0] - x * self.axis[1]) * root;
+        let distance = (along * along + across * across).sqrt();
+        if distance == 0.0 {
+            return true;
+        }
+        let [cosine, sine] = [along / distance, across / distance];
+        let (mut turned, mut wave_sum) = ([cosine, sine], 1.0);
+        for [by_cosine, by_sine] in self.waves {
+            // Doubles of the angle and so on, by multiplying complex numbers: waves 2, 3, 4, 5.
+            turned = [turned[0] * cosine - turned[1] * sine, turned[0] * sine + turned[1] * cosine];
+            wave_sum += by_cosine * turned[0] + by_sine * turned[1];
+        }
+        distance <= self.radius * wave_sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MaskGenerator;
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn areas_are_about_what_is_asked_for() {
+        let object = Object { min_area: 0.1, max_area: 0.1 };
+        let shares: Vec<f64> = (0..300)
+            .map(|seed| {
+                let mask = MaskGenerator::Segmentation(object).draw(64, 64, &mut Pcg64::seed_from_u64(seed));
+                mask.count() as f64 / 4096.0
+            })
+            .collect();
+        let mean = shares.iter().sum::<f64>() / 300.0;
+        // The border cuts off about a quarter, a limb adds about a sixth.
+        assert!((0.06..0.13).contains(&mean), "{mean}");
+        assert!(shares.iter().all(|&share| share > 0.0 && share < 0.3));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(Object { min_area: -0.1, max_area: 0.2 }.check().unwrap_err().contains("got -0.1 and 0.2"));
+    }
+}

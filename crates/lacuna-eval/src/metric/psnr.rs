@@ -1,0 +1,32 @@
+//! Peak signal-to-noise ratio: `-10 log10(mean (picture - truth)²)` decibels, for values in `[0, 1]`.
+
+use lacuna::Planes;
+
+use super::l1::assert_same_size;
+
+/// What two equal pictures get, as there is no noise between them.
+pub const LARGEST: f64 = 100.0;
+
+/// The ratio in decibels, at most [`LARGEST`].
+///
+/// # Panics
+/// If the pictures have different sizes.
+pub fn psnr(picture: &Planes, truth: &Planes) -> f64 {
+    assert_same_size(picture, truth);
+    let squares =
+        picture.values().iter().zip(truth.values()).map(|(one, other)| f64::from(one - other).powi(2));
+    let mean = squares.sum::<f64>() / truth.values().len() as f64;
+    (-10.0 * mean.log10()).min(LARGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let flat = |value| Planes::new(2, 2, vec![value; 12]);
+        assert!((psnr(&flat(0.5), &flat(0.6)) - 20.0).abs() < 1e-5);
+        assert_eq!(psnr(&flat(0.5), &flat(0.5)), LARGEST);
+    }
+}

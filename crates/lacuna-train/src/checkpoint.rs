@@ -1,0 +1,255 @@
+//! Checkpoints of a run: everything that it changes, so that it goes on bit for bit.
+//!
+//! One safetensors file. Tensors are named `generator.…`, `ema.…`, `adam.…`, `pixels.…`, `pixels_adam.…`, `latents.…` and
+//! `latents_adam.…`; the header's metadata has the rest as JSON and a SHA-256 of it all, by which a damaged file is told.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use lacuna::atomic::write_bytes_atomically;
+use lacuna_nets::weights::{self, NamedWeight};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::data::Position;
+use crate::optim::{Adam, Ema};
+use crate::step::{Adversary, Learner, Parts};
+use crate::tensors::{self, Tensors};
+use crate::{Error, Result};
+
+/// Keys of the header's metadata.
+const STATE: &str = "lacuna-run";
+const DIGEST: &str = "sha256";
+
+/// Where a run is, besides its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Steps done.
+    pub step: u64,
+    /// The next batch.
+    pub position: Position,
+    /// The best judgement so far.
+    pub best: Option<Best>,
+    /// Running means of the loss terms.
+    means: BTreeMap<String, f32>,
+    adam_steps: u64,
+    ema_steps: Option<u64>,
+    pixels_steps: Option<u64>,
+    latents_steps: Option<u64>,
+}
+
+/// The best judgement of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// The step after which it was made.
+    pub step: u64,
+    /// What it was.
+    pub value: f64,
+}
+
+/// A checkpoint that was read and found whole.
+#[derive(Debug)]
+pub struct Saved {
+    /// Where the run was.
+    pub state: State,
+    tensors: Tensors,
+}
+
+/// Writes what `learner` has become, atomically.
+///
+/// # Errors
+/// If a tensor cannot be read from its device or the file cannot be written; what was there before stays.
+pub fn save(path: &Path, learner: &Learner, position: Position, best: Option<Best>) -> Result<()> {
+    let Parts { generator, adam, ema, pixels, latents, means, step } = &learner.parts;
+    let mut all = Vec::new();
+    let mut add = |prefix: &str, tensors: Vec<NamedWeight>| {
+        let named =
+            tensors.into_iter().map(|NamedWeight { name, weight }| (format!("{prefix}.{name}"), weight));
+        all.extend(named);
+    };
+    add("generator", generator.weights()?);
+    add("adam", adam.state()?);
+    if let Some(ema) = ema {
+        add("ema", ema.average().weights()?);
+    }
+    for (prefix, adversary) in [("pixels", pixels), ("latents", latents)] {
+        if let Some(adversary) = adversary {
+            add(prefix, weights::read(&adversary.network)?);
+            add(&format!("{prefix}_adam"), adversary.adam.state()?);
+        }
+    }
+    let steps = |adversary: &Option<Adversary>| adversary.as_ref().map(|adversary| adversary.adam.steps());
+    let state = State {
+        step: *step,
+        position,
+        best,
+        means: means.clone(),
+        adam_steps: adam.steps(),
+        ema_steps: ema.as_ref().map(Ema::steps),
+        pixels_steps: steps(pixels),
+        latents_steps: steps(latents),
+    };
+    let all: Tensors = all.into_iter().collect();
+    let state = serde_json::to_string(&state).expect("plain data");
+    let metadata = HashMap::from([(DIGEST.to_owned(), digest(&state, &all)), (STATE.to_owned(), state)]);
+    let views = all.iter().map(|(name, weight)| {
+        let bytes: &[u8] = bytemuck::cast_slice(&weight.values);
+        (
+            name,
+            TensorView::new(Dtype::F32, weight.shape.clone(), bytes)
+                .expect("as many values as the shape says"),
+        )
+    });
+    let bytes = serialize(views, Some(metadata)).map_err(|error| Error::Checkpoint(error.to_string()))?;
+    Ok(write_bytes_atomically(path, &bytes)?)
+}
+
+/// Of the state and all tensors with their names and shapes.
+fn digest(state: &str, tensors: &Tensors) -> String {
+    let mut hash = Sha256::new();
+    hash.update(state.as_bytes());
+    for (name, weight) in tensors {
+        hash.update(format!("{name}{:?}", weight.shape).as_bytes());
+        hash.update(bytemuck::cast_slice::<f32, u8>(&weight.values));
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a checkpoint and checks that it is whole.
+///
+/// # Errors
+/// [`Error::Read`] or [`Error::Weights`].
+pub fn open(path: &Path) -> Result<Saved> {
+    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let damaged = |problem: String| Error::Weights { path: path.to_owned(), problem };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let text = metadata.get(STATE).ok_or_else(|| damaged("is no checkpoint of a run".into()))?;
+    let state = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    let tensors = tensors::parse(&bytes).map_err(damaged)?;
+    let [expected, found] = [metadata.get(DIGEST).cloned().unwrap_or_default(), digest(text, &tensors)];
+    if expected != found {
+        return Err(damaged(format!("its SHA-256 is {found}, expected {expected}")));
+    }
+    Ok(Saved { state, tensors })
+}
+
+impl Saved {
+    /// Puts everything into `learner`, which was made from the same run file.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] or [`Error::Nets`] if it does not fit.
+    pub fn restore(mut self, learner: &mut Learner) -> Result<()> {
+        let device = learner.device().clone().inner();
+        let state = self.state.clone();
+        let generator = self.part("generator");
+        learner.parts.generator = filled(learner.parts.generator.clone(), generator)?;
+        learner.parts.adam = self.adam("adam", state.adam_steps, &device)?;
+        learner.parts.ema = match (learner.parts.ema.take(), state.ema_steps) {
+            (Some(ema), Some(steps)) => {
+                let average = filled(ema.average().clone(), self.part("ema"))?;
+                Some(Ema::restore(average, learner.config().ema.decay, steps))
+            }
+            (None, None) => None,
+            _ => return Err(Error::Checkpoint("the run file and the checkpoint disagree about ema".into())),
+        };
+        for (prefix, steps, adversary) in [
+            ("pixels", state.pixels_steps, &mut learner.parts.pixels),
+            ("latents", state.latents_steps, &mut learner.parts.latents),
+        ] {
+            match (adversary, steps) {
+                (Some(adversary), Some(steps)) => {
+                    adversary.network = filled(adversary.network.clone(), self.part(prefix))?;
+                    adversary.adam = self.adam(&format!("{prefix}_adam"), steps, &device)?;
+                }
+                (None, None) => {}
+                _ => {
+                    let problem = format!(
+                        "the run file and the checkpoint disagree about the discriminator of {prefix}"
+                    );
+                    return Err(Error::Checkpoint(problem));
+                }
+            }
+        }
+        learner.parts.means = state.means;
+        learner.parts.step = state.step;
+        Ok(())
+    }
+
+    /// Takes out the tensors below `prefix`.
+    fn part(&mut self, prefix: &str) -> Tensors {
+        let prefix = format!("{prefix}.");
+        let names: Vec<String> =
+            self.tensors.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+        names
+            .into_iter()
+            .filter_map(|name| Some((name[prefix.len()..].to_owned(), self.tensors.remove(&name)?)))
+            .collect()
+    }
+
+    fn adam(&mut self, prefix: &str, steps: u64, device: &Device) -> Result<Adam> {
+        let state =
+            self.part(prefix).into_iter().map(|(name, weight)| NamedWeight { name, weight }).collect();
+        Adam::restore(steps, state, device)
+    }
+}
+
+fn filled<M: Module>(module: M, mut tensors: Tensors) -> Result<M> {
+    Ok(weights::load(module, |name| tensors.remove(name))?)
+}
+
+/// The checkpoints of a run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+}
+
+impl Checkpoints {
+    /// Checkpoints in `folder`, the newest `keep` of which stay.
+    pub fn new(folder: PathBuf, keep: usize) -> Self {
+        Self { folder, keep }
+    }
+
+    /// Writes one more, then removes the oldest.
+    ///
+    /// # Errors
+    /// As [`save`].
+    pub fn save(&self, learner: &Learner, position: Position, best: Option<Best>) -> Result<PathBuf> {
+        let path = self.folder.join(format!("step-{:09}.safetensors", learner.parts.step));
+        save(&path, learner, position, best)?;
+        for old in self.newest_first()?.into_iter().skip(self.keep) {
+            fs::remove_file(&old).map_err(|source| Error::Write { path: old.clone(), source })?;
+        }
+        Ok(path)
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the folder cannot be listed.
+    pub fn newest_first(&self) -> Result<Vec<PathBuf>> {
+        let failed = |source| Error::Read { path: self.folder.clone(), source };
+        if !self.folder.exists() {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(&self.folder).map_err(failed)?;
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("step-") && name.ends_with(".safetensors") {
+                paths.push(path);
+            }
+        }
+        paths.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(paths)
+    }
+}

@@ -1,0 +1,138 @@
+//! What a run file cannot ask for.
+
+use lacuna::checkpoint::check_config;
+use lacuna_nets::net::generator::MULTIPLE;
+
+use super::{Conditioning, RunConfig, Task};
+use crate::{Error, Result};
+
+/// The smallest side of a crop: a latent of two pixels.
+const SMALLEST_SIDE: usize = 16;
+/// VGG16 halves the sides four times, and pools in pairs.
+const VGG_MULTIPLE: usize = 32;
+
+/// Refuses what cannot be, before anything is built.
+///
+/// # Errors
+/// [`Error::Config`], which names the keys.
+pub(super) fn check(config: &RunConfig) -> Result<()> {
+    let refuse = |problem: String| Err(Error::Config(problem));
+    let RunConfig { task, network, start, data, loss, optimizer, ema, run, .. } = config;
+    check_config(&network.config()).or_else(|error| refuse(format!("network: {error}")))?;
+    if data.side % MULTIPLE != 0 || data.side < SMALLEST_SIDE {
+        return refuse(format!(
+            "data.side: expected a multiple of {MULTIPLE} from {SMALLEST_SIDE} up, got {}",
+            data.side
+        ));
+    }
+    if data.train.is_empty() {
+        return refuse("data.train: expected at least one source of photos".into());
+    }
+    for (key, masks) in [("masks", &data.masks), ("validation_masks", &data.validation_masks)] {
+        masks.generator().check().or_else(|problem| refuse(format!("data.{key}: {problem}")))?;
+    }
+    for (key, count) in [
+        ("data.workers", data.workers),
+        ("run.batch", run.batch),
+        ("run.accumulate", run.accumulate),
+        ("run.keep", run.keep),
+        ("run.steps", run.steps as usize),
+        ("run.log_every", run.log_every as usize),
+        ("run.checkpoint_every", run.checkpoint_every as usize),
+    ] {
+        if count == 0 {
+            return refuse(format!("{key}: expected at least 1, got 0"));
+        }
+    }
+    let positive = |key: &str, value: f64| {
+        if value > 0.0 && value.is_finite() {
+            Ok(())
+        } else {
+            refuse(format!("{key}: expected a number above 0, got {value}"))
+        }
+    };
+    positive("optimizer.learning_rate", optimizer.learning_rate)?;
+    if let Some(clip) = optimizer.clip {
+        positive("optimizer.clip", clip)?;
+    }
+    if !(0.0..1.0).contains(&ema.decay) {
+        return refuse(format!("ema.decay: expected 0 or more and less than 1, got {}", ema.decay));
+    }
+    if !loss.needs_pixels() && loss.latent_l1.is_none() && loss.latent_adversarial.is_none() {
+        return refuse("loss: expected at least one term".into());
+    }
+    if (loss.perceptual_mse.is_some() || loss.style_l1.is_some()) != loss.vgg16.is_some() {
+        return refuse("loss.vgg16: must be there exactly if loss.perceptual_mse or loss.style_l1 is".into());
+    }
+    if loss.vgg16.is_some() && data.side % VGG_MULTIPLE != 0 {
+        return refuse(format!("data.side: VGG16 needs a multiple of {VGG_MULTIPLE}, got {}", data.side));
+    }
+    if loss.feature_matching_mse.is_some() && loss.adversarial.is_none() {
+        return refuse(
+            "loss.feature_matching_mse: needs loss.adversarial, whose features it compares".into(),
+        );
+    }
+    match task {
+        Task::Autoencoder => {
+            if network.conditioning != Conditioning::None {
+                return refuse("network.conditioning: an autoencoder sees no mask, expected \"none\"".into());
+            }
+            if loss.needs_target_latent() || !start.freeze.is_empty() || start.autoencoder.is_some() {
+                return refuse("an autoencoder has no latent loss, frozen part or start.autoencoder".into());
+            }
+        }
+        Task::Inpainting => {
+            if network.conditioning == Conditioning::None {
+                return refuse(
+                    "network.conditioning: expected \"alpha\", \"control\" or \"latent-add\"".into(),
+                );
+            }
+            if loss.needs_target_latent() && start.autoencoder.is_none() {
+                return refuse(
+                    "start.autoencoder: losses of latents need the autoencoder whose encodings they aim at"
+                        .into(),
+                );
+            }
+            if !start.freeze.is_empty()
+                && (start.autoencoder.is_none() || !start.autoencoder_init)
+                && start.network.is_none()
+            {
+                return refuse(
+                    "start.freeze: a part that was never trained cannot be frozen, give start.autoencoder"
+                        .into(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::SMALL;
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (change, part) in [
+            ("data.side=30", "data.side: expected a multiple of 8 from 16 up, got 30"),
+            ("data.side=8", "got 8"),
+            ("data.train=[]", "data.train: expected at least one source"),
+            ("run.batch=0", "run.batch: expected at least 1, got 0"),
+            ("optimizer.learning_rate=-1.0", "optimizer.learning_rate: expected a number above 0, got -1"),
+            ("ema={ on = true, decay = 1.0 }", "ema.decay"),
+            ("network.width=0", "network: "),
+            ("network.conditioning=none", "network.conditioning"),
+            ("task=autoencoder", "an autoencoder sees no mask"),
+            ("loss.latent_l1={ weight = 1.0 }", "start.autoencoder: losses of latents"),
+            ("loss.feature_matching_mse={ weight = 1.0 }", "needs loss.adversarial"),
+            ("loss.perceptual_mse={ weight = 1.0 }", "loss.vgg16: must be there"),
+            ("start={ freeze = [\"encoder\"] }", "start.freeze: a part that was never trained"),
+        ] {
+            let error = RunConfig::parse(SMALL, &[change.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(part), "{change}: {error}");
+        }
+        let none = SMALL.replace("pixel_l1 = { known = 1.0, hole = 1.0 }", "");
+        assert!(RunConfig::parse(&none, &[]).unwrap_err().to_string().contains("at least one term"));
+    }
+}

@@ -1,0 +1,419 @@
+//! Batches from background threads.
+//!
+//! What a batch holds depends on (seed, epoch, index) alone: photos are handed to the threads in order, and put back in
+//! order when they are done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use lacuna::Mask;
+use rand_pcg::Pcg64;
+
+use super::{Batch, Order, Photos, Position, sample_rng};
+use crate::{Error, Result};
+
+/// Makes a square crop of a photo.
+pub type Crop = Arc<dyn Fn(&RgbImage, &mut Pcg64) -> RgbImage + Send + Sync>;
+/// Draws a hole of the crop's size.
+pub type Draw = Arc<dyn Fn(&mut Pcg64) -> Mask + Send + Sync>;
+
+/// How to load.
+#[derive(Clone, Copy, Debug)]
+pub struct LoaderOptions {
+    /// Photos of a batch.
+    pub batch: usize,
+    /// Sides of the crops in pixels.
+    pub side: usize,
+    /// The run's seed.
+    pub seed: u64,
+    /// Threads.
+    pub workers: usize,
+    /// Batches made ahead.
+    pub ahead: usize,
+    /// The first batch.
+    pub start: Position,
+}
+
+/// A photo that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub problem: String,
+}
+
+/// A batch, and what it took.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The batch.
+    pub batch: Batch,
+    /// The batch behind it.
+    pub position: Position,
+    /// How long it was waited for.
+    pub waited: Duration,
+}
+
+/// Makes batches.
+pub struct Loader {
+    photos: Arc<Photos>,
+    options: LoaderOptions,
+    tasks: Option<SyncSender<Task>>,
+    samples: Receiver<Made>,
+    workers: Vec<JoinHandle<()>>,
+    /// The next batch to hand out, and the next photo to hand to a thread.
+    position: Position,
+    planned: Position,
+    order: (u64, Vec<usize>),
+    next_sample: u64,
+    next_task: u64,
+    early: BTreeMap<u64, std::result::Result<Sample, String>>,
+    skipped: BTreeSet<Skipped>,
+}
+
+/// One place in a batch.
+struct Task {
+    number: u64,
+    epoch: u64,
+    /// The photo, and those to take instead if it cannot be read, in this order.
+    candidates: Vec<usize>,
+}
+
+struct Made {
+    number: u64,
+    sample: std::result::Result<Sample, String>,
+}
+
+struct Sample {
+    image: Vec<f32>,
+    mask: Vec<f32>,
+    name: String,
+    skipped: Vec<Skipped>,
+}
+
+/// Photos that are tried in place of one that cannot be read.
+const SUBSTITUTES: usize = 16;
+
+impl Loader {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there are fewer photos than a batch has.
+    pub fn start(photos: Arc<Photos>, options: LoaderOptions, crop: Crop, draw: Draw) -> Result<Self> {
+        if photos.len() < options.batch || options.batch == 0 {
+            return Err(Error::Config(format!(
+                "{} photos are fewer than a batch of {}",
+                photos.len(),
+                options.batch
+            )));
+        }
+        let places = options.ahead.max(1) * options.batch;
+        let (tasks, inbox) = sync_channel::<Task>(places);
+        let (outbox, samples) = sync_channel(places);
+        let inbox = Arc::new(Mutex::new(inbox));
+        let workers = (0..options.workers.max(1))
+            .map(|_| {
+                let worker = Worker {
+                    photos: Arc::clone(&photos),
+                    options,
+                    crop: Arc::clone(&crop),
+                    draw: Arc::clone(&draw),
+                };
+                let (inbox, outbox) = (Arc::clone(&inbox), outbox.clone());
+                std::thread::spawn(move || worker.run(&inbox, &outbox))
+            })
+            .collect();
+        let mut loader = Self {
+            photos,
+            options,
+            tasks: Some(tasks),
+            samples,
+            workers,
+            position: options.start,
+            planned: options.start,
+            order: (u64::MAX, Vec::new()),
+            next_sample: 0,
+            next_task: 0,
+            early: BTreeMap::new(),
+            skipped: BTreeSet::new(),
+        };
+        for _ in 0..options.ahead.max(1) {
+            loader.plan();
+        }
+        Ok(loader)
+    }
+
+    fn batches(&self) -> u64 {
+        (self.photos.len() / self.options.batch) as u64
+    }
+
+    /// Hands one more batch to the threads.
+    fn plan(&mut self) {
+        let Position { epoch, batch } = self.planned;
+        if self.order.0 != epoch || self.order.1.is_empty() {
+            self.order = (epoch, Order::new(self.options.seed, self.photos.len()).of_epoch(epoch));
+        }
+        let order = &self.order.1;
+        for place in 0..self.options.batch {
+            let first = batch as usize * self.options.batch + place;
+            let candidates =
+                (0..=SUBSTITUTES.min(order.len() - 1)).map(|by| order[(first + by) % order.len()]);
+            let task = Task { number: self.next_task, epoch, candidates: candidates.collect() };
+            self.next_task += 1;
+            if let Some(tasks) = &self.tasks {
+                // Threads end only when the loader does.
+                let _ = tasks.send(task);
+            }
+        }
+        self.planned = self.planned.next(self.batches());
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a photo and many others behind it cannot be read, or a thread panicked.
+    #[expect(clippy::should_implement_trait, reason = "a loader never ends, and its batches may fail")]
+    pub fn next(&mut self) -> Result<Loaded> {
+        let start = Instant::now();
+        let LoaderOptions { batch: count, side, .. } = self.options;
+        let pixels = side * side;
+        let mut batch = Batch {
+            side,
+            images: Vec::with_capacity(count * 3 * pixels),
+            masks: Vec::with_capacity(count * pixels),
+            names: Vec::with_capacity(count),
+        };
+        for _ in 0..count {
+            let sample = self.sample().map_err(Error::Config)?;
+            batch.images.extend(sample.image);
+            batch.masks.extend(sample.mask);
+            batch.names.push(sample.name);
+            self.skipped.extend(sample.skipped);
+        }
+        let waited = start.elapsed();
+        self.position = self.position.next(self.batches());
+        self.plan();
+        Ok(Loaded { batch, position: self.position, waited })
+    }
+
+    fn sample(&mut self) -> std::result::Result<Sample, String> {
+        let number = self.next_sample;
+        self.next_sample += 1;
+        loop {
+            if let Some(sample) = self.early.remove(&number) {
+                return sample;
+            }
+            let made =
+                self.samples.recv().map_err(|_| "the threads that load photos have ended".to_owned())?;
+            self.early.insert(made.number, made.sample);
+        }
+    }
+
+    /// Photos of the batches so far that could not be read, each once.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        self.skipped.iter().cloned().collect()
+    }
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Loader")
+            .field("options", &self.options)
+            .field("position", &self.position)
+            .finish()
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        // Without tasks the threads end, once there is room for what they have made.
+        self.tasks = None;
+        while self.samples.recv().is_ok() {}
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+struct Worker {
+    photos: Arc<Photos>,
+    options: LoaderOptions,
+    crop: Crop,
+    draw: Draw,
+}
+
+impl Worker {
+    fn run(&self, inbox: &Mutex<Receiver<Task>>, outbox: &SyncSender<Made>) {
+        // What resizes and decodes in parallel does so on this thread alone: the others' threads are the network's.
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+        debug_assert!(alone.is_ok(), "a thread is in one pool only");
+        loop {
+            let task = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(task) = task else { return };
+            let number = task.number;
+            let sample = catch_unwind(AssertUnwindSafe(|| self.make(&task))).unwrap_or_else(|panic| {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                Err(format!("{}: making a crop panicked: {text}", self.photos.name(task.candidates[0])))
+            });
+            if outbox.send(Made { number, sample }).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn make(&self, task: &Task) -> std::result::Result<Sample, String> {
+        let mut skipped = Vec::new();
+        for &index in &task.candidates {
+            let name = self.photos.name(index);
+            let photo = match self.photos.decode(index) {
+                Ok(photo) => photo,
+                Err(error) => {
+                    skipped.push(Skipped { name, problem: chain(&error) });
+                    continue;
+                }
+            };
+            // The place in the epoch decides, not the photo that happens to fill it.
+            let mut rng = sample_rng(self.options.seed, task.epoch, task.candidates[0] as u64);
+            let crop = (self.crop)(&photo, &mut rng);
+            let mask = (self.draw)(&mut rng);
+            let side = self.options.side;
+            assert_eq!(crop.dimensions(), (side as u32, side as u32), "the crop's size");
+            assert_eq!((mask.width(), mask.height()), (side, side), "the hole's size");
+            let image = crate::validate::planes(&crop).values().to_vec();
+            let mask = mask.hole().iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
+            return Ok(Sample { image, mask, name, skipped });
+        }
+        let first = &skipped[0];
+        Err(format!(
+            "{} photos in a row cannot be read, the first is {}: {}",
+            skipped.len(),
+            first.name,
+            first.problem
+        ))
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Source;
+    use crate::data::testing::photos_folder;
+    use rand::RngExt;
+    use std::path::Path;
+
+    const SIDE: usize = 16;
+
+    fn options(batch: usize) -> LoaderOptions {
+        LoaderOptions { batch, side: SIDE, seed: 5, workers: 2, ahead: 2, start: Position::default() }
+    }
+
+    fn loader(folder: &Path, options: LoaderOptions) -> Result<Loader> {
+        let photos = Arc::new(Photos::open(&[Source::Folder { path: folder.to_owned() }])?);
+        let crop: Crop = Arc::new(|photo, rng| {
+            let mut crop = photo.clone();
+            crop.get_pixel_mut(0, 0).0[1] = rng.random();
+            crop
+        });
+        let draw: Draw =
+            Arc::new(|rng| Mask::new(SIDE, SIDE, (0..SIDE * SIDE).map(|_| rng.random()).collect()));
+        Loader::start(photos, options, crop, draw)
+    }
+
+    fn batches(folder: &Path, options: LoaderOptions, count: usize) -> Vec<Batch> {
+        let mut loader = loader(folder, options).unwrap();
+        (0..count).map(|_| loader.next().unwrap().batch).collect()
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let folder = photos_folder(7);
+        let expected = batches(folder.path(), LoaderOptions { workers: 1, ahead: 1, ..options(3) }, 5);
+        for workers in [2, 5] {
+            assert_eq!(batches(folder.path(), LoaderOptions { workers, ..options(3) }, 5), expected);
+        }
+        assert_ne!(batches(folder.path(), LoaderOptions { seed: 6, ..options(3) }, 5), expected);
+        // Two batches an epoch, no photo twice in it.
+        let mut names: Vec<String> = expected[..2].iter().flat_map(|batch| batch.names.clone()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 6);
+        assert_eq!(expected[0].images.len(), 3 * 3 * SIDE * SIDE);
+        assert!(expected[0].masks.iter().all(|&value| value == 0.0 || value == 1.0));
+    }
+
+    #[test]
+    fn a_loader_that_starts_later_goes_on_alike() {
+        let folder = photos_folder(7);
+        let mut whole = loader(folder.path(), options(2)).unwrap();
+        let all: Vec<Loaded> = (0..8).map(|_| whole.next().unwrap()).collect();
+        for stop in [0, 2, 4] {
+            let start = all[stop].position;
+            let rest = batches(folder.path(), LoaderOptions { start, ..options(2) }, 3);
+            let expected: Vec<Batch> =
+                all[stop + 1..stop + 4].iter().map(|loaded| loaded.batch.clone()).collect();
+            assert_eq!(rest, expected, "behind batch {stop}");
+        }
+    }
+
+    #[test]
+    fn broken_photos_are_replaced_and_listed_once() {
+        let folder = photos_folder(6);
+        std::fs::write(folder.path().join("broken.png"), "no photo").unwrap();
+        let run = |workers| {
+            let mut loader = loader(folder.path(), LoaderOptions { workers, ..options(3) }).unwrap();
+            let batches: Vec<Batch> = (0..8).map(|_| loader.next().unwrap().batch).collect();
+            (batches, loader.skipped())
+        };
+        let (batches, skipped) = run(1);
+        assert_eq!(skipped.len(), 1);
+        assert!(skipped[0].name.ends_with("broken.png") && !skipped[0].problem.is_empty(), "{skipped:?}");
+        assert!(batches.iter().flat_map(|batch| &batch.names).all(|name| !name.ends_with("broken.png")));
+        assert_eq!(run(4), (batches, skipped));
+    }
+
+    #[test]
+    fn nothing_to_read_is_an_error_and_no_endless_loop() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.png", "b.png", "c.png"] {
+            std::fs::write(folder.path().join(name), "no photo").unwrap();
+        }
+        let error = loader(folder.path(), options(2)).unwrap().next().unwrap_err().to_string();
+        assert!(error.starts_with("3 photos in a row cannot be read, the first is "), "{error}");
+    }
+
+    #[test]
+    fn fewer_photos_than_a_batch_are_an_error() {
+        let error = loader(photos_folder(3).path(), options(4)).unwrap_err().to_string();
+        assert_eq!(error, "3 photos are fewer than a batch of 4");
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let folder = photos_folder(4);
+        let photos = Arc::new(Photos::open(&[Source::Folder { path: folder.path().to_owned() }]).unwrap());
+        let crop: Crop = Arc::new(|_, _| panic!("as it was told"));
+        let draw: Draw = Arc::new(|_| Mask::new(SIDE, SIDE, vec![false; SIDE * SIDE]));
+        let mut loader = Loader::start(photos, options(2), crop, draw).unwrap();
+        let error = loader.next().unwrap_err().to_string();
+        assert!(error.ends_with("making a crop panicked: as it was told"), "{error}");
+    }
+}

@@ -1,0 +1,18 @@
+//! From photos to batches: [`Source`] says where photos are, [`Photos`] reads them, [`Loader`] makes batches of them in
+//! background threads, in an order that only the seed decides.
+
+mod batch;
+mod loader;
+mod order;
+mod photos;
+mod shards;
+mod source;
+
+#[cfg(test)]
+mod testing;
+
+pub use batch::{Batch, Position};
+pub use loader::{Crop, Draw, Loaded, Loader, LoaderOptions, Skipped};
+pub use order::{Order, sample_rng};
+pub use photos::Photos;
+pub use source::Source;

@@ -1,0 +1,131 @@
+//! All photos of a run, by number.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+use image::metadata::Orientation;
+use lacuna::Picture;
+use lacuna::picture::{Limits, read_file};
+
+use super::Source;
+use super::shards::{self, Member};
+use crate::{Error, Result};
+
+/// Photos of one or more sources.
+#[derive(Clone, Debug)]
+pub struct Photos {
+    all: Vec<Photo>,
+}
+
+#[derive(Clone, Debug)]
+enum Photo {
+    File(PathBuf),
+    Member { shard: PathBuf, member: Member },
+}
+
+impl Photos {
+    /// The photos of all sources, one source after another.
+    ///
+    /// # Errors
+    /// If a source cannot be read, or has no photos.
+    pub fn open(sources: &[Source]) -> Result<Self> {
+        let mut all = Vec::new();
+        for source in sources {
+            let before = all.len();
+            for path in source.files()? {
+                match source {
+                    Source::Shards { .. } => {
+                        let members = shards::index(&path)?.into_iter();
+                        all.extend(members.map(|member| Photo::Member { shard: path.clone(), member }));
+                    }
+                    _ => all.push(Photo::File(path)),
+                }
+            }
+            if all.len() == before {
+                return Err(Error::Config(format!("no photos in {}", source.path().display())));
+            }
+        }
+        Ok(Self { all })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// A photo's name.
+    pub fn name(&self, index: usize) -> String {
+        match &self.all[index] {
+            Photo::File(path) => path.display().to_string(),
+            Photo::Member { shard, member } => format!("{}/{}", shard.display(), member.name.display()),
+        }
+    }
+
+    /// A photo, upright, with 8 bits a colour and without alpha.
+    ///
+    /// # Errors
+    /// If it cannot be read or decoded.
+    pub fn decode(&self, index: usize) -> Result<RgbImage> {
+        let limits = Limits::default();
+        let bytes = match &self.all[index] {
+            Photo::File(path) => read_file(path, &limits)?,
+            Photo::Member { shard, member } => shards::read(shard, member)?,
+        };
+        let picture = Picture::decode(&bytes, &self.name(index), &limits)?;
+        let mut pixels = picture.pixels().clone();
+        if picture.orientation() != Orientation::NoTransforms {
+            pixels.apply_orientation(picture.orientation());
+        }
+        Ok(pixels.into_rgb8())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::testing::{photo, photos_folder};
+
+    #[test]
+    fn sources_follow_one_another() {
+        let [first, second] = [photos_folder(2), photos_folder(3)];
+        let sources = [&first, &second].map(|folder| Source::Folder { path: folder.path().to_owned() });
+        let photos = Photos::open(&sources).unwrap();
+        assert_eq!((photos.len(), photos.is_empty()), (5, false));
+        assert_eq!(photos.decode(4).unwrap(), photo(2));
+        assert!(photos.name(1).ends_with("001.png"), "{}", photos.name(1));
+    }
+
+    #[test]
+    fn a_source_without_photos_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error =
+            Photos::open(&[Source::Folder { path: folder.path().to_owned() }]).unwrap_err().to_string();
+        assert_eq!(error, format!("no photos in {}", folder.path().display()));
+    }
+
+    #[test]
+    fn what_is_no_photo_is_an_error_when_it_is_read() {
+        let folder = photos_folder(1);
+        std::fs::write(folder.path().join("broken.jpg"), "no photo").unwrap();
+        let photos = Photos::open(&[Source::Folder { path: folder.path().to_owned() }]).unwrap();
+        assert!(photos.decode(1).unwrap_err().to_string().contains("broken.jpg"));
+    }
+
+    #[test]
+    fn shards_hold_photos_too() {
+        let folder = photos_folder(2);
+        let path = folder.path().join("shards");
+        std::fs::create_dir(&path).unwrap();
+        let mut builder = tar::Builder::new(std::fs::File::create(path.join("0.tar")).unwrap());
+        builder.append_path_with_name(folder.path().join("001.png"), "key.png").unwrap();
+        builder.finish().unwrap();
+        let photos = Photos::open(&[Source::Shards { path: path.clone() }]).unwrap();
+        assert_eq!(photos.decode(0).unwrap(), photo(1));
+        assert_eq!(photos.name(0), path.join("0.tar/key.png").display().to_string());
+    }
+}

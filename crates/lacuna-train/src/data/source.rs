@@ -1,0 +1,183 @@
+//! Where photos are.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use crate::{Error, Result};
+
+/// Extensions of photos, in small letters.
+const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// A set of photos.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Source {
+    /// All photos in a folder and below, sorted by path. What is hidden is left out.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A text file with a path in each line; `#` begins a comment.
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What paths are relative to; the file's folder if it is not given.
+        #[serde(default)]
+        root: Option<PathBuf>,
+    },
+    /// Places365-Standard as it is unpacked: photos in `data_256_standard`, `data_256`, `data_large_standard` or `train`.
+    Places {
+        /// The folder with one of these.
+        path: PathBuf,
+    },
+    /// Tar files with photos, as webdataset makes them. They are read in place.
+    Shards {
+        /// A tar file, or a folder with some.
+        path: PathBuf,
+    },
+}
+
+/// Folders of Places365's archives, one of which must be there.
+const PLACES_FOLDERS: [&str; 4] = ["data_256_standard", "data_256", "data_large_standard", "train"];
+
+impl Source {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Folder { path }
+            | Self::List { path, .. }
+            | Self::Places { path }
+            | Self::Shards { path } => path,
+        }
+    }
+
+    /// The files with photos, or, of shards, the tar files.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if a folder or list cannot be read, [`Error::Config`] for Places365 without its folders.
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>> {
+        match self {
+            Self::Folder { path } => photos_in(path),
+            Self::List { path, root } => listed(path, root.as_deref()),
+            Self::Places { path } => {
+                let found = PLACES_FOLDERS.iter().map(|name| path.join(name)).find(|folder| folder.is_dir());
+                let folder = found.ok_or_else(|| {
+                    let names = PLACES_FOLDERS.join(", ");
+                    Error::Config(format!("{}: expected one of the folders {names}", path.display()))
+                })?;
+                photos_in(&folder)
+            }
+            Self::Shards { path } if path.is_dir() => files_in(path, &["tar"]),
+            Self::Shards { path } => Ok(vec![path.clone()]),
+        }
+    }
+}
+
+/// Whether a file's name is that of a photo.
+pub(super) fn is_photo(path: &Path) -> bool {
+    has_extension(path, &EXTENSIONS)
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| extensions.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
+fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    files_in(folder, &EXTENSIONS)
+}
+
+fn files_in(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    let hidden = |entry: &walkdir::DirEntry| {
+        entry.depth() > 0 && entry.file_name().to_str().is_some_and(|name| name.starts_with('.'))
+    };
+    let mut files = Vec::new();
+    // Links are followed; the walk tells a loop of them as an error.
+    for entry in WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| !hidden(entry))
+    {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(folder).to_owned();
+            Error::Read { path, source: error.into() }
+        })?;
+        if entry.file_type().is_file() && has_extension(entry.path(), extensions) {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
+}
+
+fn listed(path: &Path, root: Option<&Path>) -> Result<Vec<PathBuf>> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let root = root.or(path.parent()).unwrap_or(Path::new("."));
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    Ok(lines.filter(|line| !line.is_empty()).map(|line| root.join(line)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn touch(folder: &Path, names: &[&str]) {
+        for name in names {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+    }
+
+    #[track_caller]
+    fn assert_files(source: &Source, folder: &Path, expected: &[&str]) {
+        let expected: Vec<PathBuf> = expected.iter().map(|name| folder.join(name)).collect();
+        assert_eq!(source.files().unwrap(), expected);
+    }
+
+    #[test]
+    fn folders_are_read_in_order_and_without_what_is_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(
+            folder.path(),
+            &["b.PNG", "a/z.jpg", "a/y.Jpeg", "c.webp", "d.txt", ".hidden/x.jpg", "a/.x.jpg", "e"],
+        );
+        let source = Source::Folder { path: folder.path().to_owned() };
+        assert_files(&source, folder.path(), &["a/y.Jpeg", "a/z.jpg", "b.PNG", "c.webp"]);
+        let nowhere = Source::Folder { path: folder.path().join("nowhere") }.files().unwrap_err();
+        assert!(nowhere.to_string().contains("nowhere"), "{nowhere}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_loop_of_links_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), &["a/x.jpg"]);
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("a/loop")).unwrap();
+        assert!(Source::Folder { path: folder.path().to_owned() }.files().is_err());
+    }
+
+    #[test]
+    fn lists_are_relative_to_themselves_or_to_their_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.txt");
+        fs::write(&path, "# photos\na/x.jpg\n\n  y.png # the second\n").unwrap();
+        let list = |root| Source::List { path: path.clone(), root };
+        assert_files(&list(None), folder.path(), &["a/x.jpg", "y.png"]);
+        assert_files(&list(Some("/data".into())), Path::new("/data"), &["a/x.jpg", "y.png"]);
+    }
+
+    #[test]
+    fn places_lie_in_one_of_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source::Places { path: folder.path().to_owned() };
+        let error = source.files().unwrap_err().to_string();
+        assert!(error.contains("data_256_standard, data_256"), "{error}");
+        touch(folder.path(), &["train/a/abbey/1.jpg", "val/2.jpg"]);
+        assert_files(&source, folder.path(), &["train/a/abbey/1.jpg"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! What a run writes down: lines of JSON, and TensorBoard's event files.
+
+mod events;
+mod metrics;
+
+pub use events::EventFile;
+pub use metrics::MetricsFile;

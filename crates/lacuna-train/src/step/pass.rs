@@ -1,0 +1,164 @@
+//! What the generator does with a batch in training, and how it is judged.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use lacuna_nets::net::Encoder;
+use lacuna_nets::weights::set_learning;
+use lacuna_nets::{Features, Generator};
+
+use crate::Result;
+use crate::config::{Loss, Task};
+use crate::data::Batch;
+use crate::loss::{Losses, Term, adversarial, feature_matching, latent, perceptual, pixel, style};
+use crate::net::{Discriminator, Vgg16};
+
+/// A batch on a device.
+///
+/// # Shapes
+/// - `image`: `[batch, 3, side, side]` in `[0, 1]`
+/// - `mask`: `[batch, 1, side, side]`, 1 = hole
+#[derive(Clone, Debug)]
+pub struct Pictures {
+    /// True pictures.
+    pub image: Tensor<4>,
+    /// Holes.
+    pub mask: Tensor<4>,
+}
+
+impl Pictures {
+    /// The pictures of `batch`.
+    pub fn new(batch: &Batch, device: &Device) -> Self {
+        let count = batch.names.len();
+        let upload = |values: &[f32], channels: usize| {
+            let shape = [count, channels, batch.side, batch.side];
+            Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+        };
+        Self { image: upload(&batch.images, 3), mask: upload(&batch.masks, 1) }
+    }
+}
+
+/// Networks that never learn.
+#[derive(Clone, Debug, Default)]
+pub struct Fixed {
+    /// The autoencoder's encoder: what the latent loss aims at. Without autodiff.
+    pub target_encoder: Option<Encoder>,
+    /// What perceptual and style losses look through.
+    pub vgg: Option<Vgg16>,
+}
+
+impl Fixed {
+    /// The same networks on another device.
+    pub fn to_device(&self, device: &Device) -> Self {
+        Self {
+            target_encoder: self
+                .target_encoder
+                .clone()
+                .map(|encoder| encoder.to_device(&device.clone().inner())),
+            vgg: self.vgg.clone().map(|vgg| vgg.to_device(device)),
+        }
+    }
+}
+
+/// What a generator's pass leaves for its discriminators, without gradients.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub losses: Losses,
+    pub predicted: Option<Tensor<4>>,
+    pub refined: Option<Tensor<4>>,
+    pub target: Option<Tensor<4>>,
+}
+
+/// Everything that a pass needs and does not change.
+pub(super) struct Pass<'a> {
+    pub task: Task,
+    pub loss: &'a Loss,
+    pub fixed: &'a Fixed,
+    pub pixels: Option<&'a Discriminator>,
+    pub latents: Option<&'a Discriminator>,
+}
+
+impl Pass<'_> {
+    /// Runs `generator` as far as the losses need it: losses of latents alone never decode.
+    pub fn run(&self, generator: &Generator, pictures: &Pictures) -> Result<Made> {
+        let Pictures { image, mask } = pictures.clone();
+        let mut losses = Losses::default();
+        let features = match self.task {
+            Task::Autoencoder => generator.encode(image.clone(), mask.zeros_like())?,
+            Task::Inpainting => generator.refine(generator.encode(image.clone(), mask.clone())?),
+        };
+        let predicted = self.loss.needs_pixels().then(|| generator.decode(features.clone()));
+        if let Some(predicted) = &predicted {
+            self.judge_pixels(&mut losses, predicted, pictures);
+        }
+        let target = self.fixed.target_encoder.as_ref().map(|encoder| target(encoder, &image));
+        if let Some(target) = &target {
+            self.judge_latents(&mut losses, &features, target, &mask);
+        }
+        Ok(Made {
+            losses,
+            predicted: predicted.map(Tensor::detach),
+            refined: self.latents.map(|_| features.concat().detach()),
+            target: target.filter(|_| self.latents.is_some()).map(Features::concat),
+        })
+    }
+
+    fn judge_pixels(&self, losses: &mut Losses, predicted: &Tensor<4>, pictures: &Pictures) {
+        let Loss { pixel_l1, pixel_mse, perceptual_mse, style_l1, adversarial, feature_matching_mse, .. } =
+            self.loss;
+        let Pictures { image, mask } = pictures;
+        if let Some(weights) = pixel_l1 {
+            losses.add(
+                Term::PixelL1,
+                pixel::l1(predicted.clone(), image.clone(), mask.clone(), *weights),
+                1.0,
+            );
+        }
+        if let Some(mse) = pixel_mse {
+            losses.add(Term::PixelMse, pixel::mse(predicted.clone(), image.clone()), mse.weight);
+        }
+        if let Some(vgg) = &self.fixed.vgg {
+            let [seen, wanted] = [predicted, image].map(|picture| vgg.forward(picture.clone()));
+            if let Some(perceptual_mse) = perceptual_mse {
+                losses.add(Term::PerceptualMse, perceptual::mse(&seen, &wanted), perceptual_mse.weight);
+            }
+            if let Some(style_l1) = style_l1 {
+                losses.add(Term::StyleL1, style::l1(&seen, &wanted), style_l1.weight);
+            }
+        }
+        let Some((weights, discriminator)) = adversarial.as_ref().zip(self.pixels) else { return };
+        // The discriminator only passes gradients on here; its norms stay in train mode, as in LaMa.
+        let judge = set_learning(discriminator.clone(), |_| false);
+        let fake = judge.forward(predicted.clone());
+        losses.add(Term::Adversarial, adversarial::generator(fake.logits), weights.weight);
+        if let Some(matching) = feature_matching_mse {
+            let real = judge.forward(image.clone());
+            losses.add(
+                Term::FeatureMatchingMse,
+                feature_matching::mse(&fake.maps, &real.maps),
+                matching.weight,
+            );
+        }
+    }
+
+    fn judge_latents(&self, losses: &mut Losses, refined: &Features, target: &Features, mask: &Tensor<4>) {
+        let (refined, target) = (refined.clone(), target.clone());
+        if let Some((weights, discriminator)) = self.loss.latent_adversarial.as_ref().zip(self.latents) {
+            let judge = set_learning(discriminator.clone(), |_| false);
+            let logits = judge.forward(refined.clone().concat()).logits;
+            losses.add(Term::LatentAdversarial, adversarial::generator(logits), weights.weight);
+        }
+        if let Some(latent_l1) = self.loss.latent_l1 {
+            let value = match latent_l1.region {
+                None => latent::l1(refined, target),
+                Some(region) => latent::l1_in(refined, target, mask.clone(), region),
+            };
+            losses.add(Term::LatentL1, value, latent_l1.weight);
+        }
+    }
+}
+
+/// The encoding of true pictures, a constant.
+fn target(encoder: &Encoder, image: &Tensor<4>) -> Features {
+    let Features { local, global } = encoder.forward(image.clone().inner(), None);
+    Features { local: Tensor::from_inner(local), global: global.map(Tensor::from_inner) }
+}

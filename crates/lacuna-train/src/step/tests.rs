@@ -1,0 +1,357 @@
+//! Steps against PyTorch, and what must hold for every kind of run.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use lacuna::checkpoint::{Checkpoint, NamedTensor, Storage, save};
+use lacuna_nets::Generator;
+use lacuna_nets::weights::{self, NamedWeight, Weight, is_statistic};
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use tempfile::TempDir;
+use testkit::fixtures::{self, Fixtures};
+use testkit::{assert_close, worst_difference};
+
+use super::*;
+use crate::config::RunConfig;
+use crate::data::Batch;
+use crate::testing::{device, from_fixture};
+
+const LOSS_TOLERANCE: f32 = 1e-5;
+/// What two correct implementations differ by after three steps.
+const TOLERANCE: f32 = 1e-4;
+/// A bias in front of a norm in train mode has gradient 0; Adam makes whole steps of its rounding noise, at most three of
+/// one implementation this way and three of the other that way.
+const IDLE_BIAS_TOLERANCE: f32 = 6e-3;
+
+/// Whether `name` is a bias in front of a norm, or the mean that follows such a bias.
+fn follows_noise(name: &str) -> bool {
+    let layer = name.starts_with("decoder.up.") || name.starts_with("control.encoder.");
+    layer && (name.ends_with(".conv.bias") || name.ends_with(".norm.running_mean"))
+}
+
+/// Writes the network whose published names follow `prefix` as a weights file of ours.
+fn network(numbers: &Fixtures, prefix: &str, path: &Path) -> Generator {
+    let tensors: HashMap<&str, (&[usize], &[u8])> = numbers
+        .names()
+        .filter_map(|name| Some((name.strip_prefix(prefix)?, numbers.get(name))))
+        .map(|(name, fixture)| (name, (fixture.shape.as_slice(), bytemuck::cast_slice(&fixture.values))))
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
+    std::fs::write(path, serialize(views, None).unwrap()).unwrap();
+    Generator::from_checkpoint(&Checkpoint::open(path).unwrap(), &Device::flex()).unwrap()
+}
+
+fn write(generator: &Generator, path: &Path) {
+    let tensors = generator.weights().unwrap().into_iter().map(|named| NamedTensor {
+        name: named.name,
+        shape: named.weight.shape,
+        values: named.weight.values.into(),
+    });
+    save(path, generator.config(), "test", tensors, Storage::F32).unwrap();
+}
+
+/// A run file for tests: width 4, one block, one batch of two to a step.
+fn config(task: &str, conditioning: &str, rest: &str) -> RunConfig {
+    let text = format!(
+        r#"
+        task = "{task}"
+        seed = 1
+        network = {{ family = "fourier", width = 4, blocks = 1, conditioning = "{conditioning}" }}
+        data = {{ train = [{{ kind = "folder", path = "none" }}], side = 32, augment = "none", masks = "train-256" }}
+        optimizer = {{ learning_rate = 1e-3, clip = 1.0 }}
+        run = {{ steps = 3, batch = 2 }}
+        {rest}
+        "#
+    );
+    RunConfig::parse(&text, &[]).unwrap()
+}
+
+struct Run {
+    folder: TempDir,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A fresh autoencoder's file, as the start of a run file.
+    fn autoencoder(&self, seed: u64) -> PathBuf {
+        let mut config = config("autoencoder", "none", "loss.pixel_mse = { weight = 1.0 }");
+        config.seed = seed;
+        let path = self.path("autoencoder.safetensors");
+        write(&Learner::new(config, &[device()]).unwrap().parts.generator, &path);
+        path
+    }
+}
+
+fn pictures(numbers: &Fixtures, step: usize) -> Pictures {
+    let [image, mask] = ["image", "mask"].map(|kind| from_fixture(numbers.get(&format!("{kind}_{step}"))));
+    Pictures { image, mask }
+}
+
+fn random_batch(seed: u64) -> Batch {
+    let images = testkit::pictures::noise(seed, 2 * 3 * 32 * 32).into_iter().map(f32::abs).collect();
+    let masks =
+        testkit::pictures::noise(seed + 1, 2 * 32 * 32).into_iter().map(|value| f32::from(value > 0.5));
+    Batch { side: 32, images, masks: masks.collect(), names: vec!["a".into(), "b".into()] }
+}
+
+/// Trains from the fixture's start on its batches and compares losses and the end.
+fn assert_steps(name: &str, task: &str, conditioning: &str, loss: &str) {
+    let numbers = fixtures::load(&format!("training/{name}.safetensors"));
+    let run = Run::new();
+    let start = network(&numbers, "start.", &run.path("raw.safetensors"));
+    write(&start, &run.path("start.safetensors"));
+    let mut rest = format!("{loss}\nstart.network = {:?}\n", run.path("start.safetensors"));
+    if conditioning == "control" {
+        let mut plain = start.clone();
+        plain.control = None;
+        let mut shape = start.config().clone();
+        shape.control = false;
+        let all: BTreeMap<_, _> =
+            plain.weights().unwrap().into_iter().map(|named| (named.name, named.weight)).collect();
+        let autoencoder = Generator::load(&shape, |name| all.get(name).cloned(), &Device::flex()).unwrap();
+        write(&autoencoder, &run.path("autoencoder.safetensors"));
+        rest += &format!(
+            "start.autoencoder = {:?}\nstart.freeze = [\"encoder\", \"decoder\"]\n",
+            run.path("autoencoder.safetensors")
+        );
+    }
+    let mut learner = Learner::new(config(task, conditioning, &rest), &[device()]).unwrap();
+    for (step, expected) in numbers.get("losses").values.iter().enumerate() {
+        let report = learner.step_on(&[pictures(&numbers, step)], &[]).unwrap();
+        assert_close(&[report.terms[0].1], &[*expected], LOSS_TOLERANCE);
+    }
+    let end = network(&numbers, "end.", &run.path("raw.safetensors"));
+    let expected: HashMap<String, Weight> =
+        end.weights().unwrap().into_iter().map(|NamedWeight { name, weight }| (name, weight)).collect();
+    for NamedWeight { name, weight } in learner.parts.generator.weights().unwrap() {
+        let worst = worst_difference(&weight.values, &expected[&name].values).expect("numbers").size();
+        let allowed = if follows_noise(&name) { IDLE_BIAS_TOLERANCE } else { TOLERANCE };
+        assert!(worst <= allowed, "{name} is off by {worst:e}, allowed {allowed:e}");
+    }
+}
+
+#[test]
+fn the_autoencoders_steps_are_pytorchs() {
+    assert_steps("autoencoder", "autoencoder", "none", "loss.pixel_mse = { weight = 1.0 }");
+}
+
+#[test]
+fn the_pixel_baselines_steps_are_pytorchs() {
+    assert_steps("pixel_baseline", "inpainting", "alpha", "loss.pixel_l1 = { known = 1.0, hole = 1.0 }");
+}
+
+#[test]
+fn the_latent_control_steps_are_pytorchs() {
+    assert_steps("latent_control", "inpainting", "control", "loss.latent_l1 = { weight = 1.0 }");
+}
+
+fn named(generator: &Generator) -> BTreeMap<String, Vec<f32>> {
+    generator.weights().unwrap().into_iter().map(|named| (named.name, named.weight.values)).collect()
+}
+
+/// Names of tensors that two networks differ in.
+fn changed(before: &Generator, after: &Generator) -> Vec<String> {
+    let after = named(after);
+    named(before).into_iter().filter(|(name, values)| after[name] != *values).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn frozen_parts_stay_and_latent_losses_never_decode() {
+    let run = Run::new();
+    let autoencoder = run.autoencoder(7);
+    for conditioning in ["alpha", "control", "latent-add"] {
+        let rest = format!(
+            "loss.latent_l1 = {{ weight = 1.0 }}\nstart = {{ autoencoder = {autoencoder:?}, freeze = [\"encoder\", \"decoder\"] }}"
+        );
+        let mut learner = Learner::new(config("inpainting", conditioning, &rest), &[device()]).unwrap();
+        // A decoder that ran would make everything not a number.
+        let broken = learner.parts.generator.decoder.clone();
+        learner.parts.generator.decoder = weights::load(broken, |name| {
+            let found = weights::shapes(&learner.parts.generator.decoder)
+                .into_iter()
+                .find(|named| named.name == name)?;
+            Some(Weight { values: vec![f32::NAN; found.shape.iter().product()], shape: found.shape })
+        })
+        .unwrap();
+        let before = learner.parts.generator.clone();
+        for step in 0..2 {
+            learner.step(&[random_batch(step)]).unwrap();
+        }
+        let changed = changed(&before, &learner.parts.generator);
+        let changed: Vec<&String> = changed.iter().filter(|name| !name.starts_with("decoder.")).collect();
+        assert!(changed.iter().any(|name| name.starts_with("refiner.blocks.0.second")), "{changed:?}");
+        let encoder: Vec<&&String> = changed.iter().filter(|name| name.starts_with("encoder.")).collect();
+        match conditioning {
+            "alpha" => assert_eq!(encoder, [&"encoder.stem.ffc.local_to_local.weight"]),
+            _ => assert_eq!(encoder.len(), 0, "{encoder:?}"),
+        }
+        let zero = changed.iter().filter(|name| name.starts_with("control.zero.")).count();
+        assert_eq!(
+            zero,
+            match conditioning {
+                "alpha" => 0,
+                "control" => 4,
+                _ => 1,
+            },
+            "{changed:?}"
+        );
+        for (name, values) in named(&learner.parts.generator) {
+            let decoder = name.starts_with("decoder.");
+            assert_eq!(values.iter().all(|value| value.is_finite()), !decoder, "{name}");
+        }
+    }
+}
+
+const FULL: &str = r#"
+    [loss]
+    pixel_l1 = { known = 10.0, hole = 0.0 }
+    latent_l1 = { weight = 0.001, region = { reach = 1, outside = 0.1 } }
+    adversarial = { weight = 10.0, r1 = 0.001, width = 4, learning_rate = 1e-4 }
+    feature_matching_mse = { weight = 100.0 }
+    latent_adversarial = { weight = 0.1, r1 = 0.001, learning_rate = 1e-4 }
+"#;
+
+fn full(run: &Run, more: &str) -> RunConfig {
+    let start = format!("start = {{ autoencoder = {:?} }}", run.autoencoder(7));
+    config("inpainting", "control", &format!("{start}\n{more}\n{FULL}"))
+}
+
+#[test]
+fn all_terms_at_once_go_down() {
+    let run = Run::new();
+    let mut learner = Learner::new(full(&run, ""), &[device()]).unwrap();
+    let batch = [random_batch(1)];
+    let first = learner.step(&batch).unwrap();
+    let mut last = first.clone();
+    for _ in 0..15 {
+        last = learner.step(&batch).unwrap();
+    }
+    let names: Vec<&str> = first.terms.iter().map(|(term, _)| term.name()).collect();
+    let expected = [
+        "pixel_l1",
+        "adversarial",
+        "feature_matching_mse",
+        "latent_adversarial",
+        "latent_l1",
+        "discriminator_r1",
+        "discriminator_real",
+        "discriminator_fake",
+        "latent_discriminator_r1",
+        "latent_discriminator_real",
+        "latent_discriminator_fake",
+    ];
+    assert_eq!(names, expected);
+    assert!(last.terms[0].1 < first.terms[0].1, "{first:?} {last:?}");
+    let discriminators = |report: &StepReport| report.terms[6].1 + report.terms[7].1;
+    assert!(discriminators(&last) < discriminators(&first), "{first:?} {last:?}");
+}
+
+#[test]
+fn a_divergence_names_step_term_and_photos() {
+    let mut config = config("inpainting", "alpha", "loss.pixel_l1 = { known = 1.0, hole = 1.0 }");
+    config.optimizer.clip = None;
+    let mut learner = Learner::new(config, &[device()]).unwrap();
+    let mut bad = random_batch(1);
+    bad.images[5] = f32::NAN;
+    let error = learner.step(&[bad]).unwrap_err().to_string();
+    assert_eq!(error, "step 1: pixel_l1 is NaN; the batch was a, b");
+}
+
+#[test]
+fn two_batches_average_their_gradients() {
+    let run = Run::new();
+    let (one, two) = (random_batch(1), random_batch(2));
+    let mut learner = Learner::new(full(&run, ""), &[device()]).unwrap();
+    learner.step(&[one.clone(), two.clone()]).unwrap();
+    // Two devices, which happen to be the same: the same gradients, but every batch with statistics from the start.
+    let mut parallel = Learner::new(full(&run, ""), &[device(), device()]).unwrap();
+    parallel.step(&[one, two]).unwrap();
+    for (name, values) in named(&parallel.parts.generator) {
+        let expected = &named(&learner.parts.generator)[&name];
+        if is_statistic(&name) {
+            assert!(values.iter().all(|value| value.is_finite()), "{name}");
+        } else if !follows_noise(&name) {
+            assert_close(&values, expected, TOLERANCE);
+        }
+    }
+    // Averaged statistics: start + 0.1 (mean of both - start).
+    let mean = "encoder.stem.norm_local.running_mean";
+    let alone = |seed| {
+        let mut learner = Learner::new(full(&run, ""), &[device()]).unwrap();
+        learner.step(&[random_batch(seed)]).unwrap();
+        named(&learner.parts.generator)[mean].clone()
+    };
+    let expected: Vec<f32> = alone(1).iter().zip(alone(2)).map(|(one, two)| 0.5 * (one + two)).collect();
+    assert_close(&named(&parallel.parts.generator)[mean], &expected, 1e-6);
+}
+
+#[test]
+fn runs_with_one_seed_start_with_one_refiner() {
+    let run = Run::new();
+    let start =
+        format!("start = {{ autoencoder = {:?} }}\nloss.latent_l1 = {{ weight = 1.0 }}", run.autoencoder(7));
+    let refiner = |conditioning| {
+        let generator =
+            Learner::new(config("inpainting", conditioning, &start), &[device()]).unwrap().parts.generator;
+        let all = named(&generator).into_iter();
+        all.filter(|(name, _)| {
+            !name.starts_with("control") && name != "encoder.stem.ffc.local_to_local.weight"
+        })
+        .collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(refiner("alpha"), refiner("control"));
+}
+
+#[test]
+fn a_restored_learner_goes_on_bit_for_bit() {
+    let run = Run::new();
+    let make = || Learner::new(full(&run, "ema = { on = true, decay = 0.9 }"), &[device()]).unwrap();
+    let mut learner = make();
+    for step in 0..2 {
+        learner.step(&[random_batch(step)]).unwrap();
+    }
+    let path = run.path("checkpoint.safetensors");
+    let position = crate::data::Position { epoch: 3, batch: 4 };
+    let best = Some(crate::checkpoint::Best { step: 1, value: 0.5 });
+    crate::checkpoint::save(&path, &learner, position, best).unwrap();
+    let saved = crate::checkpoint::open(&path).unwrap();
+    assert_eq!((saved.state.position, saved.state.best, saved.state.step), (position, best, 2));
+    let mut restored = make();
+    saved.restore(&mut restored).unwrap();
+    for step in 2..4 {
+        let one = learner.step(&[random_batch(step)]).unwrap();
+        assert_eq!(restored.step(&[random_batch(step)]).unwrap(), one);
+    }
+    assert_eq!(named(&restored.parts.generator), named(&learner.parts.generator));
+    assert_eq!(named(&restored.judged()), named(&learner.judged()));
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() - 5;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = crate::checkpoint::open(&path).unwrap_err().to_string();
+    assert!(error.contains("SHA-256"), "{error}");
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(crate::checkpoint::open(&path).is_err());
+}
+
+#[test]
+fn an_autoencoder_of_another_width_is_refused() {
+    let run = Run::new();
+    let start =
+        format!("start = {{ autoencoder = {:?} }}\nloss.latent_l1 = {{ weight = 1.0 }}", run.autoencoder(7));
+    let mut config = config("inpainting", "control", &start);
+    config.network.width = 2;
+    let error = Learner::new(config, &[device()]).unwrap_err().to_string();
+    assert!(error.contains("width 2") && error.contains("width 4"), "{error}");
+}

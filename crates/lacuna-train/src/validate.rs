@@ -1,0 +1,122 @@
+//! Judging a network during training, always on the same crops and holes.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use lacuna::{Mask, Planes};
+use lacuna_eval::metric::{l1, psnr, ssim};
+use lacuna_nets::Generator;
+use lacuna_nets::weights::read_tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::augment;
+use crate::config::{BestBy, RunConfig, Task};
+use crate::data::{Photos, sample_rng};
+use crate::grid::{generator_device, upload};
+
+/// The epoch that validation draws its holes from: no training epoch has it.
+const VALIDATION_EPOCH: u64 = u64::MAX;
+
+/// Photos and holes to judge by.
+#[derive(Clone, Debug)]
+pub struct Validation {
+    task: Task,
+    pairs: Vec<(Planes, Mask)>,
+}
+
+/// Means over all photos, of what is composited: known pixels are the photo's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Structural similarity.
+    pub ssim: f64,
+    /// Signal-to-noise ratio in decibels.
+    pub psnr: f64,
+    /// Mean absolute difference.
+    pub l1: f64,
+}
+
+impl Scores {
+    /// The one that decides.
+    pub fn value(&self, by: BestBy) -> f64 {
+        match by {
+            BestBy::Ssim => self.ssim,
+            BestBy::Psnr => self.psnr,
+            BestBy::L1 => self.l1,
+        }
+    }
+}
+
+impl Validation {
+    /// Reads the photos of the run file, evenly spread over its sources. Photos that cannot be read are left out.
+    ///
+    /// # Errors
+    /// If a source cannot be opened.
+    pub fn open(config: &RunConfig) -> Result<Self> {
+        let data = &config.data;
+        let mut pairs = Vec::new();
+        if !data.validation.is_empty() && data.validation_photos > 0 {
+            let photos = Arc::new(Photos::open(&data.validation)?);
+            let count = data.validation_photos.min(photos.len());
+            let generator = data.validation_masks.generator();
+            for index in (0..count).map(|index| index * photos.len() / count) {
+                let Ok(photo) = photos.decode(index) else { continue };
+                let crop = augment::centre(&photo, data.side as u32);
+                // Not from the run's seed: runs with other seeds are judged by the same holes.
+                let mut rng = sample_rng(0, VALIDATION_EPOCH, index as u64);
+                pairs.push((planes(&crop), generator.draw(data.side, data.side, &mut rng)));
+            }
+        }
+        Ok(Self { task: config.task, pairs })
+    }
+
+    /// Whether there is anything to judge by.
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// The first photos and their holes.
+    pub fn examples(&self, count: usize) -> &[(Planes, Mask)] {
+        &self.pairs[..count.min(self.pairs.len())]
+    }
+
+    /// Judges a network without autodiff.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn run(&self, generator: &Generator) -> Result<Scores> {
+        let mut sums = [0.0; 3];
+        for (photo, mask) in &self.pairs {
+            let filled = fill(self.task, generator, photo, mask)?;
+            let scores = [ssim(&filled, photo), psnr(&filled, photo), l1(&filled, photo)];
+            sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+        }
+        let [ssim, psnr, l1] = sums.map(|sum| sum / self.pairs.len().max(1) as f64);
+        Ok(Scores { ssim, psnr, l1 })
+    }
+}
+
+/// What the network makes of a masked photo; an autoencoder gets all of it.
+///
+/// # Errors
+/// If the network fails.
+pub fn fill(task: Task, generator: &Generator, photo: &Planes, mask: &Mask) -> Result<Planes> {
+    let (image, hole) = upload(photo, mask, &generator_device(generator));
+    let filled: Tensor<4> = match task {
+        Task::Autoencoder => generator.decode(generator.encode(image, hole.zeros_like())?),
+        Task::Inpainting => generator.forward(image, hole)?.inpainted,
+    };
+    Ok(Planes::new(photo.width(), photo.height(), read_tensor(filled)?.values))
+}
+
+/// A picture of 8 bits as planes.
+pub(crate) fn planes(picture: &image::RgbImage) -> Planes {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let mut values = vec![0.0; 3 * width * height];
+    for (index, pixel) in picture.pixels().enumerate() {
+        for (channel, &value) in pixel.0.iter().enumerate() {
+            values[channel * width * height + index] = f32::from(value) / 255.0;
+        }
+    }
+    Planes::new(width, height, values)
+}
