@@ -34,6 +34,9 @@ enum Command {
     /// Train a network as a run file says
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
+    /// Run a whole table of the thesis, several seeds, and compare its rows
+    #[cfg(feature = "train")]
+    Study(train::StudyArgs),
 }
 
 /// How the program ends when it got through.
@@ -70,6 +73,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args, start),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args),
+        #[cfg(feature = "train")]
+        Command::Study(args) => train::study(&args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -19,8 +19,13 @@ pub enum Delta {
     /// refined = refiner(latent).
     #[default]
     None,
-    /// refined = latent + refiner(latent), the thesis's literal form.
+    /// refined = latent + refiner(latent), the thesis's literal form. As the refiner never takes away, this is at least twice
+    /// the latent.
     Literal,
+    /// The refiner's output without its own skip, which is a difference, added to the latent. Written out that is
+    /// refined = refiner(latent) again; what the blocks lack for a true difference is a sign. So here the last block's output
+    /// is not rectified, and may take away. In the regular family no block's is: nothing changes there.
+    Signed,
 }
 
 /// The shape of a network.

@@ -110,7 +110,7 @@ fn every_variant_at_even_and_odd_latents() {
     for family in [Family::Fourier, Family::Regular] {
         for channels_in in [3, 4] {
             for control in [false, true] {
-                for delta in [Delta::None, Delta::Literal] {
+                for delta in [Delta::None, Delta::Literal, Delta::Signed] {
                     let config = NetworkConfig { control, delta, ..config(family, channels_in, 8, 2) };
                     assert_equal(&config, 1, &[[16, 16], [24, 40], [88, 72]]);
                 }

@@ -36,12 +36,25 @@ pub struct State {
     pub position: Position,
     /// The best judgement so far.
     pub best: Option<Best>,
+    /// Seconds of training, without judging and writing.
+    pub seconds: f64,
     /// Running means of the loss terms.
     means: BTreeMap<String, f32>,
     adam_steps: u64,
     ema_steps: Option<u64>,
     pixels_steps: Option<u64>,
     latents_steps: Option<u64>,
+}
+
+/// Where a run is, besides what has learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The next batch.
+    pub position: Position,
+    /// The best judgement so far.
+    pub best: Option<Best>,
+    /// Seconds of training, without judging and writing.
+    pub seconds: f64,
 }
 
 /// The best judgement of a run.
@@ -66,7 +79,8 @@ pub struct Saved {
 ///
 /// # Errors
 /// If a tensor cannot be read from its device or the file cannot be written; what was there before stays.
-pub fn save(path: &Path, learner: &Learner, position: Position, best: Option<Best>) -> Result<()> {
+pub fn save(path: &Path, learner: &Learner, progress: Progress) -> Result<()> {
+    let Progress { position, best, seconds } = progress;
     let Parts { generator, adam, ema, pixels, latents, means, step } = &learner.parts;
     let mut all = Vec::new();
     let mut add = |prefix: &str, tensors: Vec<NamedWeight>| {
@@ -90,6 +104,7 @@ pub fn save(path: &Path, learner: &Learner, position: Position, best: Option<Bes
         step: *step,
         position,
         best,
+        seconds,
         means: means.clone(),
         adam_steps: adam.steps(),
         ema_steps: ema.as_ref().map(Ema::steps),
@@ -142,6 +157,12 @@ pub fn open(path: &Path) -> Result<Saved> {
 }
 
 impl Saved {
+    /// Where the run was.
+    pub fn progress(&self) -> Progress {
+        let State { position, best, seconds, .. } = self.state;
+        Progress { position, best, seconds }
+    }
+
     /// Puts everything into `learner`, which was made from the same run file.
     ///
     /// # Errors
@@ -222,9 +243,9 @@ impl Checkpoints {
     ///
     /// # Errors
     /// As [`save`].
-    pub fn save(&self, learner: &Learner, position: Position, best: Option<Best>) -> Result<PathBuf> {
+    pub fn save(&self, learner: &Learner, progress: Progress) -> Result<PathBuf> {
         let path = self.folder.join(format!("step-{:09}.safetensors", learner.parts.step));
-        save(&path, learner, position, best)?;
+        save(&path, learner, progress)?;
         for old in self.newest_first()?.into_iter().skip(self.keep) {
             fs::remove_file(&old).map_err(|source| Error::Write { path: old.clone(), source })?;
         }

@@ -25,7 +25,7 @@ use lacuna::checkpoint::{NamedTensor, Storage, save};
 use lacuna_nets::Generator;
 use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{self, Best, Checkpoints};
+use crate::checkpoint::{self, Best, Checkpoints, Progress};
 use crate::config::RunConfig;
 use crate::data::{Loader, LoaderOptions, Photos, Position, Skipped};
 use crate::grid;
@@ -97,7 +97,7 @@ pub struct Outcome {
     pub stopped: bool,
     /// The last judgement.
     pub scores: Option<Scores>,
-    /// Seconds of training in this process, without judging and writing.
+    /// Seconds of training, without judging and writing.
     pub seconds: f64,
 }
 
@@ -134,15 +134,13 @@ struct Fit<'a> {
     folder: &'a Path,
     learner: Learner,
     loader: Loader,
-    position: Position,
+    progress: Progress,
     validation: Validation,
     checkpoints: Checkpoints,
-    best: Option<Best>,
     metrics: MetricsFile,
     events: EventFile,
     listed: usize,
     interval: Interval,
-    seconds: f64,
 }
 
 /// What is logged together.
@@ -175,12 +173,12 @@ impl<'a> Fit<'a> {
             same_run(config, folder)?;
         }
         let mut learner = Learner::new(config.clone(), &options.devices)?;
-        let (mut position, mut best) = (Position { epoch: 0, batch: 0 }, None);
+        let mut progress = Progress::default();
         let mut restored = saved.is_empty();
         for path in saved {
             match checkpoint::open(&path) {
                 Ok(saved) => {
-                    (position, best) = (saved.state.position, saved.state.best);
+                    progress = saved.progress();
                     saved.restore(&mut learner)?;
                     restored = true;
                     break;
@@ -208,22 +206,20 @@ impl<'a> Fit<'a> {
         let metrics = MetricsFile::open_to_resume(&folder.join("metrics.jsonl"), step)?;
         let events = EventFile::create(folder)?;
         watch(Event::Started { step, photos: photos.len() });
-        let loader = loader(config, photos, position)?;
+        let loader = loader(config, photos, progress.position)?;
         let interval = Interval::default();
         Ok(Self {
             config,
             folder,
             learner,
             loader,
-            position,
+            progress,
             validation,
             checkpoints,
-            best,
             metrics,
             events,
             listed: 0,
             interval,
-            seconds: 0.0,
         })
     }
 
@@ -254,7 +250,7 @@ impl<'a> Fit<'a> {
             self.save(watch)?;
         }
         export(&self.learner.judged(), &self.folder.join("last.safetensors"), self.config, step)?;
-        Ok(Outcome { step, stopped: step < steps, scores, seconds: self.seconds })
+        Ok(Outcome { step, stopped: step < steps, scores, seconds: self.progress.seconds })
     }
 
     fn step(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
@@ -264,12 +260,12 @@ impl<'a> Fit<'a> {
         for _ in 0..self.config.run.accumulate {
             let loaded = self.loader.next()?;
             waited += loaded.waited;
-            self.position = loaded.position;
+            self.progress.position = loaded.position;
             batches.push(loaded.batch);
         }
         let report = self.learner.step(&batches)?;
         let took = start.elapsed();
-        self.seconds += took.as_secs_f64();
+        self.progress.seconds += took.as_secs_f64();
         self.interval.steps += 1;
         self.interval.took += took;
         self.interval.waited += waited;
@@ -335,13 +331,13 @@ impl<'a> Fit<'a> {
 
     fn judge(&mut self, step: u64, watch: &mut (dyn FnMut(Event) + Send)) -> Result<Scores> {
         let network = self.learner.judged();
-        let scores = self.validation.run(&network)?;
+        let scores = self.validation.judge(&network)?.scores;
         let by = self.config.run.best_by;
         let value = scores.value(by);
-        let best = self.best.is_none_or(|best| by.is_better(value, best.value));
+        let best = self.progress.best.is_none_or(|best| by.is_better(value, best.value));
         if best {
             export(&network, &self.folder.join("best.safetensors"), self.config, step)?;
-            self.best = Some(Best { step, value });
+            self.progress.best = Some(Best { step, value });
         }
         let Value::Object(values) = json!(scores) else { unreachable!("scores are a table") };
         self.record("validation", step, values)?;
@@ -350,7 +346,7 @@ impl<'a> Fit<'a> {
     }
 
     fn save(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
-        let path = self.checkpoints.save(&self.learner, self.position, self.best)?;
+        let path = self.checkpoints.save(&self.learner, self.progress)?;
         watch(Event::Saved(&path));
         Ok(())
     }
@@ -367,12 +363,12 @@ pub(crate) fn loader(config: &RunConfig, photos: Arc<Photos>, start: Position) -
         ahead: AHEAD,
         start,
     };
-    let (augment, side, masks) = (data.augment, data.side, data.masks.generator());
+    let (augment, side, masks, data) = (data.augment, data.side, data.masks.generator(), data.clone());
     Loader::start(
         photos,
         options,
         Arc::new(move |photo, rng| augment.apply(photo, side as u32, rng)),
-        Arc::new(move |rng| masks.draw(side, side, rng)),
+        Arc::new(move |rng| data.draw(&masks, rng)),
     )
 }
 

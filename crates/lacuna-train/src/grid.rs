@@ -21,9 +21,21 @@ const BACKGROUND: Rgb<u8> = Rgb([40, 40, 40]);
 pub fn sheet(task: Task, generator: &Generator, examples: &[(Planes, Mask)]) -> Result<RgbImage> {
     let rows: Vec<Vec<Planes>> =
         examples.iter().map(|(photo, mask)| row(task, generator, photo, mask)).collect::<Result<_>>()?;
+    Ok(arrange(&rows))
+}
+
+/// A photo whose hole is black.
+pub(crate) fn masked(photo: &Planes, mask: &Mask) -> Planes {
+    let hole = mask.hole().iter().cycle();
+    let values = photo.values().iter().zip(hole).map(|(&value, &hole)| if hole { 0.0 } else { value });
+    Planes::new(photo.width(), photo.height(), values.collect())
+}
+
+/// Pictures of one size in rows and columns.
+pub(crate) fn arrange(rows: &[Vec<Planes>]) -> RgbImage {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
     let (width, height) =
-        examples.first().map_or((0, 0), |(photo, _)| (photo.width() as u32, photo.height() as u32));
+        rows.iter().flatten().next().map_or((0, 0), |first| (first.width() as u32, first.height() as u32));
     let along = |count: u32, side: u32| GAP + count * (side + GAP);
     let mut sheet = RgbImage::from_pixel(along(columns, width), along(rows.len() as u32, height), BACKGROUND);
     for (down, row) in rows.iter().enumerate() {
@@ -36,7 +48,7 @@ pub fn sheet(task: Task, generator: &Generator, examples: &[(Planes, Mask)]) -> 
             }
         }
     }
-    Ok(sheet)
+    sheet
 }
 
 fn to_byte(value: f32) -> u8 {
@@ -54,13 +66,12 @@ fn row(task: Task, generator: &Generator, photo: &Planes, mask: &Mask) -> Result
         return Ok(vec![photo.clone(), planes(generator.decode(latent))?]);
     }
     let Prediction { predicted, inpainted, .. } = generator.forward(image.clone(), hole.clone())?;
-    let masked = image.clone() * hole.clone().neg().add_scalar(1.0);
     let mut plain = generator.clone();
     plain.control = None;
     let difference = plain.encode(image.clone(), hole.zeros_like())? - plain.encode(image, hole)?;
     Ok(vec![
         photo.clone(),
-        planes(masked)?,
+        masked(photo, mask),
         planes(predicted)?,
         planes(inpainted)?,
         planes(plain.decode(difference))?,

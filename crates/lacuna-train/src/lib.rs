@@ -20,6 +20,7 @@ pub mod loss;
 pub mod net;
 pub mod optim;
 pub mod step;
+pub mod study;
 pub mod tensors;
 pub mod validate;
 

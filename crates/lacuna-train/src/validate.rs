@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use lacuna::{Mask, Planes};
-use lacuna_eval::metric::{l1, psnr, ssim};
+use lacuna_eval::metric::{l1, l1_in, psnr, ssim};
 use lacuna_nets::Generator;
 use lacuna_nets::weights::read_tensor;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,18 @@ pub struct Scores {
     pub l1: f64,
 }
 
+/// Scores, and what else is worth knowing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judgement {
+    /// Means over all photos.
+    pub scores: Scores,
+    /// Mean absolute difference inside holes, averaged over the photos that have one.
+    pub hole_l1: f64,
+    /// How many photos there were.
+    pub photos: usize,
+}
+
 impl Scores {
     /// The one that decides.
     pub fn value(&self, by: BestBy) -> f64 {
@@ -64,7 +76,7 @@ impl Validation {
                 let crop = augment::centre(&photo, data.side as u32);
                 // Not from the run's seed: runs with other seeds are judged by the same holes.
                 let mut rng = sample_rng(0, VALIDATION_EPOCH, index as u64);
-                pairs.push((planes(&crop), generator.draw(data.side, data.side, &mut rng)));
+                pairs.push((planes(&crop), data.draw(&generator, &mut rng)));
             }
         }
         Ok(Self { task: config.task, pairs })
@@ -84,15 +96,20 @@ impl Validation {
     ///
     /// # Errors
     /// If the network fails.
-    pub fn run(&self, generator: &Generator) -> Result<Scores> {
+    pub fn judge(&self, generator: &Generator) -> Result<Judgement> {
         let mut sums = [0.0; 3];
+        let mut hole_l1 = (0.0, 0usize);
         for (photo, mask) in &self.pairs {
             let filled = fill(self.task, generator, photo, mask)?;
             let scores = [ssim(&filled, photo), psnr(&filled, photo), l1(&filled, photo)];
             sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+            if mask.count() > 0 {
+                hole_l1 = (hole_l1.0 + l1_in(&filled, photo, mask), hole_l1.1 + 1);
+            }
         }
-        let [ssim, psnr, l1] = sums.map(|sum| sum / self.pairs.len().max(1) as f64);
-        Ok(Scores { ssim, psnr, l1 })
+        let photos = self.pairs.len();
+        let [ssim, psnr, l1] = sums.map(|sum| sum / photos.max(1) as f64);
+        Ok(Judgement { scores: Scores { ssim, psnr, l1 }, hole_l1: hole_l1.0 / hole_l1.1 as f64, photos })
     }
 }
 

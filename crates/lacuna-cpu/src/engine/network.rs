@@ -424,4 +424,9 @@ impl Network {
     pub fn adds_latent(&self) -> bool {
         self.config.delta == Delta::Literal
     }
+
+    /// Whether the last block of the Fourier family may take away.
+    pub fn is_signed(&self) -> bool {
+        self.config.delta == Delta::Signed
+    }
 }

@@ -122,7 +122,9 @@ impl Run<'_> {
                 Refine::Fourier(halves) => {
                     self.spectral(name, &halves[half], &fourier, buffers);
                     let add_from = halves[half].local_blocks;
-                    let ending = Ending { bias: &halves[half].bias, add_from, relu: true, residual: None };
+                    let last = index + 1 == network.blocks.len() && half == 1;
+                    let relu = !(last && network.is_signed());
+                    let ending = Ending { bias: &halves[half].bias, add_from, relu, residual: None };
                     self.convolve(name, &halves[half].convolve, ending, buffers);
                 }
                 Refine::Regular(halves) => {

@@ -1,6 +1,7 @@
 //! A fast Fourier convolution with normalisation and ReLU on each part.
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 
 use super::{BatchNorm, Ffc, FfcConfig, Init};
 use crate::net::Features;
@@ -29,9 +30,21 @@ impl FfcNormAct {
     /// # Shapes
     /// As [`Ffc::forward`]; all values of the result are at least 0.
     pub fn forward(&self, x: Features) -> Features {
+        self.then(x, BatchNorm::forward_relu)
+    }
+
+    /// Convolves and normalises both parts.
+    ///
+    /// # Shapes
+    /// As [`Ffc::forward`].
+    pub fn forward_linear(&self, x: Features) -> Features {
+        self.then(x, BatchNorm::forward)
+    }
+
+    fn then(&self, x: Features, norm: impl Fn(&BatchNorm, Tensor<4>) -> Tensor<4>) -> Features {
         let y = self.ffc.forward(x);
-        let global = self.norm_global.as_ref().zip(y.global).map(|(norm, global)| norm.forward_relu(global));
-        Features { local: self.norm_local.forward_relu(y.local), global }
+        let global = self.norm_global.as_ref().zip(y.global).map(|(own, global)| norm(own, global));
+        Features { local: norm(&self.norm_local, y.local), global }
     }
 }
 
@@ -41,7 +54,6 @@ mod tests {
     use crate::block::Padding;
     use crate::net::Split;
     use crate::testing::{assert_block_gradient, random, seeded, values};
-    use burn::tensor::Tensor;
 
     const GRADIENT_TOLERANCE: f64 = 1e-4;
     const BOTH: Split = Split { local: 2, global: 2 };

@@ -33,6 +33,15 @@ impl FfcResidual {
         let y = self.second.forward(self.first.forward(x.clone()));
         x + y
     }
+
+    /// Refines `x`, and may take away: what is added is not rectified.
+    ///
+    /// # Shapes
+    /// As [`FfcResidual::forward`].
+    pub fn forward_signed(&self, x: Features) -> Features {
+        let y = self.second.forward_linear(self.first.forward(x.clone()));
+        x + y
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +61,17 @@ mod tests {
             let y = block.forward(Features::split(x.clone(), BOTH)).concat();
             assert!(values(y - x).iter().all(|&added| added >= 0.0));
         }
+    }
+
+    #[test]
+    fn a_signed_block_takes_away_too() {
+        let block = FfcResidual::new(BOTH, &mut seeded(1));
+        let x = random([1, 4, 5, 3], 2);
+        let plain = values(block.forward(Features::split(x.clone(), BOTH)).concat() - x.clone());
+        let signed = values(block.forward_signed(Features::split(x.clone(), BOTH)).concat() - x);
+        assert!(signed.iter().any(|&added| added < 0.0));
+        let cut: Vec<f32> = signed.iter().map(|added| added.max(0.0)).collect();
+        testkit::assert_close(&plain, &cut, 1e-6);
     }
 
     #[test]

@@ -46,12 +46,18 @@ impl Refiner {
     /// # Shapes
     /// `latent` and the result: parts `[batch, channels, height, width]`, both sides at least 2.
     pub fn forward(&self, latent: Features) -> Features {
-        let refined = self.blocks.iter().fold(latent.clone(), |x, block| block.forward(x));
-        match self.delta {
-            Delta::None => refined,
-            Delta::Literal => latent + refined,
+        match (self.delta, self.blocks.split_last()) {
+            (Delta::Signed, Some((RefinerBlock::Fourier(last), before))) => {
+                last.forward_signed(run(before, latent))
+            }
+            (Delta::None | Delta::Signed, _) => run(&self.blocks, latent),
+            (Delta::Literal, _) => latent.clone() + run(&self.blocks, latent),
         }
     }
+}
+
+fn run(blocks: &[RefinerBlock], latent: Features) -> Features {
+    blocks.iter().fold(latent, |x, block| block.forward(x))
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
             data.side
         ));
     }
+    if data.masks_side == Some(0) {
+        return refuse("data.masks_side: expected at least 1, got 0".into());
+    }
     if data.train.is_empty() {
         return refuse("data.train: expected at least one source of photos".into());
     }

@@ -8,8 +8,10 @@ pub mod set;
 
 use std::path::{Path, PathBuf};
 
+use lacuna::Mask;
 use lacuna::checkpoint::{Delta, Family, NetworkConfig};
 use lacuna_eval::maskgen::{MaskGenerator, Preset};
+use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Augment;
@@ -152,6 +154,10 @@ pub struct Data {
     pub augment: Augment,
     /// Holes to learn from.
     pub masks: Masks,
+    /// Side of the canvas that holes are drawn on before they are scaled to `side`, in pixels; `side` if it is not given.
+    /// The named sets are made for the number in their name.
+    #[serde(default)]
+    pub masks_side: Option<usize>,
     /// Holes to judge by.
     #[serde(default = "Data::default_validation_masks")]
     pub validation_masks: Masks,
@@ -182,6 +188,21 @@ pub enum Masks {
     Preset(Preset),
     /// A generator with parameters of its own.
     Generator(MaskGenerator),
+}
+
+impl Data {
+    /// A hole of `side` x `side` pixels.
+    pub fn draw(&self, generator: &MaskGenerator, rng: &mut Pcg64) -> Mask {
+        let (side, canvas) = (self.side, self.masks_side.unwrap_or(self.side));
+        let drawn = generator.draw(canvas, canvas, rng);
+        if side == canvas {
+            return drawn;
+        }
+        // The pixel in the middle of those that each pixel stands for.
+        let from = |at: usize| (2 * at + 1) * canvas / (2 * side);
+        let hole = (0..side * side).map(|index| drawn.is_hole(from(index % side), from(index / side)));
+        Mask::new(side, side, hole.collect())
+    }
 }
 
 impl Masks {
@@ -489,6 +510,38 @@ pub(crate) mod tests {
             let error = RunConfig::parse(&SMALL.replace(old, new), &[]).unwrap_err().to_string();
             assert!(error.contains("unknown field"), "{error}");
         }
+    }
+
+    #[test]
+    fn holes_are_scaled_from_their_canvas() {
+        use rand::SeedableRng;
+        let mut config = RunConfig::parse(SMALL, &[]).unwrap();
+        let generator = MaskGenerator::Half;
+        let rng = || Pcg64::seed_from_u64(4);
+        let plain = config.data.draw(&generator, &mut rng());
+        config.data.masks_side = Some(96);
+        assert_eq!(config.data.draw(&generator, &mut rng()), plain);
+        assert_eq!(plain.count(), 512);
+    }
+
+    #[test]
+    fn every_run_file_of_the_repository_is_complete() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let config = RunConfig::open(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            // Only those that all runs share have defaults here: a file says everything that matters.
+            let text = std::fs::read_to_string(&path).unwrap();
+            for key in
+                ["conditioning", "augment", "learning_rate", "decay", "steps", "best_by", "validation_masks"]
+            {
+                assert!(text.contains(key), "{}: {key}", path.display());
+            }
+            assert_eq!(config.run.accumulate, 1);
+            count += 1;
+        }
+        assert_eq!(count, 13);
     }
 
     #[test]

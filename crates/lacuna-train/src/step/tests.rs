@@ -323,9 +323,10 @@ fn a_restored_learner_goes_on_bit_for_bit() {
     let path = run.path("checkpoint.safetensors");
     let position = crate::data::Position { epoch: 3, batch: 4 };
     let best = Some(crate::checkpoint::Best { step: 1, value: 0.5 });
-    crate::checkpoint::save(&path, &learner, position, best).unwrap();
+    let progress = crate::checkpoint::Progress { position, best, seconds: 1.5 };
+    crate::checkpoint::save(&path, &learner, progress).unwrap();
     let saved = crate::checkpoint::open(&path).unwrap();
-    assert_eq!((saved.state.position, saved.state.best, saved.state.step), (position, best, 2));
+    assert_eq!((saved.progress(), saved.state.step), (progress, 2));
     let mut restored = make();
     saved.restore(&mut restored).unwrap();
     for step in 2..4 {

@@ -1,0 +1,105 @@
+//! `lacuna train` and `lacuna study`.
+
+mod progress;
+mod study;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lacuna_nets::DeviceName;
+use lacuna_train::{FitOptions, Forecast, RunConfig, fit};
+
+pub use study::{StudyArgs, study};
+
+use crate::Outcome;
+use crate::output::print;
+use progress::{Progress, duration};
+
+/// Train a network as a run file says
+#[derive(Args)]
+pub struct TrainArgs {
+    /// The run file, such as configs/autoencoder.toml
+    config: PathBuf,
+    /// The run folder [default: runs/ and the run file's name]
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Go on from the newest whole checkpoint of the run folder, bit for bit
+    #[arg(long)]
+    resume: bool,
+    /// Change a key of the run file, such as run.steps=1000; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where to train: cpu, cuda, cuda:N, wgpu or wgpu:N; several, with commas, share out the batches of a step
+    #[arg(long, default_value = "cpu", value_delimiter = ',')]
+    device: Vec<DeviceName>,
+    /// Take twelve steps, tell what the whole run would need, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Tell at the end how long steps took, and how long they waited for data
+    #[arg(long)]
+    profile: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the run file is wrong, or the run fails; it can then be resumed.
+pub fn run(args: &TrainArgs) -> Result<Outcome> {
+    let config = RunConfig::open(&args.config, &args.set)?;
+    let devices = args.device.iter().map(|device| device.open()).collect::<Result<Vec<_>, _>>()?;
+    if args.dry_run {
+        return tell(&Forecast::measure(&config, &devices)?);
+    }
+    let stem = args.config.file_stem().context("the run file has no name")?;
+    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem));
+    let options = FitOptions { folder: folder.clone(), resume: args.resume, devices };
+    let stop = stop_on_interrupt()?;
+    let mut progress = Progress::new(config.run.steps);
+    let outcome = fit(&config, &options, &stop, &mut |event| progress.tell(&event))?;
+    progress.finish(args.profile);
+    let folder = folder.display();
+    if outcome.stopped {
+        eprintln!("stopped after step {} of {}; go on with --resume", outcome.step, config.run.steps);
+    }
+    print(&format!("{folder}/last.safetensors"))?;
+    Ok(Outcome::Done)
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the program at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    const INTERRUPTED: i32 = 130;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        eprintln!("\nstopping after this step; once more to stop at once");
+    })
+    .context("cannot listen to Ctrl-C")?;
+    Ok(stop)
+}
+
+fn tell(forecast: &Forecast) -> Result<Outcome> {
+    let Forecast {
+        photos, parameters, learning, discriminators, steps, seconds_per_step, loader_wait, ..
+    } = *forecast;
+    print(&format!("photos             {photos}"))?;
+    print(&format!("parameters         {parameters}, {learning} of them learn"))?;
+    if discriminators > 0 {
+        print(&format!("discriminators     {discriminators} parameters"))?;
+    }
+    print(&format!("steps              {steps}"))?;
+    print(&format!(
+        "time of a step     {seconds_per_step:.3} s, {:.1} % of it waiting for data",
+        100.0 * loader_wait / seconds_per_step
+    ))?;
+    print(&format!("time of all steps  {}", duration(forecast.seconds())))?;
+    if let Some(bytes) = forecast.peak_bytes {
+        print(&format!("memory             {} MiB", bytes >> 20))?;
+    }
+    Ok(Outcome::Done)
+}

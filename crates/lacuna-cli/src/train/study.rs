@@ -1,0 +1,91 @@
+//! `lacuna study`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use lacuna_nets::DeviceName;
+use lacuna_train::study::{self, Scale, StudyOptions, Table, Told};
+
+use super::progress::{Progress, duration};
+use super::stop_on_interrupt;
+use crate::Outcome;
+use crate::output::print;
+
+/// Run a whole table of the thesis, several seeds, and compare its rows
+///
+/// What is done already, in an earlier run with the same folder, is not done again.
+#[derive(Args)]
+pub struct StudyArgs {
+    /// The table: table-5.1, table-5.2 or table-A.1
+    table: Table,
+    /// How large everything is: tiny (seconds), smoke (minutes), small (an hour on two cores), paper (days on a GPU)
+    #[arg(long, default_value = "smoke")]
+    scale: Scale,
+    /// How many seeds
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Photos to learn from
+    #[arg(long, value_name = "FOLDER")]
+    photos: PathBuf,
+    /// Photos to judge by; none of them may be among the former
+    #[arg(long, value_name = "FOLDER")]
+    judged_by: PathBuf,
+    /// VGG16's weights, for tables with a perceptual loss (tools/fetch_metric_weights.py fetches them)
+    #[arg(long, value_name = "FILE")]
+    vgg16: Option<PathBuf>,
+    /// Where all runs and the report are written [default: studies/ and the table's name]
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Where to train: cpu, cuda, cuda:N, wgpu or wgpu:N
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If a run fails; what is done is kept.
+pub fn study(args: &StudyArgs) -> Result<Outcome> {
+    let options = StudyOptions {
+        table: args.table,
+        scale: args.scale,
+        seeds: args.seeds,
+        photos: args.photos.clone(),
+        judged_by: args.judged_by.clone(),
+        vgg16: args.vgg16.clone(),
+        folder: args.output.clone().unwrap_or_else(|| PathBuf::from("studies").join(args.table.to_string())),
+        devices: vec![args.device.open()?],
+    };
+    let stop = stop_on_interrupt()?;
+    let mut progress: Option<Progress> = None;
+    let mut watch = |told: Told| match told {
+        Told::Run { name, seed, steps } => {
+            if let Some(before) = progress.take() {
+                before.finish(false);
+            }
+            eprintln!("== {name}, seed {seed}, {steps} steps");
+            progress = Some(Progress::new(steps));
+        }
+        Told::Event(event) => {
+            if let Some(progress) = &mut progress {
+                progress.tell(&event);
+            }
+        }
+        Told::Reached { name, seed, reached } => {
+            let scores = &reached.judgement.scores;
+            eprintln!(
+                "== {name}, seed {seed}: SSIM {:.4}, PSNR {:.2} dB, L1 {:.4}, in {}",
+                scores.ssim,
+                scores.psnr,
+                scores.l1,
+                duration(reached.seconds)
+            );
+        }
+    };
+    match study::study(&options, &stop, &mut watch)? {
+        Some(report) => print(report.trim_end())?,
+        None => eprintln!("stopped; the same command goes on"),
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,124 @@
+//! The table: our numbers beside the printed ones.
+
+use std::fmt::Write;
+
+use lacuna_eval::interval::{Interval, student};
+use serde_json::{Value, json};
+
+use super::{Reached, Row, StudyOptions};
+
+/// A number that rows are compared by.
+struct Column {
+    title: &'static str,
+    of: fn(&Reached) -> f64,
+    decimals: usize,
+}
+
+const COLUMNS: [Column; 6] = [
+    Column { title: "SSIM", of: |reached| reached.judgement.scores.ssim, decimals: 4 },
+    Column { title: "PSNR, dB", of: |reached| reached.judgement.scores.psnr, decimals: 2 },
+    Column { title: "L1", of: |reached| reached.judgement.scores.l1, decimals: 4 },
+    Column { title: "L1 in the hole", of: |reached| reached.judgement.hole_l1, decimals: 4 },
+    Column { title: "s a step", of: |reached| reached.seconds / reached.steps as f64, decimals: 3 },
+    Column { title: "s in all", of: |reached| reached.seconds, decimals: 0 },
+];
+
+/// The report as Markdown.
+pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reached>]) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| writeln!(text, "{line}").expect("a text takes everything");
+    let seeds = options.seeds;
+    line(format!("# {} at scale {}, {seeds} seeds", options.table, options.scale));
+    line(String::new());
+    line(format!(
+        "`lacuna study {} --scale {} --seeds {seeds}`. Means over seeds, ± the half width of a 95 % interval (Student's t); \
+         judged on the same {} photos and holes.",
+        options.table, options.scale, reached[0][0].judgement.photos
+    ));
+    line(String::new());
+    let titles: Vec<&str> = COLUMNS.iter().map(|column| column.title).collect();
+    line(format!("| row | loss | enc-dec | mask | learning | {} |", titles.join(" | ")));
+    line(format!("| --- | --- | --- | --- | --- |{}", " --- |".repeat(COLUMNS.len())));
+    for (row, reached) in rows.iter().zip(reached) {
+        let cells = COLUMNS.iter().map(|column| mean(&values(reached, column.of), column.decimals));
+        let Row { title, loss, encoder_decoder, mask, .. } = row;
+        let cells: Vec<String> = cells.collect();
+        line(format!(
+            "| {title} | {loss} | {encoder_decoder} | {mask} | {} | {} |",
+            reached[0].learning,
+            cells.join(" | ")
+        ));
+    }
+    line(String::new());
+    line(format!("## Differences to {}", rows[0].title));
+    line(String::new());
+    line("The same seeds paired; an interval without 0 is set in bold.".to_owned());
+    line(String::new());
+    line(format!("| row | {} |", titles.join(" | ")));
+    line(format!("| --- |{}", " --- |".repeat(COLUMNS.len())));
+    for (row, own) in rows.iter().zip(reached).skip(1) {
+        let cells =
+            COLUMNS.iter().map(|column| difference(&paired(own, &reached[0], column.of), column.decimals));
+        line(format!("| {} | {} |", row.title, cells.collect::<Vec<_>>().join(" | ")));
+    }
+    line(String::new());
+    line("## What the thesis prints".to_owned());
+    line(String::new());
+    line("| row | FID | LPIPS | SSIM | hours |".to_owned());
+    line("| --- | --- | --- | --- | --- |".to_owned());
+    for Row { title, printed, .. } in rows {
+        let cells = match printed {
+            Some(printed) => {
+                let hours = printed.hours.map_or("–".to_owned(), |hours| hours.to_string());
+                format!("{} | {} | {} | {hours}", printed.fid, printed.lpips, printed.ssim)
+            }
+            None => "– | – | – | –".to_owned(),
+        };
+        line(format!("| {title} | {cells} |"));
+    }
+    text
+}
+
+/// The report's numbers.
+pub(super) fn json(rows: &[Row], reached: &[Vec<Reached>]) -> Value {
+    rows.iter().zip(reached).map(|(row, reached)| json!({ "row": row.file, "seeds": reached })).collect()
+}
+
+fn values(reached: &[Reached], of: fn(&Reached) -> f64) -> Vec<f64> {
+    reached.iter().map(of).collect()
+}
+
+fn paired(own: &[Reached], first: &[Reached], of: fn(&Reached) -> f64) -> Vec<f64> {
+    own.iter().zip(first).map(|(own, first)| of(own) - of(first)).collect()
+}
+
+fn mean(values: &[f64], decimals: usize) -> String {
+    let Interval { mean, high, .. } = student(values);
+    if high.is_finite() {
+        format!("{mean:.decimals$} ± {:.decimals$}", high - mean)
+    } else {
+        format!("{mean:.decimals$}")
+    }
+}
+
+fn difference(values: &[f64], decimals: usize) -> String {
+    let Interval { mean, low, high } = student(values);
+    if !high.is_finite() {
+        return format!("{mean:+.decimals$}");
+    }
+    let text = format!("{mean:+.decimals$} ({low:+.decimals$} to {high:+.decimals$})");
+    if low > 0.0 || high < 0.0 { format!("**{text}**") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_told_and_marked() {
+        assert_eq!(mean(&[1.0, 2.0, 3.0], 2), "2.00 ± 2.48");
+        assert_eq!(mean(&[1.5], 1), "1.5");
+        assert_eq!(difference(&[1.0, 2.0, 3.0], 1), "+2.0 (-0.5 to +4.5)");
+        assert_eq!(difference(&[-1.0, -1.1, -0.9], 2), "**-1.00 (-1.25 to -0.75)**");
+    }
+}

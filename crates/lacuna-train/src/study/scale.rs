@@ -1,0 +1,118 @@
+//! How large a study is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::augment::Augment;
+use crate::config::{RunConfig, Task};
+
+/// The size of everything in a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Seconds: shows that everything runs.
+    Tiny,
+    /// A few minutes on two cores.
+    Smoke,
+    /// About an hour on two cores.
+    Small,
+    /// As the thesis: days on a GPU.
+    Paper,
+}
+
+struct Sizes {
+    side: usize,
+    blocks: usize,
+    batch: usize,
+    autoencoder_steps: u64,
+    steps: u64,
+    judged_photos: usize,
+    augment: Augment,
+    discriminator: usize,
+}
+
+impl Scale {
+    fn sizes(self) -> Option<Sizes> {
+        match self {
+            Self::Tiny => Some(Sizes {
+                side: 32,
+                blocks: 1,
+                batch: 2,
+                autoencoder_steps: 3,
+                steps: 3,
+                judged_photos: 4,
+                augment: Augment::Light,
+                discriminator: 4,
+            }),
+            Self::Smoke => Some(Sizes {
+                side: 64,
+                blocks: 3,
+                batch: 8,
+                autoencoder_steps: 400,
+                steps: 200,
+                judged_photos: 100,
+                augment: Augment::Light,
+                discriminator: 16,
+            }),
+            Self::Small => Some(Sizes {
+                side: 128,
+                blocks: 9,
+                batch: 10,
+                autoencoder_steps: 2500,
+                steps: 1500,
+                judged_photos: 500,
+                augment: Augment::Light,
+                discriminator: 32,
+            }),
+            Self::Paper => None,
+        }
+    }
+
+    /// How many photos judge a row at the end.
+    pub fn judged_photos(self) -> usize {
+        self.sizes().map_or(30_000, |sizes| sizes.judged_photos)
+    }
+
+    /// Makes a run as large as this.
+    pub fn apply(self, config: &mut RunConfig) {
+        // A study judges once, at the end, and by the last network: the best one would be chosen by the photos that judge.
+        config.run.validate_every = 0;
+        config.run.grid_every = 0;
+        let Some(sizes) = self.sizes() else { return };
+        config.network.blocks = sizes.blocks;
+        config.data.side = sizes.side;
+        config.data.augment = sizes.augment;
+        config.run.batch = sizes.batch;
+        config.run.steps =
+            if config.task == Task::Autoencoder { sizes.autoencoder_steps } else { sizes.steps };
+        config.run.checkpoint_every = (config.run.steps / 4).max(1);
+        config.run.keep = 1;
+        if let Some(adversarial) = &mut config.loss.adversarial {
+            adversarial.width = sizes.discriminator;
+        }
+    }
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Tiny => "tiny",
+            Self::Smoke => "smoke",
+            Self::Small => "small",
+            Self::Paper => "paper",
+        })
+    }
+}
+
+impl FromStr for Scale {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = [Self::Tiny, Self::Smoke, Self::Small, Self::Paper]
+            .into_iter()
+            .find(|scale| scale.to_string() == text);
+        found.ok_or_else(|| format!("unknown scale {text:?}, expected tiny, smoke, small or paper"))
+    }
+}
