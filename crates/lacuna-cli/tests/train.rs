@@ -1,0 +1,257 @@
+//! `lacuna train` and `lacuna study`, the real program.
+#![cfg(feature = "train")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use image::{Rgb, RgbImage};
+use predicates::prelude::{PredicateBooleanExt, predicate::str::contains};
+use tempfile::TempDir;
+use testkit::pictures::noise;
+
+/// A folder with twelve photos and a run file that learns from them in a second or two.
+struct Workplace {
+    folder: TempDir,
+}
+
+const RUN_FILE: &str = r#"
+    task = "inpainting"
+    seed = 1
+    network = { family = "fourier", width = 2, blocks = 1, conditioning = "control" }
+    ema = { on = true, decay = 0.9 }
+    loss.pixel_l1 = { known = 1.0, hole = 1.0 }
+    loss.adversarial = { weight = 0.1, r1 = 1e-3, width = 2, learning_rate = 1e-4 }
+    optimizer = { learning_rate = 1e-3, clip = 1.0, schedule = { warm_up = 5, decay = "cosine" } }
+    run = { steps = 40, batch = 4, checkpoint_every = 5, validate_every = 20, grid_every = 20, log_every = 10 }
+
+    [data]
+    train = [{ kind = "folder", path = "photos" }]
+    validation = [{ kind = "folder", path = "photos" }]
+    validation_photos = 4
+    side = 32
+    augment = "light"
+    masks = { kind = "box", min_times = 1, max_times = 2, min_size = 6, max_size = 14, margin = 2 }
+    validation_masks = { kind = "half" }
+"#;
+
+impl Workplace {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("photos")).unwrap();
+        for number in 0..12u64 {
+            let noise = noise(number, 3);
+            let photo = RgbImage::from_fn(40, 36, |x, y| {
+                let wave =
+                    |colour: usize| 0.5 + 0.5 * (noise[colour] * (x as f32 + 2.0 * y as f32) / 4.0).sin();
+                Rgb([0, 1, 2].map(|colour| (255.0 * wave(colour)) as u8))
+            });
+            photo.save(folder.path().join(format!("photos/{number}.png"))).unwrap();
+        }
+        fs::write(folder.path().join("run.toml"), RUN_FILE).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn train(&self, args: &str) -> assert_cmd::assert::Assert {
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(self.folder.path()).args(["train", "run.toml"]);
+        command.args(args.split_whitespace()).assert()
+    }
+
+    /// Starts a training and gives its process when `lines` lines of progress have been told.
+    fn started(&self, args: &str, lines: usize) -> std::process::Child {
+        let mut child = Command::new(cargo_bin("lacuna"))
+            .current_dir(self.folder.path())
+            .args(["train", "run.toml"])
+            .args(args.split_whitespace())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        for _ in 0..lines {
+            if told.next().is_none() {
+                break;
+            }
+        }
+        // Whatever else is told must not fill the pipe.
+        std::thread::spawn(move || told.for_each(drop));
+        child
+    }
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn a_run_leaves_all_that_is_promised() {
+    let place = Workplace::new();
+    place
+        .train("-o out --profile")
+        .success()
+        .stdout(contains("out/last.safetensors"))
+        .stderr(contains("12 photos").and(contains("step 20: SSIM")).and(contains("waiting for data")));
+    for name in ["config.toml", "run.json", "metrics.jsonl", "grids/step-000000020.png", "best.safetensors"] {
+        assert!(place.path("out").join(name).exists(), "{name}");
+    }
+    let kept = fs::read_dir(place.path("out/checkpoints")).unwrap().count();
+    assert_eq!(kept, 3);
+    let metrics = fs::read_to_string(place.path("out/metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| line["kind"] == "train").count(), 4);
+    assert!(lines.iter().all(|line| line["kind"] != "train" || line["pixel_l1"].as_f64().is_some()));
+    let sheet = image::open(place.path("out/grids/step-000000040.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (4 + 5 * 36, 4 + 4 * 36));
+
+    let mut inpaint = cargo_bin_cmd!("lacuna");
+    let mask =
+        image::GrayImage::from_fn(40, 36, |x, y| image::Luma([if x / 10 == 1 && y > 9 { 255 } else { 0 }]));
+    mask.save(place.path("mask.png")).unwrap();
+    inpaint.current_dir(place.folder.path());
+    inpaint
+        .args("inpaint photos/1.png mask.png -o filled.png --model out/last.safetensors".split_whitespace());
+    inpaint.assert().success();
+}
+
+#[test]
+fn a_killed_run_ends_as_an_undisturbed_one() {
+    let place = Workplace::new();
+    place.train("-o whole").success();
+    // Killed at the start, then some time behind later and later checkpoints.
+    for (lines, milliseconds) in [(1, 3), (3, 0), (4, 17), (5, 41)] {
+        let mut child = place.started("-o killed --resume", lines);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    place.train("-o killed --resume").success();
+    assert_eq!(read(&place.path("killed/last.safetensors")), read(&place.path("whole/last.safetensors")));
+    assert_eq!(read(&place.path("killed/best.safetensors")), read(&place.path("whole/best.safetensors")));
+    let steps = |run: &str| -> Vec<(u64, String)> {
+        let text = fs::read_to_string(place.path(run).join("metrics.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| (line["step"].as_u64().unwrap(), line["kind"].to_string())).collect()
+    };
+    assert_eq!(steps("killed"), steps("whole"));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
+    let place = Workplace::new();
+    place.train("-o whole").success();
+    place.train("-o damaged --set run.steps=20").success();
+    let newest = place.path("damaged/checkpoints/step-000000020.safetensors");
+    let bytes = read(&newest);
+    fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
+    // The cosine ends elsewhere with other steps: those of the run file count from here on.
+    place.train("-o again --set run.steps=20").success();
+    place
+        .train("-o damaged --resume --set run.steps=20")
+        .success()
+        .stderr(contains("step-000000020.safetensors").and(contains("behind step 15")));
+    assert_eq!(read(&place.path("damaged/last.safetensors")), read(&place.path("again/last.safetensors")));
+    for entry in fs::read_dir(place.path("damaged/checkpoints")).unwrap() {
+        fs::write(entry.unwrap().path(), "nothing").unwrap();
+    }
+    place.train("-o damaged --resume").code(1).stderr(contains("no checkpoint in damaged is whole"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_and_exits() {
+    let place = Workplace::new();
+    let mut child = place.started("-o out --set run.steps=100000", 2);
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert!(child.wait().unwrap().success());
+    assert!(place.path("out/last.safetensors").exists());
+    let newest = fs::read_dir(place.path("out/checkpoints")).unwrap().count();
+    assert!(newest > 0);
+}
+
+#[test]
+fn a_dry_run_tells_and_writes_nothing() {
+    let place = Workplace::new();
+    let told = contains("photos             12")
+        .and(contains("steps              40"))
+        .and(contains("time of a step"));
+    place.train("--dry-run -o out").success().stdout(told);
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn unreadable_photos_are_listed() {
+    let place = Workplace::new();
+    fs::write(place.path("photos/broken.jpg"), "no photo").unwrap();
+    place.train("-o out --set run.steps=8").success().stderr(contains("skipped photos/broken.jpg"));
+    let listed = fs::read_to_string(place.path("out/skipped.txt")).unwrap();
+    assert!(listed.starts_with("photos/broken.jpg: ") && listed.lines().count() == 1, "{listed}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("empty")).unwrap();
+    place.train("-o done --set run.steps=5").success();
+    for (args, words) in [
+        ("--set run.stpes=1", "--set run.stpes: unknown field `stpes`"),
+        ("--set run.batch=13", "12 photos are fewer than a batch of 13"),
+        ("--set data.train=[{kind=\"folder\",path=\"empty\"}]", "no photos in empty"),
+        ("--set data.train=[{kind=\"folder\",path=\"nowhere\"}]", "cannot read nowhere"),
+        ("--set data.side=33", "data.side: expected a multiple of 8"),
+        ("--set start.network=\"nothing.safetensors\"", "nothing.safetensors"),
+        ("--device tpu", "expected cpu, cuda[:N] or wgpu[:N]"),
+        ("--device cpu,cpu", "2 devices cannot share out its batches evenly"),
+        ("-o done", "has a run already"),
+        ("-o done --resume --set seed=2", "is another run"),
+    ] {
+        place.train(args).code(1).stdout("").stderr(contains(words));
+    }
+}
+
+#[test]
+fn two_devices_share_out_a_step() {
+    let place = Workplace::new();
+    place.train("-o out --device cpu,cpu --set run.accumulate=2 --set run.steps=3").success();
+}
+
+#[test]
+fn a_study_compares_all_rows_and_goes_on_where_it_was() {
+    let place = Workplace::new();
+    let study = || {
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(place.folder.path());
+        let args = "study table-5.1 --scale tiny --seeds 2 --photos photos --judged-by photos -o out";
+        command.args(args.split_whitespace());
+        command.assert()
+    };
+    let report = study().success().stderr(contains("== latent-control, seed 2, 3 steps"));
+    let report = String::from_utf8(report.get_output().stdout.clone()).unwrap();
+    for row in ["Baseline", "Baseline + control", "Latent", "Latent + control"] {
+        assert!(report.contains(&format!("| {row} | ")), "{report}");
+    }
+    assert!(report.contains("16.6 | 0.155 | 0.865 | 6"), "{report}");
+    for name in ["report.md", "report.json", "examples.png"] {
+        assert!(place.path("out").join(name).exists(), "{name}");
+    }
+    fs::remove_dir_all(place.path("out/seed-2/latent")).unwrap();
+    let again = study()
+        .success()
+        .stderr(contains("== latent, seed 2, 3 steps").and(contains("pixel, seed 1, 3 steps").not()));
+    let again = String::from_utf8(again.get_output().stdout.clone()).unwrap();
+    assert_eq!(again.lines().count(), report.lines().count());
+
+    let mut missing = cargo_bin_cmd!("lacuna");
+    missing.current_dir(place.folder.path());
+    missing.args("study table-5.2 --scale tiny --photos photos --judged-by photos".split_whitespace());
+    missing.assert().code(1).stderr(contains("give --vgg16 FILE"));
+}
