@@ -394,8 +394,11 @@ fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
     )))
 }
 
-/// Writes a network for everyone who fills holes.
-fn export(generator: &Generator, path: &Path, config: &RunConfig, step: u64) -> Result<()> {
+/// Writes a network for everyone who fills holes, saying which run it comes from.
+///
+/// # Errors
+/// If a tensor cannot be read from its device or the file cannot be written.
+pub fn export(generator: &Generator, path: &Path, config: &RunConfig, step: u64) -> Result<()> {
     let tensors = generator.weights()?.into_iter().map(|named| NamedTensor {
         name: named.name,
         shape: named.weight.shape,

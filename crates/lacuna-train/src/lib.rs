@@ -27,9 +27,9 @@ pub mod validate;
 #[cfg(test)]
 mod testing;
 
+pub use self::fit::{Event, FitOptions, Outcome, fit};
 pub use config::RunConfig;
 pub use error::{Error, Result};
-pub use fit::{Event, FitOptions, Outcome, fit};
 pub use forecast::Forecast;
 
 /// The number of a module's parameters (BatchNorm statistics left out) that `counts` takes, given whether they learn.
