@@ -379,13 +379,11 @@ fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
         return Ok(());
     }
     let mut old = RunConfig::open(&path, &[])?;
-    let mut new = config.clone();
     let batches = |config: &RunConfig| (config.run.batch, config.run.accumulate);
-    let same_batches = batches(&old) == batches(&new);
-    old.run = new.run.clone();
-    old.data.workers = new.data.workers;
-    new.data.workers = old.data.workers;
-    if old == new && same_batches {
+    let same_batches = batches(&old) == batches(config);
+    old.run = config.run.clone();
+    old.data.workers = config.data.workers;
+    if old == *config && same_batches {
         return Ok(());
     }
     Err(Error::Config(format!(

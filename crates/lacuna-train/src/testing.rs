@@ -4,11 +4,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::checkpoint::{Delta, Family, NetworkConfig};
 use lacuna_nets::Generator;
-use lacuna_nets::weights::{self, NamedWeight};
+use lacuna_nets::block::Init;
+use lacuna_nets::weights::{self, NamedWeight, Weight};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
-use testkit::fixtures::Fixture;
+use testkit::fixtures::{Fixture, Fixtures};
 use testkit::pictures::noise;
+
+use crate::net::{Discriminator, Kind};
 
 /// Where training happens.
 pub fn device() -> Device {
@@ -56,4 +59,20 @@ pub fn values_of<M: Module>(module: &M, name: &str) -> Vec<f32> {
     let mut all = weights::read(module).expect("readable").into_iter();
     let NamedWeight { weight, .. } = all.find(|named| named.name == name).expect("a tensor of that name");
     weight.values
+}
+
+/// The discriminator of the fixture, to train.
+pub fn from_reference(numbers: &Fixtures) -> Discriminator {
+    let discriminator = Discriminator::new(Kind::Pixels { width: 4 }, &mut Init::drawn(rng(1), &device()));
+    weights::load(discriminator, |name| {
+        let found = numbers.find(&reference_name("discriminator.", name))?;
+        Some(Weight { shape: found.shape.clone(), values: found.values.clone() })
+    })
+    .expect("a complete fixture")
+}
+
+/// PyTorch's name of a parameter.
+pub fn reference_name(prefix: &str, name: &str) -> String {
+    let [_, layer, kind, tensor] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
+    format!("{prefix}model{layer}.{}.{tensor}", if kind == "conv" { 0 } else { 1 })
 }

@@ -73,9 +73,8 @@ fn table(
     // What was cut off is shared out evenly, the rest of the division at even distances.
     let rest = excess % LEVELS;
     histogram.iter_mut().for_each(|count| *count += excess / LEVELS);
-    if rest > 0 {
-        let step = (LEVELS / rest).max(1);
-        histogram.iter_mut().step_by(step).take(rest).for_each(|count| *count += 1);
+    if let Some(step) = LEVELS.checked_div(rest) {
+        histogram.iter_mut().step_by(step.max(1)).take(rest).for_each(|count| *count += 1);
     }
     let mut sum = 0;
     histogram.map(|count| {

@@ -18,8 +18,7 @@ pub fn mse(fake: &[Tensor<4>], real: &[Tensor<4>]) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::discriminator::from_reference;
-    use crate::testing::{from_fixture, values};
+    use crate::testing::{from_fixture, from_reference, values};
     use burn::module::Module;
     use testkit::{assert_close, fixtures};
 

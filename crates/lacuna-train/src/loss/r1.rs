@@ -44,9 +44,8 @@ pub fn penalty(discriminator: &Discriminator, image: Tensor<4>, coefficient: f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::discriminator::{from_reference, reference_name};
     use crate::optim::Gradients;
-    use crate::testing::{from_fixture, values};
+    use crate::testing::{from_fixture, from_reference, reference_name, values};
     use burn::module::Module;
     use lacuna_nets::weights;
     use testkit::fixtures::{self, Fixtures};

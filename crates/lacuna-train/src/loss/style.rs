@@ -34,7 +34,7 @@ mod tests {
         let features = tensor([1, 2, 1, 2], vec![1.0, 2.0, 3.0, 4.0]);
         assert_eq!(values(gram(features.clone())), [1.25, 2.75, 2.75, 6.25]);
         let moved = tensor([1, 2, 1, 2], vec![2.0, 1.0, 4.0, 3.0]);
-        assert_eq!(values(l1(&[features.clone()], &[moved])), [0.0]);
+        assert_eq!(values(l1(std::slice::from_ref(&features), &[moved])), [0.0]);
         let dark = features.zeros_like();
         assert_eq!(values(l1(&[features], &[dark])), [13.0 / 4.0]);
     }

@@ -153,9 +153,8 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{device, from_fixture, random, rng, values};
+    use crate::testing::{from_fixture, from_reference, random, rng, values};
     use burn::tensor::Device;
-    use lacuna_nets::weights::{self, Weight};
     use testkit::{assert_close, fixtures};
 
     #[test]
@@ -192,24 +191,4 @@ mod tests {
             }
         }
     }
-
-    /// The discriminator of the fixture, to train.
-    pub fn from_reference(numbers: &fixtures::Fixtures) -> Discriminator {
-        let discriminator =
-            Discriminator::new(Kind::Pixels { width: 4 }, &mut Init::drawn(rng(1), &device()));
-        weights::load(discriminator, |name| {
-            let found = numbers.find(&reference_name("discriminator.", name))?;
-            Some(Weight { shape: found.shape.clone(), values: found.values.clone() })
-        })
-        .unwrap()
-    }
-
-    /// PyTorch's name of a parameter.
-    pub fn reference_name(prefix: &str, name: &str) -> String {
-        let [_, layer, kind, tensor] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
-        format!("{prefix}model{layer}.{}.{tensor}", if kind == "conv" { 0 } else { 1 })
-    }
 }
-
-#[cfg(test)]
-pub use tests::{from_reference, reference_name};

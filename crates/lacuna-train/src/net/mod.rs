@@ -1,6 +1,6 @@
 //! Networks that only training needs.
 
-pub(crate) mod discriminator;
+mod discriminator;
 mod vgg;
 
 pub use discriminator::{Discriminator, Judgement, Kind, TangentJudgement};

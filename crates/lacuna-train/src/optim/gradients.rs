@@ -34,7 +34,7 @@ impl Gradients {
     }
 
     /// The sum of both.
-    pub fn add(mut self, other: Self) -> Self {
+    pub fn plus(mut self, other: Self) -> Self {
         for (name, row) in other.rows {
             let sum = match self.rows.remove(&name) {
                 Some(own) => own + row,
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn sums_and_multiples() {
-        let sum = gradients().add(gradients()).scale(0.5);
+        let sum = gradients().plus(gradients()).scale(0.5);
         assert_eq!(sum.names().collect::<Vec<_>>(), ["first", "second"]);
         assert_eq!(values(sum.get("second").unwrap().clone()), [4.0]);
     }

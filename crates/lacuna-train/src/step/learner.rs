@@ -119,7 +119,7 @@ impl Learner {
         let gradients = shares
             .iter()
             .map(|share| share.gradients.clone().to_device(first))
-            .reduce(Gradients::add)
+            .reduce(Gradients::plus)
             .expect("at least one batch")
             .scale(1.0 / count);
         let (gradients, gradient_norm) = clip(gradients, optimizer.clip);
@@ -263,7 +263,7 @@ fn learn(
         let [real, fake, mask] = pictures.map(|tensor| tensor.to_device(device));
         let judged = adversary.judge(real, fake, mask);
         let total = judged.total().expect("a discriminator has terms");
-        sum = sum.add(Gradients::of(&adversary.network, &total.backward()));
+        sum = sum.plus(Gradients::of(&adversary.network, &total.backward()));
         losses.push(judged);
     }
     add_terms(terms, losses.iter());
