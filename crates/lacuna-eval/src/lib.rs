@@ -2,6 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod error;
 pub mod interval;
 pub mod maskgen;
 pub mod metric;
+pub mod weights;
+
+pub use error::{Error, Result};

@@ -53,6 +53,9 @@ pub enum Error {
     /// The networks failed.
     #[error(transparent)]
     Nets(#[from] lacuna_nets::Error),
+    /// A metric failed.
+    #[error(transparent)]
+    Eval(#[from] lacuna_eval::Error),
     /// Pictures or checkpoints failed.
     #[error(transparent)]
     Lacuna(#[from] lacuna::Error),

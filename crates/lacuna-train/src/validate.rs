@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use lacuna::{Mask, Planes};
-use lacuna_eval::metric::{l1, l1_in, psnr, ssim};
+use lacuna_eval::metric::{Lpips, l1, l1_in, psnr, ssim};
 use lacuna_nets::Generator;
 use lacuna_nets::weights::read_tensor;
 use serde::{Deserialize, Serialize};
@@ -19,10 +19,11 @@ use crate::grid::{generator_device, upload};
 const VALIDATION_EPOCH: u64 = u64::MAX;
 
 /// Photos and holes to judge by.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Validation {
     task: Task,
     pairs: Vec<(Planes, Mask)>,
+    lpips: Option<Lpips>,
 }
 
 /// Means over all photos, of what is composited: known pixels are the photo's.
@@ -34,6 +35,9 @@ pub struct Scores {
     pub psnr: f64,
     /// Mean absolute difference.
     pub l1: f64,
+    /// Learned perceptual distance, where its weights were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lpips: Option<f64>,
 }
 
 /// Scores, and what else is worth knowing.
@@ -55,6 +59,7 @@ impl Scores {
             BestBy::Ssim => self.ssim,
             BestBy::Psnr => self.psnr,
             BestBy::L1 => self.l1,
+            BestBy::Lpips => self.lpips.unwrap_or(f64::NAN),
         }
     }
 }
@@ -79,7 +84,11 @@ impl Validation {
                 pairs.push((planes(&crop), data.draw(&generator, &mut rng)));
             }
         }
-        Ok(Self { task: config.task, pairs })
+        let lpips = match &data.lpips_weights {
+            Some(path) => Some(Lpips::open(path)?),
+            None => None,
+        };
+        Ok(Self { task: config.task, pairs, lpips })
     }
 
     /// Whether there is anything to judge by.
@@ -99,17 +108,26 @@ impl Validation {
     pub fn judge(&self, generator: &Generator) -> Result<Judgement> {
         let mut sums = [0.0; 3];
         let mut hole_l1 = (0.0, 0usize);
+        let mut distance = 0.0;
         for (photo, mask) in &self.pairs {
             let filled = fill(self.task, generator, photo, mask)?;
             let scores = [ssim(&filled, photo), psnr(&filled, photo), l1(&filled, photo)];
             sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+            if let Some(lpips) = &self.lpips {
+                distance += lpips.distance(&filled, photo)?;
+            }
             if mask.count() > 0 {
                 hole_l1 = (hole_l1.0 + l1_in(&filled, photo, mask), hole_l1.1 + 1);
             }
         }
         let photos = self.pairs.len();
         let [ssim, psnr, l1] = sums.map(|sum| sum / photos.max(1) as f64);
-        Ok(Judgement { scores: Scores { ssim, psnr, l1 }, hole_l1: hole_l1.0 / hole_l1.1 as f64, photos })
+        let lpips = self.lpips.is_some().then(|| distance / photos.max(1) as f64);
+        Ok(Judgement {
+            scores: Scores { ssim, psnr, l1, lpips },
+            hole_l1: hole_l1.0 / hole_l1.1 as f64,
+            photos,
+        })
     }
 }
 

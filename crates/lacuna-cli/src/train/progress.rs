@@ -62,8 +62,11 @@ impl Progress {
             }
             Event::Judged { step, scores, best } => {
                 let best = if *best { "  best so far" } else { "" };
-                let Scores { ssim, psnr, l1 } = scores;
-                self.line(&format!("step {step}: SSIM {ssim:.4}  PSNR {psnr:.2} dB  L1 {l1:.4}{best}"));
+                let Scores { ssim, psnr, l1, lpips } = scores;
+                let lpips = lpips.map_or_else(String::new, |lpips| format!("  LPIPS {lpips:.4}"));
+                self.line(&format!(
+                    "step {step}: SSIM {ssim:.4}  PSNR {psnr:.2} dB  L1 {l1:.4}{lpips}{best}"
+                ));
             }
             Event::Saved(path) => self.line(&format!("saved {}", path.display())),
             Event::Skipped(photo) => self.line(&format!("note: skipped {}: {}", photo.name, photo.problem)),

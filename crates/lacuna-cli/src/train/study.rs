@@ -34,6 +34,9 @@ pub struct StudyArgs {
     /// VGG16's weights, for tables with a perceptual loss (tools/fetch_metric_weights.py fetches them)
     #[arg(long, value_name = "FILE")]
     vgg16: Option<PathBuf>,
+    /// LPIPS's weights, to judge by it as well (from the same tool)
+    #[arg(long, value_name = "FILE")]
+    lpips: Option<PathBuf>,
     /// Where all runs and the report are written [default: studies/ and the table's name]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
@@ -54,6 +57,7 @@ pub fn study(args: &StudyArgs) -> Result<Outcome> {
         photos: args.photos.clone(),
         judged_by: args.judged_by.clone(),
         vgg16: args.vgg16.clone(),
+        lpips: args.lpips.clone(),
         folder: args.output.clone().unwrap_or_else(|| PathBuf::from("studies").join(args.table.to_string())),
         devices: vec![args.device.open()?],
     };

@@ -3,7 +3,7 @@
 use lacuna::checkpoint::check_config;
 use lacuna_nets::net::generator::MULTIPLE;
 
-use super::{Conditioning, RunConfig, Task};
+use super::{BestBy, Conditioning, RunConfig, Task};
 use crate::{Error, Result};
 
 /// The smallest side of a crop: a latent of two pixels.
@@ -24,6 +24,9 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
             "data.side: expected a multiple of {MULTIPLE} from {SMALLEST_SIDE} up, got {}",
             data.side
         ));
+    }
+    if run.best_by == BestBy::Lpips && data.lpips_weights.is_none() {
+        return refuse("run.best_by: lpips needs data.lpips_weights".into());
     }
     if data.masks_side == Some(0) {
         return refuse("data.masks_side: expected at least 1, got 0".into());
@@ -128,6 +131,7 @@ mod tests {
             ("network.conditioning=none", "network.conditioning"),
             ("task=autoencoder", "an autoencoder sees no mask"),
             ("loss.latent_l1={ weight = 1.0 }", "start.autoencoder: losses of latents"),
+            ("run.best_by=lpips", "lpips needs data.lpips_weights"),
             ("loss.feature_matching_mse={ weight = 1.0 }", "needs loss.adversarial"),
             ("loss.perceptual_mse={ weight = 1.0 }", "loss.vgg16: must be there"),
             ("start={ freeze = [\"encoder\"] }", "start.freeze: a part that was never trained"),

@@ -1,7 +1,7 @@
 //! Run files: everything that a run depends on, in one complete TOML file.
 //!
 //! Unknown keys are errors, so that a slip of the pen cannot change an experiment. [`set`] changes single keys from the
-//! command line, [`check`] refuses what cannot be before anything is built.
+//! command line, `check.rs` refuses what cannot be before anything is built.
 
 mod check;
 pub mod set;
@@ -161,6 +161,9 @@ pub struct Data {
     /// Holes to judge by.
     #[serde(default = "Data::default_validation_masks")]
     pub validation_masks: Masks,
+    /// Weights of LPIPS, to judge by it as well (tools/fetch_metric_weights.py fetches them).
+    #[serde(default)]
+    pub lpips_weights: Option<PathBuf>,
     /// Threads that decode and augment.
     #[serde(default = "Data::default_workers")]
     pub workers: usize,
@@ -426,6 +429,8 @@ pub enum BestBy {
     Psnr,
     /// The lowest mean absolute difference.
     L1,
+    /// The lowest perceptual distance; needs `data.lpips_weights`.
+    Lpips,
 }
 
 impl BestBy {
@@ -433,7 +438,7 @@ impl BestBy {
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
             Self::Ssim | Self::Psnr => new > old,
-            Self::L1 => new < old,
+            Self::L1 | Self::Lpips => new < old,
         }
     }
 }

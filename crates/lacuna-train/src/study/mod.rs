@@ -41,6 +41,8 @@ pub struct StudyOptions {
     pub judged_by: PathBuf,
     /// VGG16's weights, for tables with a perceptual loss.
     pub vgg16: Option<PathBuf>,
+    /// LPIPS's weights, to judge by it as well.
+    pub lpips: Option<PathBuf>,
     /// Where everything is written.
     pub folder: PathBuf,
     /// Where to compute.
@@ -191,6 +193,7 @@ impl StudyOptions {
         if done(config, folder)
             && let Some(reached) =
                 fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok())
+            && self.is_complete(&reached)
         {
             return Ok(Some(reached));
         }
@@ -209,11 +212,17 @@ impl StudyOptions {
         let network = open(&folder.join("last.safetensors"), &self.devices[0])?;
         let mut judged = config.clone();
         judged.data.validation_photos = self.scale.judged_photos();
+        judged.data.lpips_weights = self.lpips.clone();
         let judgement = lacuna_nets::ops::among_workers(|| Validation::open(&judged)?.judge(&network))?;
         let reached = Reached { judgement, steps: config.run.steps, seconds, learning };
         let text = serde_json::to_string_pretty(&reached).expect("plain data");
         write_bytes_atomically(&path, text.as_bytes())?;
         Ok(Some(reached))
+    }
+
+    /// Whether a judgement has all that is asked for.
+    fn is_complete(&self, reached: &Reached) -> bool {
+        self.lpips.is_none() || reached.judgement.scores.lpips.is_some()
     }
 
     /// A sheet with photos, masked photos and the fills of all rows, of the first seed.

@@ -14,7 +14,8 @@ struct Column {
     decimals: usize,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
+    Column { title: "LPIPS", of: |reached| reached.judgement.scores.lpips.unwrap_or(f64::NAN), decimals: 4 },
     Column { title: "SSIM", of: |reached| reached.judgement.scores.ssim, decimals: 4 },
     Column { title: "PSNR, dB", of: |reached| reached.judgement.scores.psnr, decimals: 2 },
     Column { title: "L1", of: |reached| reached.judgement.scores.l1, decimals: 4 },
@@ -25,6 +26,9 @@ const COLUMNS: [Column; 6] = [
 
 /// The report as Markdown.
 pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reached>]) -> String {
+    // A column that nothing was measured for is left out.
+    let columns: Vec<&Column> =
+        COLUMNS.iter().filter(|column| !(column.of)(&reached[0][0]).is_nan()).collect();
     let mut text = String::new();
     let mut line = |line: String| writeln!(text, "{line}").expect("a text takes everything");
     let seeds = options.seeds;
@@ -36,11 +40,11 @@ pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reac
         options.table, options.scale, reached[0][0].judgement.photos
     ));
     line(String::new());
-    let titles: Vec<&str> = COLUMNS.iter().map(|column| column.title).collect();
+    let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
     line(format!("| row | loss | enc-dec | mask | learning | {} |", titles.join(" | ")));
-    line(format!("| --- | --- | --- | --- | --- |{}", " --- |".repeat(COLUMNS.len())));
+    line(format!("| --- | --- | --- | --- | --- |{}", " --- |".repeat(columns.len())));
     for (row, reached) in rows.iter().zip(reached) {
-        let cells = COLUMNS.iter().map(|column| mean(&values(reached, column.of), column.decimals));
+        let cells = columns.iter().map(|column| mean(&values(reached, column.of), column.decimals));
         let Row { title, loss, encoder_decoder, mask, .. } = row;
         let cells: Vec<String> = cells.collect();
         line(format!(
@@ -55,10 +59,10 @@ pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reac
     line("The same seeds paired; an interval without 0 is set in bold.".to_owned());
     line(String::new());
     line(format!("| row | {} |", titles.join(" | ")));
-    line(format!("| --- |{}", " --- |".repeat(COLUMNS.len())));
+    line(format!("| --- |{}", " --- |".repeat(columns.len())));
     for (row, own) in rows.iter().zip(reached).skip(1) {
         let cells =
-            COLUMNS.iter().map(|column| difference(&paired(own, &reached[0], column.of), column.decimals));
+            columns.iter().map(|column| difference(&paired(own, &reached[0], column.of), column.decimals));
         line(format!("| {} | {} |", row.title, cells.collect::<Vec<_>>().join(" | ")));
     }
     line(String::new());

@@ -1,0 +1,327 @@
+//! Learned perceptual similarity.
+//!
+//! Zhang et al. 2018, <https://arxiv.org/abs/1801.03924>, version 0.1 with its learned linear layers: features of each stage made
+//! one long at every pixel, squared differences weighted by channel, averaged over pixels, summed over stages. 0 for equal
+//! pictures. LaMa and the thesis report the one on VGG16.
+
+use std::path::Path;
+
+use lacuna::Planes;
+use lacuna_cpu::Isa;
+use lacuna_cpu::kernels::conv::{self, ConvShape, Padding};
+use rayon::prelude::*;
+
+use crate::weights::{self, Tensors};
+use crate::{Error, Result};
+
+/// What features are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// AlexNet: quick.
+    Alex,
+    /// VGG16: what papers on inpainting report.
+    Vgg,
+}
+
+/// A convolution with ReLU, and what goes before and behind it.
+struct Layer {
+    /// torchvision's number.
+    index: usize,
+    channels_in: usize,
+    channels_out: usize,
+    kernel: usize,
+    stride: usize,
+    /// A pooling before it: pixels a side; always 2 apart.
+    pool: Option<usize>,
+    /// Whether its output is compared.
+    compared: bool,
+}
+
+const fn layer(index: usize, channels_in: usize, channels_out: usize) -> Layer {
+    Layer { index, channels_in, channels_out, kernel: 3, stride: 1, pool: None, compared: false }
+}
+
+/// torchvision's layers.
+const ALEX: [Layer; 5] = [
+    Layer { kernel: 11, stride: 4, compared: true, ..layer(0, 3, 64) },
+    Layer { kernel: 5, pool: Some(3), compared: true, ..layer(3, 64, 192) },
+    Layer { pool: Some(3), compared: true, ..layer(6, 192, 384) },
+    Layer { compared: true, ..layer(8, 384, 256) },
+    Layer { compared: true, ..layer(10, 256, 256) },
+];
+const VGG: [Layer; 13] = [
+    layer(0, 3, 64),
+    Layer { compared: true, ..layer(2, 64, 64) },
+    Layer { pool: Some(2), ..layer(5, 64, 128) },
+    Layer { compared: true, ..layer(7, 128, 128) },
+    Layer { pool: Some(2), ..layer(10, 128, 256) },
+    layer(12, 256, 256),
+    Layer { compared: true, ..layer(14, 256, 256) },
+    Layer { pool: Some(2), ..layer(17, 256, 512) },
+    layer(19, 512, 512),
+    Layer { compared: true, ..layer(21, 512, 512) },
+    Layer { pool: Some(2), ..layer(24, 512, 512) },
+    layer(26, 512, 512),
+    Layer { compared: true, ..layer(28, 512, 512) },
+];
+/// Of colours in `[-1, 1]`.
+const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
+const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
+/// Keeps features that are all zero from being divided by zero.
+const EPSILON: f32 = 1e-10;
+
+impl Network {
+    fn layers(self) -> &'static [Layer] {
+        match self {
+            Self::Alex => &ALEX,
+            Self::Vgg => &VGG,
+        }
+    }
+
+    /// The shortest side that leaves something of the last stage.
+    pub fn smallest_side(self) -> usize {
+        match self {
+            Self::Alex => 31,
+            Self::Vgg => 16,
+        }
+    }
+}
+
+impl Layer {
+    fn padding(&self) -> Padding {
+        // AlexNet's first has 2, as if its kernel were 5.
+        Padding::Zero(if self.kernel == 11 { 2 } else { self.kernel / 2 })
+    }
+}
+
+/// The metric, ready to compare.
+#[derive(Debug)]
+pub struct Lpips {
+    network: Network,
+    isa: Isa,
+    /// Kernel and bias of each convolution.
+    convolutions: Vec<(Vec<f32>, Vec<f32>)>,
+    /// A weight for each channel of each stage.
+    linear: Vec<Vec<f32>>,
+}
+
+/// A feature map.
+struct Map {
+    channels: usize,
+    height: usize,
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Lpips {
+    /// The metric with the weights of a safetensors file: `features.N.weight`, `features.N.bias`, `linN.weight`, as
+    /// tools/fetch_metric_weights.py writes them. Which network they are of is told from their shapes.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Weights`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let tensors = weights::read(path)?;
+        let first = tensors.get("features.0.weight").map(|tensor| tensor.shape.clone()).unwrap_or_default();
+        let network = if first.last() == Some(&11) { Network::Alex } else { Network::Vgg };
+        Self::from_tensors(network, tensors)
+            .map_err(|problem| Error::Weights { path: path.to_owned(), problem })
+    }
+
+    fn from_tensors(network: Network, mut tensors: Tensors) -> std::result::Result<Self, String> {
+        let (mut convolutions, mut linear) = (Vec::new(), Vec::new());
+        for layer in network.layers() {
+            let Layer { index, channels_in, channels_out, kernel, .. } = *layer;
+            let shape = [channels_out, channels_in, kernel, kernel];
+            let weight = weights::take(&mut tensors, &format!("features.{index}.weight"), &shape)?;
+            let bias = weights::take(&mut tensors, &format!("features.{index}.bias"), &[channels_out])?;
+            convolutions.push((weight, bias));
+            if layer.compared {
+                let name = format!("lin{}.weight", linear.len());
+                linear.push(weights::take(&mut tensors, &name, &[1, channels_out, 1, 1])?);
+            }
+        }
+        Ok(Self { network, isa: Isa::best(), convolutions, linear })
+    }
+
+    /// The distance of two pictures.
+    ///
+    /// # Errors
+    /// [`Error::Pictures`] if their sizes differ or are too small.
+    pub fn distance(&self, picture: &Planes, truth: &Planes) -> Result<f64> {
+        let [size, other] = [picture, truth].map(|planes| [planes.width(), planes.height()]);
+        if size != other {
+            let text = format!("pictures of {} x {} and {} x {}", size[0], size[1], other[0], other[1]);
+            return Err(Error::Pictures(text));
+        }
+        let smallest = self.network.smallest_side();
+        if size[0].min(size[1]) < smallest {
+            let text =
+                format!("LPIPS needs sides of at least {smallest} pixels, got {} x {}", size[0], size[1]);
+            return Err(Error::Pictures(text));
+        }
+        let (mut one, mut other) = (input(picture), input(truth));
+        let (mut distance, mut stages) = (0.0, self.linear.iter());
+        for (layer, (weight, bias)) in self.network.layers().iter().zip(&self.convolutions) {
+            let run = |map: Map| self.run(layer, map, weight, bias);
+            (one, other) = (run(one), run(other));
+            if layer.compared {
+                distance += difference(&one, &other, stages.next().expect("a weight for each stage"));
+            }
+        }
+        Ok(distance)
+    }
+
+    fn run(&self, layer: &Layer, map: Map, weight: &[f32], bias: &[f32]) -> Map {
+        let map = match layer.pool {
+            Some(side) => pooled(&map, side),
+            None => map,
+        };
+        let shape = ConvShape {
+            batch: 1,
+            channels_in: layer.channels_in,
+            channels_out: layer.channels_out,
+            height: map.height,
+            width: map.width,
+            kernel: layer.kernel,
+            stride: layer.stride,
+            padding: layer.padding(),
+        };
+        let mut values = conv::forward(self.isa, &shape, &map.values, weight, Some(bias));
+        values.iter_mut().for_each(|value| *value = value.max(0.0));
+        Map { channels: layer.channels_out, height: shape.rows(), width: shape.columns(), values }
+    }
+}
+
+fn input(planes: &Planes) -> Map {
+    let pixels = planes.width() * planes.height();
+    let values = planes.values().iter().enumerate().map(|(index, value)| {
+        let colour = index / pixels;
+        (2.0 * value - 1.0 - SHIFT[colour]) / SCALE[colour]
+    });
+    Map { channels: 3, height: planes.height(), width: planes.width(), values: values.collect() }
+}
+
+/// The largest of `side` x `side` values, every second pixel.
+fn pooled(map: &Map, side: usize) -> Map {
+    let [height, width] = [map.height, map.width].map(|length| (length - side) / 2 + 1);
+    let values = (0..map.channels * height * width).into_par_iter().map(|index| {
+        let (channel, row, column) = (index / (height * width), index / width % height, index % width);
+        let start = (channel * map.height + 2 * row) * map.width + 2 * column;
+        let rows = (0..side).map(|down| &map.values[start + down * map.width..][..side]);
+        rows.flatten().copied().fold(f32::NEG_INFINITY, f32::max)
+    });
+    Map { channels: map.channels, height, width, values: values.collect() }
+}
+
+/// The mean over pixels of the weighted squared differences of features that are one long.
+fn difference(one: &Map, other: &Map, weights: &[f32]) -> f64 {
+    let pixels = one.height * one.width;
+    let lengths = |map: &Map| -> Vec<f32> {
+        let mut squares = vec![0.0; pixels];
+        for plane in map.values.chunks_exact(pixels) {
+            squares.iter_mut().zip(plane).for_each(|(sum, value)| *sum += value * value);
+        }
+        squares.into_iter().map(|square| 1.0 / (square.sqrt() + EPSILON)).collect()
+    };
+    let (one_scale, other_scale) = (lengths(one), lengths(other));
+    let channels =
+        one.values.par_chunks_exact(pixels).zip(other.values.par_chunks_exact(pixels)).zip(weights);
+    let sums: Vec<f64> = channels
+        .map(|((one, other), &weight)| {
+            let squares = (0..pixels).map(|pixel| {
+                let difference = one[pixel] * one_scale[pixel] - other[pixel] * other_scale[pixel];
+                f64::from(difference * difference)
+            });
+            f64::from(weight) * squares.sum::<f64>()
+        })
+        .collect();
+    sums.iter().sum::<f64>() / pixels as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::pictures::{self, noise};
+
+    /// Weights that keep the size of what goes through.
+    fn noisy(network: Network) -> Lpips {
+        let mut tensors = Tensors::new();
+        let mut stage = 0;
+        for layer in network.layers() {
+            let Layer { index, channels_in, channels_out, kernel, .. } = *layer;
+            let count = channels_in * kernel * kernel;
+            let scale = (6.0 / count as f32).sqrt();
+            let values =
+                noise(index as u64, channels_out * count).into_iter().map(|value| scale * value).collect();
+            let mut put = |name: String, shape: Vec<usize>, values| {
+                tensors.insert(name, weights::Tensor { shape, values });
+            };
+            put(format!("features.{index}.weight"), vec![channels_out, channels_in, kernel, kernel], values);
+            put(format!("features.{index}.bias"), vec![channels_out], noise(50 + index as u64, channels_out));
+            if layer.compared {
+                let positive = noise(90, channels_out).into_iter().map(f32::abs).collect();
+                put(format!("lin{stage}.weight"), vec![1, channels_out, 1, 1], positive);
+                stage += 1;
+            }
+        }
+        Lpips::from_tensors(network, tensors).unwrap()
+    }
+
+    #[test]
+    fn equal_pictures_are_no_distance_apart_and_odd_sizes_are_no_trouble() {
+        for network in [Network::Alex, Network::Vgg] {
+            let lpips = noisy(network);
+            let smallest = network.smallest_side();
+            for (width, height) in [(smallest, smallest), (33, 47)] {
+                let picture = Planes::new(width, height, pictures::picture(width, height));
+                assert_eq!(lpips.distance(&picture, &picture).unwrap(), 0.0);
+                let mut other = picture.clone();
+                other.plane_mut(1).iter_mut().for_each(|value| *value *= 0.5);
+                let distance = lpips.distance(&picture, &other).unwrap();
+                assert!(distance > 0.0 && distance.is_finite());
+                assert!((lpips.distance(&other, &picture).unwrap() - distance).abs() < 1e-6 * distance);
+            }
+            let [small, large] = [smallest - 1, smallest].map(|side| Planes::black(side, side));
+            let error = lpips.distance(&small, &small).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("at least {smallest} pixels, got {0} x {0}", smallest - 1)),
+                "{error}"
+            );
+            assert!(lpips.distance(&small, &large).is_err());
+        }
+    }
+
+    /// The published weights are not in the repository: tools/fetch_metric_weights.py fetches them to where
+    /// `LACUNA_METRIC_WEIGHTS` says, or to target/metric-weights.
+    #[test]
+    fn published_weights_give_published_distances() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let folder =
+            std::env::var("LACUNA_METRIC_WEIGHTS").unwrap_or(format!("{root}/target/metric-weights"));
+        let picture = |name: &str| {
+            let picture = image::open(format!("{root}/fixtures/metrics/{name}.png")).unwrap().into_rgb8();
+            let (width, height) = (picture.width() as usize, picture.height() as usize);
+            let plane = |colour: usize| picture.pixels().map(move |pixel| f32::from(pixel.0[colour]) / 255.0);
+            Planes::new(width, height, (0..3).flat_map(plane).collect())
+        };
+        let text = std::fs::read_to_string(format!("{root}/fixtures/metrics/reference_values.json")).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for network in ["alex", "vgg"] {
+            let path = format!("{folder}/lpips_{network}_v0.1.safetensors");
+            if !Path::new(&path).exists() {
+                eprintln!("NOT TESTED: {path} is not there, see tools/fetch_metric_weights.py");
+                continue;
+            }
+            let lpips = Lpips::open(Path::new(&path)).unwrap();
+            for other in ["ex_p0", "ex_p1"] {
+                let expected = expected["lpips_v0.1"][network][format!("ex_ref,{other}")].as_f64().unwrap();
+                let distance = lpips.distance(&picture("ex_ref"), &picture(other)).unwrap();
+                println!("{network}, {other}: {distance}, expected {expected}");
+                assert!(
+                    (distance - expected).abs() < 1e-4,
+                    "{network}, {other}: {distance}, expected {expected}"
+                );
+            }
+        }
+    }
+}
