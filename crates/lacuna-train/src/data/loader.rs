@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -73,6 +74,8 @@ pub struct Loader {
     order: (u64, Vec<usize>),
     next_sample: u64,
     next_task: u64,
+    /// Set when nobody waits for batches any more.
+    ended: Arc<AtomicBool>,
     early: BTreeMap<u64, std::result::Result<Sample, String>>,
     skipped: BTreeSet<Skipped>,
 }
@@ -117,6 +120,12 @@ impl Loader {
         let (tasks, inbox) = sync_channel::<Task>(places);
         let (outbox, samples) = sync_channel(places);
         let inbox = Arc::new(Mutex::new(inbox));
+        if options.start.batch >= (photos.len() / options.batch) as u64 {
+            let (batch, batches) = (options.start.batch, photos.len() / options.batch);
+            return Err(Error::Config(format!("cannot start at batch {batch}: an epoch has {batches}")));
+        }
+        let ended = Arc::new(AtomicBool::new(false));
+        let broken = Arc::new(Mutex::new(BTreeMap::new()));
         let workers = (0..options.workers.max(1))
             .map(|_| {
                 let worker = Worker {
@@ -124,6 +133,8 @@ impl Loader {
                     options,
                     crop: Arc::clone(&crop),
                     draw: Arc::clone(&draw),
+                    ended: Arc::clone(&ended),
+                    broken: Arc::clone(&broken),
                 };
                 let (inbox, outbox) = (Arc::clone(&inbox), outbox.clone());
                 std::thread::spawn(move || worker.run(&inbox, &outbox))
@@ -140,6 +151,7 @@ impl Loader {
             order: (u64::MAX, Vec::new()),
             next_sample: 0,
             next_task: 0,
+            ended,
             early: BTreeMap::new(),
             skipped: BTreeSet::new(),
         };
@@ -177,7 +189,7 @@ impl Loader {
     /// The next batch.
     ///
     /// # Errors
-    /// [`Error::Config`] if a photo and many others behind it cannot be read, or a thread panicked.
+    /// [`Error::Config`] if a photo and many others behind it cannot be read, or a thread panicked. The loader is of no use then.
     #[expect(clippy::should_implement_trait, reason = "a loader never ends, and its batches may fail")]
     pub fn next(&mut self) -> Result<Loaded> {
         let start = Instant::now();
@@ -234,6 +246,7 @@ impl fmt::Debug for Loader {
 impl Drop for Loader {
     fn drop(&mut self) {
         // Without tasks the threads end, once there is room for what they have made.
+        self.ended.store(true, Ordering::Relaxed);
         self.tasks = None;
         while self.samples.recv().is_ok() {}
         for worker in self.workers.drain(..) {
@@ -247,6 +260,9 @@ struct Worker {
     options: LoaderOptions,
     crop: Crop,
     draw: Draw,
+    ended: Arc<AtomicBool>,
+    /// Photos that cannot be read, and why: nobody tries them twice.
+    broken: Arc<Mutex<BTreeMap<usize, String>>>,
 }
 
 impl Worker {
@@ -257,6 +273,9 @@ impl Worker {
         loop {
             let task = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(task) = task else { return };
+            if self.ended.load(Ordering::Relaxed) {
+                return;
+            }
             let number = task.number;
             let sample = catch_unwind(AssertUnwindSafe(|| self.make(&task))).unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -273,13 +292,17 @@ impl Worker {
         let mut skipped = Vec::new();
         for &index in &task.candidates {
             let name = self.photos.name(index);
-            let photo = match self.photos.decode(index) {
-                Ok(photo) => photo,
-                Err(error) => {
-                    skipped.push(Skipped { name, problem: chain(&error) });
-                    continue;
-                }
-            };
+            let known = self.broken.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned();
+            let photo =
+                match known.map_or_else(|| self.photos.decode(index).map_err(|error| chain(&error)), Err) {
+                    Ok(photo) => photo,
+                    Err(problem) => {
+                        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                        broken.insert(index, problem.clone());
+                        skipped.push(Skipped { name, problem });
+                        continue;
+                    }
+                };
             // The place in the epoch decides, not the photo that happens to fill it.
             let mut rng = sample_rng(self.options.seed, task.epoch, task.candidates[0] as u64);
             let crop = (self.crop)(&photo, &mut rng);

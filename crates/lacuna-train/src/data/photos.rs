@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use image::RgbImage;
-use image::metadata::Orientation;
 use lacuna::Picture;
 use lacuna::picture::{Limits, read_file};
 
@@ -74,14 +73,14 @@ impl Photos {
         let limits = Limits::default();
         let bytes = match &self.all[index] {
             Photo::File(path) => read_file(path, &limits)?,
-            Photo::Member { shard, member } => shards::read(shard, member)?,
+            Photo::Member { shard, member } => {
+                limits.check_file(&self.name(index), member.length)?;
+                shards::read(shard, member)?
+            }
         };
         let picture = Picture::decode(&bytes, &self.name(index), &limits)?;
-        let mut pixels = picture.pixels().clone();
-        if picture.orientation() != Orientation::NoTransforms {
-            pixels.apply_orientation(picture.orientation());
-        }
-        Ok(pixels.into_rgb8())
+        // Decoding has turned it upright.
+        Ok(picture.pixels().to_rgb8())
     }
 }
 
@@ -114,6 +113,24 @@ mod tests {
         std::fs::write(folder.path().join("broken.jpg"), "no photo").unwrap();
         let photos = Photos::open(&[Source::Folder { path: folder.path().to_owned() }]).unwrap();
         assert!(photos.decode(1).unwrap_err().to_string().contains("broken.jpg"));
+    }
+
+    #[test]
+    fn photos_are_turned_upright_once() {
+        use image::ImageEncoder;
+        let folder = tempfile::tempdir().unwrap();
+        let photo = RgbImage::from_fn(16, 8, |x, _| image::Rgb([if x < 8 { 255 } else { 0 }; 3]));
+        let mut file = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut file);
+        // A TIFF header, and one entry: orientation 6, to be turned by 90 degrees to the right.
+        let exif = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0".as_slice(), &[0; 4]].concat();
+        encoder.set_exif_metadata(exif).unwrap();
+        encoder.write_image(photo.as_raw(), 16, 8, image::ExtendedColorType::Rgb8).unwrap();
+        std::fs::write(folder.path().join("a.png"), file).unwrap();
+        let photos = Photos::open(&[Source::Folder { path: folder.path().to_owned() }]).unwrap();
+        let upright = photos.decode(0).unwrap();
+        assert_eq!(upright.dimensions(), (8, 16));
+        assert_eq!([upright.get_pixel(4, 2).0[0], upright.get_pixel(4, 13).0[0]], [255, 0]);
     }
 
     #[test]

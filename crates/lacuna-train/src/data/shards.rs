@@ -40,11 +40,18 @@ pub(super) fn index(path: &Path) -> Result<Vec<Member>> {
             );
             return Err(failed(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, problem)));
         }
-        if entry.header().entry_type().is_file() && is_photo(&name) {
+        if entry.header().entry_type().is_file() && is_sample(&name) {
             members.push(Member { name, start, length });
         }
     }
     Ok(members)
+}
+
+/// Whether a member is the photo of its sample: webdataset takes what follows the first dot of a name for its kind, so that
+/// `1.mask.png` is none. What is hidden is left out.
+fn is_sample(name: &Path) -> bool {
+    let file = name.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    is_photo(name) && !file.starts_with('.') && file.matches('.').count() == 1
 }
 
 /// The bytes of a photo.
@@ -81,7 +88,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.tar");
         let long = format!("{}/2.png", "x".repeat(150));
-        shard(&path, &[("1.jpg", b"one"), ("1.cls", b"7"), (&long, b"second photo")]);
+        shard(
+            &path,
+            &[
+                ("1.jpg", b"one"),
+                ("1.cls", b"7"),
+                ("1.mask.png", b"8"),
+                ("._1.jpg", b"9"),
+                (&long, b"second photo"),
+            ],
+        );
         let members = index(&path).unwrap();
         let names: Vec<_> = members.iter().map(|member| member.name.clone()).collect();
         assert_eq!(names, [PathBuf::from("1.jpg"), PathBuf::from(long)]);

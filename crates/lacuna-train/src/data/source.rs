@@ -19,7 +19,7 @@ pub enum Source {
         /// The folder.
         path: PathBuf,
     },
-    /// A text file with a path in each line; `#` begins a comment.
+    /// A text file with a path in each line; lines that begin with `#` are comments.
     List {
         /// The file.
         path: PathBuf,
@@ -116,8 +116,8 @@ fn listed(path: &Path, root: Option<&Path>) -> Result<Vec<PathBuf>> {
     let text =
         std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let root = root.or(path.parent()).unwrap_or(Path::new("."));
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    Ok(lines.filter(|line| !line.is_empty()).map(|line| root.join(line)).collect())
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(|line| root.join(line)).collect())
 }
 
 #[cfg(test)]
@@ -165,10 +165,10 @@ mod tests {
     fn lists_are_relative_to_themselves_or_to_their_root() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.txt");
-        fs::write(&path, "# photos\na/x.jpg\n\n  y.png # the second\n").unwrap();
+        fs::write(&path, "# photos\na/x.jpg\n\n  y #2.png \n").unwrap();
         let list = |root| Source::List { path: path.clone(), root };
-        assert_files(&list(None), folder.path(), &["a/x.jpg", "y.png"]);
-        assert_files(&list(Some("/data".into())), Path::new("/data"), &["a/x.jpg", "y.png"]);
+        assert_files(&list(None), folder.path(), &["a/x.jpg", "y #2.png"]);
+        assert_files(&list(Some("/data".into())), Path::new("/data"), &["a/x.jpg", "y #2.png"]);
     }
 
     #[test]

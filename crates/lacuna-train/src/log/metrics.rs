@@ -27,7 +27,7 @@ impl MetricsFile {
             let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
             let kept: String = String::from_utf8_lossy(&text)
                 .split_inclusive('\n')
-                .filter(|line| line.ends_with('\n') && is_until(line, step))
+                .filter(|line| line.ends_with('\n') && !is_later(line, step))
                 .collect();
             if kept.as_bytes() != text {
                 write_bytes_atomically(path, kept.as_bytes())?;
@@ -50,9 +50,9 @@ impl MetricsFile {
     }
 }
 
-fn is_until(line: &str, step: u64) -> bool {
+fn is_later(line: &str, step: u64) -> bool {
     let value = serde_json::from_str::<Value>(line).ok();
-    value.and_then(|value| value.get("step")?.as_u64()).is_some_and(|found| found <= step)
+    value.and_then(|value| value.get("step")?.as_u64()).is_some_and(|found| found > step)
 }
 
 #[cfg(test)]
