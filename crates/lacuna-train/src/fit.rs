@@ -30,7 +30,7 @@ use crate::config::RunConfig;
 use crate::data::{Loader, LoaderOptions, Photos, Position, Skipped};
 use crate::grid;
 use crate::log::{EventFile, MetricsFile};
-use crate::step::{Learner, StepReport};
+use crate::step::{Learner, StepReport, count_parameters};
 use crate::validate::{Scores, Validation};
 use crate::{Error, Result};
 
@@ -111,14 +111,7 @@ pub fn fit(
     stop: &AtomicBool,
     watch: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Outcome> {
-    let photos = Arc::new(Photos::open(&config.data.train)?);
-    if photos.len() < config.run.batch {
-        return Err(Error::Config(format!(
-            "{} photos are fewer than a batch of {}",
-            photos.len(),
-            config.run.batch
-        )));
-    }
+    let photos = photos(config)?;
     if !config.run.accumulate.is_multiple_of(options.devices.len().max(1)) {
         return Err(Error::Config(format!(
             "run.accumulate is {}: {} devices cannot share out its batches evenly",
@@ -199,8 +192,8 @@ impl<'a> Fit<'a> {
             "lacuna": env!("CARGO_PKG_VERSION"),
             "seed": config.seed,
             "devices": options.devices.iter().map(|device| format!("{device:?}")).collect::<Vec<_>>(),
-            "parameters": crate::weights_that_learn(&learner.parts.generator, |_| true),
-            "learning": crate::weights_that_learn(&learner.parts.generator, |learns| learns),
+            "parameters": count_parameters(&learner.parts.generator, |_| true),
+            "learning": count_parameters(&learner.parts.generator, |learns| learns),
         });
         write_bytes_atomically(&folder.join("run.json"), format!("{about:#}\n").as_bytes())?;
         let metrics = MetricsFile::open_to_resume(&folder.join("metrics.jsonl"), step)?;
@@ -350,6 +343,16 @@ impl<'a> Fit<'a> {
         watch(Event::Saved(&path));
         Ok(())
     }
+}
+
+/// The photos of a run, at least a batch of them.
+pub(crate) fn photos(config: &RunConfig) -> Result<Arc<Photos>> {
+    let photos = Photos::open(&config.data.train)?;
+    if photos.len() < config.run.batch {
+        let (count, batch) = (photos.len(), config.run.batch);
+        return Err(Error::Config(format!("{count} photos are fewer than a batch of {batch}")));
+    }
+    Ok(Arc::new(photos))
 }
 
 /// The loader of a run, from `start` on.

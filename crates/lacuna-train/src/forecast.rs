@@ -1,17 +1,15 @@
 //! What a run will take, measured on its first steps without writing anything.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
 
+use crate::Result;
 use crate::config::RunConfig;
-use crate::data::{Photos, Position};
-use crate::fit::loader;
-use crate::step::Learner;
-use crate::weights_that_learn;
-use crate::{Error, Result};
+use crate::data::Position;
+use crate::fit::{loader, photos};
+use crate::step::{Learner, count_parameters};
 
 /// Steps before those that count: they start threads and grow the heap.
 const WARM_UP: usize = 2;
@@ -50,14 +48,7 @@ impl Forecast {
     /// # Errors
     /// As [`crate::fit()`].
     pub fn measure(config: &RunConfig, devices: &[Device]) -> Result<Self> {
-        let photos = Arc::new(Photos::open(&config.data.train)?);
-        if photos.len() < config.run.batch {
-            return Err(Error::Config(format!(
-                "{} photos are fewer than a batch of {}",
-                photos.len(),
-                config.run.batch
-            )));
-        }
+        let photos = photos(config)?;
         lacuna_nets::ops::among_workers(|| {
             let mut learner = Learner::new(config.clone(), devices)?;
             let count = photos.len();
@@ -84,8 +75,8 @@ impl Forecast {
             let adversaries = [&parts.pixels, &parts.latents];
             Ok(Self {
                 photos: count,
-                parameters: weights_that_learn(&parts.generator, |_| true),
-                learning: weights_that_learn(&parts.generator, |learns| learns),
+                parameters: count_parameters(&parts.generator, |_| true),
+                learning: count_parameters(&parts.generator, |learns| learns),
                 discriminators: adversaries.into_iter().flatten().map(|one| one.network.num_params()).sum(),
                 steps: config.run.steps,
                 seconds_per_step: times[TIMED / 2],

@@ -3,10 +3,12 @@
 
 mod adversary;
 mod build;
+mod count;
 mod learner;
 mod pass;
 
 pub use adversary::Adversary;
+pub use count::count_parameters;
 pub use learner::{Learner, Parts, StepReport};
 pub use pass::{Fixed, Pictures};
 
