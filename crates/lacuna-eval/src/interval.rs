@@ -51,9 +51,27 @@ pub fn bootstrap(values: &[f64]) -> Interval {
     Interval { mean: mean(values.iter().sum()), low: at(0.025), high: at(0.975) }
 }
 
+/// How much larger the values of `one` are than those of `other` in the same places, such as two methods on the same
+/// pictures: far narrower than from two intervals, as pictures differ more than methods do.
+///
+/// # Panics
+/// If there are not as many of one as of the other.
+pub fn paired(one: &[f64], other: &[f64]) -> Interval {
+    assert_eq!(one.len(), other.len(), "values in pairs");
+    bootstrap(&one.iter().zip(other).map(|(one, other)| one - other).collect::<Vec<_>>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pairs_that_differ_alike_leave_no_doubt() {
+        let other: Vec<f64> = (0..50).map(f64::from).collect();
+        let one: Vec<f64> = other.iter().map(|value| value + 0.5).collect();
+        assert_eq!(paired(&one, &other), Interval { mean: 0.5, low: 0.5, high: 0.5 });
+        assert!(bootstrap(&one).low < bootstrap(&other).high);
+    }
 
     #[test]
     fn few_values_by_hand() {

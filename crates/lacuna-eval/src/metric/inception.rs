@@ -1,0 +1,155 @@
+//! Features of pictures that FID and KID compare: the last pooling of the Inception network of 2015-12-05.
+//!
+//! Szegedy et al. 2015, <https://arxiv.org/abs/1512.00567>, as TensorFlow published it and pytorch-fid
+//! (<https://github.com/mseitzer/pytorch-fid>) runs it: pictures are stretched to 299 x 299 bilinearly without smoothing, in
+//! `[-1, 1]`; average poolings do not count what lies beyond the border; the last block takes the largest value where the one
+//! before it takes the average. Batch norm (epsilon 0.001, no scale) is folded into the convolutions.
+
+mod layers;
+mod network;
+
+use std::path::Path;
+
+use lacuna::Planes;
+use lacuna_cpu::Isa;
+use rayon::prelude::*;
+
+use self::layers::{Map, Step, run};
+use self::network::network;
+use crate::weights;
+use crate::{Error, Result};
+
+/// Features of a picture.
+pub const FEATURES: usize = 2048;
+/// Pixels a side of what the network sees.
+const SIDE: usize = 299;
+
+/// The network, ready to run.
+#[derive(Debug)]
+pub struct Inception {
+    isa: Isa,
+    steps: Vec<Step>,
+}
+
+impl Inception {
+    /// The network with the weights of a safetensors file, as tools/fetch_metric_weights.py writes it: `NAME.conv.weight`,
+    /// `NAME.bn.bias`, `NAME.bn.running_mean` and `NAME.bn.running_var` with torchvision's names.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Weights`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let steps = network(&mut weights::read(path)?)
+            .map_err(|problem| Error::Weights { path: path.to_owned(), problem })?;
+        Ok(Self { isa: Isa::best(), steps })
+    }
+
+    /// The features of a picture of any size, `[2048]`.
+    ///
+    /// # Errors
+    /// [`Error::Pictures`] if it has no pixels.
+    pub fn features(&self, picture: &Planes) -> Result<Vec<f32>> {
+        let (width, height) = (picture.width(), picture.height());
+        if width.min(height) == 0 {
+            return Err(Error::Pictures(format!("no features of a picture of {width} x {height}")));
+        }
+        let input = Map { channels: 3, height: SIDE, width: SIDE, values: stretched(picture) };
+        let map = run(self.isa, &self.steps, &input);
+        let pixels = map.height * map.width;
+        Ok(map.values.chunks_exact(pixels).map(|plane| plane.iter().sum::<f32>() / pixels as f32).collect())
+    }
+}
+
+/// The picture at the network's size, in `[-1, 1]`: `[3, 299, 299]`.
+fn stretched(picture: &Planes) -> Vec<f32> {
+    /// The two pixels that one lies between, and how far it is from the first.
+    fn places(length: usize) -> Vec<(usize, usize, f32)> {
+        let scale = length as f32 / SIDE as f32;
+        let place = |at: usize| {
+            let place = ((at as f32 + 0.5) * scale - 0.5).max(0.0);
+            let first = (place as usize).min(length - 1);
+            (first, (first + 1).min(length - 1), place - first as f32)
+        };
+        (0..SIDE).map(place).collect()
+    }
+    let (rows, columns) = (places(picture.height()), places(picture.width()));
+    let mut values = vec![0.0; 3 * SIDE * SIDE];
+    values.par_chunks_exact_mut(SIDE).enumerate().for_each(|(at, line)| {
+        let plane = picture.plane(at / SIDE);
+        let (above, below, down) = rows[at % SIDE];
+        let [above, below] = [above, below].map(|row| &plane[row * picture.width()..][..picture.width()]);
+        for (value, &(left, right, along)) in line.iter_mut().zip(&columns) {
+            let across = |row: &[f32]| row[left] + along * (row[right] - row[left]);
+            let (above, below) = (across(above), across(below));
+            *value = 2.0 * (above + down * (below - above)) - 1.0;
+        }
+    });
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::{Moments, frechet};
+    use testkit::{assert_close, fixtures, pictures};
+
+    /// Relative.
+    const TOLERANCE: f64 = 1e-3;
+
+    #[test]
+    fn stretching_by_hand() {
+        // Two columns, 0 and 1: flat up to a quarter, then a straight line, then flat from three quarters on.
+        let values = stretched(&Planes::new(2, 1, [0.0, 1.0].repeat(3)));
+        assert_eq!((values[0], values[74], values[149], values[298]), (-1.0, -1.0, 0.0, 1.0));
+        assert!((values[100] - (2.0 * (100.5 * 2.0 / 299.0 - 0.5) - 1.0)).abs() < 1e-5);
+        assert_eq!(values[..SIDE], values[SIDE * SIDE * 3 - SIDE..]);
+        let same = Planes::new(SIDE, SIDE, pictures::picture(SIDE, SIDE));
+        let expected: Vec<f32> = same.values().iter().map(|value| 2.0 * value - 1.0).collect();
+        assert_close(&stretched(&same), &expected, 1e-6);
+    }
+
+    /// The published weights are not in the repository: tools/fetch_metric_weights.py fetches them to where
+    /// `LACUNA_METRIC_WEIGHTS` says, or to target/metric-weights.
+    #[test]
+    fn published_weights_give_published_features() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let folder =
+            std::env::var("LACUNA_METRIC_WEIGHTS").unwrap_or(format!("{root}/target/metric-weights"));
+        let path = format!("{folder}/fid_inception_v3_2015-12-05_pool3.safetensors");
+        if !Path::new(&path).exists() {
+            eprintln!("NOT TESTED: {path} is not there, see tools/fetch_metric_weights.py");
+            return;
+        }
+        let inception = Inception::open(Path::new(&path)).unwrap();
+        let picture = |name: &str| {
+            let picture = image::open(fixtures::path(&format!("metrics/{name}.png"))).unwrap().into_rgb8();
+            let (width, height) = (picture.width() as usize, picture.height() as usize);
+            let plane = |colour: usize| picture.pixels().map(move |pixel| f32::from(pixel.0[colour]) / 255.0);
+            Planes::new(width, height, (0..3).flat_map(plane).collect())
+        };
+        let text = std::fs::read_to_string(fixtures::path("metrics/reference_values.json")).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let features = inception.features(&picture("ex_ref")).unwrap();
+        assert_eq!(features.len(), FEATURES);
+        let first = expected["fid"]["ex_ref_pool3_first8"].as_array().unwrap();
+        let pairs = features
+            .iter()
+            .zip(first)
+            .map(|(value, expected)| (f64::from(*value), expected.as_f64().unwrap()));
+        let sum = features.iter().map(|&value| f64::from(value)).sum();
+        for (value, expected) in pairs.chain([(sum, expected["fid"]["ex_ref_pool3_sum"].as_f64().unwrap())]) {
+            println!("{value}, expected {expected}, {:e}", value / expected - 1.0);
+            assert!((value - expected).abs() < TOLERANCE * expected, "{value}, expected {expected}");
+        }
+        // Odd and tiny pictures; a set is no distance from itself.
+        let mut moments = Moments::new(FEATURES);
+        moments.add(&features);
+        moments.add(&inception.features(&picture("ex_p0")).unwrap());
+        for (width, height) in [(33, 47), (1, 1)] {
+            let odd = Planes::new(width, height, pictures::picture(width, height));
+            moments.add(&inception.features(&odd).unwrap());
+        }
+        let distance = frechet(&moments, &moments).unwrap();
+        assert!(distance < 1e-6, "{distance}");
+        assert!(inception.features(&Planes::black(0, 3)).unwrap_err().to_string().ends_with("0 x 3"));
+    }
+}
