@@ -7,5 +7,6 @@ pub mod close;
 pub mod fixtures;
 pub mod gradient;
 pub mod pictures;
+pub mod weights;
 
 pub use close::{assert_close, worst_difference};

@@ -107,19 +107,11 @@ mod tests {
         assert_close(&stretched(&same), &expected, 1e-6);
     }
 
-    /// The published weights are not in the repository: tools/fetch_metric_weights.py fetches them to where
-    /// `LACUNA_METRIC_WEIGHTS` says, or to target/metric-weights.
     #[test]
     fn published_weights_give_published_features() {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        let folder =
-            std::env::var("LACUNA_METRIC_WEIGHTS").unwrap_or(format!("{root}/target/metric-weights"));
-        let path = format!("{folder}/fid_inception_v3_2015-12-05_pool3.safetensors");
-        if !Path::new(&path).exists() {
-            eprintln!("NOT TESTED: {path} is not there, see tools/fetch_metric_weights.py");
-            return;
-        }
-        let inception = Inception::open(Path::new(&path)).unwrap();
+        let name = "fid_inception_v3_2015-12-05_pool3.safetensors";
+        let Some(path) = testkit::weights::metric_weights(name) else { return };
+        let inception = Inception::open(&path).unwrap();
         let picture = |name: &str| {
             let picture = image::open(fixtures::path(&format!("metrics/{name}.png"))).unwrap().into_rgb8();
             let (width, height) = (picture.width() as usize, picture.height() as usize);

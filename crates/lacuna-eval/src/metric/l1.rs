@@ -2,6 +2,8 @@
 
 use lacuna::{Mask, Planes};
 
+use super::region::per_pixel;
+
 /// The mean over all pixels and colours.
 ///
 /// # Panics
@@ -26,6 +28,14 @@ pub fn l1_in(picture: &Planes, truth: &Planes, mask: &Mask) -> f64 {
         .map(|(difference, _)| difference)
         .sum();
     sum / (3 * mask.count()) as f64
+}
+
+/// The mean over colours for each pixel, `[height, width]`.
+///
+/// # Panics
+/// If the pictures have different sizes.
+pub fn l1_map(picture: &Planes, truth: &Planes) -> Vec<f64> {
+    per_pixel(picture, truth, |one, other| (one - other).abs())
 }
 
 fn differences<'a>(picture: &'a Planes, truth: &'a Planes) -> impl Iterator<Item = f64> {

@@ -11,6 +11,7 @@ use lacuna_cpu::Isa;
 use lacuna_cpu::kernels::conv::{self, ConvShape, Padding};
 use rayon::prelude::*;
 
+use super::region::{Areas, ByRegion};
 use crate::weights::{self, Tensors};
 use crate::{Error, Result};
 
@@ -69,6 +70,8 @@ const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
 const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
 /// Keeps features that are all zero from being divided by zero.
 const EPSILON: f32 = 1e-10;
+/// Pixels that one thread compares at a time: sums of so many stay in its nearest cache.
+const PIXELS_A_TASK: usize = 1024;
 
 impl Network {
     fn layers(self) -> &'static [Layer] {
@@ -105,7 +108,12 @@ pub struct Lpips {
     linear: Vec<Vec<f32>>,
 }
 
+/// What a network sees of a picture: features of each stage, one long at every pixel.
+#[derive(Debug)]
+pub struct Seen(Vec<Map>);
+
 /// A feature map.
+#[derive(Debug)]
 struct Map {
     channels: usize,
     height: usize,
@@ -153,22 +161,52 @@ impl Lpips {
             let text = format!("pictures of {} x {} and {} x {}", size[0], size[1], other[0], other[1]);
             return Err(Error::Pictures(text));
         }
-        let smallest = self.network.smallest_side();
-        if size[0].min(size[1]) < smallest {
-            let text =
-                format!("LPIPS needs sides of at least {smallest} pixels, got {} x {}", size[0], size[1]);
+        let (picture, truth) = (self.look(picture)?, self.look(truth)?);
+        let stages = self.differences(&picture, &truth);
+        Ok(stages.map(|(map, _)| map.iter().sum::<f64>() / map.len() as f64).sum())
+    }
+
+    /// The distances in the regions of a hole, from what was seen of two pictures of the hole's size. In a region, each pixel
+    /// of a stage counts as much as it covers of the region.
+    ///
+    /// # Panics
+    /// If the pictures had different sizes.
+    pub fn distances(&self, picture: &Seen, truth: &Seen, areas: &Areas) -> ByRegion {
+        let stages = self.differences(picture, truth);
+        let stages = stages.map(|(map, [width, height])| areas.means_of(&map, width, height));
+        let add = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
+        let sum = stages.reduce(|sum, stage| ByRegion {
+            whole: sum.whole + stage.whole,
+            hole: add(sum.hole, stage.hole),
+            band: add(sum.band, stage.band),
+        });
+        sum.expect("a network has stages")
+    }
+
+    /// The features that are compared, made one long at every pixel.
+    ///
+    /// # Errors
+    /// [`Error::Pictures`] if the picture is too small.
+    pub fn look(&self, picture: &Planes) -> Result<Seen> {
+        let (width, height, smallest) = (picture.width(), picture.height(), self.network.smallest_side());
+        if width.min(height) < smallest {
+            let text = format!("LPIPS needs sides of at least {smallest} pixels, got {width} x {height}");
             return Err(Error::Pictures(text));
         }
-        let (mut one, mut other) = (input(picture), input(truth));
-        let (mut distance, mut stages) = (0.0, self.linear.iter());
+        let (mut map, mut seen) = (input(picture), Vec::new());
         for (layer, (weight, bias)) in self.network.layers().iter().zip(&self.convolutions) {
-            let run = |map: Map| self.run(layer, map, weight, bias);
-            (one, other) = (run(one), run(other));
+            map = self.run(layer, map, weight, bias);
             if layer.compared {
-                distance += difference(&one, &other, stages.next().expect("a weight for each stage"));
+                seen.push(map.one_long());
             }
         }
-        Ok(distance)
+        Ok(Seen(seen))
+    }
+
+    /// Of each stage: the weighted square of the difference at each pixel, and its width and height.
+    fn differences(&self, picture: &Seen, truth: &Seen) -> impl Iterator<Item = (Vec<f64>, [usize; 2])> {
+        let stages = picture.0.iter().zip(&truth.0).zip(&self.linear);
+        stages.map(|((one, other), weights)| (difference(one, other, weights), [one.width, one.height]))
     }
 
     fn run(&self, layer: &Layer, map: Map, weight: &[f32], bias: &[f32]) -> Map {
@@ -189,6 +227,20 @@ impl Lpips {
         let mut values = conv::forward(self.isa, &shape, &map.values, weight, Some(bias));
         values.iter_mut().for_each(|value| *value = value.max(0.0));
         Map { channels: layer.channels_out, height: shape.rows(), width: shape.columns(), values }
+    }
+}
+
+impl Map {
+    /// The map with features of length one at every pixel.
+    fn one_long(&self) -> Self {
+        let pixels = self.height * self.width;
+        let mut scale = vec![0.0; pixels];
+        for plane in self.values.chunks_exact(pixels) {
+            scale.iter_mut().zip(plane).for_each(|(sum, value)| *sum += value * value);
+        }
+        scale.iter_mut().for_each(|square: &mut f32| *square = 1.0 / (square.sqrt() + EPSILON));
+        let values = self.values.iter().zip(scale.iter().cycle()).map(|(value, scale)| value * scale);
+        Self { values: values.collect(), ..*self }
     }
 }
 
@@ -213,34 +265,29 @@ fn pooled(map: &Map, side: usize) -> Map {
     Map { channels: map.channels, height, width, values: values.collect() }
 }
 
-/// The mean over pixels of the weighted squared differences of features that are one long.
-fn difference(one: &Map, other: &Map, weights: &[f32]) -> f64 {
+/// The weighted sum over channels of squared differences at each pixel.
+fn difference(one: &Map, other: &Map, weights: &[f32]) -> Vec<f64> {
+    assert_eq!([one.height, one.width], [other.height, other.width], "sizes of feature maps");
     let pixels = one.height * one.width;
-    let lengths = |map: &Map| -> Vec<f32> {
-        let mut squares = vec![0.0; pixels];
-        for plane in map.values.chunks_exact(pixels) {
-            squares.iter_mut().zip(plane).for_each(|(sum, value)| *sum += value * value);
+    let mut map = vec![0.0; pixels];
+    map.par_chunks_mut(PIXELS_A_TASK).enumerate().for_each(|(task, sums)| {
+        for (channel, &weight) in weights.iter().enumerate() {
+            let start = channel * pixels + task * PIXELS_A_TASK;
+            let pairs = one.values[start..].iter().zip(&other.values[start..]);
+            for (sum, (one, other)) in sums.iter_mut().zip(pairs) {
+                let difference = one - other;
+                *sum += f64::from(weight) * f64::from(difference * difference);
+            }
         }
-        squares.into_iter().map(|square| 1.0 / (square.sqrt() + EPSILON)).collect()
-    };
-    let (one_scale, other_scale) = (lengths(one), lengths(other));
-    let channels =
-        one.values.par_chunks_exact(pixels).zip(other.values.par_chunks_exact(pixels)).zip(weights);
-    let sums: Vec<f64> = channels
-        .map(|((one, other), &weight)| {
-            let squares = (0..pixels).map(|pixel| {
-                let difference = one[pixel] * one_scale[pixel] - other[pixel] * other_scale[pixel];
-                f64::from(difference * difference)
-            });
-            f64::from(weight) * squares.sum::<f64>()
-        })
-        .collect();
-    sums.iter().sum::<f64>() / pixels as f64
+    });
+    map
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lacuna::Mask;
+    use testkit::fixtures;
     use testkit::pictures::{self, noise};
 
     /// Weights that keep the size of what goes through.
@@ -291,28 +338,43 @@ mod tests {
         }
     }
 
-    /// The published weights are not in the repository: tools/fetch_metric_weights.py fetches them to where
-    /// `LACUNA_METRIC_WEIGHTS` says, or to target/metric-weights.
+    #[test]
+    fn a_hole_of_all_pixels_is_the_whole_and_far_regions_see_nothing() {
+        let lpips = noisy(Network::Alex);
+        let (width, height) = (96, 64);
+        let picture = Planes::new(width, height, pictures::picture(width, height));
+        let mut other = picture.clone();
+        (0..3).for_each(|colour| other.plane_mut(colour)[..8].fill(0.0));
+        let [one, two] = [&picture, &other].map(|picture| lpips.look(picture).unwrap());
+        let all =
+            lpips.distances(&two, &one, &Areas::new(Mask::new(width, height, vec![true; width * height])));
+        let whole = lpips.distance(&other, &picture).unwrap();
+        assert!(
+            (all.whole - whole).abs() < 1e-9
+                && (all.hole.unwrap() - whole).abs() < 1e-9
+                && all.band.is_none()
+        );
+        let corner = |left: usize| {
+            let hole = (0..width * height).map(|at| (at % width) / 16 == left && at / width < 16).collect();
+            lpips.distances(&two, &one, &Areas::new(Mask::new(width, height, hole))).hole.unwrap()
+        };
+        assert!(corner(0) > whole && corner(5) < whole, "{} and {}, {whole}", corner(0), corner(5));
+    }
+
     #[test]
     fn published_weights_give_published_distances() {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        let folder =
-            std::env::var("LACUNA_METRIC_WEIGHTS").unwrap_or(format!("{root}/target/metric-weights"));
         let picture = |name: &str| {
-            let picture = image::open(format!("{root}/fixtures/metrics/{name}.png")).unwrap().into_rgb8();
+            let picture = image::open(fixtures::path(&format!("metrics/{name}.png"))).unwrap().into_rgb8();
             let (width, height) = (picture.width() as usize, picture.height() as usize);
             let plane = |colour: usize| picture.pixels().map(move |pixel| f32::from(pixel.0[colour]) / 255.0);
             Planes::new(width, height, (0..3).flat_map(plane).collect())
         };
-        let text = std::fs::read_to_string(format!("{root}/fixtures/metrics/reference_values.json")).unwrap();
+        let text = std::fs::read_to_string(fixtures::path("metrics/reference_values.json")).unwrap();
         let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
         for network in ["alex", "vgg"] {
-            let path = format!("{folder}/lpips_{network}_v0.1.safetensors");
-            if !Path::new(&path).exists() {
-                eprintln!("NOT TESTED: {path} is not there, see tools/fetch_metric_weights.py");
-                continue;
-            }
-            let lpips = Lpips::open(Path::new(&path)).unwrap();
+            let name = format!("lpips_{network}_v0.1.safetensors");
+            let Some(path) = testkit::weights::metric_weights(&name) else { continue };
+            let lpips = Lpips::open(&path).unwrap();
             for other in ["ex_p0", "ex_p1"] {
                 let expected = expected["lpips_v0.1"][network][format!("ex_ref,{other}")].as_f64().unwrap();
                 let distance = lpips.distance(&picture("ex_ref"), &picture(other)).unwrap();

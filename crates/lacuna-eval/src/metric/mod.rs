@@ -1,17 +1,25 @@
 //! Metrics: one file each, of pictures as [`lacuna::Planes`] in `[0, 1]`, or of sets of features of pictures.
 
 pub mod frechet;
+pub mod ids;
 pub mod inception;
 pub mod kid;
+pub mod known;
 pub mod l1;
 pub mod lpips;
+pub mod ms_ssim;
 pub mod psnr;
+pub mod region;
 pub mod ssim;
 
 pub use frechet::{Moments, frechet};
+pub use ids::{Ids, ids};
 pub use inception::Inception;
 pub use kid::kid;
-pub use l1::{l1, l1_in};
+pub use known::known_error;
+pub use l1::{l1, l1_in, l1_map};
 pub use lpips::{Lpips, Network};
+pub use ms_ssim::ms_ssim;
 pub use psnr::psnr;
-pub use ssim::{ssim, ssim_in};
+pub use region::{Areas, ByRegion, Region};
+pub use ssim::{ssim, ssim_map};

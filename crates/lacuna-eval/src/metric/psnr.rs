@@ -3,6 +3,7 @@
 use lacuna::Planes;
 
 use super::l1::assert_same_size;
+use super::region::per_pixel;
 
 /// What two equal pictures get, as there is no noise between them.
 pub const LARGEST: f64 = 100.0;
@@ -15,8 +16,20 @@ pub fn psnr(picture: &Planes, truth: &Planes) -> f64 {
     assert_same_size(picture, truth);
     let squares =
         picture.values().iter().zip(truth.values()).map(|(one, other)| f64::from(one - other).powi(2));
-    let mean = squares.sum::<f64>() / truth.values().len() as f64;
-    (-10.0 * mean.log10()).min(LARGEST)
+    decibels(squares.sum::<f64>() / truth.values().len() as f64)
+}
+
+/// The ratio in decibels, at most [`LARGEST`], of a mean square.
+pub fn decibels(mean_square: f64) -> f64 {
+    (-10.0 * mean_square.log10()).min(LARGEST)
+}
+
+/// The square of the difference of each pixel, the mean over colours, `[height, width]`.
+///
+/// # Panics
+/// If the pictures have different sizes.
+pub fn squares_map(picture: &Planes, truth: &Planes) -> Vec<f64> {
+    per_pixel(picture, truth, |one, other| (one - other).powi(2))
 }
 
 #[cfg(test)]
@@ -28,5 +41,7 @@ mod tests {
         let flat = |value| Planes::new(2, 2, vec![value; 12]);
         assert!((psnr(&flat(0.5), &flat(0.6)) - 20.0).abs() < 1e-5);
         assert_eq!(psnr(&flat(0.5), &flat(0.5)), LARGEST);
+        let map = squares_map(&flat(0.5), &flat(0.6));
+        assert!(map.len() == 4 && (decibels(map[3]) - 20.0).abs() < 1e-5);
     }
 }
