@@ -16,6 +16,17 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A picture or mask file.
+    #[error(transparent)]
+    Lacuna(#[from] lacuna::Error),
     /// A weights file does not hold what it should.
     #[error("{path}: {problem}")]
     Weights {

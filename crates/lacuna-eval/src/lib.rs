@@ -2,10 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod case;
 pub mod error;
 pub mod interval;
+pub mod judge;
 pub mod maskgen;
+pub mod maskset;
 pub mod metric;
+pub mod store;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
 //! Metrics: one file each, of pictures as [`lacuna::Planes`] in `[0, 1]`, or of sets of features of pictures.
 
 pub mod frechet;
+pub mod frechet_few;
 pub mod ids;
 pub mod inception;
 pub mod kid;
@@ -13,6 +14,7 @@ pub mod region;
 pub mod ssim;
 
 pub use frechet::{Moments, frechet};
+pub use frechet_few::frechet_of_few;
 pub use ids::{Ids, ids};
 pub use inception::Inception;
 pub use kid::kid;

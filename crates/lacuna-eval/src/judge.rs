@@ -1,0 +1,245 @@
+//! All metrics of one picture.
+
+use std::path::Path;
+
+use lacuna::{Mask, Planes};
+use serde::{Deserialize, Serialize};
+
+use crate::metric::lpips::Seen;
+use crate::metric::psnr::{decibels, squares_map};
+use crate::metric::{Areas, ByRegion, Inception, Lpips, Region, known_error, l1_map, ms_ssim, ssim_map};
+use crate::{Error, Result};
+
+/// The file names of weights, as tools/fetch_metric_weights.py and `lacuna model fetch metrics` write them.
+pub const LPIPS_ALEX: &str = "lpips_alex_v0.1.safetensors";
+/// See [`LPIPS_ALEX`].
+pub const LPIPS_VGG: &str = "lpips_vgg_v0.1.safetensors";
+/// See [`LPIPS_ALEX`].
+pub const INCEPTION: &str = "fid_inception_v3_2015-12-05_pool3.safetensors";
+
+/// A metric of single pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Learned perceptual distance on AlexNet.
+    LpipsAlex,
+    /// Learned perceptual distance on VGG16.
+    LpipsVgg,
+    /// Structural similarity.
+    Ssim,
+    /// Structural similarity at five scales.
+    MsSsim,
+    /// Signal-to-noise ratio in decibels.
+    Psnr,
+    /// Mean absolute difference.
+    L1,
+    /// The largest difference of known pixels in steps of 8 bits.
+    KnownError,
+}
+
+/// What a picture scored.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scores {
+    /// Where the weights are there.
+    pub lpips_alex: Option<ByRegion>,
+    /// Where the weights are there.
+    pub lpips_vgg: Option<ByRegion>,
+    /// Structural similarity.
+    pub ssim: ByRegion,
+    /// For sides of 161 pixels and more.
+    pub ms_ssim: Option<f64>,
+    /// Decibels.
+    pub psnr: ByRegion,
+    /// Of values in `[0, 1]`.
+    pub l1: ByRegion,
+    /// Steps of 8 bits.
+    pub known_error: f64,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::LpipsAlex, Self::LpipsVgg, Self::Ssim, Self::MsSsim, Self::Psnr, Self::L1, Self::KnownError];
+
+    /// Its name in tables.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::LpipsAlex => "LPIPS (Alex)",
+            Self::LpipsVgg => "LPIPS (VGG)",
+            Self::Ssim => "SSIM",
+            Self::MsSsim => "MS-SSIM",
+            Self::Psnr => "PSNR, dB",
+            Self::L1 => "L1",
+            Self::KnownError => "known-pixel error",
+        }
+    }
+
+    /// Whether less is better.
+    pub fn less_is_better(self) -> bool {
+        matches!(self, Self::LpipsAlex | Self::LpipsVgg | Self::L1 | Self::KnownError)
+    }
+
+    /// Its value in a region, where it has one.
+    pub fn of(self, scores: &Scores, region: Region) -> Option<f64> {
+        let whole = |value: f64| (region == Region::Whole).then_some(value);
+        match self {
+            Self::LpipsAlex => scores.lpips_alex?.get(region),
+            Self::LpipsVgg => scores.lpips_vgg?.get(region),
+            Self::Ssim => scores.ssim.get(region),
+            Self::MsSsim => whole(scores.ms_ssim?),
+            Self::Psnr => scores.psnr.get(region),
+            Self::L1 => scores.l1.get(region),
+            Self::KnownError => whole(scores.known_error),
+        }
+    }
+}
+
+/// The metrics, ready to judge.
+#[derive(Debug, Default)]
+pub struct Judge {
+    alex: Option<Lpips>,
+    vgg: Option<Lpips>,
+    inception: Option<Inception>,
+}
+
+/// A true picture with its hole, looked at once for all its fills.
+#[derive(Debug)]
+pub struct Truth {
+    picture: Planes,
+    areas: Areas,
+    alex: Option<Seen>,
+    vgg: Option<Seen>,
+}
+
+impl Judge {
+    /// All metrics whose weights are in a folder; the others, which need none, in any case.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Weights`] for a weights file that is there but not sound.
+    pub fn open(weights: &Path) -> Result<Self> {
+        let find = |name: &str| Some(weights.join(name)).filter(|path| path.exists());
+        Ok(Self {
+            alex: find(LPIPS_ALEX).map(|path| Lpips::open(&path)).transpose()?,
+            vgg: find(LPIPS_VGG).map(|path| Lpips::open(&path)).transpose()?,
+            inception: find(INCEPTION).map(|path| Inception::open(&path)).transpose()?,
+        })
+    }
+
+    /// The weights files that were not found.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let there = [self.alex.is_some(), self.vgg.is_some(), self.inception.is_some()];
+        let names = [LPIPS_ALEX, LPIPS_VGG, INCEPTION].into_iter().zip(there);
+        names.filter(|(_, there)| !there).map(|(name, _)| name).collect()
+    }
+
+    /// The network of FID's features, if its weights are there.
+    pub fn inception(&self) -> Option<&Inception> {
+        self.inception.as_ref()
+    }
+
+    /// Looks at a true picture.
+    ///
+    /// # Errors
+    /// [`Error::Pictures`] if the mask has another size, or the picture is too small for a metric.
+    pub fn look(&self, picture: Planes, mask: Mask) -> Result<Truth> {
+        let look = |lpips: &Option<Lpips>| lpips.as_ref().map(|lpips| lpips.look(&picture)).transpose();
+        same_size([mask.width(), mask.height()], &picture, "mask")?;
+        Ok(Truth { alex: look(&self.alex)?, vgg: look(&self.vgg)?, areas: Areas::new(mask), picture })
+    }
+
+    /// Judges a fill.
+    ///
+    /// # Errors
+    /// [`Error::Pictures`] if it has another size than the true picture.
+    pub fn score(&self, fill: &Planes, truth: &Truth) -> Result<Scores> {
+        let Truth { picture, areas, alex, vgg } = truth;
+        same_size([fill.width(), fill.height()], picture, "fill")?;
+        let lpips = |lpips: &Option<Lpips>, truth: &Option<Seen>| -> Result<Option<ByRegion>> {
+            let (Some(lpips), Some(truth)) = (lpips, truth) else { return Ok(None) };
+            Ok(Some(lpips.distances(&lpips.look(fill)?, truth, areas)))
+        };
+        Ok(Scores {
+            lpips_alex: lpips(&self.alex, alex)?,
+            lpips_vgg: lpips(&self.vgg, vgg)?,
+            ssim: areas.means(&ssim_map(fill, picture)),
+            ms_ssim: ms_ssim(fill, picture),
+            psnr: areas.means(&squares_map(fill, picture)).map(decibels),
+            l1: areas.means(&l1_map(fill, picture)),
+            known_error: known_error(fill, picture, areas.hole()),
+        })
+    }
+}
+
+impl Truth {
+    /// The picture.
+    pub fn picture(&self) -> &Planes {
+        &self.picture
+    }
+
+    /// The share of the picture that is hole, 0 to 1.
+    pub fn hole_share(&self) -> f64 {
+        let hole = self.areas.hole();
+        hole.count() as f64 / hole.hole().len() as f64
+    }
+}
+
+fn same_size(size: [usize; 2], truth: &Planes, what: &str) -> Result<()> {
+    let [width, height] = size;
+    if size == [truth.width(), truth.height()] {
+        return Ok(());
+    }
+    let (expected, rows) = (truth.width(), truth.height());
+    Err(Error::Pictures(format!(
+        "the {what} is {width} x {height} pixels, the true picture {expected} x {rows}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::pictures;
+
+    #[test]
+    fn a_perfect_fill_and_a_wrong_one() {
+        let truth = Planes::new(40, 40, pictures::picture(40, 40));
+        let hole = Mask::new(40, 40, (0..1600).map(|at| at % 40 < 20).collect());
+        let judge = Judge::default();
+        assert_eq!(judge.missing().len(), 3);
+        let seen = judge.look(truth.clone(), hole).unwrap();
+        let perfect = judge.score(&truth, &seen).unwrap();
+        assert_eq!((perfect.l1.whole, perfect.psnr.whole, perfect.known_error), (0.0, 100.0, 0.0));
+        assert!((perfect.ssim.whole - 1.0).abs() < 1e-9);
+        let mut wrong = truth.clone();
+        (0..3).for_each(|colour| wrong.plane_mut(colour).iter_mut().for_each(|value| *value *= 0.5));
+        let wrong = judge.score(&wrong, &seen).unwrap();
+        for metric in Metric::ALL {
+            let values = |scores| Region::ALL.map(|region| metric.of(scores, region));
+            for (perfect, wrong) in values(&perfect).into_iter().zip(values(&wrong)) {
+                let Some((perfect, wrong)) = perfect.zip(wrong) else { continue };
+                assert!(
+                    if metric.less_is_better() { wrong > perfect } else { wrong < perfect },
+                    "{metric:?}"
+                );
+            }
+        }
+        let error = judge.score(&Planes::black(40, 39), &seen).unwrap_err().to_string();
+        assert_eq!(error, "the fill is 40 x 39 pixels, the true picture 40 x 40");
+    }
+
+    #[test]
+    fn scores_survive_being_written() {
+        let region = ByRegion { whole: 0.1, hole: Some(0.2), band: None };
+        let scores = Scores {
+            lpips_alex: Some(region),
+            lpips_vgg: None,
+            ssim: region,
+            ms_ssim: None,
+            psnr: region,
+            l1: region,
+            known_error: 0.0,
+        };
+        let text = serde_json::to_string(&scores).unwrap();
+        assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);
+    }
+}

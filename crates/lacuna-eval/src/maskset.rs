@@ -1,0 +1,287 @@
+//! Fixed sets of masks: the same request gives the same files on every machine.
+//!
+//! LaMa's `gen_mask_dataset`: a photo's shorter side is brought to the set's side, five holes are drawn on all of it, each
+//! with a square crop that follows the hole; of those that cover at most half of their crop one is taken. Differs from it in:
+//! seeded, each picture by itself; holes without a pixel are left out; holes are drawn again until one can be used; borders
+//! and halves are drawn on the crop.
+
+use std::fmt;
+use std::str::FromStr;
+
+use image::RgbImage;
+use image::imageops::{self, FilterType};
+use lacuna::{Mask, Rect};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use crate::maskgen::{MaskGenerator, Preset};
+
+/// Holes that are drawn for a crop, of which one is taken.
+const VARIANTS: usize = 5;
+/// The largest share of a crop that may be hole.
+const LARGEST_SHARE: f64 = 0.5;
+/// Attempts before a request is given up; the rarest of all takes a few dozen.
+const ATTEMPTS: usize = 1000;
+/// Bounds of the shares of [`Masks::ByArea`], those of Liu et al. 2018 (<https://arxiv.org/abs/1804.07723>).
+const AREAS: [f64; 7] = [0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masks {
+    /// A preset, with holes of up to half of the picture.
+    Preset(Preset),
+    /// As many of each of six shares of the picture, 1 to 10 % up to 50 to 60 %, one after the other.
+    ByArea,
+}
+
+/// A set of masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskSet {
+    /// What is drawn.
+    pub masks: Masks,
+    /// Pixels a side.
+    pub side: usize,
+    /// Sets of other seeds have nothing in common.
+    pub seed: u64,
+}
+
+/// A square of a photo, and its hole.
+#[derive(Clone, Debug)]
+pub struct Crop {
+    /// The photo's part.
+    pub photo: RgbImage,
+    /// Its hole.
+    pub mask: Mask,
+}
+
+/// The hash of a set's names and files, to which this program's sets are held.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// What is drawn, such as `thick-256`.
+    pub name: &'static str,
+    /// Pictures.
+    pub count: usize,
+    /// The seed.
+    pub seed: u64,
+    /// SHA-256 over each file's name, a zero and its bytes, in the order of names.
+    pub sha256: &'static str,
+}
+
+/// The published sets, of blank canvases.
+pub const PUBLISHED: [Published; 10] = [
+    published("thin-256", ""),
+    published("medium-256", ""),
+    published("thick-256", ""),
+    published("thin-512", ""),
+    published("medium-512", ""),
+    published("thick-512", ""),
+    published("box-256", ""),
+    published("outpainting-256", ""),
+    published("half", ""),
+    published("by-area", ""),
+];
+
+const fn published(name: &'static str, sha256: &'static str) -> Published {
+    Published { name, count: 120, seed: 1, sha256 }
+}
+
+impl Masks {
+    /// The side that this is meant for, in pixels.
+    pub fn side(self) -> usize {
+        match self {
+            Self::Preset(preset) if preset.name().ends_with("512") => 512,
+            _ => 256,
+        }
+    }
+
+    fn generator(self) -> MaskGenerator {
+        match self {
+            Self::Preset(preset) => preset.generator(),
+            Self::ByArea => Preset::Train256.generator(),
+        }
+    }
+
+    /// Whether a hole may cover this share of the picture with this number.
+    fn allows(self, share: f64, number: u64) -> bool {
+        match self {
+            Self::Preset(_) => share > 0.0 && share <= LARGEST_SHARE,
+            Self::ByArea => {
+                let bin = (number % (AREAS.len() as u64 - 1)) as usize;
+                share > AREAS[bin] && share <= AREAS[bin + 1]
+            }
+        }
+    }
+
+    /// Whether holes lie somewhere, so that a crop can follow them, instead of at borders.
+    fn lie_somewhere(self) -> bool {
+        !matches!(self, Self::Preset(Preset::Half | Preset::Outpainting256))
+    }
+}
+
+impl fmt::Display for Masks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Preset(preset) => preset.fmt(formatter),
+            Self::ByArea => formatter.write_str("by-area"),
+        }
+    }
+}
+
+impl FromStr for Masks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "by-area" {
+            return Ok(Self::ByArea);
+        }
+        text.parse().map(Self::Preset).map_err(|problem| format!("{problem}, by-area"))
+    }
+}
+
+impl MaskSet {
+    /// The hole with a number, of a blank canvas; nothing if none could be drawn.
+    pub fn blank(&self, number: u64) -> Option<Mask> {
+        self.place([self.side; 2], number).map(|placed| placed.mask)
+    }
+
+    /// The crop with a number, of a photo; nothing if no hole could be drawn.
+    pub fn of_photo(&self, photo: &RgbImage, number: u64) -> Option<Crop> {
+        let size = scaled([photo.width() as usize, photo.height() as usize], self.side);
+        let Placed { mask, corner } = self.place(size, number)?;
+        let [width, height] = size.map(|length| length as u32);
+        // Cubic as in PIL, which LaMa scales with.
+        let scaled = imageops::resize(photo, width, height, FilterType::CatmullRom);
+        let [x, y] = corner.map(|at| at as u32);
+        let photo = imageops::crop_imm(&scaled, x, y, self.side as u32, self.side as u32).to_image();
+        Some(Crop { photo, mask })
+    }
+
+    /// One of several holes that may be used, in a crop of a photo of this size.
+    fn place(&self, size: [usize; 2], number: u64) -> Option<Placed> {
+        let (mut rng, generator, side) = (self.rng(number), self.masks.generator(), self.side);
+        let mut draw = || {
+            if self.masks.lie_somewhere() {
+                let hole = generator.draw(size[0], size[1], &mut rng);
+                let corner = corner_of(&hole, side, &mut rng);
+                let [x, y] = corner;
+                return (
+                    Placed { mask: hole.cut(Rect { x, y, width: side, height: side }), corner },
+                    rng.random(),
+                );
+            }
+            let corner = size.map(|length| rng.random_range(0..=length - side));
+            (Placed { mask: generator.draw(side, side, &mut rng), corner }, rng.random())
+        };
+        for _ in 0..ATTEMPTS {
+            let drawn: [(Placed, u64); VARIANTS] = std::array::from_fn(|_| draw());
+            let usable = drawn.into_iter().filter(|(Placed { mask, .. }, _)| {
+                self.masks.allows(mask.count() as f64 / mask.hole().len() as f64, number)
+            });
+            // The lot decides among those.
+            if let Some((placed, _)) = usable.min_by_key(|(_, lot)| *lot) {
+                return Some(placed);
+            }
+        }
+        None
+    }
+
+    /// Each picture has its own numbers, so that none depends on how many come before it.
+    fn rng(&self, number: u64) -> Pcg64 {
+        // The golden ratio's digits keep sets of neighbouring seeds apart.
+        Pcg64::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number))
+    }
+}
+
+/// A hole, and where in the photo its crop begins.
+struct Placed {
+    mask: Mask,
+    corner: [usize; 2],
+}
+
+/// The size at which the shorter side is `side`.
+fn scaled(size: [usize; 2], side: usize) -> [usize; 2] {
+    let shorter = size[0].min(size[1]).max(1);
+    size.map(|length| ((length * side + shorter / 2) / shorter).max(side))
+}
+
+/// Where a square crop begins that has, where it can, all of the hole in it.
+fn corner_of(hole: &Mask, side: usize, rng: &mut Pcg64) -> [usize; 2] {
+    let Some(bounds) = hole.bounds() else { return [0; 2] };
+    let mut along = |length: usize, end: usize| {
+        if length == side {
+            return 0;
+        }
+        let first = end.saturating_sub(side).min((length - side).saturating_sub(1));
+        let last = end.min(length - side).max(first + 1);
+        rng.random_range(first..last)
+    };
+    [along(hole.width(), bounds.right()), along(hole.height(), bounds.bottom())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::prelude::*;
+
+    const SET: MaskSet = MaskSet { masks: Masks::Preset(Preset::Thick256), side: 64, seed: 3 };
+
+    fn share(mask: &Mask) -> f64 {
+        mask.count() as f64 / mask.hole().len() as f64
+    }
+
+    #[test]
+    fn a_mask_depends_on_its_number_alone() {
+        let forward: Vec<Mask> = (0..6).map(|number| SET.blank(number).unwrap()).collect();
+        let parallel: Vec<Mask> =
+            (0..6u32).into_par_iter().rev().map(|number| SET.blank(number.into()).unwrap()).collect();
+        assert!(forward.iter().eq(parallel.iter().rev()));
+        assert_ne!(forward[0], forward[1]);
+        assert_ne!(MaskSet { seed: 4, ..SET }.blank(0).unwrap(), forward[0]);
+    }
+
+    #[test]
+    fn holes_cover_at_most_half_and_by_area_what_their_bin_says() {
+        for name in ["thin-256", "outpainting-256", "half"] {
+            let masks: Masks = name.parse().unwrap();
+            for number in 0..20 {
+                let share = share(&MaskSet { masks, ..SET }.blank(number).unwrap());
+                assert!(share > 0.0 && share <= 0.5, "{name}: {share}");
+            }
+        }
+        let set = MaskSet { masks: Masks::ByArea, side: 256, seed: 1 };
+        for number in 0..12 {
+            let share = share(&set.blank(number).unwrap());
+            let bin = (number % 6) as usize;
+            assert!(share > AREAS[bin] && share <= AREAS[bin + 1], "{number}: {share}");
+        }
+        assert!("thicc".parse::<Masks>().unwrap_err().ends_with("half, by-area"));
+    }
+
+    #[test]
+    fn crops_follow_the_hole() {
+        let photo = RgbImage::from_fn(300, 100, |x, y| image::Rgb([(x / 2) as u8, y as u8, 7]));
+        for name in ["box-256", "half", "thick-256"] {
+            let set = MaskSet { masks: name.parse().unwrap(), side: 50, seed: 1 };
+            let crops: Vec<Crop> = (0..8).map(|number| set.of_photo(&photo, number).unwrap()).collect();
+            for crop in &crops {
+                assert_eq!((crop.photo.width(), crop.photo.height()), (50, 50));
+                assert_eq!((crop.mask.width(), crop.mask.height()), (50, 50));
+                assert!(crop.mask.count() > 0);
+            }
+            let lefts: std::collections::BTreeSet<u8> =
+                crops.iter().map(|crop| crop.photo.get_pixel(0, 0).0[0]).collect();
+            assert!(lefts.len() > 3, "{name}: crops begin at {lefts:?}");
+        }
+        assert_eq!(scaled([300, 100], 50), [150, 50]);
+        assert_eq!(scaled([33, 1000], 256), [256, 7758]);
+    }
+
+    #[test]
+    fn a_crop_has_the_whole_hole_if_it_fits() {
+        let hole = Mask::new(100, 20, (0..2000).map(|at| (70..80).contains(&(at % 100))).collect());
+        for seed in 0..20 {
+            let [x, y] = corner_of(&hole, 20, &mut Pcg64::seed_from_u64(seed));
+            assert!(y == 0 && (60..80).contains(&x), "{x}");
+        }
+    }
+}
