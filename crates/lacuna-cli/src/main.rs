@@ -1,7 +1,9 @@
 //! The lacuna program: fills holes in pictures.
 
 mod bench;
+mod eval;
 mod inpaint;
+mod masks;
 mod method;
 mod model;
 mod output;
@@ -31,6 +33,10 @@ enum Command {
     Model(model::ModelCommand),
     /// Measure how fast this machine runs a network, and with how much memory
     Bench(bench::BenchArgs),
+    /// Make a fixed, seeded set of masks, blank or of photos
+    Masks(masks::MasksArgs),
+    /// Judge fills: LPIPS, FID, SSIM and more, with a report
+    Eval(eval::EvalArgs),
     /// Train a network as a run file says
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
@@ -71,6 +77,8 @@ fn main() -> ExitCode {
         Command::Inpaint(args) => inpaint::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Bench(args) => bench::run(&args, start),
+        Command::Masks(args) => masks::run(&args),
+        Command::Eval(args) => eval::run(&args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args),
         #[cfg(feature = "train")]

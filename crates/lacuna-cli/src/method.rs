@@ -28,7 +28,7 @@ pub struct MethodArgs {
 }
 
 /// Where a network computes, and with what.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct PlaceArgs {
     /// Where networks compute: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = CPU)]

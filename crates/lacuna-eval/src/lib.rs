@@ -4,12 +4,16 @@
 
 pub mod case;
 pub mod error;
+pub mod evaluation;
 pub mod interval;
 pub mod judge;
 pub mod maskgen;
 pub mod maskset;
+pub mod mean_colour;
 pub mod metric;
+pub mod report;
 pub mod store;
+pub mod summary;
 pub mod weights;
 
 pub use error::{Error, Result};

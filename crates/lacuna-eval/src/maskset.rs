@@ -5,11 +5,13 @@
 //! seeded, each picture by itself; holes without a pixel are left out; holes are drawn again until one can be used; borders
 //! and halves are drawn on the crop.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Cursor;
 use std::str::FromStr;
 
-use image::RgbImage;
 use image::imageops::{self, FilterType};
+use image::{GrayImage, ImageFormat, RgbImage};
 use lacuna::{Mask, Rect};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -45,6 +47,27 @@ pub struct MaskSet {
     pub seed: u64,
 }
 
+/// A mask as the bytes of its file: PNG, 255 in the hole and 0 elsewhere.
+pub fn png(mask: &Mask) -> Vec<u8> {
+    let values = mask.hole().iter().map(|&hole| if hole { u8::MAX } else { 0 }).collect();
+    let picture = GrayImage::from_raw(mask.width() as u32, mask.height() as u32, values)
+        .expect("a value for each pixel");
+    let mut bytes = Vec::new();
+    picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("memory takes everything");
+    bytes
+}
+
+/// The SHA-256 of a set: over each file's name, a zero and its SHA-256, in the order of names.
+pub fn hash(files: &BTreeMap<String, String>) -> String {
+    let text: String = files.iter().map(|(name, sha256)| format!("{name}\0{sha256}")).collect();
+    lacuna::hash::sha256(text.as_bytes())
+}
+
+/// The name of the mask with a number on a blank canvas, without the extension.
+pub fn blank_name(number: u64) -> String {
+    format!("{number:05}_mask000")
+}
+
 /// A square of a photo, and its hole.
 #[derive(Clone, Debug)]
 pub struct Crop {
@@ -63,23 +86,29 @@ pub struct Published {
     pub count: usize,
     /// The seed.
     pub seed: u64,
-    /// SHA-256 over each file's name, a zero and its bytes, in the order of names.
+    /// As [`hash`] makes it.
     pub sha256: &'static str,
 }
 
 /// The published sets, of blank canvases.
 pub const PUBLISHED: [Published; 10] = [
-    published("thin-256", ""),
-    published("medium-256", ""),
-    published("thick-256", ""),
-    published("thin-512", ""),
-    published("medium-512", ""),
-    published("thick-512", ""),
-    published("box-256", ""),
-    published("outpainting-256", ""),
-    published("half", ""),
-    published("by-area", ""),
+    published("thin-256", "bfdc117af90be80a51d23da9b09505c3e531fe4b2f3cd5accd5187250e85748f"),
+    published("medium-256", "40fad2223ed71c6a0e04e22480ffde2565af909e67f62e0390df0f4f51eb3c20"),
+    published("thick-256", "e294051b6146283802b6680eba8f6a9c92913b9166aa9a8fdd698fd90c4895c5"),
+    published("thin-512", "68a57b329a8b41ef27c5f1ffdb89f04e48f9760c6a7077753aae88c1c74e4054"),
+    published("medium-512", "85cb6258df51ef6313292910b0125759a2fea9e89054bd580e970c592095db9f"),
+    published("thick-512", "d05511e0860b3485ae73ff3af3a7fd3a4bc213e5d026053427a1a00e8c46c4b3"),
+    published("box-256", "cd2812d334851d57747f7101ae3ec3e3c0c0b4367fe83842b7558a8509686c9f"),
+    published("outpainting-256", "0726724267713f240b3dbd79783dd207ed9a112a2429713e8b2a23d7bfe11ce5"),
+    published("half", "ca862b6d9bcf672fdb0f6425fc26b4441caf025a4adf4452a8ead0dbb93862c3"),
+    published("by-area", "a4be708d5d9927ee30b0a56f0a13d8db25dbf314fa4333691a3b1819a3816cda"),
 ];
+
+/// The hash of these files, if a set of this name, count and seed is published.
+pub fn published_hash(name: &str, count: usize, seed: u64) -> Option<&'static str> {
+    let same = |set: &&Published| set.name == name && set.count == count && set.seed == seed;
+    PUBLISHED.iter().find(same).map(|set| set.sha256)
+}
 
 const fn published(name: &'static str, sha256: &'static str) -> Published {
     Published { name, count: 120, seed: 1, sha256 }
@@ -282,6 +311,20 @@ mod tests {
         for seed in 0..20 {
             let [x, y] = corner_of(&hole, 20, &mut Pcg64::seed_from_u64(seed));
             assert!(y == 0 && (60..80).contains(&x), "{x}");
+        }
+    }
+
+    #[test]
+    fn published_sets_are_what_this_program_makes() {
+        for published in PUBLISHED {
+            let masks: Masks = published.name.parse().unwrap();
+            let set = MaskSet { masks, side: masks.side(), seed: published.seed };
+            let file = |number: u32| {
+                let mask = set.blank(number.into()).unwrap();
+                (format!("{}.png", blank_name(number.into())), lacuna::hash::sha256(&png(&mask)))
+            };
+            let files = (0..published.count as u32).into_par_iter().map(file).collect();
+            assert_eq!(hash(&files), published.sha256, "{}", published.name);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, bail};
 use lacuna::Inpainter;
 
-pub use args::InpaintArgs;
+pub use args::{InpaintArgs, LimitArgs};
 use fill::{Filler, Row, Status};
 use manifest::Manifest;
 use progress::Progress;

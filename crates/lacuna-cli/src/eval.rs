@@ -1,0 +1,400 @@
+//! `lacuna eval`: judging fills.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lacuna::atomic::write_bytes_atomically;
+use lacuna::hash::sha256_of_file;
+use lacuna::patchmatch::PatchMatch;
+use lacuna::picture::{Format, SaveOptions};
+use lacuna::{Hole, HoleOptions, Inpainter, Mask, MaskOptions, Picture, Predictor, Strategy};
+use lacuna_eval::case::{Case, Cases, Fills};
+use lacuna_eval::evaluation::{Candidate, Evaluation};
+use lacuna_eval::judge::{INCEPTION, Judge, LPIPS_ALEX, LPIPS_VGG};
+use lacuna_eval::mean_colour::MeanColour;
+use lacuna_eval::report::{gallery, page, tables, text};
+use lacuna_eval::summary::{ENOUGH_FOR_FID, Summary};
+
+use crate::Outcome;
+use crate::inpaint::LimitArgs;
+use crate::method::{MethodArgs, MethodName, PlaceArgs};
+use crate::output::print;
+use crate::units::{Threads, start_threads};
+
+const EXAMPLES: &str = "\
+Examples:
+  Fill a set of lacuna masks --images with two methods and judge them:
+    lacuna eval --masks thick-256 --method mean-colour --method patchmatch -o report
+  A network beside fills that another program made, with LPIPS and FID:
+    lacuna model fetch metrics
+    lacuna eval --masks thick-256 --model ours=best.safetensors --predictions lama=lama-out -o report
+  Folders of true pictures, masks and fills of the same names:
+    lacuna eval --truth photos --masks masks --predictions mine=fills -o report
+
+Masks are named NAME_mask….png for the picture NAME, or NAME.png; fills as their masks, or as their pictures. The folder of the
+report has report.html, results.json, results.csv, a table a method as LaMa writes it, and what was found so far: the same
+command goes on where it was stopped.
+
+Exit code: 0 done, 1 failed, 2 some pictures could not be judged.";
+
+/// Arguments of `lacuna eval`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EvalArgs {
+    /// Folder of masks
+    #[arg(long, value_name = "DIR")]
+    masks: PathBuf,
+    /// Folder of true pictures [default: that of the masks]
+    #[arg(long, value_name = "DIR")]
+    truth: Option<PathBuf>,
+    /// A method by the folder of its fills; may be given several times
+    #[arg(long, value_name = "NAME=DIR", value_parser = named)]
+    predictions: Vec<Named>,
+    /// A method to fill with first; may be given several times
+    #[arg(long, value_enum)]
+    method: Vec<EvalMethod>,
+    /// A network to fill with first; may be given several times
+    #[arg(long, value_name = "NAME=FILE", value_parser = named)]
+    model: Vec<Named>,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Judge so many pictures, evenly spread [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// Seed of the methods that are run
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder of the metrics' weights [default: $LACUNA_METRIC_WEIGHTS, else where `lacuna model fetch metrics` puts them]
+    #[arg(long, value_name = "DIR")]
+    weights: Option<PathBuf>,
+    /// Pictures in the page
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    gallery: u16,
+    /// The page's title
+    #[arg(long, value_name = "TEXT", default_value = "Inpainting, judged")]
+    title: String,
+    /// Folder of the report
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Threads that compute [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<Threads>,
+    /// Say nothing but the results as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// `--method`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EvalMethod {
+    /// The mean colour of what is known, as a floor
+    MeanColour,
+    /// Copies of matching patches of the picture itself
+    Patchmatch,
+}
+
+/// NAME=PATH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    name: String,
+    path: PathBuf,
+}
+
+fn named(text: &str) -> Result<Named, String> {
+    let (name, path) = match text.split_once('=') {
+        Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
+        None => {
+            let path = PathBuf::from(text);
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            (stem, path)
+        }
+    };
+    let plain = |letter: char| letter.is_alphanumeric() || "-_. ".contains(letter);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) || name == "truth" {
+        return Err(format!(
+            "{name:?} is no name for a method: letters, digits, - _ . and spaces, and not truth"
+        ));
+    }
+    Ok(Named { name, path })
+}
+
+/// The folder that metric weights are in.
+pub fn weights_folder(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(folder) = given {
+        ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+        return Ok(folder.to_owned());
+    }
+    if let Some(folder) = std::env::var_os("LACUNA_METRIC_WEIGHTS") {
+        return Ok(folder.into());
+    }
+    let cache = dirs::cache_dir().context("this system has no folder for caches: give --weights")?;
+    Ok(cache.join("lacuna/metric-weights"))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What keeps all of it from being done; a picture that cannot be judged is counted instead.
+pub fn run(args: &EvalArgs) -> Result<Outcome> {
+    start_threads(args.threads)?;
+    let names: Vec<String> = args.names();
+    ensure!(!names.is_empty(), "nothing to judge: give --method, --model or --predictions");
+    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        bail!("two methods are called {}: name them apart, as NAME=PATH", twice.1);
+    }
+    let weights = weights_folder(args.weights.as_deref())?;
+    let judge = Judge::open(&weights)?;
+    let missing = judge.missing();
+    if !missing.is_empty() {
+        eprintln!(
+            "note: {} not in {}: no {}; `lacuna model fetch metrics` gets them",
+            missing.join(", "),
+            weights.display(),
+            metrics_of(&missing)
+        );
+    }
+    let found = Cases::find(args.truth.as_ref().unwrap_or(&args.masks), &args.masks)?;
+    for mask in &found.unmatched {
+        eprintln!("left out: {} has no true picture", mask.display());
+    }
+    let mut cases = found.cases;
+    if let Some(count) = args.count.map(|count| count as usize).filter(|&count| count < cases.len()) {
+        cases = (0..count).map(|at| cases[at * cases.len() / count].clone()).collect();
+    }
+    fs::create_dir_all(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
+    let mut settings = args.settings(&weights, &cases)?;
+    let mut candidates = Vec::new();
+    for Named { name, path } in &args.predictions {
+        candidates.push(Candidate { name: name.clone(), fills: Fills::find(path)? });
+    }
+    for (name, predictor, identity) in args.predictors()? {
+        let filler = Filler { args, name: &name, predictor, cases: &cases };
+        let (folder, seconds) = filler.run(&identity)?;
+        settings.push((format!("{name}, fills"), identity));
+        if let Some(seconds) = seconds {
+            settings.push((format!("{name}, seconds a picture"), format!("{seconds:.3}")));
+        }
+        candidates.push(Candidate { name, fills: Fills::find(&folder)? });
+    }
+    let bar = bar(cases.len(), args.json, "judging");
+    let evaluation = Evaluation {
+        cases: &cases,
+        candidates: &candidates,
+        judge: &judge,
+        weights: weights_hashes(&weights, &missing)?,
+        folder: &args.output,
+        limits: args.limits.limits(),
+    };
+    let judged = evaluation.run(&|_| bar.inc(1))?;
+    bar.finish_and_clear();
+    let cards = gallery::cards(&cases, &candidates, &judged.candidates, args.gallery.into())?;
+    let ranked_by = gallery::ranked_by(&judged.candidates, &cases);
+    let names: Vec<String> = candidates.iter().map(|candidate| candidate.name.clone()).collect();
+    let summary = Summary::new(settings, &cases, &names, judged)?;
+    let html = page::page(&args.title, &summary, ranked_by, &cards, &[])?;
+    let json = serde_json::to_string_pretty(&summary)?;
+    let write = |name: &str, bytes: &[u8]| write_bytes_atomically(&args.output.join(name), bytes);
+    write("report.html", html.as_bytes())?;
+    write("results.json", json.as_bytes())?;
+    write("results.csv", &tables::csv(&summary)?)?;
+    for method in &summary.methods {
+        write(&format!("{}.tsv", method.name), tables::lama(method).as_bytes())?;
+    }
+    if args.json {
+        print(&json)?;
+    } else {
+        print(text::table(&summary).trim_end())?;
+        summary.notes.iter().for_each(|note| eprintln!("note: {note}"));
+        eprintln!("{}", args.output.join("report.html").display());
+    }
+    if judge.inception().is_some() && cases.len() < ENOUGH_FOR_FID && args.json {
+        summary.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    }
+    let failed: usize = summary.methods.iter().map(|method| method.failed.len()).sum();
+    if failed == 0 && found.unmatched.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    for method in &summary.methods {
+        method.failed.iter().for_each(|failure| eprintln!("not judged: {}: {}", failure.case, failure.error));
+    }
+    Ok(Outcome::SomeFailed)
+}
+
+/// What weights files are for.
+fn metrics_of(missing: &[&str]) -> String {
+    let metric = |name: &&str| match *name {
+        LPIPS_ALEX => "LPIPS (Alex)",
+        LPIPS_VGG => "LPIPS (VGG)",
+        INCEPTION => "FID, KID and IDS",
+        other => unreachable!("{other} is no weights file"),
+    };
+    missing.iter().map(metric).collect::<Vec<_>>().join(", ")
+}
+
+/// The hashes of the weights that are used.
+fn weights_hashes(folder: &Path, missing: &[&str]) -> Result<String> {
+    let there = [LPIPS_ALEX, LPIPS_VGG, INCEPTION].into_iter().filter(|name| !missing.contains(name));
+    let hashes = there.map(|name| Ok(format!("{name} {}", sha256_of_file(&folder.join(name))?)));
+    Ok(hashes.collect::<Result<Vec<_>>>()?.join(" "))
+}
+
+fn bar(count: usize, quiet: bool, what: &'static str) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}");
+    let bar = ProgressBar::with_draw_target(Some(count as u64), target);
+    bar.with_style(style.expect("a valid template")).with_message(what)
+}
+
+/// A method that is run: its name, what fills, and the text that is the same only for the same fills.
+type Runnable = (String, Arc<dyn Predictor>, String);
+
+impl EvalArgs {
+    fn names(&self) -> Vec<String> {
+        let methods = self.method.iter().map(|method| method_name(*method));
+        let given = self.predictions.iter().chain(&self.model).map(|named| named.name.clone());
+        given.chain(methods).collect()
+    }
+
+    fn predictors(&self) -> Result<Vec<Runnable>> {
+        let mut predictors: Vec<Runnable> = Vec::new();
+        for method in &self.method {
+            let predictor: Arc<dyn Predictor> = match method {
+                EvalMethod::MeanColour => Arc::new(MeanColour),
+                EvalMethod::Patchmatch => Arc::new(PatchMatch::default()),
+            };
+            let identity = format!("{}, seed {}", predictor.name(), self.seed);
+            predictors.push((method_name(*method), predictor, identity));
+        }
+        for Named { name, path } in &self.model {
+            let method = MethodArgs {
+                method: Some(MethodName::Network),
+                model: Some(path.clone()),
+                place: self.place.clone(),
+            };
+            let predictor = method.load(None)?;
+            let identity = method.identity(predictor.as_ref())?;
+            predictors.push((name.clone(), predictor, identity));
+        }
+        Ok(predictors)
+    }
+
+    fn settings(&self, weights: &Path, cases: &[Case]) -> Result<Vec<(String, String)>> {
+        let mut settings = vec![
+            ("lacuna".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("commit".to_owned(), commit()),
+            ("masks".to_owned(), self.masks.display().to_string()),
+            ("true pictures".to_owned(), self.truth.as_ref().unwrap_or(&self.masks).display().to_string()),
+        ];
+        let mut files = BTreeMap::new();
+        for case in cases {
+            files.insert(format!("{}.png", case.name), sha256_of_file(&case.mask)?);
+        }
+        settings.push(("masks' SHA-256".to_owned(), lacuna_eval::maskset::hash(&files)));
+        settings.push(("weights".to_owned(), weights.display().to_string()));
+        for Named { name, path } in &self.predictions {
+            settings.push((format!("{name}, fills"), path.display().to_string()));
+        }
+        Ok(settings)
+    }
+}
+
+/// The commit that the program was built from, where it knows.
+fn commit() -> String {
+    option_env!("LACUNA_COMMIT").unwrap_or("unknown").to_owned()
+}
+
+fn method_name(method: EvalMethod) -> String {
+    method.to_possible_value().expect("no method is hidden").get_name().to_owned()
+}
+
+/// Fills all cases with one method, once each.
+struct Filler<'a> {
+    args: &'a EvalArgs,
+    name: &'a str,
+    predictor: Arc<dyn Predictor>,
+    cases: &'a [Case],
+}
+
+/// What a folder of fills was made by.
+const IDENTITY: &str = "made-by.txt";
+/// How long each took, in seconds.
+const SECONDS: &str = "seconds.txt";
+
+impl Filler<'_> {
+    /// The folder of the fills, and the mean time of one.
+    fn run(&self, identity: &str) -> Result<(PathBuf, Option<f64>)> {
+        let folder = self.args.output.join("fills").join(self.name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        match fs::read_to_string(folder.join(IDENTITY)) {
+            Ok(made_by) => ensure!(
+                made_by == identity,
+                "{} holds fills of {made_by}, not of {identity}: choose another --output",
+                folder.display()
+            ),
+            Err(_) => write_bytes_atomically(&folder.join(IDENTITY), identity.as_bytes())?,
+        }
+        let inpainter = Inpainter::new(self.predictor.clone(), Strategy::Auto);
+        let path = folder.join(SECONDS);
+        let seconds = OpenOptions::new().create(true).append(true).open(&path);
+        let seconds = Mutex::new(seconds.with_context(|| format!("cannot write {}", path.display()))?);
+        let bar = bar(self.cases.len(), self.args.json, "filling");
+        // One after the other: methods use all cores by themselves, and their times mean something.
+        for case in self.cases {
+            let output = folder.join(format!("{}.png", case.name));
+            if !output.exists() {
+                let start = Instant::now();
+                match self.fill(case, &output, &inpainter) {
+                    Ok(()) => {
+                        let mut file = seconds.lock().expect("no thread panics with it");
+                        writeln!(file, "{:.6}", start.elapsed().as_secs_f64())
+                            .with_context(|| format!("cannot write {}", path.display()))?;
+                    }
+                    Err(error) => bar.suspend(|| eprintln!("not filled: {}: {error:#}", case.name)),
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let times: Vec<f64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        let mean = (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64);
+        Ok((folder, mean))
+    }
+
+    fn fill(&self, case: &Case, output: &Path, inpainter: &Inpainter) -> Result<()> {
+        let limits = self.args.limits.limits();
+        let mut picture = Picture::open(&case.truth, &limits)?;
+        let mask = Mask::open(&case.mask, &MaskOptions::default(), &limits)?;
+        let hole = Hole::new(&mask, &HoleOptions::default())?;
+        inpainter.inpaint(&mut picture, &hole, self.args.seed)?;
+        if let Some(parent) = output.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        }
+        picture.save(output, &SaveOptions { format: Some(Format::Png), quality: None })?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_named_or_take_their_files_name() {
+        let of = |name: &str, path: &str| Ok(Named { name: name.into(), path: path.into() });
+        assert_eq!(named("a b=x/y.pt"), of("a b", "x/y.pt"));
+        assert_eq!(named("x/best.safetensors"), of("best", "x/best.safetensors"));
+        for text in ["=x", "../a=x", "a/b=x", "truth=x", "..=x"] {
+            assert!(named(text).unwrap_err().contains("is no name"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Judging many fills of many pictures, once each.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+use lacuna::picture::Limits;
+use lacuna::{Mask, MaskOptions, Picture, Planes, Rect};
+use rayon::prelude::*;
+
+use crate::case::{Case, Fills};
+use crate::judge::{Judge, Truth};
+use crate::store::{Outcome, Row, Store};
+use crate::{Error, Result};
+
+/// The name that rows of true pictures are kept by.
+const TRUTH: &str = "truth";
+
+/// A method by the folder of its fills.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What it is called in tables; a file name, too.
+    pub name: String,
+    /// Its fills.
+    pub fills: Fills,
+}
+
+/// What is judged, by what.
+#[derive(Debug)]
+pub struct Evaluation<'a> {
+    /// The pictures.
+    pub cases: &'a [Case],
+    /// The methods.
+    pub candidates: &'a [Candidate],
+    /// The metrics.
+    pub judge: &'a Judge,
+    /// What rows depend on besides the pictures: the hashes of the weights.
+    pub weights: String,
+    /// Where rows are kept.
+    pub folder: &'a Path,
+    /// Bounds on what is read.
+    pub limits: Limits,
+}
+
+/// The rows of true pictures and of each method.
+#[derive(Debug)]
+pub struct Judged {
+    /// Features of the true pictures.
+    pub truth: Store,
+    /// Rows and features of each candidate, in their order.
+    pub candidates: Vec<Store>,
+}
+
+impl Evaluation<'_> {
+    /// Judges what is not judged yet, on all cores; `tell` hears of each case that is done.
+    ///
+    /// A picture that cannot be judged is a row with an error.
+    ///
+    /// # Errors
+    /// If rows cannot be read or kept.
+    pub fn run(&self, tell: &(dyn Fn(&Case) + Sync)) -> Result<Judged> {
+        let open = |name: &str| Store::open(self.folder, name).map(Mutex::new);
+        let truth = open(TRUTH)?;
+        let stores =
+            self.candidates.iter().map(|candidate| open(&candidate.name)).collect::<Result<Vec<_>>>()?;
+        self.cases.par_iter().enumerate().try_for_each(|(number, case)| {
+            self.case(number, case, &truth, &stores)?;
+            tell(case);
+            Ok::<_, Error>(())
+        })?;
+        let inner = |store: Mutex<Store>| store.into_inner().expect("no thread panics with it");
+        Ok(Judged { truth: inner(truth), candidates: stores.into_iter().map(inner).collect() })
+    }
+
+    fn case(&self, number: usize, case: &Case, truth: &Mutex<Store>, stores: &[Mutex<Store>]) -> Result<()> {
+        // Features are found by the case's number: another number is another row.
+        let base = hash(&case.truth)
+            .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.weights)))
+            .map_err(told);
+        let mut seen: Option<std::result::Result<Truth, String>> = None;
+        let mut look = || self.look(case).map_err(told);
+        for (candidate, store) in self.candidates.iter().zip(stores) {
+            let fill = candidate.fills.of(case);
+            let key = base.as_ref().map_err(String::clone).and_then(|base| {
+                let fill = fill.ok_or_else(|| format!("{} has no fill of {}", candidate.name, case.name))?;
+                Ok(lacuna::hash::sha256(format!("{base} {}", hash(fill).map_err(told)?).as_bytes()))
+            });
+            let kept = key.as_ref().is_ok_and(|key| lock(store).get(&case.name, key).is_some());
+            if kept {
+                continue;
+            }
+            let judged = key.clone().and_then(|_| {
+                let truth = seen.get_or_insert_with(&mut look).as_ref().map_err(String::clone)?;
+                let fill = self.planes(fill.expect("it has a key")).map_err(told)?;
+                let scores = self.judge.score(&fill, truth).map_err(told)?;
+                let features = self.judge.inception().map(|inception| inception.features(&fill));
+                Ok((scores, features.transpose().map_err(told)?, truth.hole_share()))
+            });
+            let row = |hole_share, outcome| Row {
+                case: case.name.clone(),
+                key: key.clone().unwrap_or_default(),
+                hole_share,
+                outcome,
+            };
+            let (row, features) = match judged {
+                Ok((scores, features, share)) => (row(share, Outcome::Scores(Box::new(scores))), features),
+                Err(error) => (row(0.0, Outcome::Error(error)), None),
+            };
+            lock(store).put(number, row, features.as_deref())?;
+        }
+        // Features of the true picture, for which a row stands as well.
+        let (Some(inception), Ok(base)) = (self.judge.inception(), &base) else { return Ok(()) };
+        let key = lacuna::hash::sha256(base.as_bytes());
+        if lock(truth).get(&case.name, &key).is_none() {
+            if let Ok(seen) = seen.get_or_insert_with(&mut look) {
+                let features = inception.features(seen.picture())?;
+                let outcome = Outcome::Error("a true picture".to_owned());
+                let row = Row { case: case.name.clone(), key, hole_share: seen.hole_share(), outcome };
+                lock(truth).put(number, row, Some(&features))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self, case: &Case) -> Result<Truth> {
+        let mask = Mask::open(&case.mask, &MaskOptions::default(), &self.limits)?;
+        self.judge.look(self.planes(&case.truth)?, mask)
+    }
+
+    fn planes(&self, path: &Path) -> Result<Planes> {
+        let picture = Picture::open(path, &self.limits)?;
+        Ok(picture.planes(Rect::whole(picture.width(), picture.height())))
+    }
+}
+
+fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    store.lock().expect("no thread panics with it")
+}
+
+/// An error with its causes, in a line.
+fn told(error: Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn hash(path: &Path) -> Result<String> {
+    Ok(lacuna::hash::sha256_of_file(path)?)
+}

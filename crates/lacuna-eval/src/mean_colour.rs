@@ -1,0 +1,66 @@
+//! The simplest of fills, as a floor for all others.
+
+use lacuna::{Error, Mask, Planes, Predictor, Result};
+
+/// Fills with the mean colour of what is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeanColour;
+
+impl Predictor for MeanColour {
+    fn name(&self) -> String {
+        "mean-colour".to_owned()
+    }
+
+    fn predict(&self, image: &Planes, mask: &Mask, _seed: u64) -> Result<Planes> {
+        let known = mask.hole().len() - mask.count();
+        if known == 0 {
+            let problem = format!("the hole covers all {} x {} pixels", mask.width(), mask.height());
+            return Err(Error::Predict { predictor: self.name(), problem });
+        }
+        let mut filled = image.clone();
+        for colour in 0..3 {
+            let plane = filled.plane_mut(colour);
+            let values = plane.iter().zip(mask.hole()).filter(|(_, hole)| !**hole);
+            let mean = values.map(|(value, _)| f64::from(*value)).sum::<f64>() / known as f64;
+            plane
+                .iter_mut()
+                .zip(mask.hole())
+                .filter(|(_, hole)| **hole)
+                .for_each(|(value, _)| *value = mean as f32);
+        }
+        Ok(filled)
+    }
+
+    fn multiple(&self) -> usize {
+        1
+    }
+
+    fn smallest_side(&self) -> usize {
+        1
+    }
+
+    fn largest_side(&self) -> usize {
+        usize::MAX
+    }
+
+    fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
+        (3 * width * height * size_of::<f32>()) as u64
+    }
+
+    fn forecast_seconds(&self, _width: usize, _height: usize, _hole_pixels: usize) -> f64 {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let image = Planes::new(3, 1, [0.2, 0.6, f32::NAN].repeat(3));
+        let filled = MeanColour.predict(&image, &Mask::new(3, 1, vec![false, false, true]), 0).unwrap();
+        assert_eq!(filled.plane(2), [0.2, 0.6, 0.4]);
+        assert!(MeanColour.predict(&image, &Mask::new(3, 1, vec![true; 3]), 0).is_err());
+    }
+}

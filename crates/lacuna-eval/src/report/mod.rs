@@ -1,0 +1,81 @@
+//! What an evaluation is told with: text, JSON, CSV, LaMa's tables, and a page to look at.
+
+pub mod gallery;
+pub mod page;
+pub mod tables;
+pub mod text;
+
+use crate::interval::Interval;
+use crate::judge::Metric;
+use crate::metric::Region;
+use crate::summary::{Method, Summary, find};
+
+/// A column of the tables that people read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// A mean over pictures.
+    Mean(Metric, Region),
+    /// Fréchet distance.
+    Fid,
+    /// Kernel distance, times 1000.
+    Kid,
+    /// Share of pairs in which the fill seems truer.
+    PIds,
+    /// Share of pictures that a linear classifier gets wrong.
+    UIds,
+}
+
+impl Column {
+    /// The columns that some method has a value in.
+    pub fn of(summary: &Summary) -> Vec<Self> {
+        let mut columns = Vec::new();
+        for metric in Metric::ALL {
+            columns.extend(Region::ALL.map(|region| Self::Mean(metric, region)));
+        }
+        columns.extend([Self::Fid, Self::Kid, Self::PIds, Self::UIds]);
+        columns.retain(|column| summary.methods.iter().any(|method| column.value(method).is_some()));
+        columns
+    }
+
+    /// Its heading.
+    pub fn title(self) -> String {
+        match self {
+            Self::Mean(metric, Region::Whole) => metric.title().to_owned(),
+            Self::Mean(metric, region) => format!("{}, {}", metric.title(), region.name()),
+            Self::Fid => "FID".to_owned(),
+            Self::Kid => "KID × 1000".to_owned(),
+            Self::PIds => "P-IDS".to_owned(),
+            Self::UIds => "U-IDS".to_owned(),
+        }
+    }
+
+    /// Whether less is better.
+    pub fn less_is_better(self) -> bool {
+        match self {
+            Self::Mean(metric, _) => metric.less_is_better(),
+            Self::Fid | Self::Kid => true,
+            Self::PIds | Self::UIds => false,
+        }
+    }
+
+    /// A method's value; an interval without width where none is known.
+    pub fn value(self, method: &Method) -> Option<Interval> {
+        let exact = |mean: f64| Interval { mean, low: mean, high: mean };
+        match self {
+            Self::Mean(metric, region) => find(&method.means, metric, region).map(|mean| mean.interval),
+            Self::Fid => method.sets.map(|sets| sets.fid),
+            Self::Kid => method.sets.map(|sets| sets.kid),
+            Self::PIds => method.sets.map(|sets| exact(sets.p_ids)),
+            Self::UIds => method.sets.map(|sets| exact(sets.u_ids)),
+        }
+    }
+
+    /// Digits behind the point that are worth printing.
+    pub fn decimals(self) -> usize {
+        match self {
+            Self::Mean(Metric::Psnr, _) | Self::Fid | Self::Kid => 2,
+            Self::Mean(Metric::KnownError, _) => 1,
+            _ => 4,
+        }
+    }
+}
