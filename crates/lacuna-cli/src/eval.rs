@@ -19,11 +19,15 @@ use lacuna_eval::case::{Case, Cases, Fills};
 use lacuna_eval::evaluation::{Candidate, Evaluation};
 use lacuna_eval::judge::{INCEPTION, Judge, LPIPS_ALEX, LPIPS_VGG};
 use lacuna_eval::mean_colour::MeanColour;
-use lacuna_eval::report::{gallery, page, tables, text};
-use lacuna_eval::summary::{ENOUGH_FOR_FID, Summary};
+use lacuna_eval::report::gallery::{self, Card};
+use lacuna_eval::report::page::{self, Section};
+use lacuna_eval::report::{tables, text};
+use lacuna_eval::summary::Summary;
 
 use crate::Outcome;
 use crate::inpaint::LimitArgs;
+#[cfg(feature = "train")]
+use crate::latent::{LONG_SIDE, Viewer};
 use crate::method::{MethodArgs, MethodName, PlaceArgs};
 use crate::output::print;
 use crate::units::{Threads, start_threads};
@@ -77,6 +81,10 @@ pub struct EvalArgs {
     /// Pictures in the page
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(0..=1000))]
     gallery: u16,
+    /// Pictures of which the page shows the latent space of each --model, the first of the gallery
+    #[cfg(feature = "train")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=100))]
+    latent: u16,
     /// The page's title
     #[arg(long, value_name = "TEXT", default_value = "Inpainting, judged")]
     title: String,
@@ -200,7 +208,7 @@ pub fn run(args: &EvalArgs) -> Result<Outcome> {
     let ranked_by = gallery::ranked_by(&judged.candidates, &cases);
     let names: Vec<String> = candidates.iter().map(|candidate| candidate.name.clone()).collect();
     let summary = Summary::new(settings, &cases, &names, judged)?;
-    let html = page::page(&args.title, &summary, ranked_by, &cards, &[])?;
+    let html = page::page(&args.title, &summary, ranked_by, &cards, &args.latents(&cases, &cards)?)?;
     let json = serde_json::to_string_pretty(&summary)?;
     let write = |name: &str, bytes: &[u8]| write_bytes_atomically(&args.output.join(name), bytes);
     write("report.html", html.as_bytes())?;
@@ -213,12 +221,9 @@ pub fn run(args: &EvalArgs) -> Result<Outcome> {
         print(&json)?;
     } else {
         print(text::table(&summary).trim_end())?;
-        summary.notes.iter().for_each(|note| eprintln!("note: {note}"));
         eprintln!("{}", args.output.join("report.html").display());
     }
-    if judge.inception().is_some() && cases.len() < ENOUGH_FOR_FID && args.json {
-        summary.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    }
+    summary.notes.iter().for_each(|note| eprintln!("note: {note}"));
     let failed: usize = summary.methods.iter().map(|method| method.failed.len()).sum();
     if failed == 0 && found.unmatched.is_empty() {
         return Ok(Outcome::Done);
@@ -285,6 +290,28 @@ impl EvalArgs {
             predictors.push((name.clone(), predictor, identity));
         }
         Ok(predictors)
+    }
+
+    /// Views into the latent space of each network.
+    #[cfg(feature = "train")]
+    fn latents(&self, cases: &[Case], cards: &[Card]) -> Result<Vec<Section>> {
+        let mut sections = Vec::new();
+        let chosen = || cards.iter().filter_map(|card| cases.iter().find(|case| case.name == card.name));
+        for Named { name, path } in self.model.iter().filter(|_| self.latent > 0) {
+            let viewer = Viewer::open(path, &self.place.device, LONG_SIDE as usize, self.limits.limits())?;
+            for case in chosen().take(self.latent.into()) {
+                let (section, _) = viewer.look(case)?;
+                let note = viewer.note().map_or(String::new(), |note| format!(" Note: {note}."));
+                let (title, text) = (format!("{name}: {}", section.title), format!("{}{note}", section.text));
+                sections.push(Section { title, text, ..section });
+            }
+        }
+        Ok(sections)
+    }
+
+    #[cfg(not(feature = "train"))]
+    fn latents(&self, _: &[Case], _: &[Card]) -> Result<Vec<Section>> {
+        Ok(Vec::new())
     }
 
     fn settings(&self, weights: &Path, cases: &[Case]) -> Result<Vec<(String, String)>> {

@@ -2,7 +2,11 @@
 
 mod bench;
 mod eval;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod inpaint;
+#[cfg(feature = "train")]
+mod latent;
 mod masks;
 mod method;
 mod model;
@@ -37,6 +41,9 @@ enum Command {
     Masks(masks::MasksArgs),
     /// Judge fills: LPIPS, FID, SSIM and more, with a report
     Eval(eval::EvalArgs),
+    /// Look into a network's latent space: what a hole damages, and what heals it
+    #[cfg(feature = "train")]
+    Latent(latent::LatentArgs),
     /// Train a network as a run file says
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
@@ -79,6 +86,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args, start),
         Command::Masks(args) => masks::run(&args),
         Command::Eval(args) => eval::run(&args),
+        #[cfg(feature = "train")]
+        Command::Latent(args) => latent::run(&args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args),
         #[cfg(feature = "train")]

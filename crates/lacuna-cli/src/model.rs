@@ -49,6 +49,9 @@ pub enum ModelCommand {
         #[arg(long)]
         overwrite: bool,
     },
+    /// Get published weights from their official releases
+    #[cfg(feature = "fetch")]
+    Fetch(crate::fetch::FetchArgs),
     /// Check every number of a weights file: hash, shapes, NaN
     Verify {
         /// The weights file
@@ -74,6 +77,8 @@ pub enum StorageName {
 /// If a file cannot be read, written, or is not sound.
 pub fn run(command: &ModelCommand) -> Result<Outcome> {
     match command {
+        #[cfg(feature = "fetch")]
+        ModelCommand::Fetch(args) => return crate::fetch::run(args),
         ModelCommand::Info { file, plan: true, size, threads, json } => {
             start_threads(*threads)?;
             let predictor = EnginePredictor::new(&Checkpoint::open(file)?)?;

@@ -110,13 +110,13 @@ impl Evaluation<'_> {
         // Features of the true picture, for which a row stands as well.
         let (Some(inception), Ok(base)) = (self.judge.inception(), &base) else { return Ok(()) };
         let key = lacuna::hash::sha256(base.as_bytes());
-        if lock(truth).get(&case.name, &key).is_none() {
-            if let Ok(seen) = seen.get_or_insert_with(&mut look) {
-                let features = inception.features(seen.picture())?;
-                let outcome = Outcome::Error("a true picture".to_owned());
-                let row = Row { case: case.name.clone(), key, hole_share: seen.hole_share(), outcome };
-                lock(truth).put(number, row, Some(&features))?;
-            }
+        if lock(truth).get(&case.name, &key).is_none()
+            && let Ok(seen) = seen.get_or_insert_with(&mut look)
+        {
+            let features = inception.features(seen.picture())?;
+            let row =
+                Row { case: case.name.clone(), key, hole_share: seen.hole_share(), outcome: Outcome::Truth };
+            lock(truth).put(number, row, Some(&features))?;
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::metric::lpips::Seen;
 use crate::metric::psnr::{decibels, squares_map};
 use crate::metric::{Areas, ByRegion, Inception, Lpips, Region, known_error, l1_map, ms_ssim, ssim_map};
-use crate::{Error, Result};
+use crate::published::PUBLISHED;
+use crate::{Error, Result, weights};
 
 /// The file names of weights, as tools/fetch_metric_weights.py and `lacuna model fetch metrics` write them.
 pub const LPIPS_ALEX: &str = "lpips_alex_v0.1.safetensors";
@@ -116,14 +117,23 @@ impl Judge {
     /// All metrics whose weights are in a folder; the others, which need none, in any case.
     ///
     /// # Errors
-    /// [`Error::Read`] or [`Error::Weights`] for a weights file that is there but not sound.
+    /// [`Error::Read`] or [`Error::Weights`] for a weights file that is there, but whose numbers are not the published ones.
     pub fn open(weights: &Path) -> Result<Self> {
-        let find = |name: &str| Some(weights.join(name)).filter(|path| path.exists());
-        Ok(Self {
-            alex: find(LPIPS_ALEX).map(|path| Lpips::open(&path)).transpose()?,
-            vgg: find(LPIPS_VGG).map(|path| Lpips::open(&path)).transpose()?,
-            inception: find(INCEPTION).map(|path| Inception::open(&path)).transpose()?,
-        })
+        let mut judge = Self::default();
+        for published in PUBLISHED {
+            let path = weights.join(published.file);
+            if !path.exists() {
+                continue;
+            }
+            let checked = published.check(&weights::read(&path)?);
+            checked.map_err(|problem| Error::Weights { path: path.clone(), problem })?;
+            match published.file {
+                LPIPS_ALEX => judge.alex = Some(Lpips::open(&path)?),
+                LPIPS_VGG => judge.vgg = Some(Lpips::open(&path)?),
+                _ => judge.inception = Some(Inception::open(&path)?),
+            }
+        }
+        Ok(judge)
     }
 
     /// The weights files that were not found.

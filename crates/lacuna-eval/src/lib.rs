@@ -11,6 +11,7 @@ pub mod maskgen;
 pub mod maskset;
 pub mod mean_colour;
 pub mod metric;
+pub mod published;
 pub mod report;
 pub mod store;
 pub mod summary;

@@ -36,6 +36,8 @@ pub struct Row {
 pub enum Outcome {
     /// Its scores.
     Scores(Box<Scores>),
+    /// It is a true picture, of which there are features alone.
+    Truth,
     /// Why it has none.
     Error(String),
 }
@@ -45,7 +47,7 @@ impl Row {
     pub fn scores(&self) -> Option<&Scores> {
         match &self.outcome {
             Outcome::Scores(scores) => Some(scores),
-            Outcome::Error(_) => None,
+            Outcome::Truth | Outcome::Error(_) => None,
         }
     }
 }
@@ -115,6 +117,8 @@ impl Store {
         line.push('\n');
         let written = self.file.write_all(line.as_bytes());
         written.map_err(|source| Error::Write { path: self.path.clone(), source })?;
+        // What will be read from the file, to the last digit.
+        let row: Row = serde_json::from_str(&line).expect("a line that was just made");
         self.rows.insert(row.case.clone(), row);
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Shares of hole are told apart by tenths, as LaMa's evaluation does.
 const BINS: usize = 10;
 /// Below so many pictures FID depends more on their number than on the method.
-pub const ENOUGH_FOR_FID: usize = 2048;
+const ENOUGH_FOR_FID: usize = 2048;
 /// Rows of features that are read at a time.
 const ROWS_AT_A_TIME: usize = 256;
 /// The most rows whose features are held at once, 40 MB of each set: KID, P-IDS and U-IDS of more pictures are of so many of
@@ -338,10 +338,7 @@ pub(crate) mod tests {
             };
             let fine = |value: f64| row(Outcome::Scores(Box::new(scores(value))));
             let value = number as f64;
-            judged
-                .truth
-                .put(number, row(Outcome::Error("a true picture".into())), Some(&features(number)))
-                .unwrap();
+            judged.truth.put(number, row(Outcome::Truth), Some(&features(number))).unwrap();
             judged.candidates[0].put(number, fine(value), Some(&features(number + 1))).unwrap();
             let second = if number == 5 { row(Outcome::Error("torn".into())) } else { fine(value + 0.5) };
             judged.candidates[1].put(number, second, Some(&features(number + 40))).unwrap();

@@ -3,7 +3,7 @@
 //!
 //! [`block`] holds the building blocks, [`net`] the parts of a network and the [`Generator`] that joins
 //! them, [`weights`] moves numbers in and out by name, [`device`] chooses where to compute, and
-//! [`predictor`] is the [`lacuna::Predictor`] for those who only fill holes.
+//! [`latent`] looks into the latent space, and [`predictor`] is the [`lacuna::Predictor`] for those who only fill holes.
 //!
 //! The path of a parameter through the structs *is* its key in Lacuna's checkpoints: renaming a field is a
 //! change of the file format.
@@ -14,6 +14,7 @@ pub mod block;
 pub mod cost;
 pub mod device;
 pub mod error;
+pub mod latent;
 pub mod net;
 pub mod ops;
 pub mod predictor;
@@ -23,6 +24,7 @@ pub mod weights;
 #[cfg(test)]
 mod testing;
 
+pub use burn::tensor::Device;
 pub use device::DeviceName;
 pub use error::{Error, Result};
 pub use net::{Features, Generator, Prediction, Split};

@@ -25,14 +25,14 @@ pub fn sheet(task: Task, generator: &Generator, examples: &[(Planes, Mask)]) -> 
 }
 
 /// A photo whose hole is black.
-pub(crate) fn masked(photo: &Planes, mask: &Mask) -> Planes {
+pub fn masked(photo: &Planes, mask: &Mask) -> Planes {
     let hole = mask.hole().iter().cycle();
     let values = photo.values().iter().zip(hole).map(|(&value, &hole)| if hole { 0.0 } else { value });
     Planes::new(photo.width(), photo.height(), values.collect())
 }
 
 /// Pictures of one size in rows and columns.
-pub(crate) fn arrange(rows: &[Vec<Planes>]) -> RgbImage {
+pub fn arrange(rows: &[Vec<Planes>]) -> RgbImage {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
     let (width, height) =
         rows.iter().flatten().next().map_or((0, 0), |first| (first.width() as u32, first.height() as u32));

@@ -132,7 +132,10 @@ impl Mask {
 
     /// The squared distance in pixels from each pixel of a window to the nearest hole pixel of that window;
     /// `[window.height, window.width]`.
-    pub(crate) fn squared_distances(&self, window: Rect) -> Vec<f64> {
+    ///
+    /// # Panics
+    /// If the window reaches beyond the mask.
+    pub fn squared_distances(&self, window: Rect) -> Vec<f64> {
         euclidean_squared_distance_transform(&self.grey(window)).into_raw()
     }
 

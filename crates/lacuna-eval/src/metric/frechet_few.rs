@@ -27,7 +27,7 @@ struct Products {
     across: Mat<f64>,
 }
 
-/// The distance of two sets, 0 for equal ones; as [`super::frechet`], and quicker for fewer rows than features.
+/// The distance of two sets, 0 for equal ones; as [`super::frechet()`], and quicker for fewer rows than features.
 ///
 /// # Shapes
 /// `one`, `other`: `[rows, features]`.

@@ -1,7 +1,7 @@
 "use strict";
 // Sorting of the table: a press sorts, another turns the order round; what has no value stays last.
 const table = document.getElementById("scores");
-for (const button of table.querySelectorAll("thead button")) {
+for (const button of table?.querySelectorAll("thead button") ?? []) {
   button.addEventListener("click", () => {
     const heading = button.closest("th"), column = Number(button.dataset.column);
     const down = heading.getAttribute("aria-sort") === "ascending";
@@ -66,7 +66,7 @@ function draw(chart) {
   figure.append(caption, svg, key);
   return figure;
 }
-document.getElementById("chart-list").append(...JSON.parse(document.getElementById("data").textContent).map(draw));
+document.getElementById("chart-list")?.append(...JSON.parse(document.getElementById("data").textContent).map(draw));
 
 // Cards: sliders, what they compare, and their order.
 const cards = document.getElementById("cards");

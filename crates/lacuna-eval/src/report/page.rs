@@ -123,6 +123,16 @@ pub fn page(
     template.render(values).map_err(failure)
 }
 
+/// A page of sections alone.
+///
+/// # Errors
+/// As [`page`].
+pub fn sections(title: &str, notes: Vec<String>, sections: &[Section]) -> Result<String> {
+    let nothing =
+        Summary { settings: Vec::new(), cases: 0, methods: Vec::new(), differences: Vec::new(), notes };
+    page(title, &nothing, Metric::L1, &[], sections)
+}
+
 fn cell(summary: &Summary, method: &crate::summary::Method, column: Column) -> Cell {
     let Some(value) = column.value(method) else {
         return Cell { value: None, text: "–".to_owned(), range: String::new(), best: false };
@@ -197,12 +207,14 @@ mod tests {
             text: "damage".into(),
             figures: vec![Figure { picture: picture(), caption: "level 1".into() }],
         };
-        let text = page("A & B", &example(), Metric::L1, &[card], &[section]).unwrap();
+        let text = page("A & B", &example(), Metric::L1, &[card], std::slice::from_ref(&section)).unwrap();
         for part in
             ["A &amp; B", "a&lt;b&gt;", "best of one", "Latents", "level 1", "torn", "+0.5000", "FID of 6"]
         {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
+        let alone = sections("Alone", vec!["know".into()], &[section]).unwrap();
+        assert!(alone.contains("level 1") && alone.contains("know") && !alone.contains("<h2 id=\"summary\""));
         assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("a<b>"));
     }
 }

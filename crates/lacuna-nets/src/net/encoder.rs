@@ -93,16 +93,29 @@ impl Encoder {
     /// - `added`: for level `i`: `[batch, 2^i width, height / 2^i, width / 2^i]`, sides rounded up
     /// - the result: parts `[batch, channels, height / 8, width / 8]`, sides rounded up
     pub fn forward(&self, x: Tensor<4>, added: Option<[Tensor<4>; LEVELS + 1]>) -> Features {
+        self.levels(x, added).last().expect("an encoder has levels")
+    }
+
+    /// What comes out behind each level, one after the other; the last is what [`Encoder::forward`] returns.
+    ///
+    /// # Shapes
+    /// As [`Encoder::forward`]; level `i` has sides `height / 2^i`, `width / 2^i`, rounded up.
+    pub fn levels(
+        &self,
+        x: Tensor<4>,
+        added: Option<[Tensor<4>; LEVELS + 1]>,
+    ) -> impl Iterator<Item = Features> {
         let mut added = added.into_iter().flatten();
-        let mut x = Features { local: x, global: None };
-        for layer in std::iter::once(&self.stem).chain(&self.down) {
-            x = layer.forward(x);
+        let layers = std::iter::once(&self.stem).chain(&self.down);
+        layers.scan(Features { local: x, global: None }, move |x, layer| {
+            let mut out = layer.forward(x.clone());
             if let Some(added) = added.next() {
-                let channels = x.channels();
-                x = x + Features::split(added, channels);
+                let channels = out.channels();
+                out = out + Features::split(added, channels);
             }
-        }
-        x
+            *x = out.clone();
+            Some(out)
+        })
     }
 }
 

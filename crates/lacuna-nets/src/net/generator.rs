@@ -113,12 +113,20 @@ impl Generator {
     /// # Errors
     /// [`Error::Shape`] if the shapes differ from these.
     pub fn encode(&self, image: Tensor<4>, mask: Tensor<4>) -> Result<Features> {
+        Ok(self.encode_levels(image, mask)?.pop().expect("an encoder has levels"))
+    }
+
+    /// What comes out behind each level of the encoder; the last is what [`Generator::encode`] returns.
+    ///
+    /// # Errors
+    /// As [`Generator::encode`].
+    pub fn encode_levels(&self, image: Tensor<4>, mask: Tensor<4>) -> Result<Vec<Features>> {
         check_pair(&image, &mask)?;
         let known = mask.clone().neg().add_scalar(1.0);
         let masked = image * known;
         let added = self.control.as_ref().map(|control| control.forward(mask.clone()));
         let x = if self.config.channels_in == 4 { Tensor::cat(vec![masked, mask], 1) } else { masked };
-        Ok(self.encoder.forward(x, added))
+        Ok(self.encoder.levels(x, added).collect())
     }
 
     /// The latent without the hole.

@@ -18,6 +18,7 @@ mod pickle;
 mod safetensors_file;
 mod save;
 mod stored;
+mod tensors;
 mod torch_legacy;
 mod torch_tree;
 mod torch_zip;
@@ -33,6 +34,7 @@ pub use lacuna_cpu::{Delta, Family, NetworkConfig};
 pub use layout::{BLOCK_LIMIT, WIDTH_LIMIT, check_config, expected_tensors, is_parameter};
 pub use open::{Checkpoint, Source};
 pub use save::{NamedTensor, Storage, save};
+pub use tensors::{FloatTensor, read_tensors};
 pub use verify::{Info, Suspect, Verification, info, verify};
 
 use stored::Stored;

@@ -128,7 +128,7 @@ impl Checkpoint {
 }
 
 /// Names from a hostile file may hold control characters, which a terminal would obey.
-fn printable(problem: &str) -> String {
+pub(super) fn printable(problem: &str) -> String {
     problem.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 

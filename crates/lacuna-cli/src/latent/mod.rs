@@ -1,0 +1,280 @@
+//! `lacuna latent`: a view into the latent space of a network.
+
+mod curve;
+mod sheet;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use lacuna::atomic::write_bytes_atomically;
+use lacuna::checkpoint::{Checkpoint, Container};
+use lacuna::frame::Frame;
+use lacuna::inpainter::check_sizes;
+use lacuna::picture::Limits;
+use lacuna::{Mask, MaskOptions, Picture, Planes, Rect};
+use lacuna_eval::case::{Case, Cases};
+use lacuna_eval::report::gallery::data_uri;
+use lacuna_eval::report::page::{self, Figure, Section};
+use lacuna_nets::latent::{CurvePoint, LatentView, Stage};
+use lacuna_nets::{Device, DeviceName, Generator, NetworkPredictor};
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::inpaint::LimitArgs;
+use crate::units::{Threads, start_threads};
+
+const EXAMPLES: &str = "\
+Examples:
+  What the hole does to the latent of one photo, what mask control and the refiner heal:
+    lacuna latent photo.jpg mask.png --model runs/latent-control/last.safetensors -o view
+  A folder of photos and masks, with the mean over all of them:
+    lacuna latent photos/ masks/ --model last.safetensors -o view
+
+The folder has, for each picture, sheet.png (photo, with its hole, inpainted; the decoded difference of latents after each
+stage, eq. 4.1 of the thesis; damage at each level of the encoder, from dark to light), curve.svg and latent.json, and
+latent.html with all of them.";
+
+/// Longer sides are scaled down to this by default: what one looks at, in a second or so.
+pub const LONG_SIDE: u32 = 1024;
+
+/// Arguments of `lacuna latent`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct LatentArgs {
+    /// Photo, whole, or folder of photos
+    image: PathBuf,
+    /// Mask, or folder of masks
+    mask: PathBuf,
+    /// Network weights: Lacuna's .safetensors, or a LaMa checkpoint
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Folder to write to
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Where to compute: cpu, cuda, cuda:N, wgpu or wgpu:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Photos with a longer side are scaled down to so many pixels
+    #[arg(long, value_name = "PX", default_value_t = LONG_SIDE, value_parser = clap::value_parser!(u32).range(16..=4096))]
+    long_side: u32,
+    /// Threads that compute [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<Threads>,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// A network, ready to be looked into.
+pub struct Viewer {
+    generator: Generator,
+    device: Device,
+    predictor: NetworkPredictor,
+    limits: Limits,
+    long_side: usize,
+    /// What should be known of this network.
+    note: Option<String>,
+}
+
+/// A picture's view as files hold it.
+#[derive(Serialize)]
+struct Document<'a> {
+    case: &'a str,
+    width: usize,
+    height: usize,
+    stages: Vec<StageDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct StageDocument<'a> {
+    stage: Stage,
+    /// Means over the maps.
+    damage: Vec<DamageDocument>,
+    curve: &'a [CurvePoint],
+}
+
+#[derive(Serialize)]
+struct DamageDocument {
+    level: usize,
+    group: lacuna_nets::latent::Group,
+    mean: f64,
+}
+
+impl Viewer {
+    /// Loads a network.
+    ///
+    /// # Errors
+    /// If the model or the device cannot be opened.
+    pub fn open(model: &Path, device: &str, long_side: usize, limits: Limits) -> Result<Self> {
+        let device_name: DeviceName = device.parse()?;
+        let device = device_name.open()?;
+        let checkpoint = Checkpoint::open(model)?;
+        let imported = checkpoint.source().container != Container::Lacuna;
+        let note = imported.then(|| {
+            "an imported network: its decoder was not trained on plain encodings, decoded differences need not look like anything"
+                .to_owned()
+        });
+        let generator = Generator::from_checkpoint(&checkpoint, &device)?;
+        let predictor = NetworkPredictor::new(generator.clone(), device_name)?;
+        Ok(Self { generator, device, predictor, limits, long_side, note })
+    }
+
+    /// Looks at a photo and its hole, and makes a section of a page of it.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or has no hole.
+    pub fn look(&self, case: &Case) -> Result<(Section, Seen)> {
+        let picture = Picture::open(&case.truth, &self.limits)?;
+        let mask = Mask::open(&case.mask, &MaskOptions::default(), &self.limits)?;
+        check_sizes(&picture, &mask).with_context(|| case.mask.display().to_string())?;
+        ensure!(mask.bounds().is_some(), "{} has no hole", case.mask.display());
+        let whole = Rect::whole(picture.width(), picture.height());
+        let long_side = (whole.long_side() > self.long_side).then_some(self.long_side);
+        let frame = Frame::new(whole, whole, long_side, &self.predictor);
+        let (_, hole) = frame.cut(&picture, &mask);
+        // A frame blanks what the mask covers; the truth is what is wanted here.
+        let (photo, _) =
+            frame.cut(&picture, &Mask::new(mask.width(), mask.height(), vec![false; mask.hole().len()]));
+        let view = LatentView::new(&self.generator, &photo, &hole, &self.device)?;
+        let sheet = sheet::draw(&photo, &hole, &view);
+        let curves: Vec<(Stage, Vec<CurvePoint>)> =
+            view.stages.iter().map(|stage| (stage.stage, stage.curve.clone())).collect();
+        let svg = curve::svg(&curves)?;
+        let json = serde_json::to_string_pretty(&document(case, &photo, &view))?;
+        let far = curves.iter().map(|(stage, points)| {
+            let near = |from: f64| {
+                points.iter().find(|point| point.from == from && point.to > 0.0).map(|point| point.error)
+            };
+            let text = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+            let inside = points.first().map(|point| point.error);
+            format!(
+                "{}: {} in the hole, {} within 8 px, {} at 32 to 40 px",
+                sheet::stage_name(*stage),
+                text(inside),
+                text(near(0.0)),
+                text(near(32.0))
+            )
+        });
+        let text =
+            format!("Error of the latent, relative to its mean. {}.", far.collect::<Vec<_>>().join("; "));
+        let mut figures = vec![Figure {
+            picture: curve::uri(&svg),
+            caption: "Error of the latent by distance to the hole".to_owned(),
+        }];
+        figures.extend(sheet.figures.iter().map(|(caption, picture)| Figure {
+            picture: data_uri(picture.clone()),
+            caption: caption.clone(),
+        }));
+        let section = Section { title: format!("Latent of {}", case.name), text, figures };
+        Ok((section, Seen { sheet: sheet.picture, svg, json, curves }))
+    }
+
+    /// What should be known of this network.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+}
+
+/// What was seen of a picture.
+pub struct Seen {
+    sheet: image::RgbImage,
+    svg: String,
+    json: String,
+    curves: Vec<(Stage, Vec<CurvePoint>)>,
+}
+
+fn document<'a>(case: &'a Case, photo: &Planes, view: &'a LatentView) -> Document<'a> {
+    let stages = view.stages.iter().map(|stage| StageDocument {
+        stage: stage.stage,
+        damage: stage
+            .damage
+            .iter()
+            .map(|damage| DamageDocument {
+                level: damage.level,
+                group: damage.group,
+                mean: damage.map.values.iter().map(|&value| f64::from(value)).sum::<f64>()
+                    / damage.map.values.len() as f64,
+            })
+            .collect(),
+        curve: &stage.curve,
+    });
+    Document { case: &case.name, width: photo.width(), height: photo.height(), stages: stages.collect() }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What keeps all of it from being done; a picture of a folder that cannot be looked at is told instead.
+pub fn run(args: &LatentArgs) -> Result<Outcome> {
+    start_threads(args.threads)?;
+    let single = !args.image.is_dir();
+    let cases = if single {
+        ensure!(
+            !args.mask.is_dir(),
+            "{} is a folder, {} a single photo",
+            args.mask.display(),
+            args.image.display()
+        );
+        let name = args.image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        vec![Case { name, truth: args.image.clone(), mask: args.mask.clone() }]
+    } else {
+        Cases::find(&args.image, &args.mask)?.cases
+    };
+    let viewer = Viewer::open(&args.model, &args.device, args.long_side as usize, args.limits.limits())?;
+    if let Some(note) = viewer.note() {
+        eprintln!("note: {note}");
+    }
+    let (mut sections, mut all, mut failed) = (Vec::new(), Vec::new(), 0);
+    for case in &cases {
+        let folder = if single { args.output.clone() } else { args.output.join(&case.name) };
+        match viewer.look(case) {
+            Ok((section, seen)) => {
+                write(&folder, &seen)?;
+                eprintln!("{}", folder.display());
+                // A page of more would be slow to open; the folders have them all.
+                if sections.len() < PAGE_PICTURES {
+                    sections.push(section);
+                }
+                all.push(seen.curves);
+            }
+            Err(error) if single => return Err(error),
+            Err(error) => {
+                eprintln!("left out: {}: {error:#}", case.name);
+                failed += 1;
+            }
+        }
+    }
+    if all.is_empty() {
+        bail!("none of {} pictures could be looked at", cases.len());
+    }
+    if !single {
+        let mean = curve::mean(&all);
+        let svg = curve::svg(&mean)?;
+        write_bytes_atomically(&args.output.join("curve.csv"), curve::csv(&mean).as_bytes())?;
+        write_bytes_atomically(&args.output.join("curve.svg"), svg.as_bytes())?;
+        let figure = Figure {
+            picture: curve::uri(&svg),
+            caption: "Mean error of latents by distance to the hole".into(),
+        };
+        let text = format!("The mean over {} pictures.", all.len());
+        sections.insert(0, Section { title: "All pictures".into(), text, figures: vec![figure] });
+    }
+    let title = format!("Latent space of {}", args.model.display());
+    let notes = viewer.note().map(str::to_owned).into_iter().collect();
+    let html = page::sections(&title, notes, &sections)?;
+    write_bytes_atomically(&args.output.join("latent.html"), html.as_bytes())?;
+    Ok(if failed > 0 { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// The most pictures in one page.
+const PAGE_PICTURES: usize = 50;
+
+fn write(folder: &Path, seen: &Seen) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut png = Vec::new();
+    seen.sheet.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png)?;
+    write_bytes_atomically(&folder.join("sheet.png"), &png)?;
+    write_bytes_atomically(&folder.join("curve.svg"), seen.svg.as_bytes())?;
+    Ok(write_bytes_atomically(&folder.join("latent.json"), seen.json.as_bytes())?)
+}

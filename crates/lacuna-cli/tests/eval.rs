@@ -1,0 +1,310 @@
+//! `lacuna masks` and `lacuna eval`, the real program in a temporary folder, and the report in a real browser.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use headless_chrome::protocol::cdp::types::Event;
+use headless_chrome::{Browser, LaunchOptions};
+use image::{Rgb, RgbImage};
+use predicates::prelude::{PredicateBooleanExt, predicate::str::contains};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with photos.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(folder.at("photos")).unwrap();
+        for number in 0..5u32 {
+            let colour = |x: u32, y: u32| {
+                Rgb([(x * (number + 2)) as u8, (y * 3) as u8, ((x / 8 + y / 8) % 2 * 200) as u8])
+            };
+            RgbImage::from_fn(90, 64, colour).save(folder.at(&format!("photos/p{number}.png"))).unwrap();
+        }
+        folder
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn lacuna(&self, args: &str) -> assert_cmd::assert::Assert {
+        cargo_bin_cmd!("lacuna")
+            .current_dir(self.0.path())
+            .args(args.split_whitespace())
+            .env("NO_COLOR", "1")
+            .env("LACUNA_METRIC_WEIGHTS", self.at("no-weights"))
+            .timeout(std::time::Duration::from_secs(300))
+            .assert()
+    }
+
+    /// A set of the photos, and the report of two methods.
+    fn judged(&self) -> assert_cmd::assert::Assert {
+        self.lacuna("masks --preset box-256 --side 64 --images photos -o set").success();
+        self.lacuna("eval --masks set --method mean-colour --method patchmatch -o report")
+    }
+
+    fn results(&self) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.at("report/results.json")).unwrap()).unwrap()
+    }
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn sets_have_the_same_bytes_whatever_the_number_of_threads() {
+    let folder = Folder::new();
+    for source in ["", "--images photos"] {
+        let set = |threads: u32| {
+            let name = format!("set{threads}{}", source.len());
+            folder
+                .lacuna(&format!(
+                    "masks --preset by-area --side 64 --count 12 {source} --threads {threads} -o {name}"
+                ))
+                .success();
+            files(&folder.at(&name))
+        };
+        let one = set(1);
+        assert_eq!(one, set(3));
+        let table = one.iter().find(|(name, _)| name == "index.csv").unwrap();
+        let text = String::from_utf8(table.1.clone()).unwrap();
+        assert_eq!(text.lines().count(), 13);
+        assert!(text.starts_with("mask,image,width,height,hole_share,sha256\n"));
+        assert_eq!(one.len(), if source.is_empty() { 13 } else { 25 });
+    }
+    // A published set says so.
+    let published = folder.lacuna("masks --preset half --count 120 -o half").success();
+    published.stderr(contains("equal to the published set"));
+}
+
+#[test]
+fn sets_that_cannot_be_made_say_why() {
+    let folder = Folder::new();
+    folder.lacuna("masks --preset thick --count 2 -o set").failure().code(1).stderr(contains("thick-256"));
+    folder.lacuna("masks --preset half -o photos").failure().code(1).stderr(contains("is not empty"));
+    folder.lacuna("masks --preset half --images nowhere -o set").failure().stderr(contains("nowhere"));
+    fs::write(folder.at("photos/torn.png"), "torn").unwrap();
+    let set = folder.lacuna("masks --preset half --side 64 --images photos -o set2").failure().code(2);
+    set.stderr(contains("torn.png").and(contains("5 masks")));
+}
+
+#[test]
+fn methods_are_run_judged_and_reported_and_go_on() {
+    let folder = Folder::new();
+    folder
+        .judged()
+        .success()
+        .stdout(contains("mean-colour").and(contains("patchmatch")))
+        .stderr(contains("no LPIPS (Alex), LPIPS (VGG), FID, KID and IDS"));
+    let results = folder.results();
+    for method in results["methods"].as_array().unwrap() {
+        assert_eq!(method["judged"], 5);
+        let means = method["means"].as_array().unwrap();
+        let value = |metric: &str, region: &str| {
+            let mean =
+                means.iter().find(|mean| mean["metric"] == metric && mean["region"] == region).unwrap();
+            mean["interval"]["mean"].as_f64().unwrap()
+        };
+        assert_eq!(value("known-error", "whole"), 0.0);
+        assert!(value("l1", "hole") > value("l1", "whole") && value("ssim", "whole") > value("ssim", "hole"));
+    }
+    let table = fs::read_to_string(folder.at("report/patchmatch.tsv")).unwrap();
+    assert!(table.starts_with("\tfid\tlpips") && table.lines().last().unwrap().starts_with("total\t"));
+    // What is judged is not judged again, and not filled again.
+    let rows = folder.at("report/rows/patchmatch.jsonl");
+    let before = (fs::read_to_string(&rows).unwrap(), folder.results());
+    folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report").success();
+    assert!(
+        (fs::read_to_string(&rows).unwrap(), folder.results()) == before,
+        "the second report is another one"
+    );
+    // A fill that changed is.
+    fs::copy(folder.at("set/p0_crop000.png"), folder.at("report/fills/patchmatch/p0_crop000_mask000.png"))
+        .unwrap();
+    folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report").success();
+    assert_eq!(fs::read_to_string(&rows).unwrap().lines().count(), 6);
+    let error = folder.lacuna("eval --masks set --method patchmatch --seed 7 -o report").failure().code(1);
+    error.stderr(contains("seed 0").and(contains("seed 7")));
+}
+
+#[test]
+fn a_bad_file_is_a_row() {
+    let folder = Folder::new();
+    folder.judged().success();
+    fs::create_dir(folder.at("fills")).unwrap();
+    for (name, bytes) in files(&folder.at("report/fills/patchmatch")) {
+        if name.ends_with(".png") && !name.starts_with("p4") {
+            fs::write(folder.at("fills").join(name), bytes).unwrap();
+        }
+    }
+    fs::write(folder.at("fills/p1_crop000_mask000.png"), b"\x89PNG\r\n\x1a\ntorn").unwrap();
+    RgbImage::new(32, 64).save(folder.at("fills/p2_crop000_mask000.png")).unwrap();
+    let report = folder.lacuna("eval --masks set --predictions mine=fills -o report2").failure().code(2);
+    report.stderr(
+        contains("p1_crop000_mask000")
+            .and(contains("the fill is 32 x 64 pixels, the true picture 64 x 64"))
+            .and(contains("mine has no fill of p4_crop000_mask000")),
+    );
+    let text = fs::read_to_string(folder.at("report2/results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&results["methods"][0]["judged"], &results["cases"]), (&2.into(), &5.into()));
+    for (args, problem) in [
+        ("eval --masks set -o r", "nothing to judge"),
+        ("eval --masks photos --method patchmatch -o r", "no mask in photos"),
+        ("eval --masks set --predictions a=fills --predictions a=set -o r", "two methods are called a"),
+        ("eval --masks set --predictions ../a=fills -o r", "is no name for a method"),
+        ("eval --masks set --model x=nowhere.safetensors -o r", "nowhere.safetensors"),
+    ] {
+        folder.lacuna(args).failure().code(1).stderr(contains(problem));
+    }
+}
+
+/// A server that sends parts of one answer to each request, and says what was asked for.
+fn mirror(parts: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    std::thread::spawn(move || {
+        for part in parts {
+            let (mut stream, _): (TcpStream, _) = listener.accept().unwrap();
+            let (mut request, mut block) = (Vec::new(), [0; 1024]);
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                let read = stream.read(&mut block).unwrap();
+                request.extend_from_slice(&block[..read]);
+            }
+            heard.lock().unwrap().push(String::from_utf8(request).unwrap());
+            stream.write_all(&part).unwrap();
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+#[cfg(feature = "fetch")]
+fn downloads_go_on_where_they_broke_off_and_wrong_files_are_refused() {
+    let folder = Folder::new();
+    let (address, asked) = mirror(vec![
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345".to_vec(),
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\n67890".to_vec(),
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+    ]);
+    let fetch =
+        || folder.lacuna(&format!("model fetch metrics -o weights --mirror {address}")).failure().code(1);
+    let part = folder.at("weights/downloads/alexnet-owt-7be5be79.pth.part");
+    fetch().stderr(contains("the same command goes on"));
+    assert_eq!(fs::read(&part).unwrap(), b"12345");
+    // Whole, and another file than the official one: both hashes are told, and it is not kept.
+    let hash = lacuna::hash::sha256(b"1234567890");
+    fetch().stderr(contains(hash).and(contains("begins with 7be5be79")));
+    assert!(!part.exists() && files(&folder.at("weights/downloads")).is_empty());
+    fetch().stderr(contains("answered 404"));
+    let asked = asked.lock().unwrap();
+    assert!(
+        asked[0].starts_with("GET /alexnet-owt-7be5be79.pth ") && asked[1].contains("bytes=5-"),
+        "{asked:?}"
+    );
+    folder
+        .lacuna("model fetch metrics -o weights --from photos")
+        .failure()
+        .stderr(contains("alexnet-owt-7be5be79.pth"));
+}
+
+/// Debian's Chromium or another one; without any, that is said aloud.
+fn chromium() -> Option<PathBuf> {
+    let given = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let known =
+        ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
+    let found = given.into_iter().chain(known).find(|path| path.exists());
+    if found.is_none() {
+        // Not eprintln!: the harness catches that.
+        let told =
+            writeln!(std::io::stderr(), "NOT TESTED: no Chromium, the report was not tried in a browser");
+        told.expect("standard error is open");
+    }
+    found
+}
+
+#[test]
+fn the_report_works_in_a_browser_and_asks_nobody() {
+    let Some(path) = chromium() else { return };
+    let folder = Folder::new();
+    folder.judged().success();
+    let options = LaunchOptions {
+        path: Some(path),
+        // As root, as in containers, Chromium has no sandbox.
+        sandbox: false,
+        window_size: Some((1280, 900)),
+        ..LaunchOptions::default()
+    };
+    let browser = Browser::new(options).unwrap();
+    let tab = browser.new_tab().unwrap();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let heard = requests.clone();
+    tab.enable_debugger().unwrap();
+    tab.call_method(headless_chrome::protocol::cdp::Network::Enable {
+        max_total_buffer_size: None,
+        max_resource_buffer_size: None,
+        max_post_data_size: None,
+        report_direct_socket_traffic: None,
+        enable_durable_messages: None,
+    })
+    .unwrap();
+    tab.add_event_listener(Arc::new(move |event: &Event| {
+        if let Event::NetworkRequestWillBeSent(event) = event {
+            heard.lock().unwrap().push(event.params.request.url.clone());
+        }
+    }))
+    .unwrap();
+    let page = format!("file://{}", folder.at("report/report.html").display());
+    tab.navigate_to(&page).unwrap().wait_until_navigated().unwrap();
+    let ask = |script: &str| tab.evaluate(script, false).unwrap().value.unwrap_or(Value::Null);
+
+    // Sorting: by name up, then down.
+    let names = "[...document.querySelectorAll('#scores tbody th')].map((cell) => cell.textContent).join()";
+    let first = "document.querySelector('#scores thead button').click();";
+    assert_eq!(ask(&format!("{first}{names}")), "mean-colour,patchmatch");
+    assert_eq!(ask(&format!("{first}{names}")), "patchmatch,mean-colour");
+    assert_eq!(ask("document.querySelector('#scores thead th').getAttribute('aria-sort')"), "descending");
+
+    // Charts are there, with a line for each method.
+    assert_eq!(ask("document.querySelector('.chart svg').querySelectorAll('polyline').length"), 2);
+
+    // A slider that is moved with the keyboard shows more of the left picture.
+    let slider = tab.wait_for_element(".card input").unwrap();
+    slider.focus().unwrap();
+    for _ in 0..5 {
+        tab.press_key("ArrowRight").unwrap();
+    }
+    assert_eq!(ask("document.querySelector('.card .left').style.clipPath"), "inset(0px 45% 0px 0px)");
+
+    // Another method is another picture; cards are put in the order of their holes.
+    let choose = |select: &str, value: &str| {
+        ask(&format!(
+            "{{ const list = document.getElementById('{select}'); list.value = '{value}'; list.dispatchEvent(new Event('change')); document.querySelector('.card .right').src.length }}"
+        ))
+    };
+    let mean_colour = choose("after", "0");
+    assert_ne!(choose("after", "1"), mean_colour);
+    choose("order", "hole");
+    let sorted = "(() => { const holes = [...document.querySelectorAll('.card')].map((card) => Number(card.dataset.hole)); return holes.length === 5 && holes.every((hole, at) => at === 0 || holes[at - 1] <= hole); })()";
+    assert_eq!(ask(sorted), true);
+
+    let asked = requests.lock().unwrap();
+    assert!(!asked.is_empty(), "the page itself is a request");
+    let outside: Vec<_> = asked.iter().filter(|url| **url != page && !url.starts_with("data:")).collect();
+    assert!(outside.is_empty(), "{outside:?}");
+}
