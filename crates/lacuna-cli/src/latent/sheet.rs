@@ -85,10 +85,9 @@ mod tests {
     fn damage_is_dark_to_light() {
         let map = Map { width: 2, height: 1, values: vec![0.0, 9.0] };
         let planes = heat(&Damage { level: 3, group: Group::Local, map }, 4, 2);
-        let pixel = |at: usize| [0, 1, 2].map(|channel| planes.plane(channel)[at]);
-        assert_eq!(
-            (pixel(0), pixel(1), pixel(2), pixel(7)),
-            (COLOURS[0], COLOURS[0], COLOURS[3], COLOURS[3])
-        );
+        for (at, expected) in [(0, COLOURS[0]), (1, COLOURS[0]), (2, COLOURS[3]), (7, COLOURS[3])] {
+            let pixel = [0, 1, 2].map(|channel| planes.plane(channel)[at]);
+            testkit::assert_close(&pixel, &expected, 1e-6);
+        }
     }
 }
