@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn equal_sets_cannot_be_told_apart() {
-        let rows: Vec<f32> = (0..40u8).map(|at| f32::from(at * 7 % 11)).collect();
+        let rows: Vec<f32> = (0..40u16).map(|at| f32::from(at * 7 % 11)).collect();
         let scores = ids(&rows, &rows, 2).unwrap();
         assert_eq!(scores, Ids { paired: 0.0, unpaired: 0.5 });
         assert!(ids(&rows, &rows[2..], 2).is_err() && ids(&[], &[], 2).is_err());
