@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -198,7 +198,6 @@ pub fn run(args: &EvalArgs) -> Result<Outcome> {
         cases: &cases,
         candidates: &candidates,
         judge: &judge,
-        weights: weights_hashes(&weights, &missing)?,
         folder: &args.output,
         limits: args.limits.limits(),
     };
@@ -243,13 +242,6 @@ fn metrics_of(missing: &[&str]) -> String {
         other => unreachable!("{other} is no weights file"),
     };
     missing.iter().map(metric).collect::<Vec<_>>().join(", ")
-}
-
-/// The hashes of the weights that are used.
-fn weights_hashes(folder: &Path, missing: &[&str]) -> Result<String> {
-    let there = [LPIPS_ALEX, LPIPS_VGG, INCEPTION].into_iter().filter(|name| !missing.contains(name));
-    let hashes = there.map(|name| Ok(format!("{name} {}", sha256_of_file(&folder.join(name))?)));
-    Ok(hashes.collect::<Result<Vec<_>>>()?.join(" "))
 }
 
 fn bar(count: usize, quiet: bool, what: &'static str) -> ProgressBar {
@@ -372,7 +364,7 @@ impl Filler<'_> {
         let inpainter = Inpainter::new(self.predictor.clone(), Strategy::Auto);
         let path = folder.join(SECONDS);
         let seconds = OpenOptions::new().create(true).append(true).open(&path);
-        let seconds = Mutex::new(seconds.with_context(|| format!("cannot write {}", path.display()))?);
+        let mut seconds = seconds.with_context(|| format!("cannot write {}", path.display()))?;
         let bar = bar(self.cases.len(), self.args.json, "filling");
         // One after the other: methods use all cores by themselves, and their times mean something.
         for case in self.cases {
@@ -381,8 +373,7 @@ impl Filler<'_> {
                 let start = Instant::now();
                 match self.fill(case, &output, &inpainter) {
                     Ok(()) => {
-                        let mut file = seconds.lock().expect("no thread panics with it");
-                        writeln!(file, "{:.6}", start.elapsed().as_secs_f64())
+                        writeln!(seconds, "{:.6}", start.elapsed().as_secs_f64())
                             .with_context(|| format!("cannot write {}", path.display()))?;
                     }
                     Err(error) => bar.suspend(|| eprintln!("not filled: {}: {error:#}", case.name)),

@@ -33,8 +33,6 @@ pub struct Evaluation<'a> {
     pub candidates: &'a [Candidate],
     /// The metrics.
     pub judge: &'a Judge,
-    /// What rows depend on besides the pictures: the hashes of the weights.
-    pub weights: String,
     /// Where rows are kept.
     pub folder: &'a Path,
     /// Bounds on what is read.
@@ -74,7 +72,7 @@ impl Evaluation<'_> {
     fn case(&self, number: usize, case: &Case, truth: &Mutex<Store>, stores: &[Mutex<Store>]) -> Result<()> {
         // Features are found by the case's number: another number is another row.
         let base = hash(&case.truth)
-            .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.weights)))
+            .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.judge.weights())))
             .map_err(told);
         let mut seen: Option<std::result::Result<Truth, String>> = None;
         let mut look = || self.look(case).map_err(told);

@@ -125,15 +125,26 @@ impl Judge {
             if !path.exists() {
                 continue;
             }
-            let checked = published.check(&weights::read(&path)?);
-            checked.map_err(|problem| Error::Weights { path: path.clone(), problem })?;
-            match published.file {
-                LPIPS_ALEX => judge.alex = Some(Lpips::open(&path)?),
-                LPIPS_VGG => judge.vgg = Some(Lpips::open(&path)?),
-                _ => judge.inception = Some(Inception::open(&path)?),
-            }
+            let tensors = weights::read(&path)?;
+            let take = || {
+                published.check(&tensors)?;
+                match published.file {
+                    LPIPS_ALEX => judge.alex = Some(Lpips::from_tensors(tensors)?),
+                    LPIPS_VGG => judge.vgg = Some(Lpips::from_tensors(tensors)?),
+                    _ => judge.inception = Some(Inception::from_tensors(tensors)?),
+                }
+                Ok(())
+            };
+            take().map_err(|problem| Error::Weights { path, problem })?;
         }
         Ok(judge)
+    }
+
+    /// The hashes of the numbers that it judges with: rows of others are other rows.
+    pub fn weights(&self) -> String {
+        let missing = self.missing();
+        let there = PUBLISHED.iter().filter(|published| !missing.contains(&published.file));
+        there.map(|published| published.numbers).collect::<Vec<_>>().join(" ")
     }
 
     /// The weights files that were not found.

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use self::layers::{Map, Step, run};
 use self::network::network;
-use crate::weights;
+use crate::weights::{self, Tensors};
 use crate::{Error, Result};
 
 /// Features of a picture.
@@ -38,9 +38,16 @@ impl Inception {
     /// # Errors
     /// [`Error::Read`] or [`Error::Weights`].
     pub fn open(path: &Path) -> Result<Self> {
-        let steps = network(&mut weights::read(path)?)
-            .map_err(|problem| Error::Weights { path: path.to_owned(), problem })?;
-        Ok(Self { isa: Isa::best(), steps })
+        Self::from_tensors(weights::read(path)?)
+            .map_err(|problem| Error::Weights { path: path.to_owned(), problem })
+    }
+
+    /// The network with weights that were read.
+    ///
+    /// # Errors
+    /// What is missing or has which other shape, in words.
+    pub(crate) fn from_tensors(mut tensors: Tensors) -> std::result::Result<Self, String> {
+        Ok(Self { isa: Isa::best(), steps: network(&mut tensors)? })
     }
 
     /// The features of a picture of any size, `[2048]`.

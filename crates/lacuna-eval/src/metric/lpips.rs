@@ -128,14 +128,21 @@ impl Lpips {
     /// # Errors
     /// [`Error::Read`] or [`Error::Weights`].
     pub fn open(path: &Path) -> Result<Self> {
-        let tensors = weights::read(path)?;
-        let first = tensors.get("features.0.weight").map(|tensor| tensor.shape.clone()).unwrap_or_default();
-        let network = if first.last() == Some(&11) { Network::Alex } else { Network::Vgg };
-        Self::from_tensors(network, tensors)
+        Self::from_tensors(weights::read(path)?)
             .map_err(|problem| Error::Weights { path: path.to_owned(), problem })
     }
 
-    fn from_tensors(network: Network, mut tensors: Tensors) -> std::result::Result<Self, String> {
+    /// The metric with weights that were read.
+    ///
+    /// # Errors
+    /// What is missing or has which other shape, in words.
+    pub(crate) fn from_tensors(tensors: Tensors) -> std::result::Result<Self, String> {
+        let first = tensors.get("features.0.weight").map(|tensor| tensor.shape.clone()).unwrap_or_default();
+        let network = if first.last() == Some(&11) { Network::Alex } else { Network::Vgg };
+        Self::of(network, tensors)
+    }
+
+    fn of(network: Network, mut tensors: Tensors) -> std::result::Result<Self, String> {
         let (mut convolutions, mut linear) = (Vec::new(), Vec::new());
         for layer in network.layers() {
             let Layer { index, channels_in, channels_out, kernel, .. } = *layer;
@@ -311,7 +318,7 @@ mod tests {
                 stage += 1;
             }
         }
-        Lpips::from_tensors(network, tensors).unwrap()
+        Lpips::of(network, tensors).unwrap()
     }
 
     #[test]
