@@ -9,7 +9,7 @@ use anyhow::Context;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use lacuna::checkpoint::{Checkpoint, Delta, Family, NetworkConfig};
-use lacuna::{EnginePredictor, Mask, Planes, Predictor};
+use lacuna::{EnginePredictor, Mask, Planes, Predictor, Watch};
 use lacuna_cpu::engine::{Plan, Wanted};
 use serde::Serialize;
 
@@ -206,7 +206,7 @@ fn measure(args: &BenchArgs, subject: &Subject, size: Size, start: Option<Instan
     let wanted = if args.hole.is_some() { Wanted::Hole } else { Wanted::Everything };
     let predictor = subject.predictor();
     let predict = || match subject {
-        Subject::Engine(predictor) => predictor.run(&image, &mask, wanted),
+        Subject::Engine(predictor) => predictor.run(&image, &mask, wanted, &Watch::default()),
         Subject::Other { predictor, .. } => predictor.predict(&image, &mask, 0),
     };
     let plan = subject.plan(size)?;

@@ -66,6 +66,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Whoever watches the run asked it to stop.
+    #[error("the run was stopped")]
+    Stopped,
     /// The instruction set that was asked for cannot be used.
     #[error(transparent)]
     Isa(#[from] IsaError),

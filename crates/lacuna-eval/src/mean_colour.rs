@@ -1,6 +1,6 @@
 //! The simplest of fills, as a floor for all others.
 
-use lacuna::{Error, Mask, Planes, Predictor, Result};
+use lacuna::{Error, Mask, Planes, Predictor, Result, Watch};
 
 /// Fills with the mean colour of what is known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,7 +11,7 @@ impl Predictor for MeanColour {
         "mean-colour".to_owned()
     }
 
-    fn predict(&self, image: &Planes, mask: &Mask, _seed: u64) -> Result<Planes> {
+    fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, _: &Watch) -> Result<Planes> {
         let known = mask.hole().len() - mask.count();
         if known == 0 {
             let problem = format!("the hole covers all {} x {} pixels", mask.width(), mask.height());

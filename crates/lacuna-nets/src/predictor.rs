@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::checkpoint::{Family, NetworkConfig};
-use lacuna::{Mask, Planes, Predictor};
+use lacuna::{Mask, Planes, Predictor, Watch};
 
 use crate::cost::Cost;
 use crate::device::DeviceName;
@@ -81,7 +81,9 @@ impl Predictor for NetworkPredictor {
         format!("{family}-w{width}-b{blocks} (burn, {})", self.device_name)
     }
 
-    fn predict(&self, image: &Planes, mask: &Mask, _seed: u64) -> lacuna::Result<Planes> {
+    /// A pass cannot be stopped on the way.
+    fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> lacuna::Result<Planes> {
+        watch.reached(0.0)?;
         self.run(image, mask)
             .map_err(|error| lacuna::Error::Predict { predictor: self.name(), problem: error.to_string() })
     }

@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
 use crate::checkpoint::{Checkpoint, check_config, expected_tensors};
-use crate::{Error, Mask, Planes, Predictor, Result};
+use crate::{Error, Mask, Planes, Predictor, Result, Watch};
 
 /// Networks trained on 256 pixels are known to generalise to about 2,000 (Suvorov et al. 2022).
 const LARGEST_SIDE: usize = 2048;
@@ -91,8 +91,8 @@ impl EnginePredictor {
     ///
     /// # Errors
     /// [`Error::Predict`] if the network cannot take the picture, the mask has another size, or memory is
-    /// short.
-    pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted) -> Result<Planes> {
+    /// short; [`Error::Stopped`] if `watch` says so.
+    pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted, watch: &Watch) -> Result<Planes> {
         let (width, height) = (image.width(), image.height());
         if (mask.width(), mask.height()) != (width, height) {
             let problem =
@@ -100,11 +100,15 @@ impl EnginePredictor {
             return Err(Error::Predict { predictor: self.name(), problem });
         }
         let plan = self.plan(width, height)?;
-        let predicted = self.engine.run(&plan, image.values(), mask.hole(), wanted);
+        let go_on = |share| watch.reached(share).is_ok();
+        let predicted = self.engine.run_watched(&plan, image.values(), mask.hole(), wanted, &go_on);
         Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
     }
 
     fn failed(&self, error: EngineError) -> Error {
+        if matches!(error, EngineError::Stopped) {
+            return Error::Stopped;
+        }
         Error::Predict { predictor: self.name(), problem: error.to_string() }
     }
 }
@@ -142,8 +146,8 @@ impl Predictor for EnginePredictor {
         format!("{family}-w{width}-b{blocks} (cpu, {})", self.engine.isa())
     }
 
-    fn predict(&self, image: &Planes, mask: &Mask, _seed: u64) -> Result<Planes> {
-        self.run(image, mask, Wanted::Hole)
+    fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
+        self.run(image, mask, Wanted::Hole, watch)
     }
 
     fn multiple(&self) -> usize {
@@ -201,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn who_watches_sees_it_grow_and_can_stop_it() {
+        let (image, mask) = scene(64, 48);
+        for family in [Family::Fourier, Family::Regular] {
+            let (predictor, watch) = (predictor(family), Watch::default());
+            predictor.predict_watched(&image, &mask, 0, &watch).unwrap();
+            assert!((watch.done() - 1.0).abs() < 1e-5, "{}", watch.done());
+            watch.stop();
+            assert!(matches!(predictor.predict_watched(&image, &mask, 0, &watch), Err(Error::Stopped)));
+        }
+    }
+
+    #[test]
     fn it_says_what_it_is() {
         let isa = Isa::selected().unwrap();
         assert_eq!(predictor(Family::Fourier).name(), format!("fourier-w2-b1 (cpu, {isa})"));
@@ -227,8 +243,8 @@ mod tests {
     fn hole_pixels_are_the_same_when_only_they_are_wanted() {
         let (image, mask) = scene(64, 72);
         let predictor = predictor(Family::Fourier);
-        let everything = predictor.run(&image, &mask, Wanted::Everything).unwrap();
-        let hole = predictor.run(&image, &mask, Wanted::Hole).unwrap();
+        let everything = predictor.run(&image, &mask, Wanted::Everything, &Watch::default()).unwrap();
+        let hole = predictor.run(&image, &mask, Wanted::Hole, &Watch::default()).unwrap();
         for channel in 0..3 {
             for (i, _) in mask.hole().iter().enumerate().filter(|(_, hole)| **hole) {
                 assert_eq!(everything.plane(channel)[i].to_bits(), hole.plane(channel)[i].to_bits());

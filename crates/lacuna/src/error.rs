@@ -60,6 +60,9 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Somebody asked for the fill to stop.
+    #[error("the fill was stopped")]
+    Stopped,
     /// A predictor failed.
     #[error("{predictor} failed: {problem}")]
     Predict {

@@ -6,7 +6,7 @@ use crate::budget::{Budget, pixel_bytes, writing_bytes};
 use crate::composite::composite;
 use crate::frame::Frame;
 use crate::strategy::{Plan, Strategy};
-use crate::{Error, Hole, Mask, Picture, Planes, Predictor, Result};
+use crate::{Error, Hole, Mask, Picture, Predictor, Result, Watch};
 
 /// Fills holes in pictures with one predictor.
 #[derive(Clone)]
@@ -15,6 +15,7 @@ pub struct Inpainter {
     strategy: Strategy,
     /// Bytes that the process may take in all.
     memory: Option<u64>,
+    watch: Watch,
 }
 
 /// What a fill is expected to cost.
@@ -34,13 +35,18 @@ const SECONDS_PER_PIXEL: f64 = 0.08e-6;
 impl Inpainter {
     /// An inpainter.
     pub fn new(predictor: Arc<dyn Predictor>, strategy: Strategy) -> Self {
-        Self { predictor, strategy, memory: None }
+        Self { predictor, strategy, memory: None, watch: Watch::default() }
     }
 
     /// This inpainter, with a promise that filling takes no more than `bytes` of memory, weights and picture
     /// included: what cannot be done within is refused before it is begun.
     pub fn with_memory(self, bytes: u64) -> Self {
         Self { memory: Some(bytes), ..self }
+    }
+
+    /// This inpainter, whose fills `watch` follows and can stop. A watch serves one fill.
+    pub fn with_watch(self, watch: Watch) -> Self {
+        Self { watch, ..self }
     }
 
     /// The promise on memory, if one was made, and what is held of it without a picture.
@@ -75,10 +81,8 @@ impl Inpainter {
         for frame in &plan.frames {
             let (width, height) = (frame.padded_width, frame.padded_height);
             let bytes = held + frame.bytes() + self.predictor.forecast_bytes(width, height);
-            let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
-            let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
             forecast.bytes = forecast.bytes.max(bytes);
-            forecast.seconds += self.predictor.forecast_seconds(width, height, hole);
+            forecast.seconds += self.seconds(frame, mask);
         }
         forecast
     }
@@ -89,7 +93,7 @@ impl Inpainter {
     /// # Errors
     /// [`Error::Argument`] if the hole is not as large as the picture; [`Error::Memory`] as
     /// [`Inpainter::plan`]; [`Error::Predict`] if a prediction fails, in which case some windows may already
-    /// be filled.
+    /// be filled; [`Error::Stopped`] likewise if somebody stopped it.
     pub fn inpaint(&self, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<Option<Plan>> {
         check_sizes(picture, hole.mask())?;
         let Some(plan) = self.plan(picture, hole.mask())? else { return Ok(None) };
@@ -104,25 +108,44 @@ impl Inpainter {
     pub fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
         let mask = hole.mask();
         check_sizes(picture, mask)?;
-        for frame in &plan.frames {
-            let predicted = self.predict(frame, picture, mask, seed)?;
+        let shares = self.shares(plan, mask);
+        for (frame, share) in plan.frames.iter().zip(shares.windows(2)) {
+            let watch = self.watch.part(share[0], share[1]);
+            watch.reached(0.0)?;
+            let (planes, frame_mask) = frame.cut(picture, mask);
+            let predicted = self.predictor.predict_watched(&planes, &frame_mask, seed, &watch);
+            if self.memory.is_some() {
+                // Nothing else is kept when a promise was made.
+                self.predictor.release();
+            }
+            let predicted = predicted?;
             if predicted.values().iter().any(|value| !value.is_finite()) {
                 let problem = "the prediction holds values that are not numbers".into();
                 return Err(Error::Predict { predictor: self.predictor.name(), problem });
             }
             composite(picture, hole, frame.hole, &frame.restore(&predicted));
         }
-        Ok(())
+        self.watch.reached(1.0)
     }
 
-    /// The prediction for a frame; nothing else is kept when a promise was made.
-    fn predict(&self, frame: &Frame, picture: &Picture, mask: &Mask, seed: u64) -> Result<Planes> {
-        let (planes, frame_mask) = frame.cut(picture, mask);
-        let predicted = self.predictor.predict(&planes, &frame_mask, seed);
-        if self.memory.is_some() {
-            self.predictor.release();
-        }
-        predicted
+    /// Where each frame's part of the work begins, 0 to 1, and where the last one's ends.
+    fn shares(&self, plan: &Plan, mask: &Mask) -> Vec<f32> {
+        let seconds = plan.frames.iter().map(|frame| self.seconds(frame, mask));
+        let ends: Vec<f64> = seconds
+            .scan(0.0, |sum, seconds| {
+                *sum += seconds.max(f64::MIN_POSITIVE);
+                Some(*sum)
+            })
+            .collect();
+        let total = ends.last().copied().unwrap_or(1.0);
+        [0.0].into_iter().chain(ends.into_iter().map(|end| (end / total) as f32)).collect()
+    }
+
+    /// Seconds that predicting a frame is expected to take.
+    fn seconds(&self, frame: &Frame, mask: &Mask) -> f64 {
+        let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
+        let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
+        self.predictor.forecast_seconds(frame.padded_width, frame.padded_height, hole)
     }
 }
 
@@ -182,6 +205,20 @@ mod tests {
                 assert_eq!(*pixel, expected, "{strategy:?} at {x}, {y}");
             }
         }
+    }
+
+    #[test]
+    fn a_watched_fill_tells_its_end_and_can_be_stopped() {
+        let mask = Mask::new(90, 61, (0..90 * 61).map(|i| i % 90 < 9 && i / 90 > 50).collect());
+        let hole = Hole::new(&mask, &HoleOptions::default()).unwrap();
+        let (watch, mut after) = (Watch::default(), picture(90, 61));
+        let watched = inpainter(Strategy::Auto).with_watch(watch.clone());
+        watched.inpaint(&mut after, &hole, 0).unwrap();
+        assert_eq!(watch.done(), 1.0);
+        let mut untouched = picture(90, 61);
+        watch.stop();
+        assert!(matches!(watched.inpaint(&mut untouched, &hole, 0), Err(Error::Stopped)));
+        assert_eq!(untouched.pixels(), picture(90, 61).pixels());
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod planes;
 pub mod predictor;
 pub mod rect;
 pub mod strategy;
+pub mod watch;
 
 pub use budget::Budget;
 pub use engine::EnginePredictor;
@@ -33,6 +34,7 @@ pub use planes::Planes;
 pub use predictor::Predictor;
 pub use rect::Rect;
 pub use strategy::Strategy;
+pub use watch::Watch;
 
 /// Compiles the README's example.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! The one seam between pictures and whatever invents the missing pixels.
 
-use crate::{Mask, Planes, Result};
+use crate::{Mask, Planes, Result, Watch};
 
 /// Something that predicts the pixels of a hole: PatchMatch, a network on some engine.
 pub trait Predictor: Send + Sync {
@@ -15,7 +15,15 @@ pub trait Predictor: Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::Predict`] if the prediction cannot be made.
-    fn predict(&self, image: &Planes, mask: &Mask, seed: u64) -> Result<Planes>;
+    fn predict(&self, image: &Planes, mask: &Mask, seed: u64) -> Result<Planes> {
+        self.predict_watched(image, mask, seed, &Watch::default())
+    }
+
+    /// [`Predictor::predict`], telling `watch` how far it is.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`]; [`crate::Error::Stopped`] if `watch` says so.
+    fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes>;
 
     /// Sides must be a multiple of this many pixels (8 for a network with latents at 1/8 resolution).
     fn multiple(&self) -> usize;
@@ -57,7 +65,8 @@ pub(crate) mod tests {
             "constant".into()
         }
 
-        fn predict(&self, image: &Planes, _mask: &Mask, _seed: u64) -> Result<Planes> {
+        fn predict_watched(&self, image: &Planes, _: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
+            watch.reached(0.0)?;
             let values = vec![0.5; image.values().len()];
             Ok(Planes::new(image.width(), image.height(), values))
         }

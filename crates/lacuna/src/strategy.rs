@@ -305,7 +305,13 @@ mod tests {
             fn name(&self) -> String {
                 "hungry".into()
             }
-            fn predict(&self, image: &crate::Planes, _: &Mask, _: u64) -> Result<crate::Planes> {
+            fn predict_watched(
+                &self,
+                image: &crate::Planes,
+                _: &Mask,
+                _: u64,
+                _: &crate::Watch,
+            ) -> Result<crate::Planes> {
                 Ok(image.clone())
             }
             fn multiple(&self) -> usize {

@@ -9,6 +9,7 @@ mod fft;
 mod fourier;
 pub(crate) mod map;
 mod network;
+mod pace;
 mod place;
 mod plan;
 mod profile;
@@ -38,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::isa::Isa;
 use arena::Arena;
 use network::Network;
+use pace::Pace;
 use profile::Profile;
 use run::Run;
 use stem::Picture;
@@ -102,6 +104,21 @@ impl Engine {
     /// [`Error::Input`] if image or mask have another size than the plan, [`Error::ForeignPlan`] if it was made for another
     /// network, [`Error::Allocation`] if the system has no memory.
     pub fn run(&self, plan: &Plan, image: &[f32], mask: &[bool], wanted: Wanted) -> Result<Vec<f32>> {
+        self.run_watched(plan, image, mask, wanted, &|_| true)
+    }
+
+    /// [`Engine::run`], asking `go_on` after every step, with the share of the work that is done (0 to 1), whether to go on.
+    ///
+    /// # Errors
+    /// As [`Engine::run`]; [`Error::Stopped`] if `go_on` says no.
+    pub fn run_watched(
+        &self,
+        plan: &Plan,
+        image: &[f32],
+        mask: &[bool],
+        wanted: Wanted,
+        go_on: &dyn Fn(f32) -> bool,
+    ) -> Result<Vec<f32>> {
         let (width, height) = (plan.width, plan.height);
         let check = |what: &'static str, expected: usize, found: usize| {
             if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
@@ -113,14 +130,16 @@ impl Engine {
         }
         let mut arena = self.arena(plan)?;
         let mut profile = Profile::from_environment();
-        let mut run = Run { network: &self.network, plan, arena: arena.numbers(), profile: &mut profile };
+        let pace = Pace::new(plan, go_on);
+        let mut run =
+            Run { network: &self.network, plan, arena: arena.numbers(), profile: &mut profile, pace };
         let predicted = run.predict(Picture { image, mask, height, width }, wanted);
         if let Some(table) = profile.table(plan) {
             eprintln!("{table}");
         }
         // Nobody panics while holding it; if somebody did, the memory is as good as before.
         *self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(arena);
-        Ok(predicted)
+        predicted
     }
 
     /// Memory for a plan: that of the last run if it was for the same size.

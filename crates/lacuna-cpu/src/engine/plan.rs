@@ -121,7 +121,7 @@ pub(crate) fn rows_around(outputs: &Range<usize>, height: usize) -> Range<usize>
 }
 
 /// The strips of `rows` rows.
-pub(crate) fn strips(rows: usize, strip: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn strips(rows: usize, strip: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
     (0..rows).step_by(strip).map(move |start| start..rows.min(start + strip))
 }
 

@@ -7,10 +7,12 @@ use super::conv::{Conv, Target};
 use super::fourier::{Fourier, frequencies};
 use super::map::Map;
 use super::network::{FourierHalf, LEVELS, Network, Refine};
+use super::pace::{Pace, Stage};
 use super::plan::{Buffers, HalfBuffers, Level, MULTIPLE, Plan, Sizes, strips};
 use super::profile::Profile;
 use super::stem::{Picture, spread_mask};
 use super::winograd::{Ending, Winograd};
+use crate::error::Result;
 
 /// Which pixels of the prediction are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +30,17 @@ pub(crate) struct Run<'a> {
     pub plan: &'a Plan,
     pub arena: &'a mut [f32],
     pub profile: &'a mut Profile,
+    pub pace: Pace<'a>,
 }
 
 impl Run<'_> {
     /// The prediction `[3, height, width]`.
-    pub fn predict(&mut self, picture: Picture<'_>, wanted: Wanted) -> Vec<f32> {
-        self.encode(picture);
-        self.refine();
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) if the run shall stop.
+    pub fn predict(&mut self, picture: Picture<'_>, wanted: Wanted) -> Result<Vec<f32>> {
+        self.encode(picture)?;
+        self.refine()?;
         self.decode(picture, wanted)
     }
 
@@ -47,10 +53,12 @@ impl Run<'_> {
     }
 
     /// Fills the latent, strip by strip.
-    pub fn encode(&mut self, picture: Picture<'_>) {
+    fn encode(&mut self, picture: Picture<'_>) -> Result<()> {
         let (network, sizes) = (self.network, self.sizes());
         let (mut image, mut masks) = (self.buffers().encoder.clone(), self.buffers().masks.clone());
-        for latent in strips(sizes.rows(LEVELS), self.plan.strips.encoder) {
+        let strips = strips(sizes.rows(LEVELS), self.plan.strips.encoder);
+        let count = strips.len();
+        for latent in strips {
             let needed = sizes.encoder_rows(latent.clone());
             // Rows of each level that no strip before has made.
             let new: [Range<usize>; LEVELS + 1] = std::array::from_fn(|level| {
@@ -84,7 +92,9 @@ impl Run<'_> {
                     self.conv(name, &control.zero[below], &masks[level], &image[level], rows, true);
                 }
             }
+            self.pace.passed(Stage::Encode, count)?;
         }
+        Ok(())
     }
 
     fn advance(&mut self, level: &mut Level, rows: Range<usize>) -> Range<usize> {
@@ -110,7 +120,7 @@ impl Run<'_> {
     }
 
     /// Refines the latent.
-    pub fn refine(&mut self) {
+    fn refine(&mut self) -> Result<()> {
         let (network, sizes) = (self.network, self.sizes());
         let fourier = Fourier::new(network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS));
         let halves = network.blocks.iter().enumerate().flat_map(|(index, block)| {
@@ -134,6 +144,7 @@ impl Run<'_> {
                     self.convolve(name, &halves[half].convolve, ending, buffers);
                 }
             }
+            self.pace.passed(Stage::Refine, 2 * network.blocks.len())?;
         }
         if network.adds_latent() {
             let buffers = [self.buffers().encoder[LEVELS].buffer, self.buffers().decoder[LEVELS].buffer];
@@ -142,6 +153,7 @@ impl Run<'_> {
                 refined.iter_mut().zip(latent).for_each(|(refined, latent)| *refined += *latent);
             });
         }
+        Ok(())
     }
 
     fn latent_layout(&self) -> Layout {
@@ -214,17 +226,20 @@ impl Run<'_> {
     }
 
     /// Decodes the refined latent, strip by strip, where a pixel is wanted.
-    pub fn decode(&mut self, picture: Picture<'_>, wanted: Wanted) -> Vec<f32> {
+    fn decode(&mut self, picture: Picture<'_>, wanted: Wanted) -> Result<Vec<f32>> {
         let (network, sizes) = (self.network, self.sizes());
         let mut predicted = known(picture);
-        let Some(columns) = wanted_columns(picture, wanted) else { return predicted };
+        let Some(columns) = wanted_columns(picture, wanted) else { return Ok(predicted) };
         let level_columns = sizes.decoder_columns(columns.clone());
         let mut levels = self.buffers().decoder.clone();
-        for latent in strips(sizes.rows(LEVELS), self.plan.strips.decoder) {
+        let strips = strips(sizes.rows(LEVELS), self.plan.strips.decoder);
+        let count = strips.len();
+        for latent in strips {
             let rows = latent.start * MULTIPLE..latent.end * MULTIPLE;
             if wanted == Wanted::Hole
                 && !picture.mask[rows.start * sizes.width..rows.end * sizes.width].contains(&true)
             {
+                self.pace.passed(Stage::Decode, count)?;
                 continue;
             }
             let needed = sizes.decoder_rows(latent);
@@ -247,8 +262,9 @@ impl Run<'_> {
             self.profile.time(format_args!("decoder.out"), || {
                 network.colours.run(map, &mut predicted, rows, columns.clone());
             });
+            self.pace.passed(Stage::Decode, count)?;
         }
-        predicted
+        Ok(predicted)
     }
 }
 

@@ -12,7 +12,7 @@ use super::seam;
 use super::search::{Order, Pass, Seeds};
 use super::vote::{self, Votes};
 use super::weights::Weights;
-use crate::{Mask, Planes};
+use crate::{Mask, Planes, Result, Watch};
 use rayon::prelude::*;
 
 /// The pyramid ends where the hole is at most this deep, in pixels. Shallower (4) loses what only a fine level
@@ -28,16 +28,27 @@ const FEWEST_SOURCES: usize = 200;
 const RADIUS_SHARE: usize = 8;
 
 /// Fills the hole of `image`; known pixels are the same bits.
-pub(super) fn complete(image: &Planes, mask: &Mask, config: &PatchMatchConfig, seed: u64) -> Planes {
+///
+/// # Errors
+/// [`Error::Stopped`](crate::Error::Stopped) if `watch` says so.
+pub(super) fn complete(
+    image: &Planes,
+    mask: &Mask,
+    config: &PatchMatchConfig,
+    seed: u64,
+    watch: &Watch,
+) -> Result<Planes> {
+    watch.reached(0.0)?;
     if mask.count() == 0 {
-        return image.clone();
+        return Ok(image.clone());
     }
     let finest = Level::finest(image, mask);
     if finest.patches.sources() == 0 {
         drop(finest);
-        return fill_smoothly(image, mask);
+        return Ok(fill_smoothly(image, mask));
     }
     let mut levels = pyramid(finest);
+    let mut pace = Pace::new(&levels, config, watch);
     let mut seeds = Seeds::new(seed);
     let mut coarser: Option<(Level, Field)> = None;
     while let Some(mut level) = levels.pop() {
@@ -54,17 +65,50 @@ pub(super) fn complete(image: &Planes, mask: &Mask, config: &PatchMatchConfig, s
                 field
             }
         };
-        for _ in 1..config.finest_rounds.get() + config.rounds_per_level * levels.len() {
+        let patches = targets(&level);
+        for _ in 1..rounds(config, levels.len()) {
             search(&level, &mut field, &mut seeds);
             vote_again(&mut level, &field, &depths);
+            pace.passed(patches)?;
         }
         search(&level, &mut field, &mut seeds);
+        pace.passed(patches)?;
         if levels.is_empty() {
-            return finish(image, mask, level, field, depths);
+            return Ok(finish(image, mask, level, field, depths));
         }
         coarser = Some((level, field));
     }
     unreachable!("the pyramid has a finest level")
+}
+
+/// Patches that are searched for in a round.
+fn targets(level: &Level) -> usize {
+    level.patches.targets().iter().filter(|&&target| target).count()
+}
+
+/// Rounds of search and vote at a level; 0 is the finest.
+fn rounds(config: &PatchMatchConfig, level: usize) -> usize {
+    config.finest_rounds.get() + config.rounds_per_level * level
+}
+
+/// How far the completion is, counted in patches searched.
+struct Pace<'a> {
+    total: usize,
+    done: usize,
+    watch: &'a Watch,
+}
+
+impl<'a> Pace<'a> {
+    fn new(levels: &[Level], config: &PatchMatchConfig, watch: &'a Watch) -> Self {
+        let searched = |(index, level): (usize, &Level)| rounds(config, index) * targets(level);
+        Self { total: levels.iter().enumerate().map(searched).sum(), done: 0, watch }
+    }
+
+    /// So many patches were searched for once more.
+    fn passed(&mut self, patches: usize) -> Result<()> {
+        self.done += patches;
+        self.watch.reached(self.done as f32 / self.total.max(1) as f32)
+    }
 }
 
 /// Passes in both directions over all targets.

@@ -29,7 +29,7 @@ mod search;
 mod vote;
 mod weights;
 
-use crate::{Error, Mask, Planes, Predictor, Result};
+use crate::{Error, Mask, Planes, Predictor, Result, Watch};
 use std::num::NonZeroUsize;
 
 /// The largest side in pixels: matches keep their place in 16 bits.
@@ -78,8 +78,8 @@ impl Predictor for PatchMatch {
     ///
     /// # Errors
     /// [`Error::Argument`] if image and mask differ in size; [`Error::Predict`] if no pixel is known or a side has
-    /// more than 65536 pixels.
-    fn predict(&self, image: &Planes, mask: &Mask, seed: u64) -> Result<Planes> {
+    /// more than 65536 pixels; [`Error::Stopped`] if `watch` says so.
+    fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
         let (width, height) = (image.width(), image.height());
         if (mask.width(), mask.height()) != (width, height) {
             let (mask_width, mask_height) = (mask.width(), mask.height());
@@ -92,7 +92,7 @@ impl Predictor for PatchMatch {
         if mask.count() == width * height {
             return Err(self.failure(format!("the hole covers all {width} x {height} pixels")));
         }
-        Ok(complete::complete(image, mask, &self.config, seed))
+        complete::complete(image, mask, &self.config, seed, watch)
     }
 
     fn multiple(&self) -> usize {
@@ -171,6 +171,20 @@ mod tests {
         let filled = PatchMatch::default().predict(&image, &mask, 1).unwrap();
         let error = largest_error(&filled, &mask, tiles);
         assert!(error < 0.004, "off by {error}");
+    }
+
+    #[test]
+    fn who_watches_sees_it_grow_and_can_stop_it() {
+        let (image, mask) = picture((120, 100), noise, box_hole);
+        let watch = Watch::default();
+        let watched = |watch: &Watch| PatchMatch::default().predict_watched(&image, &mask, 1, watch);
+        watched(&watch).unwrap();
+        assert_eq!(watch.done(), 1.0);
+        let half = Watch::default();
+        watched(&half.part(0.0, 0.5)).unwrap();
+        assert_eq!(half.done(), 0.5);
+        half.stop();
+        assert!(matches!(watched(&half), Err(Error::Stopped)));
     }
 
     #[test]

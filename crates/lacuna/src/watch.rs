@@ -1,0 +1,89 @@
+//! Watching a fill from outside while it runs: how far it is, and stopping it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::{Error, Result};
+
+/// A handle on a running fill, or on a part of it. Clones are the same handle.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    shared: Arc<Shared>,
+    part: Part,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopped: AtomicBool,
+    /// The bits of a share, 0 to 1.
+    done: AtomicU32,
+}
+
+/// The share of the whole that a handle reports on.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: f32,
+    length: f32,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { start: 0.0, length: 1.0 }
+    }
+}
+
+impl Watch {
+    /// Asks the fill to stop at its next step.
+    pub fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// How much of the whole fill is done, 0 to 1.
+    pub fn done(&self) -> f32 {
+        f32::from_bits(self.shared.done.load(Ordering::Relaxed))
+    }
+
+    /// Says that `share` (0 to 1) of this handle's part is done.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if the fill shall stop.
+    pub fn reached(&self, share: f32) -> Result<()> {
+        let done = self.part.start + self.part.length * share.clamp(0.0, 1.0);
+        // Shares are not negative, so that their bits are in the same order.
+        self.shared.done.fetch_max(done.to_bits(), Ordering::Relaxed);
+        if self.shared.stopped.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// The handle for the part of the work from one share of this handle's to another.
+    pub fn part(&self, from: f32, to: f32) -> Self {
+        let Part { start, length } = self.part;
+        let part = Part { start: start + length * from, length: length * (to - from) };
+        Self { shared: Arc::clone(&self.shared), part }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up() {
+        let watch = Watch::default();
+        let second = watch.part(0.5, 1.0);
+        let inner = second.part(0.5, 1.0);
+        inner.reached(0.0).unwrap();
+        assert_eq!(watch.done(), 0.75);
+        second.reached(0.25).unwrap();
+        assert_eq!(watch.done(), 0.75, "never backwards");
+        inner.reached(2.0).unwrap();
+        assert_eq!(second.done(), 1.0);
+    }
+
+    #[test]
+    fn whoever_reports_learns_that_it_shall_stop() {
+        let watch = Watch::default();
+        let part = watch.part(0.0, 0.5);
+        watch.stop();
+        assert!(matches!(part.reached(0.1), Err(Error::Stopped)));
+    }
+}
