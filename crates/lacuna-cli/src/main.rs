@@ -11,6 +11,8 @@ mod masks;
 mod method;
 mod model;
 mod output;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(feature = "train")]
 mod train;
 mod units;
@@ -32,6 +34,9 @@ struct Cli {
 enum Command {
     /// Fill the hole in a photo, or in many
     Inpaint(inpaint::InpaintArgs),
+    /// Serve a page to erase things from photos, and an HTTP API
+    #[cfg(feature = "serve")]
+    Serve(serve::ServeArgs),
     /// Look into, convert and check model files
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -82,6 +87,8 @@ fn main() -> ExitCode {
     }
     let outcome = match cli.command {
         Command::Inpaint(args) => inpaint::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
         Command::Model(command) => model::run(&command),
         Command::Bench(args) => bench::run(&args, start),
         Command::Masks(args) => masks::run(&args),

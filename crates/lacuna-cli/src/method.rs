@@ -80,6 +80,24 @@ impl PlaceArgs {
         }
         Ok(engine)
     }
+
+    /// Loads a network. With `memory`, weights that do not fit into so many bytes are refused before.
+    ///
+    /// # Errors
+    /// If the model cannot be read, or the device is not there.
+    pub fn load_network(&self, model: &Path, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
+        let engine = self.engine()?;
+        let checkpoint = Checkpoint::open(model)?;
+        if let Some(total) = memory {
+            // Packed they take this and a little more.
+            let weights = (checkpoint.parameters() * size_of::<f32>()) as u64;
+            Budget::new(total, 0).check(model.display().to_string(), weights)?;
+        }
+        Ok(match engine {
+            EngineName::Cpu => Arc::new(EnginePredictor::new(&checkpoint)?),
+            EngineName::Burn => burn_predictor(&checkpoint, &self.device)?,
+        })
+    }
 }
 
 impl MethodArgs {
@@ -102,7 +120,7 @@ impl MethodArgs {
                 }
                 Ok(Arc::new(PatchMatch::new(PatchMatchConfig::default())))
             }
-            (Some(MethodName::Network) | None, Some(model)) => self.load_network(model, memory),
+            (Some(MethodName::Network) | None, Some(model)) => self.place.load_network(model, memory),
             (Some(MethodName::Network), None) => bail!("--method network needs --model FILE"),
             (Some(MethodName::Patchmatch), Some(model)) => {
                 bail!("--method patchmatch uses no model, but --model {} was given", model.display())
@@ -118,20 +136,6 @@ impl MethodArgs {
         Ok(match &self.model {
             Some(model) => format!("{} {}", predictor.name(), sha256_of_file(model)?),
             None => predictor.name(),
-        })
-    }
-
-    fn load_network(&self, model: &Path, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
-        let engine = self.place.engine()?;
-        let checkpoint = Checkpoint::open(model)?;
-        if let Some(total) = memory {
-            // Packed they take this and a little more.
-            let weights = (checkpoint.parameters() * size_of::<f32>()) as u64;
-            Budget::new(total, 0).check(model.display().to_string(), weights)?;
-        }
-        Ok(match engine {
-            EngineName::Cpu => Arc::new(EnginePredictor::new(&checkpoint)?),
-            EngineName::Burn => burn_predictor(&checkpoint, &self.place.device)?,
         })
     }
 }

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use assert_cmd::cargo::cargo_bin_cmd;
-use headless_chrome::protocol::cdp::types::Event;
-use headless_chrome::{Browser, LaunchOptions};
 use image::{Rgb, RgbImage};
 use predicates::prelude::{PredicateBooleanExt, predicate::str::contains};
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::browser::Page;
 
 /// A folder with photos.
 struct Folder(TempDir);
@@ -223,55 +222,14 @@ fn downloads_go_on_where_they_broke_off_and_wrong_files_are_refused() {
         .stderr(contains("alexnet-owt-7be5be79.pth"));
 }
 
-/// Debian's Chromium or another one; without any, that is said aloud.
-fn chromium() -> Option<PathBuf> {
-    let given = std::env::var_os("CHROMIUM").map(PathBuf::from);
-    let known =
-        ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
-    let found = given.into_iter().chain(known).find(|path| path.exists());
-    if found.is_none() {
-        // Not eprintln!: the harness catches that.
-        let told =
-            writeln!(std::io::stderr(), "NOT TESTED: no Chromium, the report was not tried in a browser");
-        told.expect("standard error is open");
-    }
-    found
-}
-
 #[test]
 fn the_report_works_in_a_browser_and_asks_nobody() {
-    let Some(path) = chromium() else { return };
+    let Some(browser) = Page::new(1280, 900) else { return };
     let folder = Folder::new();
     folder.judged().success();
-    let options = LaunchOptions {
-        path: Some(path),
-        // As root, as in containers, Chromium has no sandbox.
-        sandbox: false,
-        window_size: Some((1280, 900)),
-        ..LaunchOptions::default()
-    };
-    let browser = Browser::new(options).unwrap();
-    let tab = browser.new_tab().unwrap();
-    let requests = Arc::new(Mutex::new(Vec::new()));
-    let heard = requests.clone();
-    tab.enable_debugger().unwrap();
-    tab.call_method(headless_chrome::protocol::cdp::Network::Enable {
-        max_total_buffer_size: None,
-        max_resource_buffer_size: None,
-        max_post_data_size: None,
-        report_direct_socket_traffic: None,
-        enable_durable_messages: None,
-    })
-    .unwrap();
-    tab.add_event_listener(Arc::new(move |event: &Event| {
-        if let Event::NetworkRequestWillBeSent(event) = event {
-            heard.lock().unwrap().push(event.params.request.url.clone());
-        }
-    }))
-    .unwrap();
     let page = format!("file://{}", folder.at("report/report.html").display());
-    tab.navigate_to(&page).unwrap().wait_until_navigated().unwrap();
-    let ask = |script: &str| tab.evaluate(script, false).unwrap().value.unwrap_or(Value::Null);
+    browser.go(&page);
+    let ask = |script: &str| browser.ask(script);
 
     // Sorting: by name up, then down.
     let names = "[...document.querySelectorAll('#scores tbody th')].map((cell) => cell.textContent).join()";
@@ -284,10 +242,9 @@ fn the_report_works_in_a_browser_and_asks_nobody() {
     assert_eq!(ask("document.querySelector('.chart svg').querySelectorAll('polyline').length"), 2);
 
     // A slider that is moved with the keyboard shows more of the left picture.
-    let slider = tab.wait_for_element(".card input").unwrap();
-    slider.focus().unwrap();
+    ask("document.querySelector('.card input').focus()");
     for _ in 0..5 {
-        tab.press_key("ArrowRight").unwrap();
+        browser.press("ArrowRight");
     }
     assert_eq!(ask("document.querySelector('.card .left').style.clipPath"), "inset(0px 45% 0px 0px)");
 
@@ -303,7 +260,7 @@ fn the_report_works_in_a_browser_and_asks_nobody() {
     let sorted = "(() => { const holes = [...document.querySelectorAll('.card')].map((card) => Number(card.dataset.hole)); return holes.length === 5 && holes.every((hole, at) => at === 0 || holes[at - 1] <= hole); })()";
     assert_eq!(ask(sorted), true);
 
-    let asked = requests.lock().unwrap();
+    let asked = browser.requests();
     assert!(!asked.is_empty(), "the page itself is a request");
     let outside: Vec<_> = asked.iter().filter(|url| **url != page && !url.starts_with("data:")).collect();
     assert!(outside.is_empty(), "{outside:?}");

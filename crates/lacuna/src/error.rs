@@ -14,12 +14,20 @@ pub enum Error {
     /// The caller asked for something impossible: an option out of range, a mask of another size.
     #[error("{0}")]
     Argument(String),
-    /// A picture or mask that cannot be used as it is: truncated, hostile, unsupported, too large.
+    /// A picture or mask that cannot be used as it is: truncated, hostile, unsupported.
     #[error("{name}: {problem}")]
     Picture {
         /// File name or other label of the picture.
         name: String,
         /// What is wrong with it.
+        problem: String,
+    },
+    /// A picture or mask beyond the limits; nothing of it was decoded.
+    #[error("{name}: {problem}")]
+    TooLarge {
+        /// File name or other label of the picture.
+        name: String,
+        /// The limit, and what it would be.
         problem: String,
     },
     /// More memory would be needed than was allowed; nothing of it was taken yet.

@@ -2,10 +2,13 @@
 //!
 //! Everything panics with a message instead of returning an error: it only ever runs inside tests.
 
+#[cfg(feature = "browser")]
+pub mod browser;
 pub mod checkpoints;
 pub mod close;
 pub mod fixtures;
 pub mod gradient;
+pub mod http;
 pub mod pictures;
 pub mod weights;
 

@@ -20,8 +20,9 @@ impl Picture {
     /// Reads a picture file.
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be read; [`Error::Picture`] if it is truncated, damaged, too large
-    /// for `limits`, of an unsupported kind, or if its extension names another format than it holds.
+    /// [`Error::Read`] if the file cannot be read; [`Error::Picture`] if it is truncated, damaged, of an
+    /// unsupported kind, or if its extension names another format than it holds; [`Error::TooLarge`] and
+    /// [`Error::Memory`] if `limits` do not allow it.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let name = path.display().to_string();
         let bytes = read_file(path, limits)?;
@@ -42,7 +43,8 @@ impl Picture {
     /// Decodes a picture file's bytes; `name` labels it in errors.
     ///
     /// # Errors
-    /// [`Error::Picture`] if it is truncated, damaged, too large for `limits` or of an unsupported kind.
+    /// [`Error::Picture`] if it is truncated, damaged or of an unsupported kind; [`Error::TooLarge`] and
+    /// [`Error::Memory`] if `limits` do not allow it.
     pub fn decode(bytes: &[u8], name: &str, limits: &Limits) -> Result<Self> {
         limits.check_file(name, bytes.len() as u64)?;
         let format = Format::from_content(bytes, name)?;
@@ -174,7 +176,7 @@ fn check_riff_length(bytes: &[u8]) -> Result<(), String> {
 /// A file's bytes, if `limits` allow so many.
 ///
 /// # Errors
-/// [`Error::Read`], or [`Error::Picture`] for a folder or a file that is too long.
+/// [`Error::Read`], [`Error::Picture`] for a folder, or [`Error::TooLarge`] for a file that is too long.
 pub fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let failed = |source| Error::Read { path: path.into(), source };
     let mut file = File::open(path).map_err(failed)?;

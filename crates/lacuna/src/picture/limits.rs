@@ -29,13 +29,15 @@ impl Limits {
     /// Checks a decoded picture's size before it is allocated.
     ///
     /// # Errors
-    /// [`Error::Picture`] with the size and the limit that it breaks, or for a picture without pixels.
+    /// [`Error::TooLarge`] with the size and the limit that it breaks; [`Error::Picture`] for a picture without
+    /// pixels.
     pub fn check(&self, name: &str, width: u32, height: u32, bytes_per_pixel: u64) -> Result<()> {
         let pixels = u64::from(width) * u64::from(height);
         let bytes = pixels.saturating_mul(bytes_per_pixel);
-        let problem = if pixels == 0 {
-            format!("the picture has no pixels ({width} x {height})")
-        } else if width.max(height) > self.side {
+        if pixels == 0 {
+            return Err(Error::picture(name, format!("the picture has no pixels ({width} x {height})")));
+        }
+        let problem = if width.max(height) > self.side {
             format!("{width} x {height} pixels: the longest allowed side is {} (--max-side)", self.side)
         } else if pixels > self.pixels {
             format!(
@@ -47,7 +49,7 @@ impl Limits {
         } else {
             return Ok(());
         };
-        Err(Error::picture(name, problem))
+        Err(Error::TooLarge { name: name.into(), problem })
     }
 
     /// Checks that a picture can be read within [`Limits::memory`], before its pixels are allocated.
@@ -69,12 +71,12 @@ impl Limits {
     /// Checks a file's length before it is read.
     ///
     /// # Errors
-    /// [`Error::Picture`] with the length and the limit.
+    /// [`Error::TooLarge`] with the length and the limit.
     pub fn check_file(&self, name: &str, length: u64) -> Result<()> {
         if length > self.bytes {
             let problem =
                 format!("the file has {length} bytes: at most {} are allowed (--max-bytes)", self.bytes);
-            return Err(Error::picture(name, problem));
+            return Err(Error::TooLarge { name: name.into(), problem });
         }
         Ok(())
     }

@@ -1,0 +1,266 @@
+//! `lacuna serve`: the page and the API.
+
+#[cfg(feature = "burn")]
+mod latent;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use lacuna::checkpoint::Checkpoint;
+use lacuna::patchmatch::PatchMatch;
+use lacuna_serve::{Access, Bounds, Config, LatentView, Model, Models, Server, Token};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::Outcome;
+use crate::method::PlaceArgs;
+use crate::units::{Bytes, Threads, start_threads};
+
+/// Threads that read and write; those that compute are others.
+const NETWORK_THREADS: usize = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  The page on this machine, at http://127.0.0.1:8080:
+    lacuna serve
+  With networks to choose from:
+    lacuna serve --model best=last.safetensors --model big-lama.ckpt
+  For the house, with a token (it stands in the environment, so that no list of processes shows it):
+    LACUNA_TOKEN=secret lacuna serve --address 0.0.0.0:8080
+  Behind a reverse proxy:
+    lacuna serve --behind-proxy --allow-host photos.example.org
+
+The address is printed on standard output; docs/serve.md tells the rest. Ctrl+C finishes running jobs; twice ends at once.";
+
+/// Arguments of `lacuna serve`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    address: SocketAddr,
+    /// A network to offer, under a name [default: the file's]; may be given several times, the first is the default
+    #[arg(long = "model", value_name = "[NAME=]FILE")]
+    models: Vec<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
+
+    /// Answer only those who send this token
+    #[arg(long, value_name = "TOKEN", env = "LACUNA_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Read the token from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+    /// Let whoever reaches an address beyond this machine use it
+    #[arg(long)]
+    insecure_no_token: bool,
+    /// An origin (https://example.org) whose pages may use the API; may be given several times
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+    /// A name under which it may be asked for, besides localhost and addresses; may be given several times
+    #[arg(long = "allow-host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Believe the last address in X-Forwarded-For: only behind a proxy that writes it
+    #[arg(long)]
+    behind_proxy: bool,
+
+    /// Most bytes of a request (413)
+    #[arg(long, value_name = "SIZE", default_value = "64M")]
+    max_body: Bytes,
+    /// Most pixels of a picture (422)
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().pixels)]
+    max_pixels: u64,
+    /// Longest side of a picture in pixels (422)
+    #[arg(long, value_name = "PX", default_value_t = Bounds::default().side)]
+    max_side: u32,
+    /// Memory that a job may take with all the program holds, such as 2G (422)
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<Bytes>,
+    /// Jobs that may wait (429)
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().queue)]
+    queue: usize,
+    /// Jobs of one client at a time (429)
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().per_client)]
+    per_client: usize,
+    /// Connections at a time; more wait
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().connections)]
+    connections: usize,
+    /// Seconds that a job may run (504)
+    #[arg(long, value_name = "S", default_value_t = Bounds::default().job.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    job_timeout: u64,
+    /// Seconds in which a request's head must come (408)
+    #[arg(long, value_name = "S", default_value_t = Bounds::default().head.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    head_timeout: u64,
+    /// Seconds within which more of a request's body must come (408)
+    #[arg(long, value_name = "S", default_value_t = Bounds::default().body_pause.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    body_timeout: u64,
+
+    /// Threads that compute [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<Threads>,
+    /// What is told on standard error; info has a line for each request
+    #[arg(long, value_enum, default_value_t = Log::Warn)]
+    log: Log,
+}
+
+/// `--log`.
+#[derive(Clone, Copy, ValueEnum)]
+enum Log {
+    /// Faults
+    Error,
+    /// And what is odd
+    Warn,
+    /// And requests
+    Info,
+    /// And broken connections
+    Debug,
+}
+
+impl ServeArgs {
+    fn config(&self) -> Result<Config> {
+        let bounds = Bounds {
+            body_bytes: usize::try_from(self.max_body.0)
+                .context("--max-body is too large for this machine")?,
+            pixels: self.max_pixels,
+            side: self.max_side,
+            queue: self.queue,
+            per_client: self.per_client,
+            connections: self.connections,
+            job: Duration::from_secs(self.job_timeout),
+            head: Duration::from_secs(self.head_timeout),
+            body_pause: Duration::from_secs(self.body_timeout),
+            memory: self.max_memory.map(|bytes| bytes.0),
+        };
+        let access = self.token()?.map_or(Access::Open, |token| Access::Token(Token::new(&token)));
+        let config = Config {
+            address: self.address,
+            access,
+            hosts: self.hosts.clone(),
+            origins: self.origins.clone(),
+            behind_proxy: self.behind_proxy,
+            bounds,
+        };
+        config.check(self.insecure_no_token)?;
+        Ok(config)
+    }
+
+    fn token(&self) -> Result<Option<String>> {
+        let token = match &self.token_file {
+            Some(file) => {
+                let text =
+                    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+                Some(text.trim().to_owned())
+            }
+            None => self.token.clone(),
+        };
+        // A browser can send no others in a header.
+        let sendable =
+            |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        ensure!(
+            token.as_ref().is_none_or(sendable),
+            "a token is of letters, digits and signs, without spaces"
+        );
+        Ok(token)
+    }
+
+    fn load(&self) -> Result<Models> {
+        let mut networks: Vec<Model> = Vec::new();
+        for named in &self.models {
+            let (id, file) = match named.split_once('=') {
+                Some((id, file)) => (id.to_owned(), Path::new(file)),
+                None => {
+                    let file = Path::new(named);
+                    (
+                        file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+                        file,
+                    )
+                }
+            };
+            ensure!(!id.is_empty(), "--model {named} has no name");
+            if networks.iter().any(|model| model.id == id) {
+                bail!("two models are called {id}: give one another name (--model NAME=FILE)");
+            }
+            let network = self.place.load_network(file, self.max_memory.map(|bytes| bytes.0))?;
+            let checkpoint = Checkpoint::open(file)?;
+            let parameters = checkpoint.parameters() as u64;
+            let latent = latent_view(&checkpoint, &self.place.device)?;
+            networks.push(Model { id, device: self.place.device.clone(), parameters, network, latent });
+        }
+        ensure!(
+            !networks.is_empty() || (self.place.device == "cpu" && self.place.engine.is_none()),
+            "--device and --engine are for networks, but no --model was given"
+        );
+        Ok(Models::new(Arc::new(PatchMatch::default()), networks))
+    }
+}
+
+/// What draws a network's latent view; nothing in a program without Burn.
+#[cfg(feature = "burn")]
+fn latent_view(checkpoint: &Checkpoint, device: &str) -> Result<Option<Arc<dyn LatentView>>> {
+    Ok(Some(Arc::new(latent::Viewer::new(checkpoint, device)?)))
+}
+
+#[cfg(not(feature = "burn"))]
+fn latent_view(_: &Checkpoint, _: &str) -> Result<Option<Arc<dyn LatentView>>> {
+    Ok(None)
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// If the arguments contradict each other, a model cannot be read, or the address not be opened.
+pub fn run(args: ServeArgs) -> Result<Outcome> {
+    let level = match args.log {
+        Log::Error => LevelFilter::ERROR,
+        Log::Warn => LevelFilter::WARN,
+        Log::Info => LevelFilter::INFO,
+        Log::Debug => LevelFilter::DEBUG,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+    start_threads(args.threads)?;
+    let config = args.config()?;
+    let models = args.load()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NETWORK_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(async {
+        let server = Server::bind(config, models)
+            .await
+            .with_context(|| format!("cannot listen on {}", args.address))?;
+        println!("http://{}", server.address());
+        if let Some(token) = args.token()? {
+            eprintln!("for the browser: http://{}/#token={token}", server.address());
+        }
+        server.run(asked_to_stop()?).await;
+        Ok(Outcome::Done)
+    })
+}
+
+/// Ready at the first Ctrl+C or SIGTERM; the second Ctrl+C ends the program.
+///
+/// # Errors
+/// If the system lets nobody listen for signals.
+fn asked_to_stop() -> Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+        eprintln!("lacuna: finishing what runs");
+        tokio::spawn(async {
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(1);
+        });
+    })
+}

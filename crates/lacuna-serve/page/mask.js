@@ -1,0 +1,224 @@
+// The mask: drawn at the preview's size, asked for at the photo's.
+
+import { maskPng } from "./files.js";
+
+const COLOUR = "#ff2d6f";
+/** Undo goes back so many steps; each is one bit a pixel, half a megabyte at most. */
+const STEPS = 100;
+/** A pixel is masked if it is covered by half or more. */
+const HALF = 128;
+/** Rows that are scaled at a time. */
+const STRIP = 256;
+
+export class Mask {
+  #undo = [];
+  #redo = [];
+
+  constructor(width, height) {
+    this.width = width;
+    this.height = height;
+    this.canvas = new OffscreenCanvas(width, height);
+    this.context = this.canvas.getContext("2d", { willReadFrequently: true });
+    this.context.lineCap = this.context.lineJoin = "round";
+    this.masked = 0;
+  }
+
+  // Drawing, in the preview's pixels.
+
+  /** Draws or erases a line of a width from one point to another. */
+  line(from, to, width, erase) {
+    const { context } = this;
+    context.globalCompositeOperation = erase ? "destination-out" : "source-over";
+    context.strokeStyle = COLOUR;
+    context.lineWidth = width;
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x, to.y);
+    context.stroke();
+    context.globalCompositeOperation = "source-over";
+  }
+
+  rectangle(one, other) {
+    this.context.fillStyle = COLOUR;
+    const [x, y] = [Math.min(one.x, other.x), Math.min(one.y, other.y)];
+    this.context.fillRect(x, y, Math.abs(one.x - other.x), Math.abs(one.y - other.y));
+  }
+
+  polygon(points) {
+    this.context.fillStyle = COLOUR;
+    this.context.beginPath();
+    for (const point of points) this.context.lineTo(point.x, point.y);
+    this.context.fill();
+  }
+
+  // Whole masks.
+
+  /** 0 or 1 a pixel. */
+  read() {
+    const { data } = this.context.getImageData(0, 0, this.width, this.height);
+    const bits = new Uint8Array(this.width * this.height);
+    for (let i = 0; i < bits.length; i++) bits[i] = data[4 * i + 3] >= HALF ? 1 : 0;
+    return bits;
+  }
+
+  write(bits) {
+    const image = this.context.createImageData(this.width, this.height);
+    const pixels = new Uint32Array(image.data.buffer);
+    // COLOUR, opaque, as a little-endian number.
+    for (let i = 0; i < bits.length; i++) pixels[i] = bits[i] ? 0xff6f2dff : 0;
+    this.context.putImageData(image, 0, 0);
+    this.masked = count(bits);
+  }
+
+  invert() {
+    this.write(this.read().map((bit) => 1 - bit));
+  }
+
+  clear() {
+    this.write(new Uint8Array(this.width * this.height));
+  }
+
+  /** Grows by so many pixels, or shrinks by as many below 0. */
+  grow(pixels) {
+    const bits = this.read();
+    const from = pixels > 0 ? 1 : 0;
+    const reached = near(bits, this.width, this.height, from, Math.abs(pixels));
+    this.write(bits.map((bit, i) => (reached[i] ? from : bit)));
+  }
+
+  // Undo.
+
+  /** Remembers the mask as it is now; called before it changes. */
+  remember() {
+    this.#push(this.#undo);
+    this.#redo.length = 0;
+  }
+
+  undo() {
+    return this.#step(this.#undo, this.#redo);
+  }
+
+  redo() {
+    return this.#step(this.#redo, this.#undo);
+  }
+
+  get canUndo() {
+    return this.#undo.length > 0;
+  }
+
+  get canRedo() {
+    return this.#redo.length > 0;
+  }
+
+  #push(steps) {
+    steps.push(pack(this.read()));
+    if (steps.length > STEPS) steps.shift();
+  }
+
+  #step(from, to) {
+    if (!from.length) return false;
+    this.#push(to);
+    this.write(unpack(from.pop(), this.width * this.height));
+    return true;
+  }
+
+  /** Counts what is masked, after drawing. */
+  settle() {
+    this.masked = count(this.read());
+  }
+
+  // Files.
+
+  /** A PNG file of the photo's size, white where it is masked. */
+  async file(width, height) {
+    if (width === this.width && height === this.height) {
+      const bits = this.read();
+      return maskPng(width, height, (y) => bits.subarray(y * width, (y + 1) * width));
+    }
+    // Scaled smoothly and cut at half, so that edges are as smooth as on the screen, and no pixel is half masked.
+    const canvas = new OffscreenCanvas(width, STRIP);
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    let [top, data] = [-STRIP, null];
+    return maskPng(width, height, (y) => {
+      if (y >= top + STRIP) {
+        top = y;
+        context.clearRect(0, 0, width, STRIP);
+        context.drawImage(this.canvas, 0, -top, width, height);
+        data = context.getImageData(0, 0, width, STRIP).data;
+      }
+      const row = new Uint8Array(width);
+      const start = 4 * width * (y - top) + 3;
+      for (let x = 0; x < width; x++) row[x] = data[start + 4 * x] >= HALF ? 1 : 0;
+      return row;
+    });
+  }
+}
+
+/** What is hole in a mask's picture if its bright part is, or its transparent one is not. */
+export async function readMask(blob) {
+  const bitmap = await createImageBitmap(blob, { imageOrientation: "from-image" });
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const { data } = context.getImageData(0, 0, width, height);
+  const bits = new Uint8Array(width * height);
+  let transparent = false;
+  for (let i = 3; i < data.length && !transparent; i += 4) transparent = data[i] < 255;
+  for (let i = 0; i < bits.length; i++) {
+    const at = 4 * i;
+    const grey = 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2];
+    bits[i] = (transparent ? data[at + 3] : grey) >= HALF ? 1 : 0;
+  }
+  return { width, height, bits, share: count(bits) / bits.length };
+}
+
+/** Scales bits to another size, each pixel from the nearest. */
+export function scaleBits({ width, height, bits }, toWidth, toHeight) {
+  const scaled = new Uint8Array(toWidth * toHeight);
+  for (let y = 0; y < toHeight; y++) {
+    const row = Math.floor(((y + 0.5) * height) / toHeight) * width;
+    for (let x = 0; x < toWidth; x++) scaled[y * toWidth + x] = bits[row + Math.floor(((x + 0.5) * width) / toWidth)];
+  }
+  return scaled;
+}
+
+function count(bits) {
+  let sum = 0;
+  for (const bit of bits) sum += bit;
+  return sum;
+}
+
+function pack(bits) {
+  const packed = new Uint8Array(Math.ceil(bits.length / 8));
+  for (let i = 0; i < bits.length; i++) packed[i >> 3] |= bits[i] << (i & 7);
+  return packed;
+}
+
+function unpack(packed, length) {
+  return Uint8Array.from({ length }, (_, i) => (packed[i >> 3] >> (i & 7)) & 1);
+}
+
+/** Where a pixel of value `from` is at most `reach` away: 1 there, 0 elsewhere. */
+function near(bits, width, height, from, reach) {
+  // Along rows first: how far the nearest one is, then a disc is a stack of rows.
+  const along = new Uint16Array(bits.length).fill(reach + 1);
+  for (let y = 0; y < height; y++) {
+    const row = y * width;
+    for (let x = 0, far = reach + 1; x < width; x++) {
+      far = bits[row + x] === from ? 0 : Math.min(far + 1, reach + 1);
+      along[row + x] = far;
+    }
+    for (let x = width - 1, far = reach + 1; x >= 0; x--) {
+      far = bits[row + x] === from ? 0 : Math.min(far + 1, reach + 1);
+      if (far < along[row + x]) along[row + x] = far;
+    }
+  }
+  const found = new Uint8Array(bits.length);
+  for (let up = -reach; up <= reach; up++) {
+    const half = Math.floor(Math.sqrt(reach * reach - up * up));
+    const [first, last] = [Math.max(0, -up) * width, (height - Math.max(0, up)) * width];
+    for (let i = first; i < last; i++) if (along[i + up * width] <= half) found[i] = 1;
+  }
+  return found;
+}

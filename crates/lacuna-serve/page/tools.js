@@ -1,0 +1,253 @@
+// Drawing on the canvas: by mouse, pen, fingers, and by keys.
+
+/** Screen pixels that an arrow key moves the cursor by, and with Shift. */
+const STEP = 8;
+const LARGE_STEP = 48;
+
+export class Tools {
+  tool = "brush";
+  /** The brush's width on the screen, whatever the zoom. */
+  size = 40;
+  #pointers = new Map();
+  #stroke = null;
+  #spaceHeld = false;
+  #spaceUsed = false;
+  #cursor = null;
+  #pen = false;
+  #byKeys = false;
+
+  /** `begin` is called before the mask changes, `end` after it has. */
+  constructor(view, { begin, end, say, enabled }) {
+    Object.assign(this, { view, begin, end, say, enabled });
+    const { canvas } = view;
+    canvas.addEventListener("pointerdown", (event) => this.#down(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, (event) => this.#up(event));
+    canvas.addEventListener("pointerleave", () => {
+      if (!this.#byKeys) this.#cursor = null;
+      view.draw();
+    });
+    canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+    canvas.addEventListener("blur", () => this.#lift());
+    document.addEventListener("keydown", (event) => {
+      if (event.code === "Space") this.#spaceHeld = true;
+    });
+    document.addEventListener("keyup", (event) => {
+      if (event.code !== "Space") return;
+      const dab = this.#spaceHeld && !this.#spaceUsed && document.activeElement === canvas;
+      this.#spaceHeld = this.#spaceUsed = false;
+      if (dab) this.#press(false);
+    });
+    view.hint = (context, scale) => this.#hint(context, scale);
+  }
+
+  choose(tool) {
+    this.giveUp();
+    this.tool = tool;
+    this.view.draw();
+  }
+
+  /** The brush's width in the preview's pixels. */
+  get width() {
+    return this.size / this.view.scale;
+  }
+
+  /** Ends what is being drawn without a trace of it. */
+  giveUp() {
+    this.#stroke = null;
+    this.#pen = false;
+    this.view.draw();
+  }
+
+  #at(event) {
+    const box = this.view.canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  }
+
+  // Pointers.
+
+  #down(event) {
+    if (!this.enabled()) return;
+    this.view.canvas.setPointerCapture(event.pointerId);
+    this.#pointers.set(event.pointerId, this.#at(event));
+    this.#byKeys = false;
+    if (this.#pointers.size === 2) return this.#startPinch();
+    if (this.#pointers.size > 2) return;
+    if (event.button === 1 || this.#spaceHeld) {
+      this.#spaceUsed = true;
+      this.#stroke = { kind: "pan" };
+      event.preventDefault();
+    } else if (event.button === 0) {
+      this.#start(this.view.toPhoto(this.#at(event)));
+    }
+  }
+
+  #startPinch() {
+    // The first finger had begun to draw.
+    if (this.#stroke?.drawn) this.end(true);
+    this.#stroke = { kind: "pinch" };
+  }
+
+  #move(event) {
+    const at = this.#at(event);
+    const last = this.#pointers.get(event.pointerId);
+    this.#cursor = this.view.toPhoto(at);
+    if (!last) return this.view.draw();
+    if (this.#stroke?.kind === "pan") {
+      this.view.move(at.x - last.x, at.y - last.y);
+    } else if (this.#stroke?.kind === "pinch") {
+      const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1] ?? last;
+      const spread = (point) => Math.hypot(point.x - other.x, point.y - other.y) || 1;
+      this.view.zoom(spread(at) / spread(last), { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 });
+      this.view.move((at.x - last.x) / 2, (at.y - last.y) / 2);
+    } else {
+      for (const part of event.getCoalescedEvents?.() ?? [event]) this.#draw(this.view.toPhoto(this.#at(part)));
+      this.#draw(this.#cursor);
+    }
+    this.#pointers.set(event.pointerId, at);
+  }
+
+  #up(event) {
+    if (!this.#pointers.delete(event.pointerId)) return;
+    if (this.#pointers.size > 0) return;
+    if (this.#stroke?.kind === "pan" || this.#stroke?.kind === "pinch") this.#stroke = null;
+    else this.#finish();
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    if (event.shiftKey) return this.onSize?.(event.deltaY + event.deltaX < 0 ? 1 : -1);
+    // Trackpads send small steps, wheels large ones.
+    this.view.zoom(Math.exp(-event.deltaY / (event.deltaMode ? 10 : 400)), this.#at(event));
+  }
+
+  // Strokes, in the preview's pixels.
+
+  #start(point) {
+    this.begin();
+    this.#stroke = { kind: this.tool, start: point, last: point, points: [point], drawn: true };
+    this.view.drawing = true;
+    if (this.#isBrush) this.view.mask.line(point, point, this.width, this.tool === "eraser");
+    this.view.draw();
+  }
+
+  get #isBrush() {
+    return this.tool === "brush" || this.tool === "eraser";
+  }
+
+  #draw(point) {
+    const stroke = this.#stroke;
+    if (!stroke?.drawn) return;
+    if (this.#isBrush) this.view.mask.line(stroke.last, point, this.width, this.tool === "eraser");
+    else if (this.tool === "lasso") stroke.points.push(point);
+    stroke.last = point;
+    this.view.draw();
+  }
+
+  #finish() {
+    const stroke = this.#stroke;
+    if (!stroke?.drawn) return;
+    if (this.tool === "rectangle") this.view.mask.rectangle(stroke.start, stroke.last);
+    if (this.tool === "lasso") this.view.mask.polygon(stroke.points);
+    this.#stroke = null;
+    this.view.drawing = false;
+    this.end(false);
+    this.view.draw();
+  }
+
+  // Keys.
+
+  #key(event) {
+    if (!this.enabled() || event.ctrlKey || event.metaKey) return;
+    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (arrow) {
+      event.preventDefault();
+      const step = event.shiftKey ? LARGE_STEP : STEP;
+      if (event.altKey) return this.view.move(-LARGE_STEP * arrow[0], -LARGE_STEP * arrow[1]);
+      const { width, height } = this.view.photo;
+      const from = this.#cursor ?? { x: width / 2, y: height / 2 };
+      const along = (at, direction, side) => Math.min(side, Math.max(0, at + (direction * step) / this.view.scale));
+      this.#cursor = { x: along(from.x, arrow[0], width), y: along(from.y, arrow[1], height) };
+      this.#byKeys = true;
+      this.view.reveal(this.#cursor);
+      if (this.#pen) this.#draw(this.#cursor);
+      this.view.draw();
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      this.#press(true);
+    } else if (event.code === "Space") {
+      event.preventDefault();
+    } else if (event.key === "Escape" && this.#stroke?.drawn) {
+      event.stopPropagation();
+      this.view.drawing = false;
+      this.#stroke = null;
+      this.#pen = false;
+      this.end(true);
+    }
+  }
+
+  /** Space and Enter at the cursor. */
+  #press(enter) {
+    if (!this.enabled()) return;
+    const { width, height } = this.view.photo;
+    const point = (this.#cursor ??= { x: width / 2, y: height / 2 });
+    this.#byKeys = true;
+    if (this.#isBrush) {
+      if (this.#pen) return this.#lift();
+      this.#start(point);
+      if (!enter) return this.#finish();
+      this.#pen = true;
+      this.say("penDown");
+    } else if (!this.#stroke?.drawn) {
+      this.#start(point);
+      this.#pen = this.tool === "rectangle";
+      this.say("corner");
+    } else {
+      this.#draw(point);
+      if (this.tool === "rectangle" || enter) this.#lift();
+    }
+  }
+
+  #lift() {
+    if (!this.#pen && !this.#byKeys) return;
+    this.#pen = false;
+    this.say("penUp");
+    this.#finish();
+  }
+
+  // What is drawn over the photo.
+
+  #hint(context, scale) {
+    const line = 1.5 / scale;
+    const twice = (path) => {
+      // Light on dark, so that it is seen on any photo.
+      for (const [colour, width] of [["#000a", 3 * line], ["#fff", line]]) {
+        context.strokeStyle = colour;
+        context.lineWidth = width;
+        context.beginPath();
+        path();
+        context.stroke();
+      }
+    };
+    const stroke = this.#stroke;
+    if (stroke?.kind === "rectangle") {
+      const { start, last } = stroke;
+      twice(() => context.rect(start.x, start.y, last.x - start.x, last.y - start.y));
+    } else if (stroke?.kind === "lasso") {
+      twice(() => stroke.points.forEach((point) => context.lineTo(point.x, point.y)));
+    }
+    const cursor = this.#cursor;
+    if (!cursor || !this.enabled()) return;
+    if (this.#isBrush) twice(() => context.arc(cursor.x, cursor.y, this.width / 2, 0, 2 * Math.PI));
+    if (this.#byKeys || !this.#isBrush) {
+      const arm = 9 / scale;
+      twice(() => {
+        context.moveTo(cursor.x - arm, cursor.y);
+        context.lineTo(cursor.x + arm, cursor.y);
+        context.moveTo(cursor.x, cursor.y - arm);
+        context.lineTo(cursor.x, cursor.y + arm);
+      });
+    }
+  }
+}

@@ -1,0 +1,140 @@
+// What is seen: the photo under the mask, moved and scaled.
+
+/** Zoom goes from a tenth of the fitted size to so many screen pixels a preview pixel. */
+const MOST_ZOOM = 32;
+/** Free room around a fitted photo, in screen pixels. */
+const MARGIN = 24;
+const MASK_OPACITY = 0.55;
+
+export class View {
+  scale = 1;
+  x = 0;
+  y = 0;
+  photo = null;
+  mask = null;
+  /** The photo before, shown left of `split` (0 to 1), or everywhere if it is 1. */
+  before = null;
+  split = 0;
+  /** A picture over the photo. */
+  overlay = null;
+  /** What a tool draws over everything, given the context. */
+  hint = null;
+  #asked = false;
+
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    new ResizeObserver(() => this.#resize()).observe(canvas.parentElement);
+  }
+
+  #resize() {
+    const { width, height } = this.canvas.parentElement.getBoundingClientRect();
+    const fitted = this.#isFitted;
+    this.canvas.width = Math.round(width * devicePixelRatio);
+    this.canvas.height = Math.round(height * devicePixelRatio);
+    [this.width, this.height] = [width, height];
+    if (fitted) this.fit();
+    // At once: an empty canvas would flash.
+    this.#draw();
+  }
+
+  #isFitted = true;
+
+  show(photo, mask) {
+    [this.photo, this.mask] = [photo, mask];
+    this.draw();
+  }
+
+  fit() {
+    if (!this.photo) return this.draw();
+    const { width, height } = this.photo;
+    const room = (side) => Math.max(1, side - 2 * Math.min(MARGIN, side / 20));
+    this.scale = Math.min(room(this.width) / width, room(this.height) / height, 4);
+    this.x = (this.width - width * this.scale) / 2;
+    this.y = (this.height - height * this.scale) / 2;
+    this.#isFitted = true;
+    this.draw();
+  }
+
+  /** Scales about a point of the screen. */
+  zoom(factor, at = { x: this.width / 2, y: this.height / 2 }) {
+    if (!this.photo) return;
+    const fitted = Math.min(this.width / this.photo.width, this.height / this.photo.height);
+    const scale = Math.min(MOST_ZOOM, Math.max(fitted / 10, this.scale * factor));
+    this.x = at.x - ((at.x - this.x) * scale) / this.scale;
+    this.y = at.y - ((at.y - this.y) * scale) / this.scale;
+    this.scale = scale;
+    this.#isFitted = false;
+    this.draw();
+  }
+
+  move(dx, dy) {
+    this.x += dx;
+    this.y += dy;
+    this.#isFitted = false;
+    this.draw();
+  }
+
+  /** Moves so that a point of the photo is on the screen. */
+  reveal(point) {
+    const screen = this.toScreen(point);
+    const beyond = (at, side) => (at < MARGIN ? MARGIN - at : at > side - MARGIN ? side - MARGIN - at : 0);
+    const [dx, dy] = [beyond(screen.x, this.width), beyond(screen.y, this.height)];
+    if (dx || dy) this.move(dx, dy);
+  }
+
+  /** From the screen, relative to the canvas, to the preview's pixels. */
+  toPhoto({ x, y }) {
+    return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
+  }
+
+  toScreen({ x, y }) {
+    return { x: x * this.scale + this.x, y: y * this.scale + this.y };
+  }
+
+  /** Draws before the next frame. */
+  draw() {
+    if (this.#asked) return;
+    this.#asked = true;
+    requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    this.#asked = false;
+    const { context, canvas, photo } = this;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    if (!photo) return;
+    const scale = this.scale * devicePixelRatio;
+    context.setTransform(scale, 0, 0, scale, this.x * devicePixelRatio, this.y * devicePixelRatio);
+    context.imageSmoothingEnabled = this.scale < 3;
+    const { width, height } = photo;
+    const part = (from, to, picture) => {
+      if (!picture || to <= from) return;
+      context.save();
+      context.beginPath();
+      context.rect(from * width, 0, (to - from) * width, height);
+      context.clip();
+      context.drawImage(picture, 0, 0, width, height);
+      context.restore();
+    };
+    const split = this.before ? this.split : 0;
+    part(0, split, this.before);
+    part(split, 1, photo);
+    if (this.overlay) {
+      context.globalAlpha = 0.85;
+      context.drawImage(this.overlay, 0, 0, width, height);
+      context.globalAlpha = 1;
+    }
+    if (this.mask?.masked || this.drawing) {
+      context.globalAlpha = MASK_OPACITY;
+      context.drawImage(this.mask.canvas, 0, 0);
+      context.globalAlpha = 1;
+    }
+    if (split > 0 && split < 1) {
+      context.fillStyle = "#fff";
+      context.fillRect(split * width - 1 / this.scale, 0, 2 / this.scale, height);
+    }
+    this.hint?.(context, this.scale);
+  }
+}

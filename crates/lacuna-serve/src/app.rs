@@ -1,0 +1,111 @@
+//! What all requests share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lacuna::Watch;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::jobs::Jobs;
+use crate::metrics::Metrics;
+use crate::models::Models;
+use crate::problem::{Code, Problem};
+use crate::queue::{Key, Outcome, Queue, QueueBounds, Ticket};
+
+/// Bodies that are read at the same time, besides as many as may wait in the queue: each is held in memory.
+const SPARE_UPLOADS: usize = 8;
+
+/// The state of a server; clones are the same.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// What an [`App`] holds.
+pub struct Shared {
+    /// What it was told.
+    pub config: Config,
+    /// What it fills with.
+    pub models: Models,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// Jobs that clients come back for.
+    pub jobs: Jobs,
+    /// Whoever reads a body holds one.
+    pub uploads: Semaphore,
+    queues: HashMap<String, Queue>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    /// Starts a worker for each device.
+    pub fn start(config: Config, models: Models, timers: &Handle) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        let bounds = QueueBounds {
+            waiting: config.bounds.queue,
+            per_client: config.bounds.per_client,
+            run: config.bounds.job,
+        };
+        let queues = models.devices().into_iter().map(|device| {
+            let queue = Queue::start(&device, bounds, Arc::clone(&metrics), timers.clone());
+            (device, queue)
+        });
+        let queues = queues.collect();
+        let uploads = Semaphore::new(config.bounds.queue + SPARE_UPLOADS);
+        Self(Arc::new(Shared { config, models, metrics, jobs: Jobs::default(), uploads, queues }))
+    }
+
+    /// Puts work before the worker of a device.
+    ///
+    /// # Errors
+    /// As [`Queue::submit`].
+    pub fn submit(
+        &self,
+        device: &str,
+        client: Client,
+        key: Key,
+        work: impl FnOnce(&Watch) -> Outcome + Send + 'static,
+    ) -> Result<Ticket, Problem> {
+        let queue = self.queues.get(device).ok_or_else(|| Problem::internal("a device without a worker"))?;
+        queue.submit(client, key, Box::new(work))
+    }
+
+    /// Jobs that wait.
+    pub fn waiting(&self) -> usize {
+        self.queues.values().map(Queue::waiting).sum()
+    }
+
+    /// Jobs that run.
+    pub fn running(&self) -> usize {
+        self.queues.values().map(Queue::running).sum()
+    }
+
+    /// Waits for a place to read a body into.
+    ///
+    /// # Errors
+    /// [`Code::Stopping`] if there will be none.
+    pub async fn upload(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        self.uploads.acquire().await.map_err(|_| Problem::new(Code::Stopping, "the server is about to end"))
+    }
+
+    /// Takes no more work, and comes back when what runs is over.
+    pub async fn stop(&self) {
+        self.uploads.close();
+        for queue in self.queues.values() {
+            queue.stop().await;
+        }
+    }
+
+    /// Whether the server is about to end.
+    pub fn is_stopping(&self) -> bool {
+        self.uploads.is_closed()
+    }
+}

@@ -1,0 +1,213 @@
+//! Who may ask: hosts, origins, tokens; and what browsers are told.
+
+use std::net::IpAddr;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::app::App;
+use crate::client::{Client, forwarded};
+use crate::config::{Access, Config};
+use crate::page::CONTENT_SECURITY_POLICY;
+use crate::problem::{Code, Problem};
+
+/// The address that a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// Headers of all answers.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Headers of answers that pages of other origins may read.
+const EXPOSED: [HeaderName; 10] = [
+    header::CONTENT_DISPOSITION,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    HeaderName::from_static("x-lacuna-method"),
+    HeaderName::from_static("x-lacuna-strategy"),
+    HeaderName::from_static("x-lacuna-hole"),
+    HeaderName::from_static("x-lacuna-seconds"),
+    HeaderName::from_static("x-lacuna-width"),
+    HeaderName::from_static("x-lacuna-height"),
+    HeaderName::from_static("x-seed"),
+];
+
+/// Outermost: counts and logs an answer, and adds what browsers shall know.
+pub async fn account(State(app): State<App>, request: Request, next: Next) -> Response {
+    let start = std::time::Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    app.metrics.request(&route, status);
+    tracing::info!(%method, route, status, ms = start.elapsed().as_millis() as u64, "answered");
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Refuses what was meant for another host: a foreign name that was made to point here is how a page in somebody's
+/// browser would get at a server on loopback (DNS rebinding).
+pub async fn host(State(app): State<App>, request: Request, next: Next) -> Response {
+    match check_host(request.headers(), &app.config) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn check_host(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
+    let Some(host) = headers.get(header::HOST).and_then(|value| value.to_str().ok()) else {
+        return Err(Problem::new(Code::Malformed, "the request names no host"));
+    };
+    let name = host_name(host);
+    let name_is = |allowed: &String| allowed.eq_ignore_ascii_case(name);
+    if name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok()
+        || config.hosts.iter().any(name_is)
+    {
+        return Ok(());
+    }
+    let name: String = name.chars().take(64).collect();
+    let detail = format!("this server is not {name:?}; --allow-host makes it so");
+    Err(Problem::new(Code::HostNotAllowed, detail))
+}
+
+/// A host without its port, an IPv6 address without its brackets.
+fn host_name(host: &str) -> &str {
+    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address;
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+/// Refuses pages of other origins and whoever lacks the token, and finds out who asks.
+pub async fn access(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if let Err(problem) =
+        check_origin(request.headers(), &app.config).and_then(|()| check_token(&request, &app))
+    {
+        return problem.into_response();
+    }
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
+    let client: Client =
+        if app.config.behind_proxy { forwarded(peer, request.headers()) } else { peer.into() };
+    request.extensions_mut().insert(client);
+    next.run(request).await
+}
+
+/// A page of another origin could send a form here without being able to read the answer.
+fn check_origin(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or("null");
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let own = origin.split_once("://").is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host));
+    if own || config.origins.iter().any(|allowed| allowed == origin) {
+        return Ok(());
+    }
+    let origin: String = origin.chars().take(64).collect();
+    let detail = format!("pages of {origin:?} may not ask; --allow-origin lets them");
+    Err(Problem::new(Code::OriginNotAllowed, detail))
+}
+
+/// The page itself needs no token: it has nothing to tell but itself.
+fn check_token(request: &Request, app: &App) -> Result<(), Problem> {
+    let Access::Token(token) = &app.config.access else { return Ok(()) };
+    let path = request.uri().path();
+    let guarded = (path.starts_with("/v1/") || path.starts_with("/api/")) && path != "/v1/health";
+    let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let words = given.and_then(|value| {
+        let (scheme, words) = value.split_at_checked(b"Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then_some(words)
+    });
+    if !guarded || words.is_some_and(|words| token.is(words)) {
+        return Ok(());
+    }
+    let detail = match given {
+        None => "send the token as Authorization: Bearer TOKEN",
+        Some(_) => "this is not the token",
+    };
+    Err(Problem::new(Code::Unauthorized, detail))
+}
+
+/// What pages of allowed origins are told; nothing without any.
+pub fn cors(config: &Config) -> Option<CorsLayer> {
+    if config.origins.is_empty() {
+        return None;
+    }
+    let origins = config.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    Some(
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins))
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+            .expose_headers(EXPOSED),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let config = Config::new("127.0.0.1:0".parse().unwrap());
+        Config {
+            hosts: vec!["photos.example".into()],
+            origins: vec!["https://friend.example".into()],
+            ..config
+        }
+    }
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_own_names_are_answered() {
+        for (host, allowed) in [
+            ("localhost", true),
+            ("LOCALHOST:8080", true),
+            ("127.0.0.1:8080", true),
+            ("192.168.1.7", true),
+            ("[::1]:8080", true),
+            ("photos.example", true),
+            ("Photos.Example:443", true),
+            ("evil.example:8080", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example", false),
+            ("", false),
+        ] {
+            let found = check_host(&headers(&[(header::HOST, host)]), &config());
+            assert_eq!(found.is_ok(), allowed, "{host:?}");
+        }
+        assert_eq!(check_host(&HeaderMap::new(), &config()).unwrap_err().code, Code::Malformed);
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        for (origin, allowed) in [
+            ("http://localhost:8080", true),
+            ("https://localhost:8080", true),
+            ("https://friend.example", true),
+            ("http://localhost:9000", false),
+            ("http://friend.example", false),
+            ("https://evil.example", false),
+            ("null", false),
+        ] {
+            let found = headers(&[(header::HOST, "localhost:8080"), (header::ORIGIN, origin)]);
+            assert_eq!(check_origin(&found, &config()).is_ok(), allowed, "{origin}");
+        }
+        assert!(check_origin(&headers(&[(header::HOST, "localhost:8080")]), &config()).is_ok());
+    }
+}

@@ -1,0 +1,160 @@
+//! Jobs that clients come back for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::id::Id;
+use crate::problem::{Code, Document, Problem};
+use crate::queue::{Stage, Ticket};
+
+/// Results are kept for so long.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// Results of more bytes than this are not kept: the oldest go first.
+const KEPT_BYTES: usize = 512 << 20;
+
+/// More jobs than this are not kept either.
+const KEPT_JOBS: usize = 1024;
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It waits for its turn.
+    Queued,
+    /// It is being done.
+    Running,
+    /// Its result is there.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// A job, as clients see it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
+pub struct JobDocument {
+    /// Its name.
+    id: String,
+    /// How far it is.
+    state: State,
+    /// The share of the work that is done, 0 to 1.
+    progress: f32,
+    /// How many jobs come before this one, if it is queued.
+    position: Option<usize>,
+    /// Why it failed.
+    problem: Option<Document>,
+}
+
+impl JobDocument {
+    /// What a ticket says now.
+    pub fn new(id: Id, ticket: &Ticket) -> Self {
+        let mut document =
+            Self { id: id.to_string(), state: State::Queued, progress: 0.0, position: None, problem: None };
+        match ticket.stage() {
+            Stage::Waiting => document.position = ticket.position(),
+            Stage::Running => {
+                document.state = State::Running;
+                document.progress = ticket.done();
+            }
+            Stage::Ended(outcome) => match outcome.as_ref() {
+                Ok(_) => {
+                    document.state = State::Done;
+                    document.progress = 1.0;
+                }
+                Err(problem) => {
+                    let cancelled = problem.code == Code::JobCancelled;
+                    document.state = if cancelled { State::Cancelled } else { State::Failed };
+                    document.problem = Some(problem.document());
+                }
+            },
+        }
+        document
+    }
+
+    /// Whether nothing will change any more.
+    pub fn is_final(&self) -> bool {
+        !matches!(self.state, State::Queued | State::Running)
+    }
+}
+
+/// The jobs that are kept.
+#[derive(Default)]
+pub struct Jobs {
+    kept: Mutex<HashMap<Id, Job>>,
+}
+
+struct Job {
+    ticket: Arc<Ticket>,
+    made: Instant,
+    /// When it was first seen to be over.
+    over: Option<Instant>,
+}
+
+impl Jobs {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Job>> {
+        // Nobody panics while holding it.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a job.
+    pub fn add(&self, ticket: Ticket) -> (Id, Arc<Ticket>) {
+        self.sweep();
+        let (id, ticket) = (Id::random(), Arc::new(ticket));
+        let job = Job { ticket: Arc::clone(&ticket), made: Instant::now(), over: None };
+        self.lock().insert(id, job);
+        (id, ticket)
+    }
+
+    /// The job of a name.
+    ///
+    /// # Errors
+    /// [`Code::JobUnknown`].
+    pub fn get(&self, id: &str) -> Result<(Id, Arc<Ticket>), Problem> {
+        let kept = self.lock();
+        let found = id.parse().ok().and_then(|id| Some((id, Arc::clone(&kept.get(&id)?.ticket))));
+        found.ok_or_else(unknown)
+    }
+
+    /// Cancels and forgets a job.
+    ///
+    /// # Errors
+    /// [`Code::JobUnknown`].
+    pub fn remove(&self, id: &str) -> Result<(), Problem> {
+        let job = id.parse().ok().and_then(|id| self.lock().remove(&id)).ok_or_else(unknown)?;
+        job.ticket.give_up();
+        Ok(())
+    }
+
+    /// Forgets results that are old, or too many.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        let mut kept = self.lock();
+        let mut over = Vec::new();
+        for (&id, job) in kept.iter_mut() {
+            if let Stage::Ended(outcome) = job.ticket.stage() {
+                let since = *job.over.get_or_insert(now);
+                let bytes = outcome.as_ref().as_ref().map_or(0, |answer| answer.body().len());
+                over.push((since, job.made, id, bytes));
+            }
+        }
+        over.sort_by_key(|&(since, made, ..)| (since, made));
+        let mut bytes: usize = over.iter().map(|&(.., bytes)| bytes).sum();
+        for (since, _, id, size) in over {
+            if now.duration_since(since) > KEPT || bytes > KEPT_BYTES || kept.len() > KEPT_JOBS {
+                kept.remove(&id);
+                bytes -= size;
+            }
+        }
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(Code::JobUnknown, "there is no such job, or its result is no longer kept (ten minutes)")
+}

@@ -1,0 +1,116 @@
+//! A page to erase things from photos, and the HTTP API behind it.
+//!
+//! [`Server::bind`] opens the door and starts one worker for each device; [`Server::run`] answers until it is told to stop.
+//! A request goes through `guard.rs` (host, origin, token) to `routes.rs`, is read by `body.rs`, waits in `queue.rs` and is
+//! done by `fill.rs`.
+
+mod answer;
+mod app;
+mod body;
+mod client;
+mod config;
+mod connection;
+mod fill;
+mod guard;
+mod id;
+mod iopaint;
+mod jobs;
+mod metrics;
+mod models;
+mod openapi;
+mod page;
+mod problem;
+mod queue;
+mod routes;
+mod settings;
+mod token;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+
+pub use config::{Access, Bounds, Config, ConfigError};
+pub use models::{LatentView, Model, Models};
+pub use token::Token;
+
+use app::App;
+
+/// How often results that nobody fetched are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: App,
+}
+
+impl Server {
+    /// Opens the address and starts the workers.
+    ///
+    /// # Errors
+    /// If the address cannot be opened.
+    pub async fn bind(config: Config, models: Models) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.address).await?;
+        let address = listener.local_addr()?;
+        let app = App::start(config, models, &Handle::current());
+        Ok(Self { listener, address, app })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is ready; then it takes nothing more, finishes the jobs that run, and sends their answers.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { listener, app, .. } = self;
+        let app = Arc::new(app);
+        let sweeper = tokio::spawn({
+            let app = Arc::clone(&app);
+            async move {
+                loop {
+                    tokio::time::sleep(SWEEP_EVERY).await;
+                    app.jobs.sweep();
+                }
+            }
+        });
+        let finish = async { app.stop().await };
+        connection::accept(listener, routes::router(&app), app.config.bounds, stop, finish).await;
+        sweeper.abort();
+    }
+}
+
+/// What hostile bytes meet first, for fuzzing.
+#[doc(hidden)]
+pub mod fuzzing {
+    use axum::body::Body;
+    use axum::extract::Request;
+
+    use crate::body::Form;
+    use crate::config::Bounds;
+    use crate::iopaint::IopaintRequest;
+    use crate::settings::Settings;
+
+    /// Reads a form's body with the boundary `X`, and its settings.
+    pub async fn form(bytes: &[u8]) {
+        let bounds = Bounds { body_bytes: 1 << 16, ..Bounds::default() };
+        let request = Request::builder()
+            .header("content-type", "multipart/form-data; boundary=X")
+            .body(Body::from(bytes.to_vec()));
+        let Ok(request) = request else { return };
+        if let Ok(form) = Form::read(request, &bounds).await {
+            let _ = Settings::from_fields(&form.fields);
+        }
+    }
+
+    /// Reads IOPaint's JSON.
+    pub fn iopaint(bytes: &[u8]) {
+        let _ = IopaintRequest::from_json(bytes).and_then(IopaintRequest::into_fill);
+    }
+}

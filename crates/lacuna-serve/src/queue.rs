@@ -1,0 +1,548 @@
+//! One worker behind a bounded queue: clients take turns, equal work in flight is done once, and what nobody waits for any
+//! more is not done.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lacuna::Watch;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::answer::Answer;
+use crate::client::Client;
+use crate::metrics::Metrics;
+use crate::problem::{Code, Problem};
+
+/// What a piece of work comes to.
+pub type Outcome = Result<Answer, Problem>;
+
+/// A piece of work; it reports to the watch, and ends early if that says so.
+pub type Task = Box<dyn FnOnce(&Watch) -> Outcome + Send>;
+
+/// The hash of all that decides an outcome.
+pub type Key = [u8; 32];
+
+/// How far a piece of work is.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// It waits.
+    Waiting,
+    /// It is being done.
+    Running,
+    /// It is over.
+    Ended(Arc<Outcome>),
+}
+
+/// What bounds a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueBounds {
+    /// Pieces of work that wait.
+    pub waiting: usize,
+    /// Pieces of work of one client that wait or run.
+    pub per_client: usize,
+    /// How long one may run.
+    pub run: Duration,
+}
+
+/// A queue and its worker, who lives until the queue is stopped.
+#[derive(Clone)]
+pub struct Queue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    bounds: QueueBounds,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+    /// Something is waiting, or the queue is stopping.
+    changed: Condvar,
+    /// Pieces of work that run: 0 or 1.
+    running: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Each client's line; the first one's turn is next.
+    lines: VecDeque<(Client, VecDeque<Arc<Work>>)>,
+    /// What is not over, with a client for each ticket on it.
+    unfinished: HashMap<Key, Unfinished>,
+    /// Seconds that a piece of work takes, lately.
+    usual_seconds: f64,
+    stopping: bool,
+}
+
+struct Unfinished {
+    work: Arc<Work>,
+    holders: Vec<Client>,
+}
+
+struct Work {
+    key: Key,
+    watch: Watch,
+    stage: watch::Sender<Stage>,
+    task: Mutex<Option<Task>>,
+}
+
+/// The newest piece of work has this share in the mean of their times.
+const NEWEST_SHARE: f64 = 0.2;
+
+impl Queue {
+    /// Starts a worker on a thread of its own; timers run on `timers`.
+    ///
+    /// # Panics
+    /// If the system cannot start a thread.
+    pub fn start(device: &str, bounds: QueueBounds, metrics: Arc<Metrics>, timers: Handle) -> Self {
+        let (running, _) = watch::channel(0);
+        let state = Mutex::default();
+        let shared = Arc::new(Shared { bounds, metrics, state, changed: Condvar::new(), running });
+        let worker = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name(format!("worker of {device}"))
+            .spawn(move || worker.work(&timers))
+            .expect("the system starts a thread");
+        Self { shared }
+    }
+
+    /// Puts a piece of work into the client's line, or joins an equal one.
+    ///
+    /// # Errors
+    /// [`Code::Stopping`], [`Code::ClientBusy`] or [`Code::QueueFull`].
+    pub fn submit(&self, client: Client, key: Key, task: Task) -> Result<Ticket, Problem> {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        if state.stopping {
+            return Err(stopping());
+        }
+        let retry_after = Some(state.wait_seconds(shared.bounds.run));
+        let held = state.held_by(client);
+        if held >= shared.bounds.per_client {
+            let detail = format!("{held} jobs of this client are waiting or running, which is the limit");
+            return Err(Problem { retry_after, ..Problem::new(Code::ClientBusy, detail) });
+        }
+        if let Some(unfinished) = state.unfinished.get_mut(&key) {
+            unfinished.holders.push(client);
+            shared.metrics.shared();
+            let work = Arc::clone(&unfinished.work);
+            return Ok(shared.ticket(work, client));
+        }
+        let waiting = state.waiting();
+        if waiting >= shared.bounds.waiting {
+            let detail = format!("{waiting} jobs are waiting, which is the limit");
+            return Err(Problem { retry_after, ..Problem::new(Code::QueueFull, detail) });
+        }
+        let (stage, _) = watch::channel(Stage::Waiting);
+        let work = Arc::new(Work { key, watch: Watch::default(), stage, task: Mutex::new(Some(task)) });
+        match state.lines.iter_mut().find(|(other, _)| *other == client) {
+            Some((_, line)) => line.push_back(Arc::clone(&work)),
+            None => state.lines.push_back((client, VecDeque::from([Arc::clone(&work)]))),
+        }
+        let holders = vec![client];
+        state.unfinished.insert(key, Unfinished { work: Arc::clone(&work), holders });
+        shared.changed.notify_one();
+        Ok(shared.ticket(work, client))
+    }
+
+    /// Pieces of work that wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().waiting()
+    }
+
+    /// Pieces of work that run.
+    pub fn running(&self) -> usize {
+        *self.shared.running.borrow()
+    }
+
+    /// Takes nothing more, ends what waits, and comes back when what runs is over.
+    pub async fn stop(&self) {
+        let waiting: Vec<Arc<Work>> = {
+            let mut state = self.shared.lock();
+            state.stopping = true;
+            state.lines.drain(..).flat_map(|(_, line)| line).collect()
+        };
+        self.shared.changed.notify_all();
+        for work in waiting {
+            self.shared.end(&work, Err(stopping()));
+        }
+        // The sender lives in `shared`.
+        let _ = self.shared.running.subscribe().wait_for(|&running| running == 0).await;
+    }
+}
+
+fn stopping() -> Problem {
+    Problem::new(Code::Stopping, "the server is about to end: ask again when it is back")
+}
+
+impl State {
+    fn waiting(&self) -> usize {
+        self.lines.iter().map(|(_, line)| line.len()).sum()
+    }
+
+    fn held_by(&self, client: Client) -> usize {
+        let holders = self.unfinished.values().flat_map(|unfinished| &unfinished.holders);
+        holders.filter(|&&holder| holder == client).count()
+    }
+
+    /// The next piece of work: clients take turns.
+    fn next(&mut self) -> Option<Arc<Work>> {
+        let (client, mut line) = self.lines.pop_front()?;
+        let work = line.pop_front();
+        if !line.is_empty() {
+            self.lines.push_back((client, line));
+        }
+        work
+    }
+
+    /// How many pieces of work come before this one; none if it does not wait.
+    fn position(&self, work: &Arc<Work>) -> Option<usize> {
+        let longest = self.lines.iter().map(|(_, line)| line.len()).max()?;
+        let turns =
+            (0..longest).flat_map(|turn| self.lines.iter().filter_map(move |(_, line)| line.get(turn)));
+        turns.into_iter().position(|other| Arc::ptr_eq(other, work))
+    }
+
+    /// Whole seconds until there should be room.
+    fn wait_seconds(&self, run: Duration) -> u64 {
+        let seconds = self.usual_seconds * (self.waiting() + 1) as f64;
+        (seconds.ceil() as u64).clamp(1, run.as_secs().max(1))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nobody panics while holding it; if somebody did, its counts are as good as before.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ticket(self: &Arc<Self>, work: Arc<Work>, client: Client) -> Ticket {
+        Ticket { shared: Arc::clone(self), work, client, given_up: AtomicBool::new(false) }
+    }
+
+    /// What the worker does all its life.
+    fn work(self: &Arc<Self>, timers: &Handle) {
+        while let Some((work, task)) = self.wait_for_work() {
+            let start = Instant::now();
+            work.stage.send_if_modified(|stage| {
+                let waits = matches!(stage, Stage::Waiting);
+                if waits {
+                    *stage = Stage::Running;
+                }
+                waits
+            });
+            let (shared, late) = (Arc::clone(self), Arc::clone(&work));
+            let timer = timers.spawn(async move {
+                let run = shared.bounds.run;
+                tokio::time::sleep(run).await;
+                let detail =
+                    format!("the job ran for more than {} seconds, which is the limit", run.as_secs());
+                shared.end(&late, Err(Problem::new(Code::JobTimeout, detail)));
+                late.watch.stop();
+            });
+            let outcome = catch_unwind(AssertUnwindSafe(|| task(&work.watch)));
+            timer.abort();
+            let outcome = outcome.unwrap_or_else(|panic| Err(Problem::internal(panic_text(panic.as_ref()))));
+            let seconds = start.elapsed().as_secs_f64();
+            self.metrics.ran(seconds);
+            self.end(&work, outcome);
+            let mut state = self.lock();
+            state.usual_seconds += NEWEST_SHARE * (seconds - state.usual_seconds);
+            drop(state);
+            self.running.send_replace(0);
+        }
+    }
+
+    /// The next piece of work; none if there will be no more.
+    fn wait_for_work(&self) -> Option<(Arc<Work>, Task)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.next() {
+                let task = work.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(task) = task {
+                    self.running.send_replace(1);
+                    return Some((work, task));
+                }
+                continue;
+            }
+            if state.stopping {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives a piece of work its outcome, if it has none yet.
+    fn end(&self, work: &Arc<Work>, outcome: Outcome) {
+        let mut state = self.lock();
+        if state.unfinished.get(&work.key).is_some_and(|unfinished| Arc::ptr_eq(&unfinished.work, work)) {
+            state.unfinished.remove(&work.key);
+        }
+        drop(state);
+        work.stage.send_if_modified(|stage| {
+            let open = !matches!(stage, Stage::Ended(_));
+            if open {
+                self.metrics.ended(&outcome);
+                *stage = Stage::Ended(Arc::new(outcome));
+            }
+            open
+        });
+    }
+
+    /// One holder less; without any the work is stopped.
+    fn let_go(&self, work: &Arc<Work>, client: Client) {
+        let mut state = self.lock();
+        let unfinished = state.unfinished.get_mut(&work.key);
+        let Some(unfinished) = unfinished.filter(|unfinished| Arc::ptr_eq(&unfinished.work, work)) else {
+            return;
+        };
+        if let Some(index) = unfinished.holders.iter().position(|&holder| holder == client) {
+            unfinished.holders.swap_remove(index);
+        }
+        if !unfinished.holders.is_empty() {
+            return;
+        }
+        for (_, line) in &mut state.lines {
+            line.retain(|other| !Arc::ptr_eq(other, work));
+        }
+        state.lines.retain(|(_, line)| !line.is_empty());
+        drop(state);
+        work.watch.stop();
+        self.end(work, Err(Problem::new(Code::JobCancelled, "the job was cancelled")));
+    }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
+}
+
+/// A claim on a piece of work. When the last one is given up or dropped before the work is over, it is cancelled.
+pub struct Ticket {
+    shared: Arc<Shared>,
+    work: Arc<Work>,
+    client: Client,
+    given_up: AtomicBool,
+}
+
+impl Ticket {
+    /// Gives the claim up.
+    pub fn give_up(&self) {
+        if !self.given_up.swap(true, Ordering::Relaxed) {
+            self.shared.let_go(&self.work, self.client);
+        }
+    }
+
+    /// How far the work is.
+    pub fn stage(&self) -> Stage {
+        self.work.stage.borrow().clone()
+    }
+
+    /// The share of the work that is done, 0 to 1.
+    pub fn done(&self) -> f32 {
+        match self.stage() {
+            Stage::Waiting => 0.0,
+            Stage::Running => self.work.watch.done(),
+            Stage::Ended(_) => 1.0,
+        }
+    }
+
+    /// How many pieces of work come before this one; none if it does not wait.
+    pub fn position(&self) -> Option<usize> {
+        self.shared.lock().position(&self.work)
+    }
+
+    /// Waits until the stage changes; at once if it is over.
+    pub fn changes(&self) -> watch::Receiver<Stage> {
+        self.work.stage.subscribe()
+    }
+
+    /// Waits for the outcome.
+    pub async fn outcome(&self) -> Arc<Outcome> {
+        let mut stages = self.work.stage.subscribe();
+        loop {
+            if let Stage::Ended(outcome) = &*stages.borrow_and_update() {
+                return Arc::clone(outcome);
+            }
+            if stages.changed().await.is_err() {
+                return Arc::new(Err(Problem::internal("work without a sender")));
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+
+    fn client(number: u8) -> Client {
+        std::net::IpAddr::from(Ipv4Addr::new(10, 0, 0, number)).into()
+    }
+
+    fn key(number: u8) -> Key {
+        [number; 32]
+    }
+
+    fn bounds() -> QueueBounds {
+        QueueBounds { waiting: 16, per_client: 8, run: Duration::from_secs(60) }
+    }
+
+    fn queue(bounds: QueueBounds) -> Queue {
+        Queue::start("test", bounds, Arc::new(Metrics::default()), Handle::current())
+    }
+
+    fn answer(text: &str) -> Outcome {
+        Ok(Answer::new(text.to_owned().into_bytes(), "text/plain"))
+    }
+
+    fn code(outcome: &Outcome) -> Option<Code> {
+        outcome.as_ref().err().map(|problem| problem.code)
+    }
+
+    /// A task that says that it runs, and ends when told to or when its watch says so.
+    struct Gate {
+        running: mpsc::Receiver<()>,
+        open: mpsc::Sender<()>,
+    }
+
+    impl Gate {
+        fn new() -> (Self, Task) {
+            let (says_running, running) = mpsc::channel();
+            let (open, opened) = mpsc::channel::<()>();
+            let task: Task = Box::new(move |watch| {
+                says_running.send(()).unwrap();
+                loop {
+                    if opened.recv_timeout(Duration::from_millis(1)).is_ok() {
+                        return answer("through");
+                    }
+                    watch.reached(0.5).map_err(|error| Problem::from_error(&error, Code::Internal))?;
+                }
+            });
+            (Self { running, open }, task)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn clients_take_turns() {
+        let queue = queue(bounds());
+        let (gate, task) = Gate::new();
+        let first = queue.submit(client(0), key(0), task).unwrap();
+        gate.running.recv().unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tickets = Vec::new();
+        for (owner, number) in [(1, 11), (1, 12), (1, 13), (2, 21), (3, 31), (2, 22)] {
+            let order = Arc::clone(&order);
+            let task: Task = Box::new(move |_| {
+                order.lock().unwrap().push(number);
+                answer("done")
+            });
+            tickets.push(queue.submit(client(owner), key(number), task).unwrap());
+        }
+        let positions: Vec<_> = tickets.iter().map(|ticket| ticket.position().unwrap()).collect();
+        assert_eq!(positions, [0, 3, 5, 1, 2, 4]);
+        gate.open.send(()).unwrap();
+        assert!(first.outcome().await.is_ok());
+        for ticket in &tickets {
+            assert!(ticket.outcome().await.is_ok());
+        }
+        assert_eq!(*order.lock().unwrap(), [11, 21, 31, 12, 22, 13]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn equal_work_is_done_once_and_lives_as_long_as_somebody_wants_it() {
+        let queue = queue(bounds());
+        let (gate, task) = Gate::new();
+        let one = queue.submit(client(1), key(7), task).unwrap();
+        gate.running.recv().unwrap();
+        let other = queue.submit(client(2), key(7), Box::new(|_| panic!("twice"))).unwrap();
+        drop(one);
+        gate.open.send(()).unwrap();
+        assert_eq!(other.outcome().await.as_ref().as_ref().unwrap().body(), b"through");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_nobody_waits_for_is_stopped() {
+        let queue = queue(bounds());
+        let (gate, task) = Gate::new();
+        let running = queue.submit(client(1), key(1), task).unwrap();
+        gate.running.recv().unwrap();
+        let waiting = queue.submit(client(1), key(2), Box::new(|_| panic!("nobody wants it"))).unwrap();
+        drop(waiting);
+        assert_eq!(queue.waiting(), 0);
+        let mut stages = running.changes();
+        drop(running);
+        stages.wait_for(|stage| matches!(stage, Stage::Ended(_))).await.unwrap();
+        // The worker is free again.
+        let next = queue.submit(client(1), key(3), Box::new(|_| answer("next"))).unwrap();
+        assert!(next.outcome().await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bounds_are_kept() {
+        let queue = queue(QueueBounds { waiting: 2, per_client: 2, run: Duration::from_secs(60) });
+        let (gate, task) = Gate::new();
+        let _running = queue.submit(client(1), key(1), task).unwrap();
+        gate.running.recv().unwrap();
+        let submit = |owner, number| queue.submit(client(owner), key(number), Box::new(|_| answer("")));
+        let _second = submit(1, 2).unwrap();
+        let busy = submit(1, 3).err().unwrap();
+        assert_eq!((busy.code, busy.retry_after), (Code::ClientBusy, Some(1)));
+        let _third = submit(2, 4).unwrap();
+        assert_eq!(submit(3, 5).err().unwrap().code, Code::QueueFull);
+        assert!(submit(3, 4).is_ok(), "equal work takes no room");
+        gate.open.send(()).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn late_work_ends_for_its_client_at_once() {
+        let queue = queue(QueueBounds { run: Duration::from_millis(30), ..bounds() });
+        let (_gate, task) = Gate::new();
+        let ticket = queue.submit(client(1), key(1), task).unwrap();
+        assert_eq!(code(ticket.outcome().await.as_ref()), Some(Code::JobTimeout));
+        let next = queue.submit(client(1), key(1), Box::new(|_| answer("again"))).unwrap();
+        assert!(next.outcome().await.is_ok(), "and the worker goes on");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_panic_is_one_jobs_trouble() {
+        let queue = queue(bounds());
+        let ticket = queue.submit(client(1), key(1), Box::new(|_| panic!("row 7"))).unwrap();
+        let outcome = ticket.outcome().await;
+        let problem = outcome.as_ref().as_ref().unwrap_err();
+        assert!(problem.code == Code::Internal && problem.id.is_some() && !problem.detail.contains("row 7"));
+        let next = queue.submit(client(1), key(2), Box::new(|_| answer("next"))).unwrap();
+        assert!(next.outcome().await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stop_finishes_what_runs_and_nothing_else() {
+        let queue = queue(bounds());
+        let (gate, task) = Gate::new();
+        let running = queue.submit(client(1), key(1), task).unwrap();
+        gate.running.recv().unwrap();
+        let waiting = queue.submit(client(1), key(2), Box::new(|_| answer(""))).unwrap();
+        let stopped = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.stop().await }
+        });
+        assert_eq!(code(waiting.outcome().await.as_ref()), Some(Code::Stopping));
+        assert_eq!(
+            queue.submit(client(1), key(3), Box::new(|_| answer(""))).err().unwrap().code,
+            Code::Stopping
+        );
+        assert!(!stopped.is_finished());
+        gate.open.send(()).unwrap();
+        stopped.await.unwrap();
+        assert!(running.outcome().await.is_ok());
+    }
+}

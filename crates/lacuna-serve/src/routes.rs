@@ -1,0 +1,503 @@
+//! The API: what is asked for where.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router, middleware};
+use futures_util::stream::{self, Stream};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::body::{Form, read_json};
+use crate::client::Client;
+use crate::fill::{FillRequest, LatentRequest, PreviewRequest};
+use crate::guard;
+use crate::id::Id;
+use crate::iopaint::IopaintRequest;
+use crate::jobs::JobDocument;
+use crate::models::{DefaultDocument, Method, ModelDocument};
+use crate::page;
+use crate::problem::{Code, Problem};
+use crate::queue::{Stage, Ticket};
+use crate::settings::{Field, Settings};
+
+/// How often a job's progress is told, at most.
+const TOLD_EVERY: Duration = Duration::from_millis(150);
+
+/// The longest side of a preview if none is asked for, and the longest that can be.
+const PREVIEW_SIDE: u32 = 2048;
+const LONGEST_PREVIEW: u32 = 8192;
+
+/// All routes.
+pub fn router(app: &App) -> Router {
+    let asked = Router::new()
+        .route("/v1/inpaint", post(inpaint))
+        .route("/v1/jobs/{id}", get(job).delete(cancel))
+        .route("/v1/jobs/{id}/events", get(events))
+        .route("/v1/jobs/{id}/result", get(result))
+        .route("/v1/preview", post(preview))
+        .route("/v1/latent", post(latent))
+        .route("/v1/models", get(models))
+        .route("/v1/health", get(health))
+        .route("/v1/metrics", get(metrics))
+        .route("/api/v1/inpaint", post(iopaint))
+        .route("/openapi.json", get(crate::openapi::document))
+        .route("/docs", get(page::docs))
+        .route("/assets/{name}", get(page::asset))
+        .route("/example/{name}", get(page::example))
+        .route("/", get(page::index))
+        .fallback(|| async { Problem::new(Code::NotFound, "there is nothing at this address") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "this address does not take this method")
+        })
+        .layer(middleware::from_fn_with_state(app.clone(), guard::access));
+    let asked = match guard::cors(&app.config) {
+        Some(cors) => asked.layer(cors),
+        None => asked,
+    };
+    asked
+        .layer(middleware::from_fn_with_state(app.clone(), guard::host))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::account))
+        .with_state(app.clone())
+}
+
+/// A form of `POST /v1/inpaint`. Only `image` and `mask` are needed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the form that settings.rs reads field by field")]
+pub struct InpaintForm {
+    /// PNG, JPEG, WebP, TIFF or BMP, 8 or 16 bits a channel, with its file name.
+    #[schema(value_type = String, format = Binary)]
+    image: Vec<u8>,
+    /// A picture as large as the first, upright as a person sees it; whatever is not black is filled.
+    #[schema(value_type = String, format = Binary)]
+    mask: Vec<u8>,
+    /// What fills: one of `GET /v1/models`.
+    method: Option<Method>,
+    /// A network of `GET /v1/models`.
+    model: Option<String>,
+    /// auto, full, crop or resize: how large pictures are handled. Default auto.
+    strategy: Option<String>,
+    /// Pixels on the longer side for `resize`. Default 1024.
+    long_side: Option<u32>,
+    /// Seed of everything random: the same gives the same picture. Default 0.
+    seed: Option<u64>,
+    /// Pixels by which the hole grows, 0 to 1024.
+    expand: Option<u32>,
+    /// Pixels of a soft seam inside the grown ring, 0 to 1024.
+    feather: Option<u32>,
+    /// Mask values above this are hole, 0 to 254.
+    threshold: Option<u8>,
+    /// The mask shows what to keep.
+    invert: Option<bool>,
+    /// auto, brightness or alpha: the channel of the mask that counts.
+    mask_channel: Option<String>,
+    /// same, png, jpeg, webp, tiff or bmp. Default same.
+    format: Option<String>,
+    /// JPEG quality, 1 to 100. Default: the picture's own tables.
+    quality: Option<u8>,
+}
+
+/// A form of `POST /v1/preview`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes a form")]
+pub struct PreviewForm {
+    /// The picture.
+    #[schema(value_type = String, format = Binary)]
+    image: Vec<u8>,
+    /// Pixels on the longer side, at most. Default 2048.
+    long_side: Option<u32>,
+}
+
+/// A form of `POST /v1/latent`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes a form")]
+pub struct LatentForm {
+    /// The picture.
+    #[schema(value_type = String, format = Binary)]
+    image: Vec<u8>,
+    /// Its mask.
+    #[schema(value_type = String, format = Binary)]
+    mask: Vec<u8>,
+    /// A network of `GET /v1/models`; the first without one.
+    model: Option<String>,
+}
+
+/// Fill a hole
+///
+/// Answers with the picture, in the format it came in. A client that goes away cancels its job. With `?async` the answer is a
+/// job, to be followed under `/v1/jobs`.
+#[utoipa::path(
+    post,
+    path = "/v1/inpaint",
+    params(("async" = Option<bool>, Query, description = "Answer at once, with a job")),
+    request_body(content = InpaintForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The picture; X-Lacuna-Method, -Strategy, -Hole (pixels) and -Seconds tell how", content_type = "image/*"),
+        (status = 202, description = "A job", body = JobDocument),
+        (status = 413, description = "body-too-large", body = crate::problem::Document),
+        (status = 422, description = "A file or field that cannot be used", body = crate::problem::Document),
+        (status = 429, description = "queue-full or client-busy, with Retry-After", body = crate::problem::Document),
+        (status = 504, description = "job-timeout", body = crate::problem::Document),
+    )
+)]
+pub async fn inpaint(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    let asynchronous = is_asynchronous(query.as_deref())?;
+    let mut form = read_form(&app, request).await?;
+    let settings = Settings::from_fields(&form.fields)?;
+    let fill = FillRequest { image: form.take_image()?, mask: form.take_mask()?, settings };
+    let ticket = submit_fill(&app, client, fill)?;
+    if asynchronous {
+        let (id, ticket) = app.jobs.add(ticket);
+        let location = HeaderValue::from_str(&format!("/v1/jobs/{id}"));
+        let mut response = (StatusCode::ACCEPTED, Json(JobDocument::new(id, &ticket))).into_response();
+        response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
+        return Ok(response);
+    }
+    answer(&ticket).await
+}
+
+/// `?async`, `?async=true` or `?async=false`.
+fn is_asynchronous(query: Option<&str>) -> Result<bool, Problem> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(false) };
+    match query {
+        "async" | "async=" | "async=true" => Ok(true),
+        "async=false" => Ok(false),
+        other => {
+            let other: String = other.chars().take(64).collect();
+            Err(Problem::new(Code::FieldUnknown, format!("query {other:?} is unknown; async is known")))
+        }
+    }
+}
+
+async fn read_form(app: &App, request: Request) -> Result<Form, Problem> {
+    let _place = app.upload().await?;
+    Form::read(request, &app.config.bounds).await
+}
+
+fn submit_fill(app: &App, client: Client, fill: FillRequest) -> Result<Ticket, Problem> {
+    let chosen = app.models.choose(fill.settings.method, fill.settings.model.as_deref())?;
+    let bounds = app.config.bounds;
+    app.submit(&chosen.device, client, fill.key(), move |watch| fill.run(chosen.predictor, &bounds, watch))
+}
+
+/// Waits for a job's answer.
+async fn answer(ticket: &Ticket) -> Result<Response, Problem> {
+    match ticket.outcome().await.as_ref() {
+        Ok(answer) => Ok(answer.clone().into_response()),
+        Err(problem) => Err(problem.clone()),
+    }
+}
+
+/// How far a job is
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}",
+    params(("id" = String, Path, description = "The job's name")),
+    responses(
+        (status = 200, description = "The job", body = JobDocument),
+        (status = 404, description = "job-unknown: results are kept for ten minutes", body = crate::problem::Document),
+    )
+)]
+pub async fn job(State(app): State<App>, Path(id): Path<String>) -> Result<Json<JobDocument>, Problem> {
+    let (id, ticket) = app.jobs.get(&id)?;
+    Ok(Json(JobDocument::new(id, &ticket)))
+}
+
+/// Follow a job
+///
+/// Server-sent events named `job`, each with the job's document as data, whenever it changes; the last one is final.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/events",
+    params(("id" = String, Path, description = "The job's name")),
+    responses(
+        (status = 200, description = "Events", body = JobDocument, content_type = "text/event-stream"),
+        (status = 404, description = "job-unknown", body = crate::problem::Document),
+    )
+)]
+pub async fn events(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let (id, ticket) = app.jobs.get(&id)?;
+    Ok(Sse::new(follow(id, ticket)).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// A job's documents as events, each different from the one before, up to a final one.
+fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infallible>> {
+    let stages = ticket.changes();
+    stream::unfold(Some((ticket, stages, String::new())), move |state| async move {
+        let (ticket, mut stages, last) = state?;
+        loop {
+            stages.mark_unchanged();
+            let document = JobDocument::new(id, &ticket);
+            let text = serde_json::to_string(&document).unwrap_or_default();
+            if text != last {
+                let event = Event::default().event("job").data(&text);
+                let next = (!document.is_final()).then_some((ticket, stages, text));
+                return Some((Ok(event), next));
+            }
+            // Whatever ends the wait, the document tells what is new.
+            let _ = tokio::time::timeout(TOLD_EVERY, stages.changed()).await;
+        }
+    })
+}
+
+/// A job's picture
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/result",
+    params(("id" = String, Path, description = "The job's name")),
+    responses(
+        (status = 200, description = "The picture", content_type = "image/*"),
+        (status = 404, description = "job-unknown", body = crate::problem::Document),
+        (status = 409, description = "job-unfinished", body = crate::problem::Document),
+    )
+)]
+pub async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let (_, ticket) = app.jobs.get(&id)?;
+    match ticket.stage() {
+        Stage::Ended(_) => answer(&ticket).await,
+        Stage::Waiting | Stage::Running => {
+            let done = (100.0 * ticket.done()).round();
+            Err(Problem::new(Code::JobUnfinished, format!("{done} % of the job are done")))
+        }
+    }
+}
+
+/// Cancel and forget a job
+#[utoipa::path(
+    delete,
+    path = "/v1/jobs/{id}",
+    params(("id" = String, Path, description = "The job's name")),
+    responses(
+        (status = 204, description = "It is forgotten"),
+        (status = 404, description = "job-unknown", body = crate::problem::Document),
+    )
+)]
+pub async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    app.jobs.remove(&id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A picture small enough for a screen
+///
+/// For pictures that a browser cannot show. X-Lacuna-Width, -Height, -Depth and -Format tell of the original.
+#[utoipa::path(
+    post,
+    path = "/v1/preview",
+    request_body(content = PreviewForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The preview, upright, 8 bits a channel", content_type = "image/png"),
+        (status = 422, description = "The picture cannot be read", body = crate::problem::Document),
+    )
+)]
+pub async fn preview(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let mut form = read_form(&app, request).await?;
+    let mut long_side = PREVIEW_SIDE;
+    for (name, value) in &form.fields {
+        let field = Field { name, value };
+        match name.as_str() {
+            "long_side" => long_side = field.number(1, LONGEST_PREVIEW)?,
+            _ => return Err(field.unknown(&["image", "long_side"])),
+        }
+    }
+    let preview = PreviewRequest { image: form.take_image()?, long_side };
+    let bounds = app.config.bounds;
+    let ticket = app.submit(crate::models::CPU, client, preview.key(), move |_| preview.run(&bounds))?;
+    answer(&ticket).await
+}
+
+/// What the hole does to the latent
+///
+/// Equation 4.1 of the thesis: the difference of the latents with and without the hole, decoded. Scaled down where the picture is large.
+#[utoipa::path(
+    post,
+    path = "/v1/latent",
+    request_body(content = LatentForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The view", content_type = "image/png"),
+        (status = 422, description = "A file that cannot be used", body = crate::problem::Document),
+        (status = 501, description = "latent-unavailable", body = crate::problem::Document),
+    )
+)]
+pub async fn latent(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let mut form = read_form(&app, request).await?;
+    let mut id = None;
+    for (name, value) in &form.fields {
+        match name.as_str() {
+            "model" => id = Some(value.clone()),
+            _ => return Err(Field { name, value }.unknown(&["image", "mask", "model"])),
+        }
+    }
+    let unavailable = |why: &str| Problem::new(Code::LatentUnavailable, why);
+    let model = match (&id, app.models.documents().is_empty()) {
+        (None, true) => return Err(unavailable("no network is loaded")),
+        _ => app.models.network(id.as_deref())?,
+    };
+    let view = model.latent.clone().ok_or_else(|| {
+        unavailable("this program was built without what draws the latent view (--no-default-features)")
+    })?;
+    let request = LatentRequest { image: form.take_image()?, mask: form.take_mask()?, model: id };
+    let bounds = app.config.bounds;
+    let key = request.key();
+    let ticket = app.submit(&model.device, client, key, move |_| request.run(view.as_ref(), &bounds))?;
+    answer(&ticket).await
+}
+
+/// What the server can do.
+#[derive(Serialize, ToSchema)]
+pub struct ModelsDocument {
+    /// What fills a request that does not choose.
+    default: DefaultDocument,
+    /// Ways to fill.
+    methods: Vec<Method>,
+    /// Networks.
+    models: Vec<ModelDocument>,
+    /// What is taken.
+    limits: LimitsDocument,
+    /// Lacuna's version.
+    version: &'static str,
+}
+
+/// What a server takes.
+#[derive(Serialize, ToSchema)]
+pub struct LimitsDocument {
+    /// Bytes of a body.
+    body_bytes: usize,
+    /// Pixels of a picture.
+    pixels: u64,
+    /// Pixels a side.
+    side: u32,
+    /// Jobs that wait.
+    queue: usize,
+    /// Jobs of one client.
+    per_client: usize,
+    /// Seconds of a job.
+    job_seconds: u64,
+    /// Bytes of memory of a job.
+    memory_bytes: Option<u64>,
+}
+
+/// Methods, models and limits
+#[utoipa::path(get, path = "/v1/models", responses((status = 200, description = "What the server can do", body = ModelsDocument)))]
+pub async fn models(State(app): State<App>) -> Json<ModelsDocument> {
+    let bounds = &app.config.bounds;
+    Json(ModelsDocument {
+        default: app.models.default_document(),
+        methods: app.models.methods(),
+        models: app.models.documents(),
+        limits: LimitsDocument {
+            body_bytes: bounds.body_bytes,
+            pixels: bounds.pixels,
+            side: bounds.side,
+            queue: bounds.queue,
+            per_client: bounds.per_client,
+            job_seconds: bounds.job.as_secs(),
+            memory_bytes: bounds.memory,
+        },
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Whether the server lives.
+#[derive(Serialize, ToSchema)]
+pub struct HealthDocument {
+    /// ok or stopping.
+    status: &'static str,
+    /// Jobs that wait.
+    queued: usize,
+    /// Jobs that run.
+    running: usize,
+}
+
+/// Whether the server lives
+///
+/// Needs no token.
+#[utoipa::path(get, path = "/v1/health", responses((status = 200, description = "It does", body = HealthDocument)))]
+pub async fn health(State(app): State<App>) -> Json<HealthDocument> {
+    let status = if app.is_stopping() { "stopping" } else { "ok" };
+    Json(HealthDocument { status, queued: app.waiting(), running: app.running() })
+}
+
+/// Counts for Prometheus
+#[utoipa::path(get, path = "/v1/metrics", responses((status = 200, description = "OpenMetrics text", content_type = "text/plain")))]
+pub async fn metrics(State(app): State<App>) -> Response {
+    let text = app.metrics.text(app.waiting(), app.running());
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+        .into_response()
+}
+
+/// Fill a hole, as IOPaint's clients ask
+///
+/// Base64 image and mask, `hd_strategy` and its sizes, `sd_seed`. Fields of models that paint by words are ignored as
+/// IOPaint's erasing models ignore them, unless they switch something on that Lacuna does not have.
+#[utoipa::path(
+    post,
+    path = "/api/v1/inpaint",
+    request_body = IopaintRequest,
+    responses(
+        (status = 200, description = "The picture; X-Seed tells the seed", content_type = "image/*"),
+        (status = 422, description = "A field that cannot be used", body = crate::problem::Document),
+    )
+)]
+pub async fn iopaint(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let fill = {
+        let _place = app.upload().await?;
+        let json = read_json(request, &app.config.bounds).await?;
+        IopaintRequest::from_json(&json)?.into_fill()?
+    };
+    answer(&submit_fill(&app, client, fill)?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use utoipa::PartialSchema;
+
+    #[test]
+    fn the_form_is_described_as_it_is_read() {
+        let schema = serde_json::to_value(InpaintForm::schema()).unwrap();
+        let described: BTreeSet<&str> =
+            schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let read = Settings::FIELDS.into_iter().chain(["image", "mask"]).collect();
+        assert_eq!(described, read);
+    }
+
+    #[test]
+    fn only_async_can_be_queried() {
+        for (query, expected) in [
+            (None, Some(false)),
+            (Some(""), Some(false)),
+            (Some("async"), Some(true)),
+            (Some("async=true"), Some(true)),
+            (Some("async=false"), Some(false)),
+            (Some("asnyc"), None),
+            (Some("file=/etc/passwd"), None),
+        ] {
+            assert_eq!(is_asynchronous(query).ok(), expected, "{query:?}");
+        }
+    }
+}

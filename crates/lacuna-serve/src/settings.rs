@@ -1,0 +1,267 @@
+//! How a request wants its hole filled.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use lacuna::mask::MaskChannel;
+use lacuna::picture::Format;
+use lacuna::{HoleOptions, MaskOptions, Strategy};
+
+use crate::models::Method;
+use crate::problem::{Code, Problem};
+
+/// Grown further, a hole leaves the region where filling makes sense; also bounds the work of growing.
+const MOST_GROWTH: u32 = 1024;
+
+/// Longer side in pixels where `resize` is asked for without one: as the program's `--long-side`.
+const LONG_SIDE: u32 = 1024;
+
+/// The shortest side that networks take.
+const SHORTEST_SIDE: u32 = 16;
+
+/// Everything besides the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The method; the server's default without one.
+    pub method: Option<Method>,
+    /// The network.
+    pub model: Option<String>,
+    /// How large pictures are handled.
+    pub sizing: Sizing,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How the mask is read.
+    pub mask: MaskOptions,
+    /// How the hole grows.
+    pub hole: HoleOptions,
+    /// The output's format; the input's without one.
+    pub format: Option<Format>,
+    /// JPEG quality; the input's without one.
+    pub quality: Option<u8>,
+}
+
+/// How large pictures are handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizing {
+    /// In this way.
+    Always(Strategy),
+    /// In one way above a size, whole up to it.
+    Above {
+        /// Pixels on the longer side.
+        side: usize,
+        /// The way.
+        strategy: Strategy,
+    },
+}
+
+impl Default for Sizing {
+    fn default() -> Self {
+        Self::Always(Strategy::Auto)
+    }
+}
+
+impl Sizing {
+    /// The way for a picture of so many pixels on the longer side.
+    pub fn strategy(self, long_side: usize) -> Strategy {
+        match self {
+            Self::Always(strategy) => strategy,
+            Self::Above { side, strategy } if long_side > side => strategy,
+            Self::Above { .. } => Strategy::Full,
+        }
+    }
+}
+
+impl Settings {
+    /// The names of all fields.
+    pub const FIELDS: [&str; 12] = [
+        "method",
+        "model",
+        "strategy",
+        "long_side",
+        "seed",
+        "expand",
+        "feather",
+        "threshold",
+        "invert",
+        "mask_channel",
+        "format",
+        "quality",
+    ];
+
+    /// Settings from the fields of a form.
+    ///
+    /// # Errors
+    /// [`Code::FieldUnknown`] or [`Code::FieldInvalid`], with the field and what it may be.
+    pub fn from_fields(fields: &[(String, String)]) -> Result<Self, Problem> {
+        let mut settings = Self::default();
+        let (mut strategy, mut long_side) = (Strategy::Auto, None);
+        for (name, value) in fields {
+            let field = Field { name, value };
+            match name.as_str() {
+                "method" => settings.method = Some(field.one_of(&Method::ALL.map(|m| (m.name(), m)))?),
+                "model" => settings.model = Some(value.clone()),
+                "strategy" => {
+                    strategy = field.one_of(&[
+                        ("auto", Strategy::Auto),
+                        ("full", Strategy::Full),
+                        ("crop", Strategy::Crop),
+                        ("resize", Strategy::Resize { long_side: LONG_SIDE as usize }),
+                    ])?;
+                }
+                "long_side" => long_side = Some(field.number(SHORTEST_SIDE, u32::from(u16::MAX))?),
+                "seed" => settings.seed = field.number(0, u64::MAX)?,
+                "expand" => settings.hole.expand = field.number(0, MOST_GROWTH)?,
+                "feather" => settings.hole.feather = field.number(0, MOST_GROWTH)?,
+                "threshold" => settings.mask.threshold = field.number(0, u8::MAX - 1)?,
+                "invert" => settings.mask.invert = field.one_of(&[("true", true), ("false", false)])?,
+                "mask_channel" => {
+                    settings.mask.channel = field.one_of(&[
+                        ("auto", MaskChannel::Auto),
+                        ("brightness", MaskChannel::Brightness),
+                        ("alpha", MaskChannel::Alpha),
+                    ])?;
+                }
+                "format" => {
+                    settings.format = field.one_of(&[
+                        ("same", None),
+                        ("png", Some(Format::Png)),
+                        ("jpeg", Some(Format::Jpeg)),
+                        ("webp", Some(Format::WebP)),
+                        ("tiff", Some(Format::Tiff)),
+                        ("bmp", Some(Format::Bmp)),
+                    ])?;
+                }
+                "quality" => settings.quality = Some(field.number(1, 100)?),
+                _ => return Err(field.unknown(&[&["image", "mask"], &Self::FIELDS[..]].concat())),
+            }
+        }
+        match (&mut strategy, long_side) {
+            (Strategy::Resize { long_side }, Some(asked)) => *long_side = asked as usize,
+            (_, Some(asked)) => {
+                let detail = format!("long_side {asked} goes with strategy resize alone");
+                return Err(Problem::new(Code::FieldInvalid, detail));
+            }
+            (_, None) => {}
+        }
+        settings.sizing = Sizing::Always(strategy);
+        Ok(settings)
+    }
+}
+
+/// A field of a form.
+pub struct Field<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its value.
+    pub value: &'a str,
+}
+
+impl Field<'_> {
+    /// A field that is none of these.
+    pub fn unknown(&self, known: &[&str]) -> Problem {
+        let (name, known) = (self.name.chars().take(64).collect::<String>(), known.join(", "));
+        Problem::new(Code::FieldUnknown, format!("field {name:?} is unknown; known are {known}"))
+    }
+
+    /// The value as one of several words.
+    ///
+    /// # Errors
+    /// [`Code::FieldInvalid`] with all of them.
+    pub fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Problem> {
+        let found = words.iter().find(|(word, _)| *word == self.value);
+        found.map(|&(_, meaning)| meaning).ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
+            self.invalid(&format!("one of {}", words.join(", ")))
+        })
+    }
+
+    /// The value as a whole number within bounds.
+    ///
+    /// # Errors
+    /// [`Code::FieldInvalid`] with the bounds.
+    pub fn number<T: FromStr + PartialOrd + Display>(&self, least: T, most: T) -> Result<T, Problem> {
+        let digits = !self.value.is_empty() && self.value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = self.value.parse().ok().filter(|number| digits && *number >= least && *number <= most);
+        number.ok_or_else(|| self.invalid(&format!("a whole number from {least} to {most}")))
+    }
+
+    fn invalid(&self, expected: &str) -> Problem {
+        let value: String = self.value.chars().take(64).collect();
+        Problem::new(Code::FieldInvalid, format!("field {} is {value:?}, expected {expected}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: &[(&str, &str)]) -> Result<Settings, Problem> {
+        let fields: Vec<_> =
+            fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Settings::from_fields(&fields)
+    }
+
+    #[test]
+    fn every_field_has_its_place() {
+        assert_eq!(read(&[]).unwrap(), Settings::default());
+        let all = read(&[
+            ("method", "network"),
+            ("model", "a"),
+            ("strategy", "resize"),
+            ("long_side", "640"),
+            ("seed", "18446744073709551615"),
+            ("expand", "3"),
+            ("feather", "2"),
+            ("threshold", "254"),
+            ("invert", "true"),
+            ("mask_channel", "alpha"),
+            ("format", "webp"),
+            ("quality", "100"),
+        ]);
+        let expected = Settings {
+            method: Some(Method::Network),
+            model: Some("a".into()),
+            sizing: Sizing::Always(Strategy::Resize { long_side: 640 }),
+            seed: u64::MAX,
+            mask: MaskOptions { threshold: 254, invert: true, channel: MaskChannel::Alpha },
+            hole: HoleOptions { expand: 3, feather: 2 },
+            format: Some(Format::WebP),
+            quality: Some(100),
+        };
+        assert_eq!(all.unwrap(), expected);
+    }
+
+    #[test]
+    fn known_fields_are_listed() {
+        for name in Settings::FIELDS {
+            let code = read(&[(name, "\u{1}")]).err().map(|problem| problem.code);
+            assert!(code != Some(Code::FieldUnknown), "{name}");
+        }
+    }
+
+    #[test]
+    fn impossible_values_are_told_with_what_is_possible() {
+        for (fields, words) in [
+            (&[("sed", "1")][..], "field \"sed\" is unknown"),
+            (&[("seed", "-1")], "field seed is \"-1\", expected a whole number from 0 to"),
+            (&[("seed", "+1")], "field seed is \"+1\""),
+            (&[("seed", "")], "field seed is \"\""),
+            (&[("expand", "1025")], "a whole number from 0 to 1024"),
+            (&[("threshold", "255")], "from 0 to 254"),
+            (&[("quality", "0")], "from 1 to 100"),
+            (&[("invert", "yes")], "one of true, false"),
+            (&[("method", "magic")], "one of patchmatch, network"),
+            (&[("long_side", "640")], "goes with strategy resize"),
+        ] {
+            let detail = read(fields).unwrap_err().detail;
+            assert!(detail.contains(words), "{detail}");
+        }
+    }
+
+    #[test]
+    fn sizes_choose_the_way() {
+        let above = Sizing::Above { side: 800, strategy: Strategy::Crop };
+        assert_eq!([above.strategy(800), above.strategy(801)], [Strategy::Full, Strategy::Crop]);
+        assert_eq!(Sizing::default().strategy(5), Strategy::Auto);
+    }
+}

@@ -1,0 +1,94 @@
+//! A server on a free port of this process, and things to send to it.
+
+#![allow(dead_code, reason = "each test program uses a part")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
+use lacuna::Predictor;
+use lacuna::patchmatch::PatchMatch;
+use lacuna_serve::{Config, Models, Server};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A running server, which stops when dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<()>>,
+    runtime: Runtime,
+}
+
+impl Running {
+    pub fn start(config: Config, models: Models) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let server = runtime.block_on(Server::bind(config, models)).unwrap();
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let task = runtime.spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Self { address, stop: Some(stop), task: Some(task), runtime }
+    }
+
+    /// A server with PatchMatch and no networks.
+    pub fn plain() -> Self {
+        Self::start(config(), models(Arc::new(PatchMatch::default())))
+    }
+
+    /// Asks it to stop.
+    pub fn ask_to_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until it has stopped.
+    pub fn wait(mut self) {
+        let task = self.task.take().unwrap();
+        self.runtime.block_on(task).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ask_to_stop();
+    }
+}
+
+pub fn config() -> Config {
+    Config::new("127.0.0.1:0".parse().unwrap())
+}
+
+pub fn models(patchmatch: Arc<dyn Predictor>) -> Models {
+    Models::new(patchmatch, Vec::new())
+}
+
+/// A picture with a pattern.
+pub fn photo(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x / 4 + y / 4) % 2 * 200) as u8])
+    })
+}
+
+/// A mask with a hole in the middle, a ninth of the picture.
+pub fn mask(width: u32, height: u32) -> GrayImage {
+    let inside = |at: u32, size: u32| (size / 3..size - size / 3).contains(&at);
+    GrayImage::from_fn(width, height, |x, y| {
+        Luma([if inside(x, width) && inside(y, height) { 255 } else { 0 }])
+    })
+}
+
+/// A picture as a file.
+pub fn encode(pixels: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    pixels.into().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+pub fn png(pixels: impl Into<DynamicImage>) -> Vec<u8> {
+    encode(pixels, ImageFormat::Png)
+}

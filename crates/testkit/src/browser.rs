@@ -1,0 +1,193 @@
+//! Pages in a real browser: Debian's Chromium, or another one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use headless_chrome::browser::tab::Tab;
+use headless_chrome::protocol::cdp::types::Event;
+use headless_chrome::protocol::cdp::{Emulation, Input, Network, Page as Paging};
+use headless_chrome::{Browser, LaunchOptions};
+use serde_json::Value;
+
+/// A condition that does not come true by then is a failure.
+const PATIENCE_MILLISECONDS: u64 = 60_000;
+
+/// A page, and the addresses it asked for.
+pub struct Page {
+    /// The tab, for what this type does not offer.
+    pub tab: Arc<Tab>,
+    requests: Arc<Mutex<Vec<String>>>,
+    _browser: Browser,
+}
+
+/// The browser that tests use: `CHROMIUM` in the environment, or where Debian and others put it.
+pub fn chromium() -> Option<PathBuf> {
+    let given = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let known =
+        ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
+    given.into_iter().chain(known).find(|path| path.exists())
+}
+
+/// Says aloud that something was not tested. The harness would catch `eprintln!`.
+pub fn not_tested(what: &str) {
+    writeln!(std::io::stderr(), "NOT TESTED: {what}").expect("standard error is open");
+}
+
+impl Page {
+    /// Opens an empty page of a size; without a browser, that is said aloud.
+    pub fn new(width: u32, height: u32) -> Option<Self> {
+        let Some(path) = chromium() else {
+            not_tested("no Chromium, a page was not tried in a browser");
+            return None;
+        };
+        let options = LaunchOptions {
+            path: Some(path),
+            // As root, as in containers, Chromium has no sandbox.
+            sandbox: false,
+            window_size: Some((width, height)),
+            idle_browser_timeout: Duration::from_millis(2 * PATIENCE_MILLISECONDS),
+            ..LaunchOptions::default()
+        };
+        let browser = Browser::new(options).expect("the browser starts");
+        let tab = browser.new_tab().expect("a tab");
+        tab.set_default_timeout(Duration::from_millis(PATIENCE_MILLISECONDS));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&requests);
+        tab.enable_debugger().expect("a tab that can be debugged");
+        tab.call_method(Network::Enable {
+            max_total_buffer_size: None,
+            max_resource_buffer_size: None,
+            max_post_data_size: None,
+            report_direct_socket_traffic: None,
+            enable_durable_messages: None,
+        })
+        .expect("a tab that tells of its requests");
+        tab.add_event_listener(Arc::new(move |event: &Event| {
+            if let Event::NetworkRequestWillBeSent(event) = event {
+                heard.lock().expect("a whole list").push(event.params.request.url.clone());
+            }
+        }))
+        .expect("a tab that can be listened to");
+        Some(Self { tab, requests, _browser: browser })
+    }
+
+    /// Goes to an address.
+    pub fn go(&self, address: &str) {
+        self.tab.navigate_to(address).and_then(Tab::wait_until_navigated).expect("the page loads");
+    }
+
+    /// Shows it as a phone would: that many pixels, and fingers.
+    pub fn be_a_phone(&self, width: u32, height: u32) {
+        self.tab
+            .call_method(Emulation::SetDeviceMetricsOverride {
+                width,
+                height,
+                device_scale_factor: 2.0,
+                mobile: true,
+                scale: None,
+                screen_width: None,
+                screen_height: None,
+                position_x: None,
+                position_y: None,
+                dont_set_visible_size: None,
+                screen_orientation: None,
+                viewport: None,
+                display_feature: None,
+                device_posture: None,
+            })
+            .expect("a size");
+    }
+
+    /// What an expression of the page's script comes to; promises are waited for.
+    ///
+    /// # Panics
+    /// If it throws.
+    pub fn ask(&self, script: &str) -> Value {
+        let answer = self.tab.evaluate(script, true).unwrap_or_else(|error| panic!("{script}: {error}"));
+        answer.value.unwrap_or(Value::Null)
+    }
+
+    /// Waits until a condition of the page holds.
+    ///
+    /// # Panics
+    /// If it never does.
+    pub fn wait_for(&self, condition: &str) {
+        let script = format!(
+            "new Promise((resolve) => {{ const begin = Date.now(); (function look() {{ \
+             if ({condition}) resolve(true); else if (Date.now() - begin > {PATIENCE_MILLISECONDS}) resolve(false); \
+             else setTimeout(look, 10); }})(); }})"
+        );
+        assert_eq!(self.ask(&script), true, "{condition} never held");
+    }
+
+    /// Clicks the middle of an element.
+    pub fn click(&self, selector: &str) {
+        self.tab.find_element(selector).and_then(|element| element.click().map(|_| ())).expect(selector);
+    }
+
+    /// Presses the left button at the first of these points, drags over the others, and lets go.
+    pub fn drag(&self, points: &[(f64, f64)]) {
+        use Input::DispatchMouseEventTypeOption::{MouseMoved, MousePressed, MouseReleased};
+        let (first, last) = (points[0], points[points.len() - 1]);
+        self.mouse(MouseMoved, first, 0);
+        self.mouse(MousePressed, first, 1);
+        for &point in points {
+            self.mouse(MouseMoved, point, 1);
+        }
+        self.mouse(MouseReleased, last, 0);
+    }
+
+    fn mouse(&self, kind: Input::DispatchMouseEventTypeOption, (x, y): (f64, f64), buttons: u32) {
+        self.tab
+            .call_method(Input::DispatchMouseEvent {
+                Type: kind,
+                x,
+                y,
+                modifiers: None,
+                timestamp: None,
+                button: Some(Input::MouseButton::Left),
+                buttons: Some(buttons),
+                click_count: Some(1),
+                force: None,
+                tangential_pressure: None,
+                tilt_x: None,
+                tilt_y: None,
+                twist: None,
+                delta_x: None,
+                delta_y: None,
+                pointer_Type: None,
+            })
+            .expect("a mouse");
+    }
+
+    /// Presses a key, as its name stands in `KeyboardEvent.key`.
+    pub fn press(&self, key: &str) {
+        self.tab.press_key(key).expect(key);
+    }
+
+    /// Chooses a file for an input.
+    pub fn choose_file(&self, selector: &str, file: &Path) {
+        let file = file.to_str().expect("a path of text");
+        self.tab
+            .find_element(selector)
+            .and_then(|input| input.set_input_files(&[file]).map(|_| ()))
+            .expect(selector);
+    }
+
+    /// Saves downloads in a folder.
+    pub fn download_to(&self, folder: &Path) {
+        self.tab
+            .call_method(Paging::SetDownloadBehavior {
+                behavior: Paging::SetDownloadBehaviorBehaviorOption::Allow,
+                download_path: Some(folder.display().to_string()),
+            })
+            .expect("a folder for downloads");
+    }
+
+    /// Every address that was asked for, in order.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect("a whole list").clone()
+    }
+}
