@@ -35,7 +35,9 @@ function properties(schema) {
   ]);
 }
 
-for (const [path, methods] of Object.entries(api.paths)) {
+// Lacuna's own first.
+const paths = Object.entries(api.paths).sort(([one], [other]) => other.startsWith("/v1/") - one.startsWith("/v1/"));
+for (const [path, methods] of paths) {
   for (const [method, operation] of Object.entries(methods)) {
     const verb = element("span", method.toUpperCase());
     verb.className = "verb";

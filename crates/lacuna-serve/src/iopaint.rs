@@ -56,7 +56,7 @@ pub struct IopaintRequest {
     #[schema(required = false)]
     sd_seed: i64,
     /// All others.
-    #[schema(value_type = Object, required = false)]
+    #[schema(ignore)]
     others: Map<String, Value>,
 }
 

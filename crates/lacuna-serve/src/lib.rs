@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod config;
 mod connection;
+mod documents;
 mod fill;
 mod guard;
 mod id;
@@ -24,6 +25,7 @@ mod queue;
 mod routes;
 mod settings;
 mod token;
+mod turns;
 
 use std::future::Future;
 use std::io;

@@ -1,14 +1,14 @@
 //! One worker behind a bounded queue: clients take turns, equal work in flight is done once, and what nobody waits for any
 //! more is not done.
 
-use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lacuna::Watch;
+use lacuna::error::panic_text;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -16,6 +16,7 @@ use crate::answer::Answer;
 use crate::client::Client;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
+use crate::turns::Turns;
 
 /// What a piece of work comes to.
 pub type Outcome = Result<Answer, Problem>;
@@ -66,8 +67,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Each client's line; the first one's turn is next.
-    lines: VecDeque<(Client, VecDeque<Arc<Work>>)>,
+    waiting: Turns<Client, Arc<Work>>,
     /// What is not over, with a client for each ticket on it.
     unfinished: HashMap<Key, Unfinished>,
     /// Seconds that a piece of work takes, lately.
@@ -129,17 +129,14 @@ impl Queue {
             let work = Arc::clone(&unfinished.work);
             return Ok(shared.ticket(work, client));
         }
-        let waiting = state.waiting();
+        let waiting = state.waiting.len();
         if waiting >= shared.bounds.waiting {
             let detail = format!("{waiting} jobs are waiting, which is the limit");
             return Err(Problem { retry_after, ..Problem::new(Code::QueueFull, detail) });
         }
         let (stage, _) = watch::channel(Stage::Waiting);
         let work = Arc::new(Work { key, watch: Watch::default(), stage, task: Mutex::new(Some(task)) });
-        match state.lines.iter_mut().find(|(other, _)| *other == client) {
-            Some((_, line)) => line.push_back(Arc::clone(&work)),
-            None => state.lines.push_back((client, VecDeque::from([Arc::clone(&work)]))),
-        }
+        state.waiting.push(client, Arc::clone(&work));
         let holders = vec![client];
         state.unfinished.insert(key, Unfinished { work: Arc::clone(&work), holders });
         shared.changed.notify_one();
@@ -148,7 +145,7 @@ impl Queue {
 
     /// Pieces of work that wait.
     pub fn waiting(&self) -> usize {
-        self.shared.lock().waiting()
+        self.shared.lock().waiting.len()
     }
 
     /// Pieces of work that run.
@@ -161,7 +158,7 @@ impl Queue {
         let waiting: Vec<Arc<Work>> = {
             let mut state = self.shared.lock();
             state.stopping = true;
-            state.lines.drain(..).flat_map(|(_, line)| line).collect()
+            state.waiting.drain()
         };
         self.shared.changed.notify_all();
         for work in waiting {
@@ -177,36 +174,14 @@ fn stopping() -> Problem {
 }
 
 impl State {
-    fn waiting(&self) -> usize {
-        self.lines.iter().map(|(_, line)| line.len()).sum()
-    }
-
     fn held_by(&self, client: Client) -> usize {
         let holders = self.unfinished.values().flat_map(|unfinished| &unfinished.holders);
         holders.filter(|&&holder| holder == client).count()
     }
 
-    /// The next piece of work: clients take turns.
-    fn next(&mut self) -> Option<Arc<Work>> {
-        let (client, mut line) = self.lines.pop_front()?;
-        let work = line.pop_front();
-        if !line.is_empty() {
-            self.lines.push_back((client, line));
-        }
-        work
-    }
-
-    /// How many pieces of work come before this one; none if it does not wait.
-    fn position(&self, work: &Arc<Work>) -> Option<usize> {
-        let longest = self.lines.iter().map(|(_, line)| line.len()).max()?;
-        let turns =
-            (0..longest).flat_map(|turn| self.lines.iter().filter_map(move |(_, line)| line.get(turn)));
-        turns.into_iter().position(|other| Arc::ptr_eq(other, work))
-    }
-
     /// Whole seconds until there should be room.
     fn wait_seconds(&self, run: Duration) -> u64 {
-        let seconds = self.usual_seconds * (self.waiting() + 1) as f64;
+        let seconds = self.usual_seconds * (self.waiting.len() + 1) as f64;
         (seconds.ceil() as u64).clamp(1, run.as_secs().max(1))
     }
 }
@@ -258,7 +233,7 @@ impl Shared {
     fn wait_for_work(&self) -> Option<(Arc<Work>, Task)> {
         let mut state = self.lock();
         loop {
-            if let Some(work) = state.next() {
+            if let Some(work) = state.waiting.pop() {
                 let task = work.task.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(task) = task {
                     self.running.send_replace(1);
@@ -303,20 +278,11 @@ impl Shared {
         if !unfinished.holders.is_empty() {
             return;
         }
-        for (_, line) in &mut state.lines {
-            line.retain(|other| !Arc::ptr_eq(other, work));
-        }
-        state.lines.retain(|(_, line)| !line.is_empty());
+        state.waiting.retain(|other| !Arc::ptr_eq(other, work));
         drop(state);
         work.watch.stop();
         self.end(work, Err(Problem::new(Code::JobCancelled, "the job was cancelled")));
     }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
 }
 
 /// A claim on a piece of work. When the last one is given up or dropped before the work is over, it is cancelled.
@@ -351,7 +317,7 @@ impl Ticket {
 
     /// How many pieces of work come before this one; none if it does not wait.
     pub fn position(&self) -> Option<usize> {
-        self.shared.lock().position(&self.work)
+        self.shared.lock().waiting.position(|other| Arc::ptr_eq(other, &self.work))
     }
 
     /// Waits until the stage changes; at once if it is over.

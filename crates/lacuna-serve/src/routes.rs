@@ -11,18 +11,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router, middleware};
 use futures_util::stream::{self, Stream};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::body::{Form, read_json};
 use crate::client::Client;
+use crate::documents::{HealthDocument, InpaintForm, LatentForm, ModelsDocument, PreviewForm};
 use crate::fill::{FillRequest, LatentRequest, PreviewRequest};
 use crate::guard;
 use crate::id::Id;
 use crate::iopaint::IopaintRequest;
 use crate::jobs::JobDocument;
-use crate::models::{DefaultDocument, Method, ModelDocument};
 use crate::page;
 use crate::problem::{Code, Problem};
 use crate::queue::{Stage, Ticket};
@@ -68,67 +66,6 @@ pub fn router(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-/// A form of `POST /v1/inpaint`. Only `image` and `mask` are needed.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes the form that settings.rs reads field by field")]
-pub struct InpaintForm {
-    /// PNG, JPEG, WebP, TIFF or BMP, 8 or 16 bits a channel, with its file name.
-    #[schema(value_type = String, format = Binary)]
-    image: Vec<u8>,
-    /// A picture as large as the first, upright as a person sees it; whatever is not black is filled.
-    #[schema(value_type = String, format = Binary)]
-    mask: Vec<u8>,
-    /// What fills: one of `GET /v1/models`.
-    method: Option<Method>,
-    /// A network of `GET /v1/models`.
-    model: Option<String>,
-    /// auto, full, crop or resize: how large pictures are handled. Default auto.
-    strategy: Option<String>,
-    /// Pixels on the longer side for `resize`. Default 1024.
-    long_side: Option<u32>,
-    /// Seed of everything random: the same gives the same picture. Default 0.
-    seed: Option<u64>,
-    /// Pixels by which the hole grows, 0 to 1024.
-    expand: Option<u32>,
-    /// Pixels of a soft seam inside the grown ring, 0 to 1024.
-    feather: Option<u32>,
-    /// Mask values above this are hole, 0 to 254.
-    threshold: Option<u8>,
-    /// The mask shows what to keep.
-    invert: Option<bool>,
-    /// auto, brightness or alpha: the channel of the mask that counts.
-    mask_channel: Option<String>,
-    /// same, png, jpeg, webp, tiff or bmp. Default same.
-    format: Option<String>,
-    /// JPEG quality, 1 to 100. Default: the picture's own tables.
-    quality: Option<u8>,
-}
-
-/// A form of `POST /v1/preview`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes a form")]
-pub struct PreviewForm {
-    /// The picture.
-    #[schema(value_type = String, format = Binary)]
-    image: Vec<u8>,
-    /// Pixels on the longer side, at most. Default 2048.
-    long_side: Option<u32>,
-}
-
-/// A form of `POST /v1/latent`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes a form")]
-pub struct LatentForm {
-    /// The picture.
-    #[schema(value_type = String, format = Binary)]
-    image: Vec<u8>,
-    /// Its mask.
-    #[schema(value_type = String, format = Binary)]
-    mask: Vec<u8>,
-    /// A network of `GET /v1/models`; the first without one.
-    model: Option<String>,
-}
-
 /// Fill a hole
 ///
 /// Answers with the picture, in the format it came in. A client that goes away cancels its job. With `?async` the answer is a
@@ -141,10 +78,10 @@ pub struct LatentForm {
     responses(
         (status = 200, description = "The picture; X-Lacuna-Method, -Strategy, -Hole (pixels) and -Seconds tell how", content_type = "image/*"),
         (status = 202, description = "A job", body = JobDocument),
-        (status = 413, description = "body-too-large", body = crate::problem::Document),
-        (status = 422, description = "A file or field that cannot be used", body = crate::problem::Document),
-        (status = 429, description = "queue-full or client-busy, with Retry-After", body = crate::problem::Document),
-        (status = 504, description = "job-timeout", body = crate::problem::Document),
+        (status = 413, description = "body-too-large", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 422, description = "A file or field that cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 429, description = "queue-full or client-busy, with Retry-After", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 504, description = "job-timeout", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn inpaint(
@@ -207,7 +144,7 @@ async fn answer(ticket: &Ticket) -> Result<Response, Problem> {
     params(("id" = String, Path, description = "The job's name")),
     responses(
         (status = 200, description = "The job", body = JobDocument),
-        (status = 404, description = "job-unknown: results are kept for ten minutes", body = crate::problem::Document),
+        (status = 404, description = "job-unknown: results are kept for ten minutes", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn job(State(app): State<App>, Path(id): Path<String>) -> Result<Json<JobDocument>, Problem> {
@@ -224,7 +161,7 @@ pub async fn job(State(app): State<App>, Path(id): Path<String>) -> Result<Json<
     params(("id" = String, Path, description = "The job's name")),
     responses(
         (status = 200, description = "Events", body = JobDocument, content_type = "text/event-stream"),
-        (status = 404, description = "job-unknown", body = crate::problem::Document),
+        (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn events(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -259,8 +196,8 @@ fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infal
     params(("id" = String, Path, description = "The job's name")),
     responses(
         (status = 200, description = "The picture", content_type = "image/*"),
-        (status = 404, description = "job-unknown", body = crate::problem::Document),
-        (status = 409, description = "job-unfinished", body = crate::problem::Document),
+        (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 409, description = "job-unfinished", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -281,7 +218,7 @@ pub async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Re
     params(("id" = String, Path, description = "The job's name")),
     responses(
         (status = 204, description = "It is forgotten"),
-        (status = 404, description = "job-unknown", body = crate::problem::Document),
+        (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
@@ -298,7 +235,7 @@ pub async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Result<St
     request_body(content = PreviewForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The preview, upright, 8 bits a channel", content_type = "image/png"),
-        (status = 422, description = "The picture cannot be read", body = crate::problem::Document),
+        (status = 422, description = "The picture cannot be read", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn preview(
@@ -330,8 +267,8 @@ pub async fn preview(
     request_body(content = LatentForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The view", content_type = "image/png"),
-        (status = 422, description = "A file that cannot be used", body = crate::problem::Document),
-        (status = 501, description = "latent-unavailable", body = crate::problem::Document),
+        (status = 422, description = "A file that cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 501, description = "latent-unavailable", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn latent(
@@ -362,70 +299,10 @@ pub async fn latent(
     answer(&ticket).await
 }
 
-/// What the server can do.
-#[derive(Serialize, ToSchema)]
-pub struct ModelsDocument {
-    /// What fills a request that does not choose.
-    default: DefaultDocument,
-    /// Ways to fill.
-    methods: Vec<Method>,
-    /// Networks.
-    models: Vec<ModelDocument>,
-    /// What is taken.
-    limits: LimitsDocument,
-    /// Lacuna's version.
-    version: &'static str,
-}
-
-/// What a server takes.
-#[derive(Serialize, ToSchema)]
-pub struct LimitsDocument {
-    /// Bytes of a body.
-    body_bytes: usize,
-    /// Pixels of a picture.
-    pixels: u64,
-    /// Pixels a side.
-    side: u32,
-    /// Jobs that wait.
-    queue: usize,
-    /// Jobs of one client.
-    per_client: usize,
-    /// Seconds of a job.
-    job_seconds: u64,
-    /// Bytes of memory of a job.
-    memory_bytes: Option<u64>,
-}
-
 /// Methods, models and limits
 #[utoipa::path(get, path = "/v1/models", responses((status = 200, description = "What the server can do", body = ModelsDocument)))]
 pub async fn models(State(app): State<App>) -> Json<ModelsDocument> {
-    let bounds = &app.config.bounds;
-    Json(ModelsDocument {
-        default: app.models.default_document(),
-        methods: app.models.methods(),
-        models: app.models.documents(),
-        limits: LimitsDocument {
-            body_bytes: bounds.body_bytes,
-            pixels: bounds.pixels,
-            side: bounds.side,
-            queue: bounds.queue,
-            per_client: bounds.per_client,
-            job_seconds: bounds.job.as_secs(),
-            memory_bytes: bounds.memory,
-        },
-        version: env!("CARGO_PKG_VERSION"),
-    })
-}
-
-/// Whether the server lives.
-#[derive(Serialize, ToSchema)]
-pub struct HealthDocument {
-    /// ok or stopping.
-    status: &'static str,
-    /// Jobs that wait.
-    queued: usize,
-    /// Jobs that run.
-    running: usize,
+    Json(ModelsDocument::new(&app.models, &app.config.bounds))
 }
 
 /// Whether the server lives
@@ -455,7 +332,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
     request_body = IopaintRequest,
     responses(
         (status = 200, description = "The picture; X-Seed tells the seed", content_type = "image/*"),
-        (status = 422, description = "A field that cannot be used", body = crate::problem::Document),
+        (status = 422, description = "A field that cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn iopaint(
@@ -474,17 +351,6 @@ pub async fn iopaint(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-    use utoipa::PartialSchema;
-
-    #[test]
-    fn the_form_is_described_as_it_is_read() {
-        let schema = serde_json::to_value(InpaintForm::schema()).unwrap();
-        let described: BTreeSet<&str> =
-            schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-        let read = Settings::FIELDS.into_iter().chain(["image", "mask"]).collect();
-        assert_eq!(described, read);
-    }
 
     #[test]
     fn only_async_can_be_queried() {

@@ -1,5 +1,6 @@
 //! What can go wrong, sorted by whose fault it is.
 
+use std::any::Any;
 use std::path::PathBuf;
 
 use crate::budget::{at_least, at_most};
@@ -90,5 +91,25 @@ impl Error {
     /// A [`Error::Checkpoint`].
     pub fn checkpoint(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Checkpoint { name: name.into(), problem: problem.into() }
+    }
+}
+
+/// What a caught panic said: whoever does many pictures tells it as the failure of one.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn panics_become_words() {
+        let text = |panic: Box<dyn Any + Send>| panic_text(panic.as_ref()).to_owned();
+        assert_eq!(text(catch_unwind(|| panic!("row {}", 7)).unwrap_err()), "row 7");
+        assert_eq!(text(catch_unwind(|| panic!("plain")).unwrap_err()), "plain");
+        assert_eq!(text(Box::new(7)), "unknown");
     }
 }

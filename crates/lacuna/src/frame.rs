@@ -99,6 +99,15 @@ impl Frame {
         )
     }
 
+    /// Cuts the frame out of a picture without a hole: what a prediction is compared with.
+    ///
+    /// # Shapes
+    /// Planes `[3, padded_height, padded_width]`, padded as [`Frame::cut`].
+    pub fn cut_whole(&self, picture: &Picture) -> Planes {
+        let (width, height) = (picture.width(), picture.height());
+        self.cut(picture, &Mask::new(width, height, vec![false; width * height])).0
+    }
+
     /// Takes a prediction back to the picture's scale, where the hole is.
     ///
     /// # Shapes

@@ -1,6 +1,5 @@
 //! One picture from file to file.
 
-use std::any::Any;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::budget::{hole_bytes, pixel_bytes};
+use lacuna::error::panic_text;
 use lacuna::inpainter::check_sizes;
 use lacuna::picture::{Format, SaveOptions, read_file};
 use lacuna::{Hole, Inpainter, Mask, Picture};
@@ -175,12 +175,6 @@ impl Filler<'_> {
     }
 }
 
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown")
-}
-
 /// The format that an output's extension names; `None` without an extension.
 fn output_format(output: &Path) -> Result<Option<Format>> {
     match (Format::from_extension(output), output.extension()) {
@@ -196,14 +190,6 @@ fn output_format(output: &Path) -> Result<Option<Format>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn panics_become_words() {
-        let text = |panic: Box<dyn Any + Send>| panic_text(panic.as_ref()).to_owned();
-        assert_eq!(text(catch_unwind(|| panic!("row {}", 7)).unwrap_err()), "row 7");
-        assert_eq!(text(catch_unwind(|| panic!("plain")).unwrap_err()), "plain");
-        assert_eq!(text(Box::new(7)), "unknown");
-    }
 
     #[test]
     fn extensions_choose_the_format() {

@@ -133,9 +133,7 @@ impl Viewer {
         let long_side = (whole.long_side() > self.long_side).then_some(self.long_side);
         let frame = Frame::new(whole, whole, long_side, &self.predictor);
         let (_, hole) = frame.cut(&picture, &mask);
-        // A frame blanks what the mask covers; the truth is what is wanted here.
-        let (photo, _) =
-            frame.cut(&picture, &Mask::new(mask.width(), mask.height(), vec![false; mask.hole().len()]));
+        let photo = frame.cut_whole(&picture);
         let view = LatentView::new(&self.generator, &photo, &hole, &self.device)?;
         let sheet = sheet::draw(&photo, &hole, &view);
         let curves: Vec<(Stage, Vec<CurvePoint>)> =

@@ -36,9 +36,7 @@ impl Viewer {
         let long_side = (whole.long_side() > LONG_SIDE).then_some(LONG_SIDE);
         let frame = Frame::new(whole, whole, long_side, &self.predictor);
         let (_, hole) = frame.cut(photo, mask);
-        // A frame blanks what the mask covers; the truth is what is wanted here.
-        let nothing = Mask::new(mask.width(), mask.height(), vec![false; mask.hole().len()]);
-        let (truth, _) = frame.cut(photo, &nothing);
+        let truth = frame.cut_whole(photo);
         let view = lacuna_nets::latent::LatentView::new(&self.generator, &truth, &hole, &self.device)?;
         let masked = view.stages.into_iter().find(|stage| stage.stage == Stage::Masked);
         let drawn = masked.ok_or_else(|| anyhow::anyhow!("the network has no masked stage"))?.decoded;
