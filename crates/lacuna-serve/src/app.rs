@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use lacuna::Watch;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::client::Client;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::models::Models;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::queue::{Key, Outcome, Queue, QueueBounds, Ticket};
+use crate::uploads::Uploads;
 
 /// Bodies that are read at the same time, besides as many as may wait in the queue: each is held in memory.
 const SPARE_UPLOADS: usize = 8;
@@ -32,8 +32,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Jobs that clients come back for.
     pub jobs: Jobs,
-    /// Whoever reads a body holds one.
-    pub uploads: Semaphore,
+    /// Places to read bodies into.
+    pub uploads: Uploads,
     queues: HashMap<String, Queue>,
 }
 
@@ -59,7 +59,7 @@ impl App {
             (device, queue)
         });
         let queues = queues.collect();
-        let uploads = Semaphore::new(config.bounds.queue + SPARE_UPLOADS);
+        let uploads = Uploads::new(config.bounds.queue + SPARE_UPLOADS, config.bounds.per_client);
         Self(Arc::new(Shared { config, models, metrics, jobs: Jobs::default(), uploads, queues }))
     }
 
@@ -86,14 +86,6 @@ impl App {
     /// Jobs that run.
     pub fn running(&self) -> usize {
         self.queues.values().map(Queue::running).sum()
-    }
-
-    /// Waits for a place to read a body into.
-    ///
-    /// # Errors
-    /// [`Code::Stopping`] if there will be none.
-    pub async fn upload(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
-        self.uploads.acquire().await.map_err(|_| Problem::new(Code::Stopping, "the server is about to end"))
     }
 
     /// Takes no more work, and comes back when what runs is over.

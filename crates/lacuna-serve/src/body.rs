@@ -13,6 +13,9 @@ use crate::config::Bounds;
 use crate::fill::Upload;
 use crate::problem::{Code, Problem};
 
+/// The whole of a body must come in this time: 64 MiB at one megabit a second.
+pub const LONGEST_BODY: Duration = Duration::from_secs(600);
+
 /// Parts of a form: twice as many as there are fields.
 const MOST_PARTS: usize = 32;
 
@@ -141,9 +144,13 @@ fn check_media_type(request: &Request, expected: &str) -> Result<(), Problem> {
     Err(Problem::new(Code::MediaType, format!("expected {expected}, got {found}")))
 }
 
-async fn in_time<T>(pause: Duration, next: impl Future<Output = T>) -> Result<T, Problem> {
-    tokio::time::timeout(pause, next).await.map_err(|_| {
-        let detail = format!("nothing of the body came for {} seconds", pause.as_secs());
+/// What comes of reading, if it comes in time.
+///
+/// # Errors
+/// [`Code::RequestTimeout`].
+pub async fn in_time<T>(limit: Duration, reading: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(limit, reading).await.map_err(|_| {
+        let detail = format!("the body, or more of it, did not come within {} seconds", limit.as_secs());
         Problem::new(Code::RequestTimeout, detail)
     })
 }

@@ -72,9 +72,9 @@ pub async fn accept(
     drop(listener);
     finish.await;
     stopping.send_replace(true);
-    // Every connection holds a place.
+    // Every connection holds a place. Whoever is still sending then is not waited for any longer.
     let everyone = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
-    let _ = places.acquire_many(everyone).await;
+    let _ = tokio::time::timeout(bounds.body_pause, places.acquire_many(everyone)).await;
 }
 
 async fn serve(

@@ -26,6 +26,7 @@ mod routes;
 mod settings;
 mod token;
 mod turns;
+mod uploads;
 
 use std::future::Future;
 use std::io;

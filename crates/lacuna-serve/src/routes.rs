@@ -13,7 +13,7 @@ use axum::{Extension, Json, Router, middleware};
 use futures_util::stream::{self, Stream};
 
 use crate::app::App;
-use crate::body::{Form, read_json};
+use crate::body::{Form, LONGEST_BODY, in_time, read_json};
 use crate::client::Client;
 use crate::documents::{HealthDocument, InpaintForm, LatentForm, ModelsDocument, PreviewForm};
 use crate::fill::{FillRequest, LatentRequest, PreviewRequest};
@@ -91,7 +91,7 @@ pub async fn inpaint(
     request: Request,
 ) -> Result<Response, Problem> {
     let asynchronous = is_asynchronous(query.as_deref())?;
-    let mut form = read_form(&app, request).await?;
+    let mut form = read_form(&app, client, request).await?;
     let settings = Settings::from_fields(&form.fields)?;
     let fill = FillRequest { image: form.take_image()?, mask: form.take_mask()?, settings };
     let ticket = submit_fill(&app, client, fill)?;
@@ -118,9 +118,9 @@ fn is_asynchronous(query: Option<&str>) -> Result<bool, Problem> {
     }
 }
 
-async fn read_form(app: &App, request: Request) -> Result<Form, Problem> {
-    let _place = app.upload().await?;
-    Form::read(request, &app.config.bounds).await
+async fn read_form(app: &App, client: Client, request: Request) -> Result<Form, Problem> {
+    let _place = app.uploads.place(client).await?;
+    in_time(LONGEST_BODY, Form::read(request, &app.config.bounds)).await?
 }
 
 fn submit_fill(app: &App, client: Client, fill: FillRequest) -> Result<Ticket, Problem> {
@@ -243,7 +243,7 @@ pub async fn preview(
     Extension(client): Extension<Client>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let mut form = read_form(&app, request).await?;
+    let mut form = read_form(&app, client, request).await?;
     let mut long_side = PREVIEW_SIDE;
     for (name, value) in &form.fields {
         let field = Field { name, value };
@@ -276,7 +276,7 @@ pub async fn latent(
     Extension(client): Extension<Client>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let mut form = read_form(&app, request).await?;
+    let mut form = read_form(&app, client, request).await?;
     let mut id = None;
     for (name, value) in &form.fields {
         match name.as_str() {
@@ -341,8 +341,8 @@ pub async fn iopaint(
     request: Request,
 ) -> Result<Response, Problem> {
     let fill = {
-        let _place = app.upload().await?;
-        let json = read_json(request, &app.config.bounds).await?;
+        let _place = app.uploads.place(client).await?;
+        let json = in_time(LONGEST_BODY, read_json(request, &app.config.bounds)).await??;
         IopaintRequest::from_json(&json)?.into_fill()?
     };
     answer(&submit_fill(&app, client, fill)?).await
