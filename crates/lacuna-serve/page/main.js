@@ -29,7 +29,7 @@ const tools = new Tools(view, {
 });
 
 let server = null;
-/** { file, width, height, preview, saveAs, thumbnail, mask } */
+/** { file, width, height, preview, saveAs, thumbnail, mask }; preview and mask as lighten() leaves them */
 let steps = [];
 let current = -1;
 let mask = null;
@@ -115,6 +115,7 @@ function add(step) {
 
 function show(index, withMask) {
   current = index;
+  lighten();
   mask = withMask;
   imported = null;
   view.before = steps[index - 1]?.preview ?? null;
@@ -126,10 +127,26 @@ function show(index, withMask) {
   settle();
 }
 
-function goTo(index) {
-  if (index === current || !steps[index]) return;
+async function goTo(index) {
+  const step = steps[index];
+  if (index === current || !step) return;
   photo().mask = mask;
-  show(index, steps[index].mask);
+  for (const near of [step, steps[index - 1]]) {
+    if (near && !near.preview) near.preview = (await load(near.file, null)).preview;
+  }
+  // Something else was opened meanwhile.
+  if (steps[index] !== step) return;
+  const { width, height } = step.preview;
+  show(index, step.mask instanceof Mask ? step.mask : Mask.unpacked(width, height, step.mask));
+}
+
+/** Keeps of steps that are far from the current one no more than their files and the bits of their masks. */
+function lighten() {
+  for (const [index, step] of steps.entries()) {
+    if (Math.abs(index - current) <= 1) continue;
+    step.preview = null;
+    if (step.mask instanceof Mask) step.mask = step.mask.packed();
+  }
 }
 
 function listSteps() {

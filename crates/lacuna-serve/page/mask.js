@@ -86,6 +86,17 @@ export class Mask {
     this.write(bits.map((bit, i) => (reached[i] ? from : bit)));
   }
 
+  /** The mask as it is now, one bit a pixel. */
+  packed() {
+    return pack(this.read());
+  }
+
+  static unpacked(width, height, bits) {
+    const mask = new Mask(width, height);
+    mask.write(unpack(bits, width * height));
+    return mask;
+  }
+
   // Undo.
 
   /** Remembers the mask as it is now; called before it changes. */
@@ -111,7 +122,7 @@ export class Mask {
   }
 
   #push(steps) {
-    steps.push(pack(this.read()));
+    steps.push(this.packed());
     if (steps.length > STEPS) steps.shift();
   }
 

@@ -162,16 +162,28 @@ fn what_is_drawn_is_filled_and_nothing_else_is_touched() {
     }
     assert!(changed > 100, "{changed}");
 
+    // Two more, and back over all of them: the far ones were put aside.
+    for _ in 0..2 {
+        desk.drag(&[(0.2, 0.8), (0.4, 0.8)]);
+        desk.fill();
+    }
+    let current = |step: u32| {
+        desk.page.wait_for(&format!(
+            "document.querySelector('#history [aria-current]').matches('#history li:nth-child({step}) button')"
+        ));
+    };
+    desk.page.ask("document.querySelector('#history li:first-child button').click()");
+    current(1);
+    assert_eq!(desk.masked(), drawn, "its mask is still there");
+    desk.page.ask("document.querySelector('#history li:nth-child(2) button').click()");
+    current(2);
+
     // Undo goes back to the photo with its mask, redo to the result.
     desk.page.click("#undo");
-    desk.page.wait_for(
-        "document.querySelector('#history [aria-current]').matches('#history li:first-child button')",
-    );
+    current(1);
     assert_eq!(desk.masked(), drawn);
     desk.page.click("#redo");
-    desk.page.wait_for(
-        "document.querySelector('#history [aria-current]').matches('#history li:last-child button')",
-    );
+    current(2);
 
     // Before and after, by slider and by holding a key.
     desk.page.ask(
