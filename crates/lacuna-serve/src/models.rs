@@ -67,7 +67,7 @@ pub struct Models {
 
 /// What fills one request, and where.
 #[derive(Clone)]
-pub struct Chosen {
+pub(crate) struct Chosen {
     /// What fills.
     pub predictor: Arc<dyn Predictor>,
     /// The device whose worker does it.
@@ -105,7 +105,7 @@ impl Models {
     }
 
     /// Every device that something computes on, each once.
-    pub fn devices(&self) -> Vec<String> {
+    pub(crate) fn devices(&self) -> Vec<String> {
         let mut devices = vec![CPU.to_owned()];
         for model in &self.networks {
             if !devices.contains(&model.device) {
@@ -116,13 +116,13 @@ impl Models {
     }
 
     /// The methods that can be asked for.
-    pub fn methods(&self) -> Vec<Method> {
+    pub(crate) fn methods(&self) -> Vec<Method> {
         let can = |method: &Method| *method == Method::Patchmatch || !self.networks.is_empty();
         Method::ALL.into_iter().filter(can).collect()
     }
 
     /// The models, as clients see them.
-    pub fn documents(&self) -> Vec<ModelDocument> {
+    pub(crate) fn documents(&self) -> Vec<ModelDocument> {
         let document = |model: &Model| ModelDocument {
             id: model.id.clone(),
             name: model.network.name(),
@@ -134,7 +134,7 @@ impl Models {
     }
 
     /// What fills a request that does not choose.
-    pub fn default_document(&self) -> DefaultDocument {
+    pub(crate) fn default_document(&self) -> DefaultDocument {
         match self.networks.first() {
             Some(model) => DefaultDocument { method: Method::Network, model: Some(model.id.clone()) },
             None => DefaultDocument { method: Method::Patchmatch, model: None },
@@ -145,7 +145,7 @@ impl Models {
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] if there is none.
-    pub fn network(&self, id: Option<&str>) -> Result<&Model, Problem> {
+    pub(crate) fn network(&self, id: Option<&str>) -> Result<&Model, Problem> {
         let found = match id {
             Some(id) => self.networks.iter().find(|model| model.id == id),
             None => self.networks.first(),
@@ -163,7 +163,7 @@ impl Models {
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] if there is no such model, or the method takes none.
-    pub fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Chosen, Problem> {
+    pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Chosen, Problem> {
         let implied =
             if model.is_some() || !self.networks.is_empty() { Method::Network } else { Method::Patchmatch };
         match method.unwrap_or(implied) {
