@@ -119,8 +119,7 @@ function show(index, withMask) {
   mask = withMask;
   imported = null;
   view.before = steps[index - 1]?.preview ?? null;
-  view.overlay = null;
-  byId("latent").setAttribute("aria-pressed", "false");
+  hideLatent();
   compare(0);
   view.show(photo().preview, mask);
   listSteps();
@@ -170,6 +169,7 @@ function listSteps() {
 
 function beginStroke() {
   compare(0);
+  hideLatent();
   mask.remember();
 }
 
@@ -184,6 +184,7 @@ function endStroke(gaveUp) {
 /** Changes the whole mask as a step that can be undone. */
 function change(how) {
   tools.giveUp();
+  hideLatent();
   mask.remember();
   how();
   imported = null;
@@ -359,13 +360,15 @@ function latentModel() {
   return server?.models.find((model) => model.latent && (model.id === byId("model").value || !byId("model").value));
 }
 
+function hideLatent() {
+  view.overlay?.close();
+  view.overlay = null;
+  byId("latent").setAttribute("aria-pressed", "false");
+  view.draw();
+}
+
 async function toggleLatent() {
-  const button = byId("latent");
-  if (view.overlay) {
-    view.overlay = null;
-    button.setAttribute("aria-pressed", "false");
-    return view.draw();
-  }
+  if (view.overlay) return hideLatent();
   if (mask.masked === 0) return tell(text("nothingMasked"));
   running = new AbortController();
   setState("filling");
@@ -374,7 +377,7 @@ async function toggleLatent() {
     const file = await mask.file(photo().width, photo().height);
     const blob = await api.latent(photo().file, file, latentModel().id, running.signal);
     view.overlay = await createImageBitmap(blob);
-    button.setAttribute("aria-pressed", "true");
+    byId("latent").setAttribute("aria-pressed", "true");
     view.draw();
   } catch (error) {
     failed(error);

@@ -5,6 +5,7 @@ const MOST_ZOOM = 32;
 /** Free room around a fitted photo, in screen pixels. */
 const MARGIN = 24;
 const MASK_OPACITY = 0.55;
+const OVERLAY_OPACITY = 0.85;
 
 export class View {
   scale = 1;
@@ -122,11 +123,10 @@ export class View {
     part(0, split, this.before);
     part(split, 1, photo);
     if (this.overlay) {
-      context.globalAlpha = 0.85;
+      context.globalAlpha = OVERLAY_OPACITY;
       context.drawImage(this.overlay, 0, 0, width, height);
       context.globalAlpha = 1;
-    }
-    if (this.mask?.masked || this.drawing) {
+    } else if (this.mask?.masked || this.drawing) {
       context.globalAlpha = MASK_OPACITY;
       context.drawImage(this.mask.canvas, 0, 0);
       context.globalAlpha = 1;

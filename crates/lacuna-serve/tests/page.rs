@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use image::{GrayImage, Luma, RgbImage};
 use lacuna::patchmatch::PatchMatch;
-use lacuna_serve::{Access, Config, Token};
+use lacuna::{Mask, Picture, Planes};
+use lacuna_serve::{Access, Config, LatentView, Model, Models, Token};
 use testkit::browser::{Page, not_tested};
 
 use server::{Running, config, mask, models, photo, png};
@@ -29,9 +30,13 @@ struct Desk {
 impl Desk {
     /// The page in its start state; none without a browser.
     fn new() -> Option<Self> {
+        Self::with(models(Arc::new(PatchMatch::default())))
+    }
+
+    fn with(models: Models) -> Option<Self> {
         let desk = Self {
             page: Page::new(1200, 800)?,
-            server: Running::plain(),
+            server: Running::start(config(), models),
             folder: tempfile::tempdir().unwrap(),
         };
         desk.page.download_to(desk.folder.path());
@@ -409,6 +414,40 @@ fn tiff_files_are_shown_by_the_server_and_stay_tiff() {
     desk.page.ask("document.getElementById('download').click()");
     let filled = image::load_from_memory(&desk.downloaded("deep-inpainted.tif")).unwrap();
     assert_eq!((filled.width(), filled.color()), (WIDTH, image::ColorType::Rgb16));
+}
+
+#[test]
+fn the_latent_view_lies_over_the_photo() {
+    struct Grey;
+    impl LatentView for Grey {
+        fn draw(&self, _: &Picture, mask: &Mask) -> Result<Planes, String> {
+            assert!(mask.count() > 0);
+            Ok(Planes::new(WIDTH as usize, HEIGHT as usize, vec![0.5; (3 * WIDTH * HEIGHT) as usize]))
+        }
+    }
+    let network = Model {
+        id: "one".into(),
+        device: "cpu".into(),
+        parameters: 1,
+        network: Arc::new(PatchMatch::default()),
+        latent: Some(Arc::new(Grey)),
+    };
+    let patchmatch = Arc::new(PatchMatch::default());
+    let Some(desk) = Desk::with(Models::new(patchmatch, vec![network])) else { return };
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+    desk.page.click("#latent");
+    let shown = |is: bool| {
+        desk.page.wait_for(&format!("{READY} && document.getElementById('latent').ariaPressed === '{is}'"));
+    };
+    shown(true);
+    desk.page.click("#latent");
+    shown(false);
+    // Drawing takes it away too.
+    desk.page.click("#latent");
+    shown(true);
+    desk.page.click("#grow");
+    shown(false);
 }
 
 #[test]
