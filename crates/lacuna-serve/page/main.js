@@ -193,25 +193,19 @@ function change(how) {
 }
 
 function undo() {
-  if (byId("undo").disabled) return;
-  if (mask.undo()) {
-    imported = null;
-    view.draw();
-    settle();
-  } else {
-    goTo(current - 1);
-  }
+  if (!byId("undo").disabled) step(mask.undo(), current - 1);
 }
 
 function redo() {
-  if (byId("redo").disabled) return;
-  if (mask.redo()) {
-    imported = null;
-    view.draw();
-    settle();
-  } else {
-    goTo(current + 1);
-  }
+  if (!byId("redo").disabled) step(mask.redo(), current + 1);
+}
+
+/** Shows the mask if it changed; if there was no more of it, another step. */
+function step(changed, otherwise) {
+  if (!changed) return goTo(otherwise);
+  imported = null;
+  view.draw();
+  settle();
 }
 
 async function importMask(file) {

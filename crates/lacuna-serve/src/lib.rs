@@ -31,7 +31,6 @@ mod uploads;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -73,9 +72,8 @@ impl Server {
     /// Answers until `stop` is ready; then it takes nothing more, finishes the jobs that run, and sends their answers.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, app, .. } = self;
-        let app = Arc::new(app);
         let sweeper = tokio::spawn({
-            let app = Arc::clone(&app);
+            let app = app.clone();
             async move {
                 loop {
                     tokio::time::sleep(SWEEP_EVERY).await;
