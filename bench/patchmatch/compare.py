@@ -17,7 +17,7 @@ photo. Intervals: 95 %, bootstrap over photos.
 Expected on the first 100 photos of the open256 set (256 x 256), 4 minutes on 2 cores:
 
     LPIPS          Alex     VGG
-    PatchMatch     0.0816   0.0950
+    PatchMatch     0.0811   0.0951
     Telea          0.1226   0.1407
     Navier-Stokes  0.1219   0.1372
 """

@@ -67,6 +67,9 @@ pub struct EvalArgs {
     /// A network to fill with first; may be given several times
     #[arg(long, value_name = "NAME=FILE", value_parser = named)]
     model: Vec<Named>,
+    /// PatchMatch guided by a network, to fill with first; may be given several times
+    #[arg(long, value_name = "NAME=FILE", value_parser = named)]
+    guided: Vec<Named>,
     #[command(flatten)]
     place: PlaceArgs,
     /// Judge so many pictures, evenly spread [default: all]
@@ -108,6 +111,10 @@ enum EvalMethod {
     MeanColour,
     /// Copies of matching patches of the picture itself
     Patchmatch,
+    /// The network that Lacuna comes with
+    Network,
+    /// Such copies, where that network says what is there
+    Guided,
 }
 
 /// NAME=PATH.
@@ -257,31 +264,37 @@ type Runnable = (String, Arc<dyn Predictor>, String);
 impl EvalArgs {
     fn names(&self) -> Vec<String> {
         let methods = self.method.iter().map(|method| method_name(*method));
-        let given = self.predictions.iter().chain(&self.model).map(|named| named.name.clone());
+        let given =
+            self.predictions.iter().chain(&self.model).chain(&self.guided).map(|named| named.name.clone());
         given.chain(methods).collect()
     }
 
     fn predictors(&self) -> Result<Vec<Runnable>> {
-        let mut predictors: Vec<Runnable> = Vec::new();
-        for method in &self.method {
-            let predictor: Arc<dyn Predictor> = match method {
-                EvalMethod::MeanColour => Arc::new(MeanColour),
-                EvalMethod::Patchmatch => Arc::new(PatchMatch::default()),
-            };
-            let identity = format!("{}, seed {}", predictor.name(), self.seed);
-            predictors.push((method_name(*method), predictor, identity));
-        }
-        for Named { name, path } in &self.model {
-            let method = MethodArgs {
-                method: Some(MethodName::Network),
-                model: Some(path.clone()),
-                place: self.place.clone(),
-            };
+        let built_in = self.method.iter().map(|&method| (method_name(method), method, None));
+        let with =
+            |method: EvalMethod| move |named: &Named| (named.name.clone(), method, Some(named.path.clone()));
+        let networks = self.model.iter().map(with(EvalMethod::Network));
+        let guided = self.guided.iter().map(with(EvalMethod::Guided));
+        let all = built_in.chain(networks).chain(guided);
+        all.map(|(name, method, model)| self.predictor(method, model).map(|(run, of)| (name, run, of)))
+            .collect()
+    }
+
+    /// What fills, and the text that stands for its fills.
+    fn predictor(&self, method: EvalMethod, model: Option<PathBuf>) -> Result<(Arc<dyn Predictor>, String)> {
+        let network = |name| {
+            let method = MethodArgs { method: Some(name), model, place: self.place.clone() };
             let predictor = method.load(None)?;
             let identity = method.identity(predictor.as_ref())?;
-            predictors.push((name.clone(), predictor, identity));
-        }
-        Ok(predictors)
+            Ok((predictor, identity))
+        };
+        let (predictor, identity): (Arc<dyn Predictor>, String) = match method {
+            EvalMethod::MeanColour => (Arc::new(MeanColour), MeanColour.name()),
+            EvalMethod::Patchmatch => (Arc::new(PatchMatch::default()), PatchMatch::default().name()),
+            EvalMethod::Network => return network(MethodName::Network),
+            EvalMethod::Guided => network(MethodName::Guided)?,
+        };
+        Ok((predictor, format!("{identity}, seed {}", self.seed)))
     }
 
     /// Views into the latent space of each network.

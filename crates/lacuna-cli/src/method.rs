@@ -1,14 +1,15 @@
-//! Choosing what fills: PatchMatch, or a network on an engine.
+//! Choosing what fills: PatchMatch, a network on an engine, or both.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use lacuna::checkpoint::Checkpoint;
+use lacuna::default_network::default_network_hash;
 use lacuna::hash::sha256_of_file;
-use lacuna::patchmatch::{PatchMatch, PatchMatchConfig};
-use lacuna::{Budget, EnginePredictor, Predictor};
+use lacuna::patchmatch::PatchMatch;
+use lacuna::{Budget, EnginePredictor, Guided, Predictor, default_network};
 use serde::Serialize;
 
 /// The device that every build and machine has.
@@ -17,10 +18,11 @@ const CPU: &str = "cpu";
 /// What fills, and where it computes.
 #[derive(Args)]
 pub struct MethodArgs {
-    /// What fills the hole [default: network with --model, else patchmatch]
+    /// What fills the hole [default: network with --model, else guided]
     #[arg(long, value_enum)]
     pub method: Option<MethodName>,
-    /// Network weights: Lacuna's .safetensors, or a LaMa checkpoint (.ckpt, .pt, .pth, .safetensors)
+    /// Network weights: Lacuna's .safetensors, or a LaMa checkpoint (.ckpt, .pt, .pth, .safetensors) [default: the
+    /// network that Lacuna comes with]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     #[command(flatten)]
@@ -39,12 +41,14 @@ pub struct PlaceArgs {
 }
 
 /// `--method`.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MethodName {
-    /// A neural network; needs --model
-    Network,
-    /// Copies of matching patches of the picture itself; needs nothing
+    /// Copies of matching patches of the picture itself, where a network says what is there
+    Guided,
+    /// Such copies, and no network
     Patchmatch,
+    /// A neural network alone
+    Network,
 }
 
 /// `--engine`.
@@ -81,34 +85,51 @@ impl PlaceArgs {
         Ok(engine)
     }
 
-    /// Loads a network. With `memory`, weights that do not fit into so many bytes are refused before.
+    /// Makes a network ready. With `memory`, weights that do not fit into so many bytes are refused before.
     ///
     /// # Errors
-    /// If the model cannot be read, or the device is not there.
-    pub fn load_network(&self, model: &Path, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
+    /// If the network cannot be built, or the device is not there.
+    pub fn load_network(&self, checkpoint: &Checkpoint, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let engine = self.engine()?;
-        let checkpoint = Checkpoint::open(model)?;
         if let Some(total) = memory {
             // Packed they take this and a little more.
             let weights = (checkpoint.parameters() * size_of::<f32>()) as u64;
-            Budget::new(total, 0).check(model.display().to_string(), weights)?;
+            Budget::new(total, 0).check(checkpoint.source().path.display().to_string(), weights)?;
         }
         Ok(match engine {
-            EngineName::Cpu => Arc::new(EnginePredictor::new(&checkpoint)?),
-            EngineName::Burn => burn_predictor(&checkpoint, &self.device)?,
+            EngineName::Cpu => Arc::new(EnginePredictor::new(checkpoint)?),
+            EngineName::Burn => burn_predictor(checkpoint, &self.device)?,
         })
     }
 }
 
 impl MethodArgs {
+    /// What was asked for, or is best.
+    fn name(&self) -> MethodName {
+        let best = if self.model.is_some() { MethodName::Network } else { MethodName::Guided };
+        self.method.unwrap_or(best)
+    }
+
     /// Makes the method ready: loads weights, opens the device. With `memory`, weights that do not fit into
     /// so many bytes are refused before they are loaded.
     ///
     /// # Errors
     /// If the arguments contradict each other, the model cannot be read, or the device is not there.
     pub fn load(&self, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
-        match (self.method, &self.model) {
-            (Some(MethodName::Patchmatch) | None, None) => {
+        let network = || -> Result<Arc<dyn Predictor>> {
+            let checkpoint = match &self.model {
+                Some(model) => Checkpoint::open(model)?,
+                None => default_network()?,
+            };
+            self.place.load_network(&checkpoint, memory)
+        };
+        Ok(match self.name() {
+            MethodName::Network => network()?,
+            MethodName::Guided => Arc::new(Guided::new(network()?, PatchMatch::default())),
+            MethodName::Patchmatch => {
+                if let Some(model) = &self.model {
+                    bail!("--method patchmatch uses no model, but --model {} was given", model.display());
+                }
                 if self.place.device != CPU {
                     bail!(
                         "--method patchmatch computes on the cpu, but --device {} was given",
@@ -118,14 +139,9 @@ impl MethodArgs {
                 if self.place.engine.is_some() {
                     bail!("--method patchmatch runs no network, but --engine was given");
                 }
-                Ok(Arc::new(PatchMatch::new(PatchMatchConfig::default())))
+                Arc::new(PatchMatch::default())
             }
-            (Some(MethodName::Network) | None, Some(model)) => self.place.load_network(model, memory),
-            (Some(MethodName::Network), None) => bail!("--method network needs --model FILE"),
-            (Some(MethodName::Patchmatch), Some(model)) => {
-                bail!("--method patchmatch uses no model, but --model {} was given", model.display())
-            }
-        }
+        })
     }
 
     /// The method's name and, for a network, the hash of its weights: the same text means the same fills.
@@ -133,9 +149,10 @@ impl MethodArgs {
     /// # Errors
     /// If the model cannot be read.
     pub fn identity(&self, predictor: &dyn Predictor) -> Result<String> {
-        Ok(match &self.model {
-            Some(model) => format!("{} {}", predictor.name(), sha256_of_file(model)?),
-            None => predictor.name(),
+        Ok(match (self.name(), &self.model) {
+            (MethodName::Patchmatch, _) => predictor.name(),
+            (_, Some(model)) => format!("{} {}", predictor.name(), sha256_of_file(model)?),
+            (_, None) => format!("{} {}", predictor.name(), default_network_hash()),
         })
     }
 }

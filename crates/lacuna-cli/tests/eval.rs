@@ -101,6 +101,21 @@ fn sets_that_cannot_be_made_say_why() {
 }
 
 #[test]
+fn the_network_that_ships_and_any_other_are_judged_alone_and_as_guides() {
+    let folder = Folder::new();
+    folder.judged().success();
+    let file = testkit::fixtures::path("generator/bare.safetensors").display().to_string();
+    let methods = format!("--method network --method guided --model other={file} --guided by-other={file}");
+    folder.lacuna(&format!("eval --masks set --count 2 {methods} -o networks")).success();
+    let text = fs::read_to_string(folder.at("networks/results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    let methods = results["methods"].as_array().unwrap();
+    let names: Vec<&str> = methods.iter().map(|method| method["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["network", "guided", "other", "by-other"]);
+    assert!(methods.iter().all(|method| method["judged"] == 2));
+}
+
+#[test]
 fn methods_are_run_judged_and_reported_and_go_on() {
     let folder = Folder::new();
     folder

@@ -181,8 +181,8 @@ fn bad_files_give_one_clear_line() {
         ("photo.png mask.png -o out.png --max-pixels 100", "at most 100 are allowed (--max-pixels)"),
         ("photo.png mask.png -o out.png --max-bytes 100", "at most 100 are allowed (--max-bytes)"),
         ("photo.png mask.png -o out.png --resume", "a single picture has no manifest"),
-        ("photo.png mask.png -o out.png --method network", "--method network needs --model FILE"),
-        ("photo.png mask.png -o out.png --device cuda", "--device cuda"),
+        ("photo.png mask.png -o out.png --method guided --model nowhere.ckpt", "nowhere.ckpt"),
+        ("photo.png mask.png -o out.png --device cuda", "device cuda"),
     ] {
         let stderr = String::from_utf8(folder.inpaint(args).code(1).get_output().stderr.clone()).unwrap();
         assert!(stderr.contains(words) && stderr.trim_end().lines().count() == 1, "{args}: {stderr}");
@@ -311,6 +311,25 @@ fn networks_fill_from_every_container() {
 }
 
 #[test]
+fn every_method_fills_without_any_file() {
+    let folder = Folder::new();
+    let fill = |method: &str, words: &str| {
+        folder
+            .inpaint(&format!("photo.png mask.png -o out.png --overwrite {method}"))
+            .success()
+            .stderr(contains(words.to_owned()));
+        assert_known_pixels_equal(&DynamicImage::ImageRgb8(photo()), &folder.at("out.png"), in_hole);
+        fs::read(folder.at("out.png")).unwrap()
+    };
+    let unasked = fill("", "with patchmatch guided by fourier-");
+    assert!(unasked == fill("--method guided --threads 1", "with patchmatch guided by fourier-"));
+    assert!(unasked != fill("--method network", "with fourier-"));
+    fill("--method patchmatch", "with patchmatch,");
+    let own = testkit::fixtures::path("generator/bare.safetensors");
+    fill(&format!("--method guided --model {}", own.display()), "guided by fourier-w4-b2");
+}
+
+#[test]
 fn contradictions_about_engines_are_errors() {
     let folder = Folder::new();
     for (args, words) in [
@@ -320,7 +339,8 @@ fn contradictions_about_engines_are_errors() {
         (with_network("new.png", "--engine cpu --device cuda:1"), "--device cuda:1 was given"),
         (with_network("new.png", "--engine fpga"), "invalid value 'fpga'"),
         (with_network("new.png", "--threads 0"), "invalid value '0'"),
-        ("photo.png mask.png -o new.png --engine cpu".into(), "runs no network"),
+        ("photo.png mask.png -o new.png --method patchmatch --engine cpu".into(), "runs no network"),
+        ("photo.png mask.png -o new.png --method patchmatch --device cuda".into(), "computes on the cpu"),
     ] {
         folder.inpaint(&args).code(1).stderr(contains(words));
         assert!(!folder.at("new.png").exists(), "{args}");

@@ -82,6 +82,7 @@ fn it_starts_at_once_and_ends_when_asked_to() {
     let models: Value =
         serde_json::from_slice(&Request::new("GET", "/v1/models").send(program.address).body).unwrap();
     assert_eq!(models["limits"]["pixels"], 50_000_000);
+    assert_eq!(models["default"], serde_json::json!({"method": "guided", "model": "lacuna"}));
     let terminate = Command::new("kill").arg(program.child.id().to_string()).status().unwrap();
     assert!(terminate.success());
     assert!(program.child.wait().unwrap().success(), "an end that was asked for is no failure");
@@ -102,7 +103,7 @@ fn an_open_door_must_be_wanted() {
     refused("--address 127.0.0.1:0 --allow-origin example.org", "example.org is no origin");
     refused("--address 127.0.0.1:0 --queue 0", "--queue must be at least 1");
     refused("--address 127.0.0.1:0 --model missing.safetensors", "missing.safetensors");
-    refused("--address 127.0.0.1:0 --device cuda:0", "no --model was given");
+    refused("--address 127.0.0.1:0 --device cuda:0", "cuda:0");
     refused("--address nowhere", "nowhere");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     refused(&format!("--address {}", taken.local_addr().unwrap()), "cannot listen on");

@@ -37,7 +37,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 pub use config::{Access, Bounds, Config, ConfigError};
-pub use models::{LatentView, Model, Models};
+pub use models::{LatentView, Method, Model, Models};
 pub use token::Token;
 
 use app::App;

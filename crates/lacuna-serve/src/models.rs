@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use lacuna::{Mask, Picture, Planes, Predictor};
+use lacuna::patchmatch::PatchMatch;
+use lacuna::{Guided, Mask, Picture, Planes, Predictor};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,19 +16,22 @@ pub const CPU: &str = "cpu";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Copies of matching patches of the picture itself.
+    /// Copies of matching patches of the picture itself, where a network says what is there.
+    Guided,
+    /// Such copies, and no network.
     Patchmatch,
-    /// A neural network.
+    /// A neural network alone.
     Network,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 2] = [Self::Patchmatch, Self::Network];
+    pub const ALL: [Self; 3] = [Self::Guided, Self::Patchmatch, Self::Network];
 
     /// Its name in requests.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Guided => "guided",
             Self::Patchmatch => "patchmatch",
             Self::Network => "network",
         }
@@ -48,6 +52,8 @@ pub trait LatentView: Send + Sync {
 pub struct Model {
     /// Its name in requests.
     pub id: String,
+    /// How a request that does not choose uses it: guided or network.
+    pub method: Method,
     /// Where it computes.
     pub device: String,
     /// Its weights, counted.
@@ -136,7 +142,7 @@ impl Models {
     /// What fills a request that does not choose.
     pub(crate) fn default_document(&self) -> DefaultDocument {
         match self.networks.first() {
-            Some(model) => DefaultDocument { method: Method::Network, model: Some(model.id.clone()) },
+            Some(model) => DefaultDocument { method: model.method, model: Some(model.id.clone()) },
             None => DefaultDocument { method: Method::Patchmatch, model: None },
         }
     }
@@ -164,32 +170,36 @@ impl Models {
     /// # Errors
     /// [`Code::FieldInvalid`] if there is no such model, or the method takes none.
     pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Chosen, Problem> {
-        let implied =
-            if model.is_some() || !self.networks.is_empty() { Method::Network } else { Method::Patchmatch };
-        match method.unwrap_or(implied) {
-            Method::Network => {
-                let model = self.network(model)?;
-                Ok(Chosen { predictor: Arc::clone(&model.network), device: model.device.clone() })
-            }
-            Method::Patchmatch => match model {
+        let implied = || -> Result<Method, Problem> {
+            let none = model.is_none() && self.networks.is_empty();
+            if none { Ok(Method::Patchmatch) } else { Ok(self.network(model)?.method) }
+        };
+        let method = method.map_or_else(implied, Ok)?;
+        if method == Method::Patchmatch {
+            return match model {
                 None => Ok(Chosen { predictor: Arc::clone(&self.patchmatch), device: CPU.to_owned() }),
                 Some(model) => {
                     let detail = format!("method patchmatch uses no model, but model {model:?} was given");
                     Err(Problem::new(Code::FieldInvalid, detail))
                 }
-            },
+            };
         }
+        let model = self.network(model)?;
+        let mut predictor = Arc::clone(&model.network);
+        if method == Method::Guided {
+            predictor = Arc::new(Guided::new(predictor, PatchMatch::default()));
+        }
+        Ok(Chosen { predictor, device: model.device.clone() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lacuna::patchmatch::PatchMatch;
 
     fn model(id: &str, device: &str) -> Model {
-        let network = Arc::new(PatchMatch::default());
-        Model { id: id.into(), device: device.into(), parameters: 1, network, latent: None }
+        let (network, device) = (Arc::new(PatchMatch::default()), device.into());
+        Model { id: id.into(), method: Method::Network, device, parameters: 1, network, latent: None }
     }
 
     fn models(networks: Vec<Model>) -> Models {
@@ -207,6 +217,7 @@ mod tests {
             (None, None, "cuda:0"),
             (None, Some("b"), "cuda:1"),
             (Some(Method::Network), None, "cuda:0"),
+            (Some(Method::Guided), Some("b"), "cuda:1"),
             (Some(Method::Patchmatch), None, "cpu"),
         ] {
             assert_eq!(two.choose(method, model).unwrap().device, device, "{method:?} {model:?}");

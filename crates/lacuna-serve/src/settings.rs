@@ -250,7 +250,7 @@ mod tests {
             (&[("threshold", "255")], "from 0 to 254"),
             (&[("quality", "0")], "from 1 to 100"),
             (&[("invert", "yes")], "one of true, false"),
-            (&[("method", "magic")], "one of patchmatch, network"),
+            (&[("method", "magic")], "one of guided, patchmatch, network"),
             (&[("long_side", "640")], "goes with strategy resize"),
         ] {
             let detail = read(fields).unwrap_err().detail;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use lacuna::patchmatch::PatchMatch;
 use lacuna::{Mask, Picture, Planes, Predictor, Watch};
-use lacuna_serve::{Access, Bounds, Config, LatentView, Model, Models, Token};
+use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Token};
 use serde_json::Value;
 use testkit::http::{Part, Request, Response, connect, hang_up, receive};
 
@@ -621,6 +621,7 @@ fn a_network_has_its_view_and_its_name() {
     }
     let network = |id: &str, latent: Option<Arc<dyn LatentView>>| Model {
         id: id.into(),
+        method: Method::Network,
         device: "cpu".into(),
         parameters: 3,
         network: Arc::new(Before(|_: &Watch| Ok(()))),
@@ -633,13 +634,15 @@ fn a_network_has_its_view_and_its_name() {
     let server = Running::start(config(), all);
     let document = json(&Request::new("GET", "/v1/models").send(server.address));
     assert_eq!(document["default"], serde_json::json!({"method": "network", "model": "one"}));
-    assert_eq!(document["methods"], serde_json::json!(["patchmatch", "network"]));
+    assert_eq!(document["methods"], serde_json::json!(["guided", "patchmatch", "network"]));
     assert_eq!(document["models"][0]["latent"], true);
     let (image, hole) = (png(photo(48, 40)), png(mask(48, 40)));
     let of = |path: &str, more: &[Part<'_>]| form(path, &image, &hole, more).send(server.address);
     assert_eq!(of("/v1/inpaint", &[]).header("x-lacuna-method"), Some("before"));
     let other = of("/v1/inpaint", &[Part::value("method", "patchmatch")]);
     assert_eq!(other.header("x-lacuna-method"), Some("patchmatch"));
+    let guided = of("/v1/inpaint", &[Part::value("method", "guided"), Part::value("model", "two")]);
+    assert_eq!(guided.header("x-lacuna-method"), Some("patchmatch guided by before"));
     let view = of("/v1/latent", &[]);
     let drawn = image::load_from_memory(&view.body).unwrap().to_rgb8();
     assert_eq!((drawn.dimensions(), drawn.get_pixel(5, 5).0), ((48, 40), [128; 3]));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use image::{GrayImage, Luma, RgbImage};
 use lacuna::patchmatch::PatchMatch;
 use lacuna::{Mask, Picture, Planes};
-use lacuna_serve::{Access, Config, LatentView, Model, Models, Token};
+use lacuna_serve::{Access, Config, LatentView, Method, Model, Models, Token};
 use testkit::browser::{Page, not_tested};
 
 use server::{Running, config, mask, models, photo, png};
@@ -427,6 +427,7 @@ fn the_latent_view_lies_over_the_photo() {
     }
     let network = Model {
         id: "one".into(),
+        method: Method::Network,
         device: "cpu".into(),
         parameters: 1,
         network: Arc::new(PatchMatch::default()),

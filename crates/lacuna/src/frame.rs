@@ -1,9 +1,8 @@
 //! The window of a picture that a predictor sees, and the exact way back.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::F32;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::ResizeOptions;
 
+use crate::resample::{KnownScaling, Padding, UP, blacken, resize};
 use crate::{Mask, Picture, Planes, Predictor, Rect};
 
 /// A window cut out of a picture, resized, and padded to what a predictor accepts.
@@ -23,10 +22,6 @@ pub struct Frame {
     pub padded_height: usize,
 }
 
-/// Scaling down: a filter without negative lobes, so that shares of known pixels stay between 0 and 1.
-const DOWN: FilterType = FilterType::Bilinear;
-/// Scaling up: sharp, and its overshoot is small.
-const UP: FilterType = FilterType::CatmullRom;
 /// A pixel scaled down counts as hole if less than this share of it is known: any touch of the hole.
 const KNOWN_SHARE: f32 = 0.999;
 
@@ -73,30 +68,22 @@ impl Frame {
     /// mirroring with the edge pixel repeated ("symmetric"), as LaMa.
     pub fn cut(&self, picture: &Picture, mask: &Mask) -> (Planes, Mask) {
         let window_mask = mask.cut(self.rect);
-        let shares = self.is_scaled().then(|| self.known_shares(&window_mask));
-        let scaled_mask = shares.as_ref().map(|shares| {
-            Mask::new(self.width, self.height, shares.iter().map(|&share| share < KNOWN_SHARE).collect())
-        });
+        let scaling = self.is_scaled().then(|| KnownScaling::new(&window_mask, (self.width, self.height)));
+        let scaled_mask = scaling.as_ref().map(|scaling| scaling.mask(KNOWN_SHARE));
         let frame_mask = scaled_mask.as_ref().unwrap_or(&window_mask);
+        let padding = self.padding();
         let mut values = Vec::with_capacity(3 * self.padded_width * self.padded_height);
         // One colour at a time: a window may be much larger than what it is scaled down to.
         for colour in 0..3 {
             let mut plane = picture.plane(self.rect, colour);
             blacken(&mut plane, &window_mask);
-            if let Some(shares) = &shares {
-                plane = self.scale_down(&plane);
-                let known = plane.iter_mut().zip(shares);
-                known.for_each(|(value, &share)| *value = if share > 0.0 { *value / share } else { 0.0 });
+            if let Some(scaling) = &scaling {
+                plane = scaling.scale(&plane);
                 blacken(&mut plane, frame_mask);
             }
-            self.pad(&plane, &mut values);
+            padding.append(&plane, &mut values);
         }
-        let mut hole = Vec::with_capacity(self.padded_width * self.padded_height);
-        self.pad(frame_mask.hole(), &mut hole);
-        (
-            Planes::new(self.padded_width, self.padded_height, values),
-            Mask::new(self.padded_width, self.padded_height, hole),
-        )
+        (Planes::new(self.padded_width, self.padded_height, values), padding.mask(frame_mask))
     }
 
     /// Cuts the frame out of a picture without a hole: what a prediction is compared with.
@@ -117,10 +104,8 @@ impl Frame {
         let (columns, rows) = (self.hole.width, self.hole.height);
         let mut values = Vec::with_capacity(3 * columns * rows);
         for colour in 0..3 {
-            let lines = predicted.plane(colour).chunks_exact(self.padded_width);
             if self.is_scaled() {
-                let frame: Vec<f32> =
-                    lines.take(self.height).flat_map(|line| &line[..self.width]).copied().collect();
+                let frame = self.padding().remove(predicted.plane(colour));
                 let shrink = |at: usize, window: usize, frame: usize| (at * frame) as f64 / window as f64;
                 let (x, y) =
                     (shrink(left, self.rect.width, self.width), shrink(top, self.rect.height, self.height));
@@ -133,59 +118,16 @@ impl Frame {
                 );
                 values.extend(resize(&frame, (self.width, self.height), (columns, rows), UP, &part));
             } else {
+                let lines = predicted.plane(colour).chunks_exact(self.padded_width);
                 lines.skip(top).take(rows).for_each(|line| values.extend(&line[left..left + columns]));
             }
         }
         Planes::new(columns, rows, values)
     }
 
-    /// How much of each pixel of the frame is known, 0 to 1.
-    fn known_shares(&self, window: &Mask) -> Vec<f32> {
-        let known: Vec<f32> = window.hole().iter().map(|&hole| if hole { 0.0 } else { 1.0 }).collect();
-        self.scale_down(&known)
+    fn padding(&self) -> Padding {
+        Padding { from: (self.width, self.height), to: (self.padded_width, self.padded_height) }
     }
-
-    /// A plane of the window as a plane of the frame.
-    fn scale_down(&self, plane: &[f32]) -> Vec<f32> {
-        let (from, to) = ((self.rect.width, self.rect.height), (self.width, self.height));
-        resize(plane, from, to, DOWN, &ResizeOptions::new())
-    }
-
-    /// Appends a plane of the frame, padded.
-    fn pad<T: Copy>(&self, plane: &[T], padded: &mut Vec<T>) {
-        for y in 0..self.padded_height {
-            let row = &plane[mirrored(y, self.height) * self.width..][..self.width];
-            padded.extend_from_slice(row);
-            padded.extend((self.width..self.padded_width).map(|x| row[mirrored(x, self.width)]));
-        }
-    }
-}
-
-/// The pixel that stands at position `i` of a side of `length` pixels continued by mirroring.
-fn mirrored(i: usize, length: usize) -> usize {
-    let i = i % (2 * length);
-    if i < length { i } else { 2 * length - 1 - i }
-}
-
-/// Blackens the hole of a plane.
-fn blacken(plane: &mut [f32], mask: &Mask) {
-    plane.iter_mut().zip(mask.hole()).filter(|(_, hole)| **hole).for_each(|(value, _)| *value = 0.0);
-}
-
-/// Resizes one plane `[height, width]`, or the part of it that `part` crops; sizes are (width, height).
-fn resize(
-    plane: &[f32],
-    from: (usize, usize),
-    to: (usize, usize),
-    filter: FilterType,
-    part: &ResizeOptions,
-) -> Vec<f32> {
-    let source = TypedImageRef::<F32>::from_buffer(from.0 as u32, from.1 as u32, bytemuck::cast_slice(plane))
-        .expect("a plane as large as it says");
-    let mut target = TypedImage::<F32>::new(to.0 as u32, to.1 as u32);
-    let options = part.resize_alg(ResizeAlg::Convolution(filter));
-    Resizer::new().resize_typed(&source, &mut target, &options).expect("two planes of one kind");
-    target.pixels().iter().map(|pixel| pixel.0).collect()
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use lacuna::checkpoint::Checkpoint;
+use lacuna::default_network::{DEFAULT_NETWORK, default_network};
 use lacuna::patchmatch::PatchMatch;
-use lacuna_serve::{Access, Bounds, Config, LatentView, Model, Models, Server, Token};
+use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Server, Token};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
@@ -27,7 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   The page on this machine, at http://127.0.0.1:8080:
     lacuna serve
-  With networks to choose from:
+  With other networks than that it comes with:
     lacuna serve --model best=last.safetensors --model big-lama.ckpt
   For the house, with a token (it stands in the environment, so that no list of processes shows it):
     LACUNA_TOKEN=secret lacuna serve --address 0.0.0.0:8080
@@ -43,7 +44,8 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     address: SocketAddr,
-    /// A network to offer, under a name [default: the file's]; may be given several times, the first is the default
+    /// A network to offer instead of Lacuna's own, under a name [default: the file's]; may be given several times, the
+    /// first is the default
     #[arg(long = "model", value_name = "[NAME=]FILE")]
     models: Vec<String>,
     #[command(flatten)]
@@ -184,17 +186,23 @@ impl ServeArgs {
             if networks.iter().any(|model| model.id == id) {
                 bail!("two models are called {id}: give one another name (--model NAME=FILE)");
             }
-            let network = self.place.load_network(file, self.max_memory.map(|bytes| bytes.0))?;
-            let checkpoint = Checkpoint::open(file)?;
-            let parameters = checkpoint.parameters() as u64;
-            let latent = latent_view(&checkpoint, &self.place.device)?;
-            networks.push(Model { id, device: self.place.device.clone(), parameters, network, latent });
+            networks.push(self.model(id, &Checkpoint::open(file)?, Method::Network)?);
         }
-        ensure!(
-            !networks.is_empty() || (self.place.device == "cpu" && self.place.engine.is_none()),
-            "--device and --engine are for networks, but no --model was given"
-        );
+        if networks.is_empty() {
+            networks.push(self.model(DEFAULT_NETWORK.into(), &default_network()?, Method::Guided)?);
+        }
         Ok(Models::new(Arc::new(PatchMatch::default()), networks))
+    }
+
+    fn model(&self, id: String, checkpoint: &Checkpoint, method: Method) -> Result<Model> {
+        Ok(Model {
+            id,
+            method,
+            device: self.place.device.clone(),
+            parameters: checkpoint.parameters() as u64,
+            network: self.place.load_network(checkpoint, self.max_memory.map(|bytes| bytes.0))?,
+            latent: latent_view(checkpoint, &self.place.device)?,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! A file mapped into memory: weights are read in place, not copied.
+//! A file mapped into memory, or bytes of the program: weights are read in place, not copied.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,9 +7,14 @@ use memmap2::Mmap;
 
 use crate::{Error, Result};
 
-/// The bytes of a file, mapped read-only.
+/// Bytes that stay where they are.
 #[derive(Debug)]
-pub(super) struct Map(Option<Mmap>);
+pub(super) enum Map {
+    /// A file's, mapped read-only.
+    File(Mmap),
+    /// Those of an empty file, which several systems refuse to map, or of the program itself.
+    Program(&'static [u8]),
+}
 
 impl Map {
     /// Maps the file at `path`; an empty file gives no bytes.
@@ -24,22 +29,23 @@ impl Map {
             return Err(failed(std::io::Error::other("not a plain file")));
         }
         if metadata.len() == 0 {
-            return Ok(Self(None)); // several systems refuse to map nothing
+            return Ok(Self::Program(&[]));
         }
-        map(&file).map(Some).map(Self).map_err(failed)
+        map(&file).map(Self::File).map_err(failed)
     }
 
-    /// All bytes of the file.
+    /// All bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
+        match self {
+            Self::File(map) => map,
+            Self::Program(bytes) => bytes,
+        }
     }
-}
 
-impl Map {
     /// Lets the system take back the memory of what was read; it is read again when it is looked at again.
     pub fn release(&self) {
         #[cfg(target_os = "linux")]
-        if let Some(map) = &self.0 {
+        if let Self::File(map) = self {
             drop_pages(map);
         }
     }

@@ -24,7 +24,7 @@ pub struct Source {
     pub other_generators: Vec<String>,
 }
 
-/// The complete weights of one network, in a mapped file.
+/// The complete weights of one network, in a mapped file or in the program.
 #[derive(Debug)]
 pub struct Checkpoint {
     weights: Weights,
@@ -41,7 +41,18 @@ impl Checkpoint {
     /// or hostile, holds an unsupported network, or lacks weights.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let map = Map::open(path)?;
+        Self::read(path, Map::open(path)?)
+    }
+
+    /// Reads a weights file that is part of the program; `name` stands for its path.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] as [`Checkpoint::open`].
+    pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        Self::read(Path::new(name), Map::Program(bytes))
+    }
+
+    fn read(path: &Path, map: Map) -> Result<Self> {
         let weights = Weights::find(map.bytes())
             .map_err(|problem| Error::checkpoint(path.display().to_string(), printable(&problem)))?;
         let source = Source {

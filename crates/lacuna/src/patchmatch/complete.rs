@@ -1,15 +1,14 @@
 //! The completion from the coarsest level to the finest.
 
 use super::PatchMatchConfig;
+use super::curate::{Candidate, best, judged_at};
 use super::depth::depths;
+use super::descent::{Descent, Pace};
 use super::field::Field;
 use super::level::Level;
 use super::membrane::{self, Cell};
-use super::metric::WholePatch;
 use super::patch_map::PATCH;
-use super::peel::peel;
 use super::seam;
-use super::search::{Order, Pass, Seeds};
 use super::vote::{self, Votes};
 use super::weights::Weights;
 use crate::{Mask, Planes, Result, Watch};
@@ -23,17 +22,15 @@ const COARSEST_DEPTH: u16 = 16;
 /// The pyramid also ends before fewer sources than this are left: a choice that small repeats itself visibly.
 const FEWEST_SOURCES: usize = 200;
 
-/// The random search of the rounds reaches this part of the longest side: the peel has searched everywhere. With
-/// the whole side LPIPS is the same (0.0839 and 0.0838 Alex over 40 photos) for three draws more of about a dozen.
-const RADIUS_SHARE: usize = 8;
-
-/// Fills the hole of `image`; known pixels are the same bits.
+/// Fills the hole of `image`; known pixels are the same bits. A `guide` of the same size says what patches should look
+/// like roughly.
 ///
 /// # Errors
 /// [`Error::Stopped`](crate::Error::Stopped) if `watch` says so.
 pub(super) fn complete(
     image: &Planes,
     mask: &Mask,
+    guide: Option<&Planes>,
     config: &PatchMatchConfig,
     seed: u64,
     watch: &Watch,
@@ -47,84 +44,19 @@ pub(super) fn complete(
         drop(finest);
         return Ok(fill_smoothly(image, mask));
     }
+    let finest = match guide {
+        Some(guide) => finest.guided(guide),
+        None => finest,
+    };
     let mut levels = pyramid(finest);
-    let mut pace = Pace::new(&levels, config, watch);
-    let mut seeds = Seeds::new(seed);
-    let mut coarser: Option<(Level, Field)> = None;
-    while let Some(mut level) = levels.pop() {
-        let depths = depths(level.width, level.height, &level.hole);
-        let mut field = match coarser.take() {
-            None => {
-                let mut field = Field::random(&level, seeds.next());
-                peel(&mut level, &mut field, &depths, &mut seeds);
-                field
-            }
-            Some((coarse, field)) => {
-                let field = field.refined(&coarse, &level, seeds.next());
-                vote_again(&mut level, &field, &depths);
-                field
-            }
-        };
-        let patches = targets(&level);
-        for _ in 1..rounds(config, levels.len()) {
-            search(&level, &mut field, &mut seeds);
-            vote_again(&mut level, &field, &depths);
-            pace.passed(patches)?;
-        }
-        search(&level, &mut field, &mut seeds);
-        pace.passed(patches)?;
-        if levels.is_empty() {
-            return Ok(finish(image, mask, level, field, depths));
-        }
-        coarser = Some((level, field));
-    }
-    unreachable!("the pyramid has a finest level")
-}
-
-/// Patches that are searched for in a round.
-fn targets(level: &Level) -> usize {
-    level.patches.targets().iter().filter(|&&target| target).count()
-}
-
-/// Rounds of search and vote at a level; 0 is the finest.
-fn rounds(config: &PatchMatchConfig, level: usize) -> usize {
-    config.finest_rounds.get() + config.rounds_per_level * level
-}
-
-/// How far the completion is, counted in patches searched.
-struct Pace<'a> {
-    total: usize,
-    done: usize,
-    watch: &'a Watch,
-}
-
-impl<'a> Pace<'a> {
-    fn new(levels: &[Level], config: &PatchMatchConfig, watch: &'a Watch) -> Self {
-        let searched = |(index, level): (usize, &Level)| rounds(config, index) * targets(level);
-        Self { total: levels.iter().enumerate().map(searched).sum(), done: 0, watch }
-    }
-
-    /// So many patches were searched for once more.
-    fn passed(&mut self, patches: usize) -> Result<()> {
-        self.done += patches;
-        self.watch.reached(self.done as f32 / self.total.max(1) as f32)
-    }
-}
-
-/// Passes in both directions over all targets.
-fn search(level: &Level, field: &mut Field, seeds: &mut Seeds) {
-    let metric = WholePatch { pixels: &level.pixels, width: level.width };
-    let radius = level.width.max(level.height).div_ceil(RADIUS_SHARE);
-    let active = level.patches.targets();
-    for order in [Order::Forward, Order::Backward] {
-        Pass { level, metric: &metric, active, order, radius, seed: seeds.next() }.run(field);
-    }
-}
-
-/// Gives all hole pixels the colours the field votes for now.
-fn vote_again(level: &mut Level, field: &Field, depths: &[u16]) {
-    let weights = Weights::new(level, field, depths, level.patches.targets());
-    vote::repaint(level, field, &weights, |level, index| level.hole[index]);
+    let judged = judged_at(&levels);
+    let mut pace = Pace::new(&levels, judged, config, watch);
+    let Candidate { field, seeds, .. } = best(&mut levels, judged, config, seed, &mut pace)?;
+    levels.truncate(judged + 1);
+    let field = Descent { config, seeds, pace: &mut pace }.go_on(&mut levels, field, 0)?;
+    let finest = levels.swap_remove(0);
+    drop(levels);
+    Ok(finish(image, mask, finest, field))
 }
 
 /// All levels, finest first.
@@ -159,7 +91,8 @@ fn fill_smoothly(image: &Planes, mask: &Mask) -> Planes {
 }
 
 /// The last vote, on the picture itself instead of its 11-bit copy, and the correction of seams.
-fn finish(image: &Planes, mask: &Mask, level: Level, field: Field, depths: Vec<u16>) -> Planes {
+fn finish(image: &Planes, mask: &Mask, level: Level, field: Field) -> Planes {
+    let depths = depths(level.width, level.height, &level.hole);
     let size = (level.width, level.height);
     let planes = [image.plane(0), image.plane(1), image.plane(2)];
     let weights = Weights::new(&level, &field, &depths, level.patches.targets());

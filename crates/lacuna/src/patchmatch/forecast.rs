@@ -1,5 +1,8 @@
 //! What a completion is expected to need.
 
+use super::PatchMatchConfig;
+use super::curate::MOST_JUDGED;
+
 /// Peak memory a pixel of the frame, when nearly all of it is hole. At the last vote 50: level 10 (colours 8, hole,
 /// targets), matches 8, weights 4, output 12, votes 16. The rest is for rows that were longer before they shrank.
 const BYTES_PER_PIXEL: u64 = 54;
@@ -22,7 +25,9 @@ pub(super) fn bytes(width: usize, height: usize) -> u64 {
 
 /// Seconds on as many threads as rayon has.
 pub(super) fn seconds(width: usize, height: usize, hole_pixels: usize) -> f64 {
-    let work = SECONDS_PER_PIXEL * (width * height) as f64 + SECONDS_PER_HOLE_PIXEL * hole_pixels as f64;
+    let again = (PatchMatchConfig::default().candidates.get() - 1) * hole_pixels.min(MOST_JUDGED);
+    let work =
+        SECONDS_PER_PIXEL * (width * height) as f64 + SECONDS_PER_HOLE_PIXEL * (hole_pixels + again) as f64;
     work / rayon::current_num_threads() as f64
 }
 
@@ -33,7 +38,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn memory_stays_within_the_forecast() {
-        use crate::patchmatch::{PatchMatch, PatchMatchConfig};
+        use crate::patchmatch::PatchMatch;
         use crate::{Mask, Planes, Predictor};
         use std::num::NonZeroUsize;
         use std::process::Command;
@@ -59,7 +64,9 @@ mod tests {
         let values = (0..3 * width * height).map(|index| (index * index % 251) as f32 / 250.0).collect();
         let (image, mask) = (Planes::new(width, height, values), Mask::new(width, height, hole));
         let before = peak();
-        let config = PatchMatchConfig { finest_rounds: NonZeroUsize::MIN, rounds_per_level: 0 };
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        let config =
+            PatchMatchConfig { finest_rounds: NonZeroUsize::MIN, rounds_per_level: 0, candidates: two };
         let filled = PatchMatch::new(config).predict(&image, &mask, 1).unwrap();
         let used = peak() - before;
         drop(filled);

@@ -25,6 +25,8 @@ pub(super) struct Level {
     pub(super) hole: Vec<bool>,
     /// Sources and targets.
     pub(super) patches: PatchMap,
+    /// `[height, width]`: what the whole picture, hole and all, looks like roughly, if something says so.
+    pub(super) guide: Option<Vec<Pixel>>,
 }
 
 impl Level {
@@ -40,33 +42,45 @@ impl Level {
                 *pixel = [red, green, blue, roughness[index]];
             }
         });
-        Self { width, height, pixels, hole: hole.to_vec(), patches: PatchMap::new(width, height, hole) }
+        let patches = PatchMap::new(width, height, hole);
+        Self { width, height, pixels, hole: hole.to_vec(), patches, guide: None }
+    }
+
+    /// This level with a guide of its size.
+    pub(super) fn guided(self, guide: &Planes) -> Self {
+        let pixel = |index: usize| {
+            let [red, green, blue] = [0, 1, 2].map(|channel| quantise(guide.plane(channel)[index]));
+            [red, green, blue, 0]
+        };
+        let guide = (0..self.pixels.len()).into_par_iter().map(pixel).collect();
+        Self { guide: Some(guide), ..self }
     }
 
     /// Half the resolution, sides rounded up: means of 2 x 2 pixels, a hole wherever one of them is.
     pub(super) fn halved(&self) -> Self {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
-        let mut pixels = vec![[0; 4]; width * height];
-        let mut hole = vec![false; width * height];
-        let rows = pixels.par_chunks_exact_mut(width).zip(hole.par_chunks_exact_mut(width));
-        rows.enumerate().for_each(|(y, (pixels, hole))| {
-            let upper = 2 * y * self.width;
-            let lower = (2 * y + 1).min(self.height - 1) * self.width;
-            for (x, (pixel, hole)) in pixels.iter_mut().zip(hole).enumerate() {
-                let (left, right) = (2 * x, (2 * x + 1).min(self.width - 1));
-                let block = [upper + left, upper + right, lower + left, lower + right];
-                *hole = block.iter().any(|&index| self.hole[index]);
-                if !*hole {
-                    *pixel = std::array::from_fn(|channel| {
-                        let sum: i16 = block.iter().map(|&index| self.pixels[index][channel]).sum();
-                        (sum + 2) / 4
-                    });
-                }
-            }
-        });
+        let block = |index: usize| {
+            let (left, upper) = (2 * (index % width), 2 * (index / width));
+            let (right, lower) = ((left + 1).min(self.width - 1), (upper + 1).min(self.height - 1));
+            [(left, upper), (right, upper), (left, lower), (right, lower)].map(|(x, y)| y * self.width + x)
+        };
+        let every = || (0..width * height).into_par_iter();
+        let hole: Vec<bool> =
+            every().map(|index| block(index).iter().any(|&index| self.hole[index])).collect();
+        let pixel = |index: usize| if hole[index] { [0; 4] } else { mean(&self.pixels, block(index)) };
+        let pixels = every().map(pixel).collect();
+        let guide = self.guide.as_ref().map(|guide| every().map(|index| mean(guide, block(index))).collect());
         let patches = PatchMap::new(width, height, &hole);
-        Self { width, height, pixels, hole, patches }
+        Self { width, height, pixels, hole, patches, guide }
     }
+}
+
+/// The mean of the four pixels of a block, rounded.
+fn mean(pixels: &[Pixel], block: [usize; 4]) -> Pixel {
+    std::array::from_fn(|channel| {
+        let sum: i16 = block.iter().map(|&index| pixels[index][channel]).sum();
+        (sum + 2) / 4
+    })
 }
 
 /// A value in `[0, 1]` on the scale of [`Pixel`]; what is outside is clamped, what is no number is 0.

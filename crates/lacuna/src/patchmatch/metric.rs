@@ -49,6 +49,33 @@ impl Metric for WholePatch<'_> {
     }
 }
 
+/// What part of a difference of the guide counts: 1 of so many. LPIPS (VGG) over 99 crops with thick holes is 0.1384 with
+/// an eighth, 0.1378 with a quarter, 0.1399 with a half.
+const GUIDE_SHARE: u32 = 4;
+
+/// A metric, and how much a guide differs in the same places.
+pub(super) struct Guided<'a, M> {
+    /// What the picture says.
+    pub(super) metric: &'a M,
+    /// What the guide says.
+    pub(super) guide: WholePatch<'a>,
+}
+
+impl<M: Metric> Metric for Guided<'_, M> {
+    type Target = (usize, M::Target);
+
+    #[inline(always)]
+    fn target(&self, patch: usize) -> Self::Target {
+        (patch, self.metric.target(patch))
+    }
+
+    #[inline(always)]
+    fn distance(&self, (patch, target): &Self::Target, source: usize, limit: u32) -> u32 {
+        let guide = self.guide.distance(patch, source, limit.saturating_mul(GUIDE_SHARE)) / GUIDE_SHARE;
+        if guide >= limit { limit } else { guide + self.metric.distance(target, source, limit - guide) }
+    }
+}
+
 /// One row of a patch, pixel after pixel.
 #[inline(always)]
 fn row_of(pixels: &[Pixel], start: usize) -> &[i16; 4 * PATCH] {

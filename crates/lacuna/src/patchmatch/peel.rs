@@ -7,7 +7,7 @@ use super::level::Level;
 use super::membrane::{self, Cell};
 use super::metric::FilledPart;
 use super::patch_map::touching;
-use super::search::{Order, Pass, Seeds};
+use super::search::{Scope, Seeds, search};
 use super::vote;
 use super::weights::Weights;
 
@@ -25,15 +25,12 @@ const MOST_LAYERS: u16 = 128;
 pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], seeds: &mut Seeds) {
     let deepest = depths.iter().copied().max().unwrap_or(0).min(MOST_LAYERS);
     let mut filled: Vec<bool> = depths.iter().map(|&depth| depth == 0).collect();
-    let orders = [Order::Forward, Order::Backward].into_iter().cycle().take(2 * PAIRS);
     for layer in 1..=deepest {
         let in_layer: Vec<bool> = depths.iter().map(|&depth| depth == layer).collect();
         let active = touching(level.width, level.height, &in_layer);
         let metric = FilledPart { pixels: &level.pixels, width: level.width, filled: &filled };
-        let radius = level.width.max(level.height);
-        for order in orders.clone() {
-            Pass { level, metric: &metric, active: &active, order, radius, seed: seeds.next() }.run(field);
-        }
+        let scope = Scope { active: &active, radius: level.width.max(level.height), pairs: PAIRS };
+        search(level, &metric, &scope, field, seeds);
         let weights = Weights::of_filled(level, field, depths, &active, &metric);
         vote::repaint(level, field, &weights, |_, index| in_layer[index]);
         for (filled, in_layer) in filled.iter_mut().zip(in_layer) {

@@ -8,7 +8,7 @@
 
 use super::field::{Field, Match, Region, TASK_ROWS, draw_near};
 use super::level::Level;
-use super::metric::Metric;
+use super::metric::{Guided, Metric, WholePatch};
 use pulp::Arch;
 use rand_pcg::Pcg32;
 use rayon::prelude::*;
@@ -33,32 +33,71 @@ impl Seeds {
 
 /// In which order a pass visits the patches, and so from where matches come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+enum Order {
     /// From the top left corner: from the left and from above.
     Forward,
     /// From the bottom right corner: from the right and from below.
     Backward,
 }
 
-/// One pass over the targets.
-pub(super) struct Pass<'a, M> {
-    /// Where the patches are.
-    pub(super) level: &'a Level,
-    /// How they are compared.
-    pub(super) metric: &'a M,
+/// Where a search looks.
+pub(super) struct Scope<'a> {
     /// Which targets look for a match, by pixel index of their top left corner.
     pub(super) active: &'a [bool],
-    /// Direction of propagation.
-    pub(super) order: Order,
     /// Radius in pixels of the first window of the random search.
     pub(super) radius: usize,
+    /// Passes in both directions.
+    pub(super) pairs: usize,
+}
+
+/// Looks for better matches by a metric, and by the level's guide if it has one.
+pub(super) fn search(
+    level: &Level,
+    metric: &impl Metric,
+    scope: &Scope<'_>,
+    field: &mut Field,
+    seeds: &mut Seeds,
+) {
+    match &level.guide {
+        Some(guide) => {
+            let guide = WholePatch { pixels: guide, width: level.width };
+            passes(level, &Guided { metric, guide }, scope, field, seeds);
+        }
+        None => passes(level, metric, scope, field, seeds),
+    }
+}
+
+fn passes(
+    level: &Level,
+    metric: &impl Metric,
+    &Scope { active, radius, pairs }: &Scope<'_>,
+    field: &mut Field,
+    seeds: &mut Seeds,
+) {
+    for order in [Order::Forward, Order::Backward].into_iter().cycle().take(2 * pairs) {
+        Pass { level, metric, active, order, radius, seed: seeds.next() }.run(field);
+    }
+}
+
+/// One pass over the targets.
+struct Pass<'a, M> {
+    /// Where the patches are.
+    level: &'a Level,
+    /// How they are compared.
+    metric: &'a M,
+    /// Which targets look for a match, by pixel index of their top left corner.
+    active: &'a [bool],
+    /// Direction of propagation.
+    order: Order,
+    /// Radius in pixels of the first window of the random search.
+    radius: usize,
     /// Of this pass.
-    pub(super) seed: u64,
+    seed: u64,
 }
 
 impl<M: Metric> Pass<'_, M> {
     /// Compares every active target's match again and looks for a better one.
-    pub(super) fn run(&self, field: &mut Field) {
+    fn run(&self, field: &mut Field) {
         let region = field.region;
         let task_len = TASK_ROWS * region.width;
         let borders = self.borders(field);
