@@ -348,6 +348,9 @@ impl<'a> Fit<'a> {
 /// The photos of a run, at least a batch of them.
 pub(crate) fn photos(config: &RunConfig) -> Result<Arc<Photos>> {
     let photos = Photos::open(&config.data.train)?;
+    if !config.data.held_out.is_empty() {
+        photos.check_apart(&Photos::open(&config.data.held_out)?)?;
+    }
     if photos.len() < config.run.batch {
         let (count, batch) = (photos.len(), config.run.batch);
         return Err(Error::Config(format!("{count} photos are fewer than a batch of {batch}")));

@@ -145,7 +145,10 @@ pub struct Data {
     /// Photos to judge by. Without any, nothing is judged.
     #[serde(default)]
     pub validation: Vec<Source>,
-    /// At most this many of them, evenly spread.
+    /// Photos that must not be learned from: with one of them among `train`, under whatever name, no run begins.
+    #[serde(default)]
+    pub held_out: Vec<Source>,
+    /// At most so many photos to judge by, evenly spread.
     #[serde(default = "Data::default_validation_photos")]
     pub validation_photos: usize,
     /// Sides of the square crops in pixels, a multiple of 8 from 16 up.
@@ -546,7 +549,7 @@ pub(crate) mod tests {
             assert_eq!(config.run.accumulate, 1);
             count += 1;
         }
-        assert_eq!(count, 13);
+        assert_eq!(count, 16);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! All photos of a run, by number.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use image::RgbImage;
 use lacuna::Picture;
+use lacuna::hash::sha256;
 use lacuna::picture::{Limits, read_file};
 
 use super::Source;
@@ -71,16 +73,41 @@ impl Photos {
     /// If it cannot be read or decoded.
     pub fn decode(&self, index: usize) -> Result<RgbImage> {
         let limits = Limits::default();
-        let bytes = match &self.all[index] {
-            Photo::File(path) => read_file(path, &limits)?,
+        let picture = Picture::decode(&self.read(index, &limits)?, &self.name(index), &limits)?;
+        // Decoding has turned it upright.
+        Ok(picture.pixels().to_rgb8())
+    }
+
+    /// The bytes of a photo's file.
+    fn read(&self, index: usize, limits: &Limits) -> Result<Vec<u8>> {
+        Ok(match &self.all[index] {
+            Photo::File(path) => read_file(path, limits)?,
             Photo::Member { shard, member } => {
                 limits.check_file(&self.name(index), member.length)?;
                 shards::read(shard, member)?
             }
+        })
+    }
+
+    /// Checks that no file of `held_out` is among these, whatever it is called: compares their SHA-256. What cannot be
+    /// read is passed over, as it is in training.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the names of both.
+    pub fn check_apart(&self, held_out: &Self) -> Result<()> {
+        let limits = Limits::default();
+        let hashes = |photos: &Self| -> HashMap<String, usize> {
+            let hash = |index| photos.read(index, &limits).ok().map(|bytes| (sha256(&bytes), index));
+            (0..photos.len()).filter_map(hash).collect()
         };
-        let picture = Picture::decode(&bytes, &self.name(index), &limits)?;
-        // Decoding has turned it upright.
-        Ok(picture.pixels().to_rgb8())
+        let own = hashes(self);
+        for (hash, index) in hashes(held_out) {
+            if let Some(&learned) = own.get(&hash) {
+                let (learned, held_out) = (self.name(learned), held_out.name(index));
+                return Err(Error::Config(format!("data.train: {learned} is held out, as {held_out}")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -97,6 +124,19 @@ mod tests {
         assert_eq!((photos.len(), photos.is_empty()), (5, false));
         assert_eq!(photos.decode(4).unwrap(), photo(2));
         assert!(photos.name(1).ends_with("001.png"), "{}", photos.name(1));
+    }
+
+    #[test]
+    fn what_is_held_out_is_found_under_any_name() {
+        let [learned, held_out] = [photos_folder(3), tempfile::tempdir().unwrap()];
+        let open = |folder: &tempfile::TempDir| {
+            Photos::open(&[Source::Folder { path: folder.path().to_owned() }]).unwrap()
+        };
+        photo(7).save(held_out.path().join("b.png")).unwrap();
+        open(&learned).check_apart(&open(&held_out)).unwrap();
+        std::fs::copy(learned.path().join("001.png"), held_out.path().join("other name.png")).unwrap();
+        let error = open(&learned).check_apart(&open(&held_out)).unwrap_err().to_string();
+        assert!(error.contains("001.png is held out, as ") && error.ends_with("other name.png"), "{error}");
     }
 
     #[test]
