@@ -2,7 +2,6 @@
 
 use super::PatchMatchConfig;
 use super::curate::{Candidate, best, judged_at};
-use super::depth::depths;
 use super::descent::{Descent, Pace};
 use super::field::Field;
 use super::level::Level;
@@ -64,7 +63,7 @@ fn pyramid(finest: Level) -> Vec<Level> {
     let mut levels = vec![finest];
     loop {
         let last = &levels[levels.len() - 1];
-        let deepest = depths(last.width, last.height, &last.hole).into_iter().max().unwrap_or(0);
+        let deepest = last.depths.iter().copied().max().unwrap_or(0);
         if deepest <= COARSEST_DEPTH || last.width.min(last.height) < 2 * PATCH {
             return levels;
         }
@@ -92,11 +91,9 @@ fn fill_smoothly(image: &Planes, mask: &Mask) -> Planes {
 
 /// The last vote, on the picture itself instead of its 11-bit copy, and the correction of seams.
 fn finish(image: &Planes, mask: &Mask, level: Level, field: Field) -> Planes {
-    let depths = depths(level.width, level.height, &level.hole);
     let size = (level.width, level.height);
     let planes = [image.plane(0), image.plane(1), image.plane(2)];
-    let weights = Weights::new(&level, &field, &depths, level.patches.targets());
-    drop(depths);
+    let weights = Weights::new(&level, &field, level.patches.targets());
     let votes = Votes { level: &level, field: &field, weights: &weights };
     let concerns = |x, y| mask.is_hole(x, y) || seam::is_rim(mask, x, y);
     let colours = vote::by_row(size, |_, x, y| concerns(x, y).then(|| votes.colour(planes, x, y)).flatten());

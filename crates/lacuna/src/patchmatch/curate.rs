@@ -1,13 +1,13 @@
 //! Choosing among completions without knowing the truth.
 //!
 //! After the curation of Zhang et al. 2022, "Inpainting at Modern Camera Resolution by Guided PatchMatch with
-//! Auto-Curation" (<https://arxiv.org/abs/2208.03552>), whose judge is a trained network. Differs from it in: candidates are the same method with other random numbers, and
-//! are judged by how well the patches across the seam are matched by known ones. Over 99 crops and five candidates, of 16
-//! scores without reference (jumps at the rim, statistics of gradients and colours, agreement with the guide, distances of
-//! inner patches …) it goes with LPIPS best, by a correlation of 0.28 within a crop.
+//! Auto-Curation" (<https://arxiv.org/abs/2208.03552>), whose judge is a trained network. Differs from it in: candidates
+//! are the same method with other random numbers, and are judged by how well the patches across the seam are matched by
+//! known ones. Over 99 crops and five candidates, of 16 scores without reference (jumps at the rim, statistics of gradients
+//! and colours, agreement with the guide, distances of inner patches …) it goes with LPIPS best, by a correlation of 0.28
+//! within a crop.
 
 use super::PatchMatchConfig;
-use super::depth::depths;
 use super::descent::{Descent, Pace, targets};
 use super::field::Field;
 use super::level::Level;
@@ -65,12 +65,12 @@ pub(super) fn best(
 /// most similar known patch.
 fn strangeness(level: &Level, field: &Field) -> f64 {
     const ACROSS: u16 = PATCH as u16 / 2;
-    let (region, depths) = (field.region, depths(level.width, level.height, &level.hole));
+    let region = field.region;
     let (mut sum, mut count) = (0.0, 0);
     for (index, matched) in field.matches.iter().enumerate() {
         let (x, y) = (region.x + index % region.width, region.y + index / region.width);
         let centre = (y + PATCH / 2) * level.width + x + PATCH / 2;
-        if level.patches.targets()[y * level.width + x] && depths[centre] <= ACROSS {
+        if level.patches.targets()[y * level.width + x] && level.depths[centre] <= ACROSS {
             sum += f64::from(matched.distance).sqrt();
             count += 1;
         }
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(strangeness(&level, &field), 20.0);
         field.matches[0].distance = 0;
         assert!(strangeness(&level, &field) < 20.0);
-        level.hole.fill(false);
+        level.depths.fill(u16::MAX);
         assert!(strangeness(&level, &field).is_finite());
     }
 }

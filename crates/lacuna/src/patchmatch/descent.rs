@@ -1,7 +1,6 @@
 //! The way of one completion through the levels of the pyramid, from coarse to fine.
 
 use super::PatchMatchConfig;
-use super::depth::depths;
 use super::field::Field;
 use super::level::Level;
 use super::metric::WholePatch;
@@ -32,9 +31,8 @@ impl Descent<'_, '_> {
         let coarsest = levels.len() - 1;
         let level = &mut levels[coarsest];
         let mut field = Field::random(level, self.seeds.next());
-        let depths = depths(level.width, level.height, &level.hole);
-        peel(level, &mut field, &depths, &mut self.seeds);
-        self.improve(level, &mut field, &depths, coarsest)?;
+        peel(level, &mut field, &mut self.seeds);
+        self.improve(level, &mut field, coarsest)?;
         self.go_on(levels, field, last)
     }
 
@@ -47,19 +45,18 @@ impl Descent<'_, '_> {
             let (finer, coarser) = levels.split_at_mut(index + 1);
             let level = &mut finer[index];
             field = field.refined(&coarser[0], level, self.seeds.next());
-            let depths = depths(level.width, level.height, &level.hole);
-            vote_again(level, &field, &depths);
-            self.improve(level, &mut field, &depths, index)?;
+            vote_again(level, &field);
+            self.improve(level, &mut field, index)?;
         }
         Ok(field)
     }
 
     /// The rounds of search at a level, with votes between them.
-    fn improve(&mut self, level: &mut Level, field: &mut Field, depths: &[u16], index: usize) -> Result<()> {
+    fn improve(&mut self, level: &mut Level, field: &mut Field, index: usize) -> Result<()> {
         let patches = targets(level);
         for round in 0..rounds(self.config, index) {
             if round > 0 {
-                vote_again(level, field, depths);
+                vote_again(level, field);
             }
             search_all(level, field, &mut self.seeds);
             self.pace.passed(patches)?;
@@ -86,8 +83,8 @@ fn search_all(level: &Level, field: &mut Field, seeds: &mut Seeds) {
 }
 
 /// Gives all hole pixels the colours the field votes for now.
-fn vote_again(level: &mut Level, field: &Field, depths: &[u16]) {
-    let weights = Weights::new(level, field, depths, level.patches.targets());
+fn vote_again(level: &mut Level, field: &Field) {
+    let weights = Weights::new(level, field, level.patches.targets());
     vote::repaint(level, field, &weights, |level, index| level.hole[index]);
 }
 

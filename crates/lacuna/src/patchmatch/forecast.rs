@@ -3,8 +3,9 @@
 use super::PatchMatchConfig;
 use super::curate::MOST_JUDGED;
 
-/// Peak memory a pixel of the frame, when nearly all of it is hole. At the last vote 50: level 10 (colours 8, hole,
-/// targets), matches 8, weights 4, output 12, votes 16. The rest is for rows that were longer before they shrank.
+/// Peak memory a pixel of the frame, when nearly all of it is hole. At the last vote 52: level 12 (colours 8, hole,
+/// depths 2, targets), matches 8, weights 4, output 12, votes 16. The rest is for rows that were longer before they
+/// shrank.
 const BYTES_PER_PIXEL: u64 = 54;
 
 /// Peak memory of any frame: stacks and buffers of the threads.

@@ -1,5 +1,6 @@
 //! One resolution of the picture while it is being completed.
 
+use super::depth::depths;
 use super::patch_map::PatchMap;
 use super::roughness;
 use crate::{Mask, Planes};
@@ -23,6 +24,8 @@ pub(super) struct Level {
     pub(super) pixels: Vec<Pixel>,
     /// `[height, width]`, `true` = missing.
     pub(super) hole: Vec<bool>,
+    /// `[height, width]`, how deep inside the hole each pixel lies; 0 outside.
+    pub(super) depths: Vec<u16>,
     /// Sources and targets.
     pub(super) patches: PatchMap,
     /// `[height, width]`: what the whole picture, hole and all, looks like roughly, if something says so.
@@ -42,8 +45,8 @@ impl Level {
                 *pixel = [red, green, blue, roughness[index]];
             }
         });
-        let patches = PatchMap::new(width, height, hole);
-        Self { width, height, pixels, hole: hole.to_vec(), patches, guide: None }
+        let (depths, patches) = (depths(width, height, hole), PatchMap::new(width, height, hole));
+        Self { width, height, pixels, hole: hole.to_vec(), depths, patches, guide: None }
     }
 
     /// This level with a guide of its size.
@@ -70,8 +73,8 @@ impl Level {
         let pixel = |index: usize| if hole[index] { [0; 4] } else { mean(&self.pixels, block(index)) };
         let pixels = every().map(pixel).collect();
         let guide = self.guide.as_ref().map(|guide| every().map(|index| mean(guide, block(index))).collect());
-        let patches = PatchMap::new(width, height, &hole);
-        Self { width, height, pixels, hole, patches, guide }
+        let (depths, patches) = (depths(width, height, &hole), PatchMap::new(width, height, &hole));
+        Self { width, height, pixels, hole, depths, patches, guide }
     }
 }
 

@@ -19,19 +19,16 @@ const PAIRS: usize = 2;
 const MOST_LAYERS: u16 = 128;
 
 /// Fills the hole of the coarsest level and leaves in `field` the matches that did it.
-///
-/// # Shapes
-/// `depths`: `[height, width]`.
-pub(super) fn peel(level: &mut Level, field: &mut Field, depths: &[u16], seeds: &mut Seeds) {
-    let deepest = depths.iter().copied().max().unwrap_or(0).min(MOST_LAYERS);
-    let mut filled: Vec<bool> = depths.iter().map(|&depth| depth == 0).collect();
+pub(super) fn peel(level: &mut Level, field: &mut Field, seeds: &mut Seeds) {
+    let deepest = level.depths.iter().copied().max().unwrap_or(0).min(MOST_LAYERS);
+    let mut filled: Vec<bool> = level.depths.iter().map(|&depth| depth == 0).collect();
     for layer in 1..=deepest {
-        let in_layer: Vec<bool> = depths.iter().map(|&depth| depth == layer).collect();
+        let in_layer: Vec<bool> = level.depths.iter().map(|&depth| depth == layer).collect();
         let active = touching(level.width, level.height, &in_layer);
         let metric = FilledPart { pixels: &level.pixels, width: level.width, filled: &filled };
         let scope = Scope { active: &active, radius: level.width.max(level.height), pairs: PAIRS };
         search(level, &metric, &scope, field, seeds);
-        let weights = Weights::of_filled(level, field, depths, &active, &metric);
+        let weights = Weights::of_filled(level, field, &active, &metric);
         vote::repaint(level, field, &weights, |_, index| in_layer[index]);
         for (filled, in_layer) in filled.iter_mut().zip(in_layer) {
             *filled |= in_layer;
@@ -60,7 +57,6 @@ fn fill_rest(level: &mut Level, filled: &[bool]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patchmatch::depth::depths;
     use crate::patchmatch::level::FULL_SCALE;
     use crate::{Mask, Planes};
 
@@ -74,8 +70,7 @@ mod tests {
         let values = (0..3 * width * height).map(|index| colour(index % (width * height))).collect();
         let mut level = Level::finest(&Planes::new(width, height, values), &Mask::new(width, height, hole));
         let mut field = Field::random(&level, 1);
-        let depths = depths(width, height, &level.hole);
-        peel(&mut level, &mut field, &depths, &mut Seeds::new(1));
+        peel(&mut level, &mut field, &mut Seeds::new(1));
         level
     }
 

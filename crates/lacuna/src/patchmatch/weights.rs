@@ -34,9 +34,9 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Weights from the field's distances and `depths`, `[height, width]` of the frame. `sigma` is that of the
-    /// `active` patches, named by the pixel index of their top left corner.
-    pub(super) fn new(level: &Level, field: &Field, depths: &[u16], active: &[bool]) -> Self {
+    /// Weights from the field's distances and the level's depths. `sigma` is that of the `active` patches, named by the
+    /// pixel index of their top left corner.
+    pub(super) fn new(level: &Level, field: &Field, active: &[bool]) -> Self {
         let region = field.region;
         // Below a distance of 1 differences are rounding.
         let falloff = -0.5 / percentile(level, field, active).max(1.0);
@@ -45,7 +45,7 @@ impl Weights {
         let rows = values.par_chunks_mut(region.width).zip(field.matches.par_chunks(region.width));
         rows.enumerate().for_each(|(row, (values, matches))| {
             let centre = (region.y + row + PATCH / 2) * level.width + region.x + PATCH / 2;
-            let depths = &depths[centre..centre + region.width];
+            let depths = &level.depths[centre..centre + region.width];
             for ((value, matched), depth) in values.iter_mut().zip(matches).zip(depths) {
                 let exponent = (matched.distance as f32 * falloff).max(-LARGEST_EXPONENT);
                 *value = by_depth[usize::from(*depth.min(&DEEPEST))] * exponent.exp();
@@ -56,14 +56,8 @@ impl Weights {
 
     /// The same for targets that are filled in part: they count as the square of the share that is filled, so
     /// none where nothing is.
-    pub(super) fn of_filled(
-        level: &Level,
-        field: &Field,
-        depths: &[u16],
-        active: &[bool],
-        filled: &FilledPart,
-    ) -> Self {
-        let mut weights = Self::new(level, field, depths, active);
+    pub(super) fn of_filled(level: &Level, field: &Field, active: &[bool], filled: &FilledPart) -> Self {
+        let mut weights = Self::new(level, field, active);
         let region = field.region;
         weights.values.par_chunks_mut(region.width).enumerate().for_each(|(row, values)| {
             for (column, value) in values.iter_mut().enumerate() {
@@ -97,7 +91,6 @@ fn percentile(level: &Level, field: &Field, active: &[bool]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patchmatch::depth::depths;
     use crate::{Mask, Planes};
 
     #[test]
@@ -110,8 +103,7 @@ mod tests {
             matched.distance = 800;
         }
         field.matches[0].distance = 1600;
-        let weights =
-            Weights::new(&level, &field, &depths(40, 40, &level.hole), level.patches.targets()).values;
+        let weights = Weights::new(&level, &field, level.patches.targets()).values;
         // The corner patch's centre (9, 9) is known; sigma^2 is 800.
         assert!((weights[0] - (-1.0f32).exp()).abs() < 1e-6);
         assert!((weights[1] - (-0.5f32).exp()).abs() < 1e-6);
