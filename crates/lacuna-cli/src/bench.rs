@@ -1,12 +1,11 @@
 //! `lacuna bench`: how fast this machine runs a network, and with how much memory.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Instant;
 
 #[cfg(feature = "burn")]
 use anyhow::Context;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use lacuna::checkpoint::{Checkpoint, Delta, Family, NetworkConfig};
 use lacuna::{EnginePredictor, Mask, Planes, Predictor, Watch};
@@ -15,8 +14,10 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::method::{EngineName, PlaceArgs};
+use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::output::print;
 use crate::units::{Size, Threads, start_threads};
+use crate::usage::ensure_usage;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,9 +32,9 @@ Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BenchArgs {
-    /// Network weights [default: random ones for a network of --width and --blocks]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["family", "width", "blocks", "control", "seed"])]
-    pub model: Option<PathBuf>,
+    /// Weights file, or the name of an installed model [default: random weights for a network of --width and --blocks]
+    #[arg(long, value_name = MODEL_SYNTAX, conflicts_with_all = ["family", "width", "blocks", "control", "seed"])]
+    pub model: Option<ModelArg>,
     /// Family of a network with random weights
     #[arg(long, value_enum, default_value_t = FamilyName::Fourier)]
     pub family: FamilyName,
@@ -119,7 +120,7 @@ struct Row {
 /// If the model cannot be read, a size cannot be predicted, or the arguments contradict each other.
 pub fn run(args: &BenchArgs, start: Instant) -> Result<Outcome> {
     if let Some(share) = args.hole {
-        ensure!(share > 0.0 && share < 1.0, "--hole is a share between 0 and 1, not {share}");
+        ensure_usage!(share > 0.0 && share < 1.0, "--hole is a share between 0 and 1, not {share}");
     }
     start_threads(args.threads)?;
     let subject = Subject::load(args)?;
@@ -168,7 +169,7 @@ enum Subject {
 
 impl Subject {
     fn load(args: &BenchArgs) -> Result<Self> {
-        let checkpoint = args.model.as_ref().map(Checkpoint::open).transpose()?;
+        let checkpoint = args.model.as_ref().map(ModelArg::open).transpose()?;
         match (args.place.engine()?, &checkpoint) {
             (EngineName::Cpu, Some(checkpoint)) => {
                 Ok(Self::Engine(Box::new(EnginePredictor::new(checkpoint)?)))
@@ -177,7 +178,10 @@ impl Subject {
                 Ok(Self::Engine(Box::new(EnginePredictor::random(&args.config(), args.seed)?)))
             }
             (EngineName::Burn, checkpoint) => {
-                ensure!(args.hole.is_none(), "--hole is for --engine cpu: Burn always predicts everything");
+                ensure_usage!(
+                    args.hole.is_none(),
+                    "--hole is for --engine cpu: Burn always predicts everything"
+                );
                 burn_subject(args, checkpoint.as_ref())
             }
         }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::hash::sha256_of_file;
+use lacuna::models::ModelStore;
 use lacuna::patchmatch::PatchMatch;
 use lacuna::picture::{Format, SaveOptions};
 use lacuna::{Hole, HoleOptions, Inpainter, Mask, MaskOptions, Picture, Predictor, Strategy};
@@ -29,8 +30,10 @@ use crate::inpaint::LimitArgs;
 #[cfg(feature = "train")]
 use crate::latent::{LONG_SIDE, Viewer};
 use crate::method::{MethodArgs, MethodName, PlaceArgs};
+use crate::models::{MODEL_SYNTAX, ModelArg, is_label};
 use crate::output::print;
 use crate::units::{Threads, start_threads};
+use crate::usage::{bail_usage, ensure_usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +49,7 @@ Masks are named NAME_mask….png for the picture NAME, or NAME.png; fills as the
 report has report.html, results.json, results.csv, a table a method as LaMa writes it, and what was found so far: the same
 command goes on where it was stopped.
 
-Exit code: 0 done, 1 failed, 2 some pictures could not be judged.";
+Exit code: 0 done, 1 failed, 2 wrong arguments, 3 some photos could not be evaluated.";
 
 /// Arguments of `lacuna eval`.
 #[derive(Args)]
@@ -65,11 +68,11 @@ pub struct EvalArgs {
     #[arg(long, value_enum)]
     method: Vec<EvalMethod>,
     /// A network to fill with first; may be given several times
-    #[arg(long, value_name = "NAME=FILE", value_parser = named)]
-    model: Vec<Named>,
+    #[arg(long, value_name = MODEL_SYNTAX)]
+    model: Vec<ModelArg>,
     /// PatchMatch guided by a network, to fill with first; may be given several times
-    #[arg(long, value_name = "NAME=FILE", value_parser = named)]
-    guided: Vec<Named>,
+    #[arg(long, value_name = MODEL_SYNTAX)]
+    guided: Vec<ModelArg>,
     #[command(flatten)]
     place: PlaceArgs,
     /// Judge so many pictures, evenly spread [default: all]
@@ -117,6 +120,9 @@ enum EvalMethod {
     Guided,
 }
 
+/// What reports call the ground truth; no method can be called so.
+const TRUTH: &str = "truth";
+
 /// NAME=PATH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Named {
@@ -133,10 +139,9 @@ fn named(text: &str) -> Result<Named, String> {
             (stem, path)
         }
     };
-    let plain = |letter: char| letter.is_alphanumeric() || "-_. ".contains(letter);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) || name == "truth" {
+    if !is_label(&name) {
         return Err(format!(
-            "{name:?} is no name for a method: letters, digits, - _ . and spaces, and not truth"
+            "{name:?} is no name for a method: letters, digits, - _ . and spaces, no dot first"
         ));
     }
     Ok(Named { name, path })
@@ -151,8 +156,7 @@ pub fn weights_folder(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("LACUNA_METRIC_WEIGHTS") {
         return Ok(folder.into());
     }
-    let cache = dirs::cache_dir().context("this system has no folder for caches: give --weights")?;
-    Ok(cache.join("lacuna/metric-weights"))
+    Ok(ModelStore::of_user()?.metrics())
 }
 
 /// Runs the command.
@@ -162,10 +166,11 @@ pub fn weights_folder(given: Option<&Path>) -> Result<PathBuf> {
 pub fn run(args: &EvalArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
     let names: Vec<String> = args.names();
-    ensure!(!names.is_empty(), "nothing to judge: give --method, --model or --predictions");
+    ensure_usage!(!names.is_empty(), "nothing to judge: give --method, --model or --predictions");
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-        bail!("two methods are called {}: name them apart, as NAME=PATH", twice.1);
+        bail_usage!("two methods are called {}: name them apart, as NAME=PATH", twice.1);
     }
+    ensure_usage!(!names.contains(&TRUTH.to_owned()), "no method can be called {TRUTH}");
     let weights = weights_folder(args.weights.as_deref())?;
     let judge = Judge::open(&weights)?;
     let missing = judge.missing();
@@ -264,15 +269,14 @@ type Runnable = (String, Arc<dyn Predictor>, String);
 impl EvalArgs {
     fn names(&self) -> Vec<String> {
         let methods = self.method.iter().map(|method| method_name(*method));
-        let given =
-            self.predictions.iter().chain(&self.model).chain(&self.guided).map(|named| named.name.clone());
-        given.chain(methods).collect()
+        let folders = self.predictions.iter().map(|named| named.name.clone());
+        let models = self.model.iter().chain(&self.guided).map(ModelArg::label);
+        folders.chain(models).chain(methods).collect()
     }
 
     fn predictors(&self) -> Result<Vec<Runnable>> {
         let built_in = self.method.iter().map(|&method| (method_name(method), method, None));
-        let with =
-            |method: EvalMethod| move |named: &Named| (named.name.clone(), method, Some(named.path.clone()));
+        let with = |method: EvalMethod| move |model: &ModelArg| (model.label(), method, Some(model.clone()));
         let networks = self.model.iter().map(with(EvalMethod::Network));
         let guided = self.guided.iter().map(with(EvalMethod::Guided));
         let all = built_in.chain(networks).chain(guided);
@@ -281,7 +285,7 @@ impl EvalArgs {
     }
 
     /// What fills, and the text that stands for its fills.
-    fn predictor(&self, method: EvalMethod, model: Option<PathBuf>) -> Result<(Arc<dyn Predictor>, String)> {
+    fn predictor(&self, method: EvalMethod, model: Option<ModelArg>) -> Result<(Arc<dyn Predictor>, String)> {
         let network = |name| {
             let method = MethodArgs { method: Some(name), model, place: self.place.clone() };
             let predictor = method.load(None)?;
@@ -302,8 +306,9 @@ impl EvalArgs {
     fn latents(&self, cases: &[Case], cards: &[Card]) -> Result<Vec<Section>> {
         let mut sections = Vec::new();
         let chosen = || cards.iter().filter_map(|card| cases.iter().find(|case| case.name == card.name));
-        for Named { name, path } in self.model.iter().filter(|_| self.latent > 0) {
-            let viewer = Viewer::open(path, &self.place.device, LONG_SIDE as usize, self.limits.limits())?;
+        for model in self.model.iter().filter(|_| self.latent > 0) {
+            let (name, path) = (model.label(), model.path()?);
+            let viewer = Viewer::open(&path, &self.place.device, LONG_SIDE as usize, self.limits.limits())?;
             for case in chosen().take(self.latent.into()) {
                 let (section, _) = viewer.look(case)?;
                 let note = viewer.note().map_or(String::new(), |note| format!(" Note: {note}."));
@@ -424,7 +429,7 @@ mod tests {
         let of = |name: &str, path: &str| Ok(Named { name: name.into(), path: path.into() });
         assert_eq!(named("a b=x/y.pt"), of("a b", "x/y.pt"));
         assert_eq!(named("x/best.safetensors"), of("best", "x/best.safetensors"));
-        for text in ["=x", "../a=x", "a/b=x", "truth=x", "..=x"] {
+        for text in ["=x", "../a=x", "a/b=x", "..=x"] {
             assert!(named(text).unwrap_err().contains("is no name"), "{text}");
         }
     }

@@ -10,12 +10,14 @@ mod latent;
 mod masks;
 mod method;
 mod model;
+mod models;
 mod output;
 #[cfg(feature = "serve")]
 mod serve;
 #[cfg(feature = "train")]
 mod train;
 mod units;
+mod usage;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -37,9 +39,11 @@ enum Command {
     /// Serve a page to erase things from photos, and an HTTP API
     #[cfg(feature = "serve")]
     Serve(serve::ServeArgs),
-    /// Look into, convert and check model files
+    /// Inspect, convert, check and fetch model files
     #[command(subcommand)]
     Model(model::ModelCommand),
+    /// List installed models, and those that can be fetched
+    Models(model::ListArgs),
     /// Measure how fast this machine runs a network, and with how much memory
     Bench(bench::BenchArgs),
     /// Make a fixed, seeded set of masks, blank or of photos
@@ -57,31 +61,31 @@ enum Command {
     Study(train::StudyArgs),
 }
 
-/// How the program ends when it got through.
+/// How a command ends that was not stopped by an error.
 enum Outcome {
-    /// All is done.
+    /// Everything is done.
     Done,
-    /// A batch is through, and some of it failed.
+    /// A batch is finished, and some of its files failed.
     SomeFailed,
 }
 
-/// Exit code of a batch in which some pictures failed; 1 is for what failed as a whole.
-const SOME_FAILED: u8 = 2;
+/// Exit code for wrong arguments, as clap has it; 1 is for commands that fail as a whole.
+const USAGE: u8 = 2;
+/// Exit code of a batch in which some files failed.
+const SOME_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
     let start = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Wrong words are a plain failure (1), so that 2 means a batch with failures alone.
-            let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-            // There is nobody left to tell if the terminal is gone.
+            // Nobody reads the message if the terminal is gone.
             let _ = error.print();
-            return code;
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    // A panic (a bug here or in a decoder) is caught where it spoils one picture and told like any failure;
-    // developers see the rest with RUST_BACKTRACE=1.
+    // A panic (a bug here or in a decoder) is caught where it spoils one image and reported as any failure is.
+    // RUST_BACKTRACE=1 shows where it happened.
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         std::panic::set_hook(Box::new(|_| {}));
     }
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args),
         Command::Model(command) => model::run(&command),
+        Command::Models(args) => model::list(&args),
         Command::Bench(args) => bench::run(&args, start),
         Command::Masks(args) => masks::run(&args),
         Command::Eval(args) => eval::run(&args),
@@ -105,7 +110,7 @@ fn main() -> ExitCode {
         Ok(Outcome::SomeFailed) => ExitCode::from(SOME_FAILED),
         Err(error) => {
             eprintln!("lacuna: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<usage::UsageError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

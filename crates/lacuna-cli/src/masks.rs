@@ -30,7 +30,7 @@ Examples:
   Judge what is made of them:
     lacuna eval --masks medium-512 --method patchmatch -o report
 
-Exit code: 0 done, 1 failed, 2 some photos could not be used.";
+Exit code: 0 done, 1 failed, 2 wrong arguments, 3 some photos could not be used.";
 
 /// The table of a set.
 const INDEX: &str = "index.csv";

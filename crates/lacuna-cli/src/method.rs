@@ -1,6 +1,5 @@
 //! Choosing what fills: PatchMatch, a network on an engine, or both.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -12,6 +11,9 @@ use lacuna::patchmatch::PatchMatch;
 use lacuna::{Budget, EnginePredictor, Guided, Predictor, default_network};
 use serde::Serialize;
 
+use crate::models::{MODEL_SYNTAX, ModelArg};
+use crate::usage::bail_usage;
+
 /// The device that every build and machine has.
 const CPU: &str = "cpu";
 
@@ -21,10 +23,10 @@ pub struct MethodArgs {
     /// What fills the hole [default: network with --model, else guided]
     #[arg(long, value_enum)]
     pub method: Option<MethodName>,
-    /// Network weights: Lacuna's .safetensors, or a LaMa checkpoint (.ckpt, .pt, .pth, .safetensors) [default: the
-    /// network that Lacuna comes with]
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
+    /// Network: a weights file (Lacuna's .safetensors, or a LaMa checkpoint: .ckpt, .pt, .pth), or the name of an
+    /// installed model such as big-lama; see `lacuna models` [default: the network that Lacuna comes with]
+    #[arg(long, value_name = MODEL_SYNTAX)]
+    pub model: Option<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
 }
@@ -69,7 +71,7 @@ impl PlaceArgs {
     pub fn engine(&self) -> Result<EngineName> {
         let engine = match self.engine {
             Some(EngineName::Cpu) if self.device != CPU => {
-                bail!("--engine cpu computes on the cpu, but --device {} was given", self.device)
+                bail_usage!("--engine cpu computes on the cpu, but --device {} was given", self.device)
             }
             Some(engine) => engine,
             None if self.device == CPU => EngineName::Cpu,
@@ -118,7 +120,7 @@ impl MethodArgs {
     pub fn load(&self, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let network = || -> Result<Arc<dyn Predictor>> {
             let checkpoint = match &self.model {
-                Some(model) => Checkpoint::open(model)?,
+                Some(model) => model.open()?,
                 None => default_network()?,
             };
             self.place.load_network(&checkpoint, memory)
@@ -128,16 +130,16 @@ impl MethodArgs {
             MethodName::Guided => Arc::new(Guided::new(network()?, PatchMatch::default())),
             MethodName::Patchmatch => {
                 if let Some(model) = &self.model {
-                    bail!("--method patchmatch uses no model, but --model {} was given", model.display());
+                    bail_usage!("--method patchmatch uses no model, but --model {model} was given");
                 }
                 if self.place.device != CPU {
-                    bail!(
+                    bail_usage!(
                         "--method patchmatch computes on the cpu, but --device {} was given",
                         self.place.device
                     );
                 }
                 if self.place.engine.is_some() {
-                    bail!("--method patchmatch runs no network, but --engine was given");
+                    bail_usage!("--method patchmatch runs no network, but --engine was given");
                 }
                 Arc::new(PatchMatch::default())
             }
@@ -151,7 +153,7 @@ impl MethodArgs {
     pub fn identity(&self, predictor: &dyn Predictor) -> Result<String> {
         Ok(match (self.name(), &self.model) {
             (MethodName::Patchmatch, _) => predictor.name(),
-            (_, Some(model)) => format!("{} {}", predictor.name(), sha256_of_file(model)?),
+            (_, Some(model)) => format!("{} {}", predictor.name(), sha256_of_file(&model.path()?)?),
             (_, None) => format!("{} {}", predictor.name(), default_network_hash()),
         })
     }

@@ -1,9 +1,12 @@
-//! Amounts as people write them: bytes, sizes of pictures, threads.
+//! Values with units, as people write them: bytes, image sizes, threads.
 
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
+
+/// Letters for amounts of bytes, and the powers of two that they stand for.
+const UNITS: [(char, u32); 3] = [('K', 10), ('M', 20), ('G', 30)];
 
 /// Bytes, such as 800M or 2G.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +16,7 @@ impl FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let powers = [('K', 10), ('M', 20), ('G', 30)];
-        let unit = powers.iter().find_map(|&(unit, power)| {
+        let unit = UNITS.iter().find_map(|&(unit, power)| {
             let number = text.strip_suffix([unit, unit.to_ascii_lowercase()])?;
             Some((number, power))
         });
@@ -25,7 +27,19 @@ impl FromStr for Bytes {
     }
 }
 
-/// Columns and rows of a picture: 512 or 640x480.
+impl fmt::Display for Bytes {
+    /// In the largest unit that divides it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bytes) = *self;
+        let unit = UNITS.iter().rev().find(|(_, power)| bytes > 0 && bytes.is_multiple_of(1 << power));
+        match unit {
+            Some((unit, power)) => write!(formatter, "{}{unit}", bytes >> power),
+            None => write!(formatter, "{bytes}"),
+        }
+    }
+}
+
+/// Width and height of an image: 512 or 640x480.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     /// Columns.
@@ -100,6 +114,21 @@ mod tests {
             ("18446744073709551615G", None),
         ] {
             assert_eq!(text.parse::<Bytes>().ok(), expected.map(Bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_in_the_largest_unit_that_divides_them() {
+        for (bytes, expected) in [
+            (0, "0"),
+            (1000, "1000"),
+            (3 << 10, "3K"),
+            (1536 << 20, "1536M"),
+            (2 << 30, "2G"),
+            (5 << 40, "5120G"),
+        ] {
+            assert_eq!(Bytes(bytes).to_string(), expected);
+            assert_eq!(expected.parse(), Ok(Bytes(bytes)));
         }
     }
 

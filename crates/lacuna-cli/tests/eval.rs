@@ -1,10 +1,7 @@
 //! `lacuna masks` and `lacuna eval`, the real program in a temporary folder, and the report in a real browser.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use assert_cmd::cargo::cargo_bin_cmd;
 use image::{Rgb, RgbImage};
@@ -92,11 +89,11 @@ fn sets_have_the_same_bytes_whatever_the_number_of_threads() {
 #[test]
 fn sets_that_cannot_be_made_say_why() {
     let folder = Folder::new();
-    folder.lacuna("masks --preset thick --count 2 -o set").failure().code(1).stderr(contains("thick-256"));
+    folder.lacuna("masks --preset thick --count 2 -o set").failure().code(2).stderr(contains("thick-256"));
     folder.lacuna("masks --preset half -o photos").failure().code(1).stderr(contains("is not empty"));
     folder.lacuna("masks --preset half --images nowhere -o set").failure().stderr(contains("nowhere"));
     fs::write(folder.at("photos/torn.png"), "torn").unwrap();
-    let set = folder.lacuna("masks --preset half --side 64 --images photos -o set2").failure().code(2);
+    let set = folder.lacuna("masks --preset half --side 64 --images photos -o set2").failure().code(3);
     set.stderr(contains("torn.png").and(contains("5 masks")));
 }
 
@@ -166,7 +163,7 @@ fn a_bad_file_is_a_row() {
     }
     fs::write(folder.at("fills/p1_crop000_mask000.png"), b"\x89PNG\r\n\x1a\ntorn").unwrap();
     RgbImage::new(32, 64).save(folder.at("fills/p2_crop000_mask000.png")).unwrap();
-    let report = folder.lacuna("eval --masks set --predictions mine=fills -o report2").failure().code(2);
+    let report = folder.lacuna("eval --masks set --predictions mine=fills -o report2").failure().code(3);
     report.stderr(
         contains("p1_crop000_mask000")
             .and(contains("the fill is 32 x 64 pixels, the true picture 64 x 64"))
@@ -175,66 +172,16 @@ fn a_bad_file_is_a_row() {
     let text = fs::read_to_string(folder.at("report2/results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&results["methods"][0]["judged"], &results["cases"]), (&2.into(), &5.into()));
-    for (args, problem) in [
-        ("eval --masks set -o r", "nothing to judge"),
-        ("eval --masks photos --method patchmatch -o r", "no mask in photos"),
-        ("eval --masks set --predictions a=fills --predictions a=set -o r", "two methods are called a"),
-        ("eval --masks set --predictions ../a=fills -o r", "is no name for a method"),
-        ("eval --masks set --model x=nowhere.safetensors -o r", "nowhere.safetensors"),
+    for (args, code, problem) in [
+        ("eval --masks set -o r", 2, "nothing to judge"),
+        ("eval --masks photos --method patchmatch -o r", 1, "no mask in photos"),
+        ("eval --masks set --predictions a=fills --predictions a=set -o r", 2, "two methods are called a"),
+        ("eval --masks set --model truth=x.pt -o r", 2, "no method can be called truth"),
+        ("eval --masks set --predictions ../a=fills -o r", 2, "is no name for a method"),
+        ("eval --masks set --model x=nowhere.safetensors -o r", 1, "nowhere.safetensors"),
     ] {
-        folder.lacuna(args).failure().code(1).stderr(contains(problem));
+        folder.lacuna(args).failure().code(code).stderr(contains(problem));
     }
-}
-
-/// A server that sends parts of one answer to each request, and says what was asked for.
-fn mirror(parts: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let heard = asked.clone();
-    std::thread::spawn(move || {
-        for part in parts {
-            let (mut stream, _): (TcpStream, _) = listener.accept().unwrap();
-            let (mut request, mut block) = (Vec::new(), [0; 1024]);
-            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-                let read = stream.read(&mut block).unwrap();
-                request.extend_from_slice(&block[..read]);
-            }
-            heard.lock().unwrap().push(String::from_utf8(request).unwrap());
-            stream.write_all(&part).unwrap();
-        }
-    });
-    (address, asked)
-}
-
-#[test]
-#[cfg(feature = "fetch")]
-fn downloads_go_on_where_they_broke_off_and_wrong_files_are_refused() {
-    let folder = Folder::new();
-    let (address, asked) = mirror(vec![
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345".to_vec(),
-        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\n67890".to_vec(),
-        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
-    ]);
-    let fetch =
-        || folder.lacuna(&format!("model fetch metrics -o weights --mirror {address}")).failure().code(1);
-    let part = folder.at("weights/downloads/alexnet-owt-7be5be79.pth.part");
-    fetch().stderr(contains("the same command goes on"));
-    assert_eq!(fs::read(&part).unwrap(), b"12345");
-    // Whole, and another file than the official one: both hashes are told, and it is not kept.
-    let hash = lacuna::hash::sha256(b"1234567890");
-    fetch().stderr(contains(hash).and(contains("begins with 7be5be79")));
-    assert!(!part.exists() && files(&folder.at("weights/downloads")).is_empty());
-    fetch().stderr(contains("answered 404"));
-    let asked = asked.lock().unwrap();
-    assert!(
-        asked[0].starts_with("GET /alexnet-owt-7be5be79.pth ") && asked[1].contains("bytes=5-"),
-        "{asked:?}"
-    );
-    folder
-        .lacuna("model fetch metrics -o weights --from photos")
-        .failure()
-        .stderr(contains("alexnet-owt-7be5be79.pth"));
 }
 
 #[test]

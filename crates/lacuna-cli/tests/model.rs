@@ -26,9 +26,9 @@ fn info_tells_what_a_file_is() {
 }
 
 #[test]
-fn info_tells_the_plan() {
+fn the_plan_has_every_step() {
     let control = fixture("control/weights.safetensors");
-    let args = ["info", &control, "--plan", "--size", "64x48", "--threads", "2"];
+    let args = ["plan", &control, "--size", "64x48", "--threads", "2"];
     let expected = contains("plan for 64 x 48 on 2 threads")
         .and(contains("encoder.stem"))
         .and(contains("control.zero.3"))
@@ -47,8 +47,10 @@ fn info_tells_the_plan() {
     for key in ["weight_bytes", "arena_bytes", "forecast_bytes", "forecast_s"] {
         assert!(plan[key].as_f64().is_some_and(|value| value > 0.0), "{key}");
     }
-    model(&["info", &control, "--plan", "--size", "20"]).code(1).stderr(contains("multiples of 8"));
-    model(&["info", &control, "--size", "64"]).code(1).stderr(contains("--plan"));
+    let older = ["info", &control, "--plan", "--size", "64x48", "--threads", "2"];
+    model(&older).success().stdout(contains("plan for 64 x 48 on 2 threads"));
+    model(&["plan", &control, "--size", "20"]).code(1).stderr(contains("multiples of 8"));
+    model(&["info", &control, "--size", "64"]).code(2).stderr(contains("--plan"));
 }
 
 #[test]
@@ -59,11 +61,11 @@ fn conversion_is_exact_and_repeatable() {
     model(&["convert", &fixture("generator/torchscript.pt"), &first, "--provenance", "test"]).success();
     model(&["convert", &fixture("generator/rewrapped.pth"), &second, "--provenance", "test"]).success();
     assert_eq!(fs::read(&first).unwrap(), fs::read(&second).unwrap());
-    model(&["convert", &first, &half, "--storage", "f16"]).success();
+    model(&["convert", &first, &half, "--dtype", "f16"]).success();
     assert!(fs::metadata(&half).unwrap().len() * 3 < fs::metadata(&first).unwrap().len() * 2);
     model(&["verify", &half]).success().stdout(contains("sound"));
     model(&["convert", &first, &half]).code(1).stderr(contains("exists (--overwrite replaces it)"));
-    model(&["convert", &first, &path("a.pth")]).code(1).stderr(contains("end in .safetensors"));
+    model(&["convert", &first, &path("a.pth")]).code(2).stderr(contains("end in .safetensors"));
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Published {
     pub file: &'static str,
     /// SHA-256 of its numbers, as [`numbers_hash`] makes it.
     pub numbers: &'static str,
+    /// The licences of the official files.
+    pub licence: &'static str,
     /// The official files that it is made of.
     pub sources: &'static [Source],
 }
@@ -41,6 +43,7 @@ pub const PUBLISHED: [Published; 3] = [
     Published {
         file: LPIPS_ALEX,
         numbers: "863c206e124ac4ca1bc3af060c5bb83483b55d52df50c52d49829816183a7bb1",
+        licence: "BSD-3-Clause (AlexNet), BSD-2-Clause (LPIPS)",
         sources: &[
             Source {
                 name: "alexnet-owt-7be5be79.pth",
@@ -57,6 +60,7 @@ pub const PUBLISHED: [Published; 3] = [
     Published {
         file: LPIPS_VGG,
         numbers: "5383bb226624408c88f28d452b4bc192cfab1c8ab58b1948982be06d8a8ec0e4",
+        licence: "BSD-3-Clause (VGG16), BSD-2-Clause (LPIPS)",
         sources: &[
             Source {
                 name: "vgg16-397923af.pth",
@@ -73,6 +77,7 @@ pub const PUBLISHED: [Published; 3] = [
     Published {
         file: INCEPTION,
         numbers: "6b1fa913381eaeaf52680fe69364b57503ae59b5d7b56f37f17a73d31d1e8897",
+        licence: "Apache-2.0",
         sources: &[Source {
             name: "pt_inception-2015-12-05-6726825d.pth",
             url: "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",

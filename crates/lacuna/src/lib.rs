@@ -17,6 +17,7 @@ pub mod hash;
 pub mod hole;
 pub mod inpainter;
 pub mod mask;
+pub mod models;
 pub mod patchmatch;
 pub mod picture;
 pub mod planes;

@@ -210,7 +210,7 @@ impl List {
 }
 
 /// Where random weights keep a deep network's values finite: convolutions as PyTorch draws them, norms near 1 and 0.
-fn weight_range(name: &str, shape: &[i64]) -> std::ops::Range<f32> {
+pub(crate) fn weight_range(name: &str, shape: &[i64]) -> std::ops::Range<f32> {
     match shape {
         [_, inputs @ ..] if !inputs.is_empty() => {
             let bound = 1.0 / (inputs.iter().product::<i64>() as f32).sqrt();

@@ -6,10 +6,12 @@
 pub mod browser;
 pub mod checkpoints;
 pub mod close;
+pub mod file_server;
 pub mod fixtures;
 pub mod gradient;
 pub mod http;
 pub mod pictures;
+pub mod torchscript;
 pub mod weights;
 
 pub use close::{assert_close, worst_difference};

@@ -29,7 +29,7 @@ Examples:
   The same with no more than two gigabytes of memory:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama.ckpt --max-memory 2G
 
-Exit code: 0 done, 1 failed, 2 a batch in which some pictures failed.";
+Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos failed.";
 
 /// Arguments of `lacuna inpaint`.
 #[derive(Args)]
@@ -118,9 +118,9 @@ pub struct LimitArgs {
     /// Most pixels of a picture
     #[arg(long, value_name = "N", default_value_t = Limits::default().pixels)]
     pub max_pixels: u64,
-    /// Most bytes of a file, and of its decoded pixels
-    #[arg(long, value_name = "N", default_value_t = Limits::default().bytes)]
-    pub max_bytes: u64,
+    /// Most bytes of a file, and of its decoded pixels, such as 1G
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes(Limits::default().bytes))]
+    pub max_bytes: Bytes,
     /// Memory that the program may take, such as 2G: chooses how to fill within, refuses what cannot be
     #[arg(long, value_name = "SIZE")]
     pub max_memory: Option<Bytes>,
@@ -194,6 +194,6 @@ impl MaskArgs {
 impl LimitArgs {
     /// The bounds.
     pub fn limits(&self) -> Limits {
-        Limits { side: self.max_side, pixels: self.max_pixels, bytes: self.max_bytes, memory: None }
+        Limits { side: self.max_side, pixels: self.max_pixels, bytes: self.max_bytes.0, memory: None }
     }
 }

@@ -21,6 +21,7 @@ use task::{Task, Tasks};
 use crate::Outcome;
 use crate::output::print;
 use crate::units::{Bytes, start_threads};
+use crate::usage::bail_usage;
 
 /// Runs the command.
 ///
@@ -49,7 +50,9 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
             };
             Batch { filler, manifest }.run(&tasks)
         }
-        None if args.resume => bail!("--resume is for folders and tables; a single picture has no manifest"),
+        None if args.resume => {
+            bail_usage!("--resume is for folders and tables; a single picture has no manifest")
+        }
         None => single(&filler, &tasks.tasks[0]),
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use lacuna::picture::Format;
 use serde::Deserialize;
 use walkdir::{DirEntry, WalkDir};
 
 use super::args::InpaintArgs;
+use crate::usage::{bail_usage, ensure_usage};
 
 /// One picture to fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Tasks {
         let tasks = match (&args.csv, &args.image, &args.mask, &args.output) {
             (Some(csv), ..) => from_csv(csv)?,
             (None, Some(image), Some(mask), Some(output)) => from_paths(image, mask, output)?,
-            _ => bail!("give IMAGE, MASK and --output, or --csv"),
+            _ => bail_usage!("give IMAGE, MASK and --output, or --csv"),
         };
         tasks.check()?;
         Ok(tasks)
@@ -58,7 +59,11 @@ impl Tasks {
                 "two pictures would be written to {}",
                 task.output.display()
             );
-            ensure!(task.output != task.mask, "{} is a mask and would be overwritten", task.mask.display());
+            ensure_usage!(
+                task.output != task.mask,
+                "{} is a mask and would be overwritten",
+                task.mask.display()
+            );
         }
         Ok(())
     }
@@ -100,13 +105,18 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
         path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
     }
     if !image.is_dir() {
-        ensure!(!mask.is_dir(), "{} is a folder, {} a single photo", mask.display(), image.display());
+        ensure_usage!(!mask.is_dir(), "{} is a folder, {} a single photo", mask.display(), image.display());
         let output =
             if output.is_dir() { output.join(image.file_name().unwrap_or_default()) } else { output.into() };
         let task = Task { image: image.into(), mask: mask.into(), output };
         return Ok(Tasks { tasks: vec![task], ..Tasks::default() });
     }
-    ensure!(!output.is_file(), "{} is a file, {} a folder of photos", output.display(), image.display());
+    ensure_usage!(
+        !output.is_file(),
+        "{} is a file, {} a folder of photos",
+        output.display(),
+        image.display()
+    );
     let mut tasks =
         if mask.is_dir() { match_folders(image, mask, output)? } else { one_mask(image, mask, output)? };
     ensure!(

@@ -23,7 +23,9 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::inpaint::LimitArgs;
+use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::units::{Threads, start_threads};
+use crate::usage::ensure_usage;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,9 +49,9 @@ pub struct LatentArgs {
     image: PathBuf,
     /// Mask, or folder of masks
     mask: PathBuf,
-    /// Network weights: Lacuna's .safetensors, or a LaMa checkpoint
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    /// Weights file, or the name of an installed model
+    #[arg(long, value_name = MODEL_SYNTAX)]
+    model: ModelArg,
     /// Folder to write to
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
@@ -208,7 +210,7 @@ pub fn run(args: &LatentArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
     let single = !args.image.is_dir();
     let cases = if single {
-        ensure!(
+        ensure_usage!(
             !args.mask.is_dir(),
             "{} is a folder, {} a single photo",
             args.mask.display(),
@@ -219,7 +221,8 @@ pub fn run(args: &LatentArgs) -> Result<Outcome> {
     } else {
         Cases::find(&args.image, &args.mask)?.cases
     };
-    let viewer = Viewer::open(&args.model, &args.device, args.long_side as usize, args.limits.limits())?;
+    let viewer =
+        Viewer::open(&args.model.path()?, &args.device, args.long_side as usize, args.limits.limits())?;
     if let Some(note) = viewer.note() {
         eprintln!("note: {note}");
     }
@@ -258,7 +261,7 @@ pub fn run(args: &LatentArgs) -> Result<Outcome> {
         let text = format!("The mean over {} pictures.", all.len());
         sections.insert(0, Section { title: "All pictures".into(), text, figures: vec![figure] });
     }
-    let title = format!("Latent space of {}", args.model.display());
+    let title = format!("Latent space of {}", args.model);
     let notes = viewer.note().map(str::to_owned).into_iter().collect();
     let html = page::sections(&title, notes, &sections)?;
     write_bytes_atomically(&args.output.join("latent.html"), html.as_bytes())?;

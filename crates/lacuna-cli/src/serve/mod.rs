@@ -5,11 +5,11 @@ mod latent;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::{DEFAULT_NETWORK, default_network};
@@ -19,7 +19,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
 use crate::method::PlaceArgs;
+use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::units::{Bytes, Threads, start_threads};
+use crate::usage::{bail_usage, ensure_usage};
 
 /// Threads that read and write; those that compute are others.
 const NETWORK_THREADS: usize = 2;
@@ -44,10 +46,10 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     address: SocketAddr,
-    /// A network to offer instead of Lacuna's own, under a name [default: the file's]; may be given several times, the
-    /// first is the default
-    #[arg(long = "model", value_name = "[NAME=]FILE")]
-    models: Vec<String>,
+    /// A network to offer instead of Lacuna's own: a weights file, or the name of an installed model; may be given several
+    /// times, the first is the default
+    #[arg(long = "model", value_name = MODEL_SYNTAX)]
+    models: Vec<ModelArg>,
     #[command(flatten)]
     place: PlaceArgs,
 
@@ -162,7 +164,7 @@ impl ServeArgs {
         // A browser can send no others in a header.
         let sendable =
             |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        ensure!(
+        ensure_usage!(
             token.as_ref().is_none_or(sendable),
             "a token is of letters, digits and signs, without spaces"
         );
@@ -171,22 +173,12 @@ impl ServeArgs {
 
     fn load(&self) -> Result<Models> {
         let mut networks: Vec<Model> = Vec::new();
-        for named in &self.models {
-            let (id, file) = match named.split_once('=') {
-                Some((id, file)) => (id.to_owned(), Path::new(file)),
-                None => {
-                    let file = Path::new(named);
-                    (
-                        file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
-                        file,
-                    )
-                }
-            };
-            ensure!(!id.is_empty(), "--model {named} has no name");
+        for given in &self.models {
+            let id = given.label();
             if networks.iter().any(|model| model.id == id) {
-                bail!("two models are called {id}: give one another name (--model NAME=FILE)");
+                bail_usage!("two models are called {id}: give one another name (--model NAME=FILE)");
             }
-            networks.push(self.model(id, &Checkpoint::open(file)?, Method::Network)?);
+            networks.push(self.model(id, &given.open()?, Method::Network)?);
         }
         if networks.is_empty() {
             networks.push(self.model(DEFAULT_NETWORK.into(), &default_network()?, Method::Guided)?);

@@ -1,0 +1,211 @@
+//! `lacuna model`: what a weights file is, whether it is intact, Lacuna's own format of it, and published models.
+
+mod list;
+mod plan;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use lacuna::checkpoint::{self, Info, Storage, Suspect, Verification};
+use serde::Serialize;
+
+pub use list::ListArgs;
+use plan::PlanArgs;
+
+use crate::Outcome;
+use crate::models::{MODEL_SYNTAX, ModelArg};
+use crate::output::print;
+use crate::units::{Size, Threads};
+use crate::usage::ensure_usage;
+
+/// Commands of `lacuna model`.
+#[derive(Subcommand)]
+pub enum ModelCommand {
+    /// Show what a weights file is: family, width, blocks, parameters, source
+    Info(InfoArgs),
+    /// Show what the engine does with an image: step, shape, GFLOP, MiB, kernel
+    Plan(PlanArgs),
+    /// Rewrite a weights file as Lacuna's .safetensors
+    Convert {
+        /// Weights file, or the name of an installed model
+        #[arg(value_name = MODEL_SYNTAX)]
+        input: ModelArg,
+        /// File to write, ending in .safetensors
+        output: PathBuf,
+        /// Type of the values in the file
+        #[arg(long, alias = "storage", value_enum, default_value_t = StorageName::F32)]
+        dtype: StorageName,
+        /// Where the weights come from, in words [default: the input's, else its name]
+        #[arg(long, value_name = "TEXT")]
+        provenance: Option<String>,
+        /// Replace the output if it exists
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Check every value of a weights file: hash, shapes, NaN
+    Verify {
+        /// Weights file, or the name of an installed model
+        #[arg(value_name = MODEL_SYNTAX)]
+        model: ModelArg,
+        /// JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// List installed models, and those that can be fetched
+    List(ListArgs),
+    /// Download a published model, or the weights of metrics, and install it
+    #[cfg(feature = "fetch")]
+    Fetch(crate::fetch::FetchArgs),
+}
+
+/// Arguments of `lacuna model info`.
+#[derive(Args)]
+pub struct InfoArgs {
+    /// Weights file (Lacuna's .safetensors or a LaMa checkpoint: .ckpt, .pt, .pth), or the name of an installed model
+    #[arg(value_name = MODEL_SYNTAX)]
+    model: ModelArg,
+    /// JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// The older form of `lacuna model plan`
+    #[arg(long, hide = true)]
+    plan: bool,
+    #[arg(long, hide = true, default_value = "512", requires = "plan")]
+    size: Size,
+    #[arg(long, hide = true, requires = "plan")]
+    threads: Option<Threads>,
+}
+
+/// `--dtype`.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum StorageName {
+    /// 32-bit floats, exact
+    F32,
+    /// 16-bit floats, half the size
+    F16,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If a file cannot be read, downloaded, written, or is not intact.
+pub fn run(command: &ModelCommand) -> Result<Outcome> {
+    match command {
+        #[cfg(feature = "fetch")]
+        ModelCommand::Fetch(args) => return crate::fetch::run(args),
+        ModelCommand::List(args) => list::run(args)?,
+        ModelCommand::Plan(args) => plan::run(args)?,
+        ModelCommand::Info(args) => info(args)?,
+        ModelCommand::Convert { input, output, dtype, provenance, overwrite } => {
+            convert(input, output, *dtype, provenance.as_deref(), *overwrite)?;
+        }
+        ModelCommand::Verify { model, json } => {
+            let verification = checkpoint::verify(&model.path()?)?;
+            print(&if *json {
+                serde_json::to_string_pretty(&verification)?
+            } else {
+                verification_text(&verification)
+            })?;
+            ensure!(verification.is_sound(), "{} is not sound", model.path()?.display());
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Runs `lacuna models`.
+///
+/// # Errors
+/// If the folder of models cannot be read.
+pub fn list(args: &ListArgs) -> Result<Outcome> {
+    list::run(args)?;
+    Ok(Outcome::Done)
+}
+
+fn info(args: &InfoArgs) -> Result<()> {
+    let InfoArgs { model, json, size, threads, .. } = args;
+    if args.plan {
+        return plan::run(&PlanArgs { model: model.clone(), size: *size, threads: *threads, json: *json });
+    }
+    let info = checkpoint::info(&model.path()?)?;
+    print(&if *json { serde_json::to_string_pretty(&info)? } else { info_text(&info) })
+}
+
+fn convert(
+    input: &ModelArg,
+    output: &Path,
+    storage: StorageName,
+    provenance: Option<&str>,
+    overwrite: bool,
+) -> Result<()> {
+    ensure_usage!(
+        output.extension().is_some_and(|extension| extension == "safetensors"),
+        "{}: Lacuna's weights files end in .safetensors",
+        output.display()
+    );
+    if !overwrite && output.exists() {
+        bail!("{} exists (--overwrite replaces it)", output.display());
+    }
+    let checkpoint = input.open()?;
+    let own =
+        format!("converted from {}", checkpoint.source().path.file_name().unwrap_or_default().display());
+    let provenance = provenance.or(checkpoint.provenance()).unwrap_or(&own);
+    let storage = match storage {
+        StorageName::F32 => Storage::F32,
+        StorageName::F16 => Storage::F16,
+    };
+    checkpoint::save(output, checkpoint.config(), provenance, checkpoint.tensors(), storage)?;
+    eprintln!("{}: {} parameters written", output.display(), checkpoint.parameters());
+    for name in checkpoint.skipped() {
+        eprintln!("skipped: {name}");
+    }
+    Ok(())
+}
+
+fn info_text(info: &Info) -> String {
+    let config = &info.config;
+    let elements: Vec<String> = info.elements.iter().map(word).collect();
+    let mut lines = vec![
+        format!("file        {}", info.source.path.display()),
+        format!("container   {}", word(&info.source.container)),
+        format!("family      {}", word(&config.family)),
+        format!("width       {}", config.width),
+        format!("blocks      {}", config.blocks),
+        format!("inputs      {}", config.channels_in),
+        format!("control     {}", if config.control { "yes" } else { "no" }),
+        format!("delta       {}", word(&config.delta)),
+        format!("parameters  {}", info.parameters),
+        format!("values      {}", elements.join(", ")),
+        format!("prefix      {:?}", info.source.prefix),
+    ];
+    lines.extend(info.provenance.iter().map(|provenance| format!("provenance  {provenance}")));
+    let others = info.source.other_generators.iter();
+    lines.extend(others.map(|other| format!("unused      another generator under {other:?}")));
+    if !info.skipped.is_empty() {
+        lines.push(format!("skipped     {} tensors that are not the network's:", info.skipped.len()));
+        lines.extend(info.skipped.iter().map(|name| format!("            {name}")));
+    }
+    lines.join("\n")
+}
+
+fn verification_text(verification: &Verification) -> String {
+    let mut lines = vec![info_text(&verification.info), format!("sha256      {}", verification.sha256)];
+    let mut list = |what: &str, suspects: &[Suspect]| {
+        lines.extend(suspects.iter().map(|suspect| format!("{what}  {} in {}", suspect.count, suspect.name)));
+    };
+    list("not finite", &verification.not_finite);
+    list("negative variance", &verification.negative_variances);
+    lines.extend(verification.damaged_entries.iter().map(|entry| format!("damaged     {entry}")));
+    if verification.is_sound() {
+        lines.push(format!("sound       all {} tensors", verification.info.tensors));
+    }
+    lines.join("\n")
+}
+
+/// The name that a kind has in JSON, also for people.
+fn word(kind: &impl Serialize) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(name)) => name,
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,198 @@
+//! `--model`: a weights file, or the name of an installed model.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Result;
+use lacuna::checkpoint::Checkpoint;
+use lacuna::models::{ModelStore, PUBLISHED_MODELS, PublishedModel};
+
+use crate::usage::bail_usage;
+
+/// How `--model` is written, for help texts.
+pub const MODEL_SYNTAX: &str = "[NAME=]FILE|MODEL";
+
+/// How weights files end. A text that ends so is a file, also if there is none.
+const FILE_EXTENSIONS: [&str; 4] = ["safetensors", "ckpt", "pt", "pth"];
+
+/// The value of `--model`: `[NAME=]FILE|MODEL`.
+///
+/// FILE is a weights file: the text has a slash, ends in .safetensors, .ckpt, .pt or .pth, or is a file that exists. Any
+/// other text is the name of an installed model. NAME is what the model is called in reports and requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelArg {
+    name: Option<String>,
+    place: Place,
+}
+
+/// Where a model is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    File(PathBuf),
+    Store(String),
+}
+
+impl FromStr for ModelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, model) = match text.split_once('=') {
+            // A file such as runs/lr=0.1/last.safetensors.
+            Some((name, _)) if has_separator(name) || Path::new(text).is_file() => (None, text),
+            Some((name, model)) if is_label(name) => (Some(name.to_owned()), model),
+            Some((name, _)) => {
+                return Err(format!("{name:?} is no name: letters, digits, - _ . and spaces, no dot first"));
+            }
+            None => (None, text),
+        };
+        let place = if is_file(model) {
+            Place::File(model.into())
+        } else if ModelStore::is_name(model) {
+            Place::Store(model.to_owned())
+        } else {
+            return Err(format!("{model:?} is neither a file nor the name of a model"));
+        };
+        Ok(Self { name, place })
+    }
+}
+
+impl fmt::Display for ModelArg {
+    /// The file or the installed model's name.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::File(path) => path.display().fmt(formatter),
+            Place::Store(name) => formatter.write_str(name),
+        }
+    }
+}
+
+fn has_separator(text: &str) -> bool {
+    text.contains(['/', std::path::MAIN_SEPARATOR])
+}
+
+fn is_file(text: &str) -> bool {
+    let path = Path::new(text);
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    has_separator(text)
+        || extension
+            .is_some_and(|extension| FILE_EXTENSIONS.iter().any(|it| it.eq_ignore_ascii_case(extension)))
+        || path.is_file()
+}
+
+/// Whether a text can name a model or a method in reports, file names and requests.
+pub fn is_label(text: &str) -> bool {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_. ".contains(letter);
+    !text.is_empty() && !text.starts_with('.') && text.chars().all(plain)
+}
+
+impl ModelArg {
+    /// What the model is called: the name that was given, else the file's without its extension or the installed model's.
+    pub fn label(&self) -> String {
+        match (&self.name, &self.place) {
+            (Some(name), _) | (None, Place::Store(name)) => name.clone(),
+            (None, Place::File(path)) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The weights file.
+    ///
+    /// # Errors
+    /// If no model of that name is installed.
+    pub fn path(&self) -> Result<PathBuf> {
+        match &self.place {
+            Place::File(path) => Ok(path.clone()),
+            Place::Store(name) => find(name, &ModelStore::of_user()?),
+        }
+    }
+
+    /// Opens the weights file.
+    ///
+    /// # Errors
+    /// If no model of that name is installed, or the file holds no network.
+    pub fn open(&self) -> Result<Checkpoint> {
+        Ok(Checkpoint::open(self.path()?)?)
+    }
+}
+
+fn find(name: &str, store: &ModelStore) -> Result<PathBuf> {
+    if let Some(path) = store.find(name) {
+        return Ok(path);
+    }
+    if PublishedModel::named(name).is_some() {
+        bail_usage!(
+            "the model {name} is not installed in {}: `lacuna model fetch {name}` gets it",
+            store.folder().display()
+        );
+    }
+    let list = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let installed = store.installed()?;
+    let published = PUBLISHED_MODELS.iter().map(|model| model.name.to_owned());
+    let missing = published.filter(|name| !installed.contains(name)).collect();
+    bail_usage!(
+        "there is no file and no model called {name}; installed in {}: {}; `lacuna model fetch` gets: {}",
+        store.folder().display(),
+        list(installed),
+        list(missing)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: Option<&str>, path: &str) -> Result<ModelArg, String> {
+        Ok(ModelArg { name: name.map(str::to_owned), place: Place::File(path.into()) })
+    }
+
+    fn stored(name: Option<&str>, model: &str) -> Result<ModelArg, String> {
+        Ok(ModelArg { name: name.map(str::to_owned), place: Place::Store(model.into()) })
+    }
+
+    #[test]
+    fn a_path_is_a_file_and_a_word_is_a_name() {
+        for (text, expected) in [
+            ("last.safetensors", file(None, "last.safetensors")),
+            ("Cargo.toml", file(None, "Cargo.toml")), // exists beside this crate
+            ("./weights", file(None, "./weights")),
+            ("lama.CKPT", file(None, "lama.CKPT")),
+            ("big-lama", stored(None, "big-lama")),
+            ("src", stored(None, "src")), // a folder is no file
+            ("best=big-lama", stored(Some("best"), "big-lama")),
+            ("a b=x/y.pt", file(Some("a b"), "x/y.pt")),
+            ("runs/lr=0.1/last.safetensors", file(None, "runs/lr=0.1/last.safetensors")),
+            ("x=runs/lr=0.1/a.pt", file(Some("x"), "runs/lr=0.1/a.pt")),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+        for text in ["", "=x.pt", "..=x.pt", "a:b=x.pt", "x=", "big lama", ".hidden"] {
+            assert!(text.parse::<ModelArg>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_are_given_or_the_file_s() {
+        for (text, label) in [("a=b/c.pt", "a"), ("b/c.d.pt", "c.d"), ("big-lama", "big-lama")] {
+            assert_eq!(text.parse::<ModelArg>().unwrap().label(), label);
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_answered_with_the_known_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ModelStore::new(folder.path());
+        let error = |name: &str| find(name, &store).unwrap_err().to_string();
+        assert!(error("big-lama").ends_with("`lacuna model fetch big-lama` gets it"));
+        assert!(
+            error("big-lam").ends_with(
+                "installed in {}: none; `lacuna model fetch` gets: big-lama"
+                    .replace("{}", &folder.path().display().to_string())
+                    .as_str()
+            )
+        );
+        std::fs::write(folder.path().join("big-lama.safetensors"), "").unwrap();
+        std::fs::write(folder.path().join("mine.safetensors"), "").unwrap();
+        assert!(error("big-lam").contains("big-lama, mine; `lacuna model fetch` gets: none"));
+        assert_eq!(find("mine", &store).unwrap(), folder.path().join("mine.safetensors"));
+    }
+}
