@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::hash::sha256_of_file;
@@ -30,6 +30,7 @@ use crate::inpaint::LimitArgs;
 #[cfg(feature = "train")]
 use crate::latent::{LONG_SIDE, Viewer};
 use crate::method::{MethodArgs, MethodName, PlaceArgs};
+use crate::method_arg::{EvalMethod, METHOD_SYNTAX, MethodArg};
 use crate::models::{MODEL_SYNTAX, ModelArg, is_label};
 use crate::output::print;
 use crate::units::{Threads, start_threads};
@@ -42,6 +43,8 @@ Examples:
   A network beside fills that another program made, with LPIPS and FID:
     lacuna model fetch metrics
     lacuna eval --masks thick-256 --model ours=best.safetensors --predictions lama=lama-out -o report
+  An installed model alone, and as PatchMatch's guide:
+    lacuna eval --masks thick-256 --method network:big-lama --method guided:big-lama -o report
   Folders of true pictures, masks and fills of the same names:
     lacuna eval --truth photos --masks masks --predictions mine=fills -o report
 
@@ -64,14 +67,15 @@ pub struct EvalArgs {
     /// A method by the folder of its fills; may be given several times
     #[arg(long, value_name = "NAME=DIR", value_parser = named)]
     predictions: Vec<Named>,
-    /// A method to fill with first; may be given several times
-    #[arg(long, value_enum)]
-    method: Vec<EvalMethod>,
-    /// A network to fill with first; may be given several times
+    /// A method to fill with: mean-colour, patchmatch, network or guided; the latter two use Lacuna's own network, or that
+    /// behind the colon; may be given several times
+    #[arg(long, value_name = METHOD_SYNTAX)]
+    method: Vec<MethodArg>,
+    /// A network to fill with, as --method network:MODEL; may be given several times
     #[arg(long, value_name = MODEL_SYNTAX)]
     model: Vec<ModelArg>,
-    /// PatchMatch guided by a network, to fill with first; may be given several times
-    #[arg(long, value_name = MODEL_SYNTAX)]
+    /// The older form of --method guided:MODEL
+    #[arg(long, value_name = MODEL_SYNTAX, hide = true)]
     guided: Vec<ModelArg>,
     #[command(flatten)]
     place: PlaceArgs,
@@ -105,19 +109,6 @@ pub struct EvalArgs {
     json: bool,
     #[command(flatten)]
     limits: LimitArgs,
-}
-
-/// `--method`.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum EvalMethod {
-    /// The mean colour of what is known, as a floor
-    MeanColour,
-    /// Copies of matching patches of the picture itself
-    Patchmatch,
-    /// The network that Lacuna comes with
-    Network,
-    /// Such copies, where that network says what is there
-    Guided,
 }
 
 /// What reports call the ground truth; no method can be called so.
@@ -268,20 +259,23 @@ type Runnable = (String, Arc<dyn Predictor>, String);
 
 impl EvalArgs {
     fn names(&self) -> Vec<String> {
-        let methods = self.method.iter().map(|method| method_name(*method));
         let folders = self.predictions.iter().map(|named| named.name.clone());
-        let models = self.model.iter().chain(&self.guided).map(ModelArg::label);
-        folders.chain(models).chain(methods).collect()
+        folders.chain(self.methods().map(|method| method.label())).collect()
     }
 
     fn predictors(&self) -> Result<Vec<Runnable>> {
-        let built_in = self.method.iter().map(|&method| (method_name(method), method, None));
-        let with = |method: EvalMethod| move |model: &ModelArg| (model.label(), method, Some(model.clone()));
-        let networks = self.model.iter().map(with(EvalMethod::Network));
-        let guided = self.guided.iter().map(with(EvalMethod::Guided));
-        let all = built_in.chain(networks).chain(guided);
-        all.map(|(name, method, model)| self.predictor(method, model).map(|(run, of)| (name, run, of)))
-            .collect()
+        let runs = self.methods().map(|method| {
+            let name = method.label();
+            let (predictor, identity) = self.predictor(method.method, method.model)?;
+            Ok((name, predictor, identity))
+        });
+        runs.collect()
+    }
+
+    /// All methods that are run, however they were given.
+    fn methods(&self) -> impl Iterator<Item = MethodArg> {
+        let networks = self.model.iter().map(MethodArg::network);
+        self.method.iter().cloned().chain(networks).chain(self.guided.iter().map(MethodArg::guided))
     }
 
     /// What fills, and the text that stands for its fills.
@@ -347,10 +341,6 @@ impl EvalArgs {
 /// The commit that the program was built from, where it knows.
 fn commit() -> String {
     option_env!("LACUNA_COMMIT").unwrap_or("unknown").to_owned()
-}
-
-fn method_name(method: EvalMethod) -> String {
-    method.to_possible_value().expect("no method is hidden").get_name().to_owned()
 }
 
 /// Fills all cases with one method, once each.

@@ -5,10 +5,13 @@ mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod inpaint;
+#[cfg(any(feature = "serve", feature = "train"))]
+mod interrupt;
 #[cfg(feature = "train")]
 mod latent;
 mod masks;
 mod method;
+mod method_arg;
 mod model;
 mod models;
 mod output;

@@ -102,13 +102,15 @@ fn the_network_that_ships_and_any_other_are_judged_alone_and_as_guides() {
     let folder = Folder::new();
     folder.judged().success();
     let file = testkit::fixtures::path("generator/bare.safetensors").display().to_string();
-    let methods = format!("--method network --method guided --model other={file} --guided by-other={file}");
+    let methods = format!(
+        "--method network --method guided --model other={file} --method by-other=guided:{file} --guided last={file}"
+    );
     folder.lacuna(&format!("eval --masks set --count 2 {methods} -o networks")).success();
     let text = fs::read_to_string(folder.at("networks/results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     let methods = results["methods"].as_array().unwrap();
     let names: Vec<&str> = methods.iter().map(|method| method["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["network", "guided", "other", "by-other"]);
+    assert_eq!(names, ["network", "guided", "by-other", "other", "last"]);
     assert!(methods.iter().all(|method| method["judged"] == 2));
 }
 

@@ -15,9 +15,11 @@ use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::{DEFAULT_NETWORK, default_network};
 use lacuna::patchmatch::PatchMatch;
 use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Server, Token};
+use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
+use crate::interrupt::on_interrupt;
 use crate::method::PlaceArgs;
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::units::{Bytes, Threads, start_threads};
@@ -242,25 +244,13 @@ pub fn run(args: ServeArgs) -> Result<Outcome> {
     })
 }
 
-/// Ready at the first Ctrl+C or SIGTERM; the second Ctrl+C ends the program.
+/// Ready at the first Ctrl+C or SIGTERM.
 ///
 /// # Errors
-/// If the system lets nobody listen for signals.
+/// If the system does not let the program listen to signals.
 fn asked_to_stop() -> Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    Ok(async move {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
-        eprintln!("lacuna: finishing what runs");
-        tokio::spawn(async {
-            let _ = tokio::signal::ctrl_c().await;
-            std::process::exit(1);
-        });
-    })
+    let asked = Arc::new(Notify::new());
+    let listener = Arc::clone(&asked);
+    on_interrupt("finishing running jobs", move || listener.notify_one())?;
+    Ok(async move { asked.notified().await })
 }

@@ -15,6 +15,7 @@ use lacuna_train::{FitOptions, Forecast, RunConfig, fit};
 pub use study::{StudyArgs, study};
 
 use crate::Outcome;
+use crate::interrupt::on_interrupt;
 use crate::output::print;
 use progress::{Progress, duration};
 
@@ -68,18 +69,11 @@ pub fn run(args: &TrainArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// A flag that the first Ctrl-C sets; the second ends the program at once.
+/// A flag that the first Ctrl+C sets.
 fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
-    const INTERRUPTED: i32 = 130;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED);
-        }
-        eprintln!("\nstopping after this step; once more to stop at once");
-    })
-    .context("cannot listen to Ctrl-C")?;
+    on_interrupt("stopping after this step", move || flag.store(true, Ordering::Relaxed))?;
     Ok(stop)
 }
 
