@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,10 +25,16 @@ struct Program {
 
 impl Program {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with_models(arguments, Path::new("no models are installed"))
+    }
+
+    /// With the installed models of a folder.
+    fn start_with_models(arguments: &[&str], models: &Path) -> Self {
         let start = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["serve", "--address", "127.0.0.1:0"])
             .args(arguments)
+            .env("LACUNA_MODELS", models)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -133,6 +140,40 @@ fn a_network_is_offered_by_name() {
     } else {
         assert_eq!(view.status, 501);
     }
+}
+
+#[test]
+fn an_installed_big_lama_is_offered_as_the_best() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("big-lama.safetensors");
+    let shape = testkit::checkpoints::Lama { width: 2, blocks: 1, channels_in: 4 };
+    testkit::torchscript::write_torchscript(&file, shape, 1).unwrap();
+    let program = Program::start_with_models(&[], folder.path());
+    let models: Value =
+        serde_json::from_slice(&Request::new("GET", "/v1/models").send(program.address).body).unwrap();
+    assert_eq!(models["default"], serde_json::json!({"method": "guided", "model": "lacuna"}));
+    let offered = models["models"].as_array().unwrap();
+    let labels: Vec<_> = offered.iter().map(|model| (model["id"].clone(), model["label"].clone())).collect();
+    assert_eq!(labels, [("lacuna".into(), Value::Null), ("big-lama".into(), "Best".into())]);
+    let (photo, mask) = (photo(64, 48), mask(64, 48));
+    for (method, words) in [(None, "fourier-w2-b1"), (Some("guided"), "patchmatch guided by fourier-w2-b1")] {
+        let mut fields = vec![
+            Part::file("image", "a.png", &photo),
+            Part::file("mask", "m.png", &mask),
+            Part::value("model", "big-lama"),
+        ];
+        fields.extend(method.map(|method| Part::value("method", method)));
+        let filled = Request::form("/v1/inpaint", &fields).send(program.address);
+        assert_eq!(filled.status, 200, "{}", filled.text());
+        assert!(filled.header("x-lacuna-method").unwrap().starts_with(words));
+    }
+
+    // A damaged one is left out.
+    std::fs::write(&file, "torn").unwrap();
+    let program = Program::start_with_models(&[], folder.path());
+    let models: Value =
+        serde_json::from_slice(&Request::new("GET", "/v1/models").send(program.address).body).unwrap();
+    assert_eq!(models["models"].as_array().unwrap().len(), 1);
 }
 
 /// Requests in all, clients that send them, and requests after which memory is looked at for the first time.

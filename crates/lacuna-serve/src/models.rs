@@ -52,6 +52,8 @@ pub trait LatentView: Send + Sync {
 pub struct Model {
     /// Its name in requests.
     pub id: String,
+    /// What people are shown instead of its name, such as "Best".
+    pub label: Option<&'static str>,
     /// How a request that does not choose uses it: guided or network.
     pub method: Method,
     /// Where it computes.
@@ -85,6 +87,8 @@ pub(crate) struct Chosen {
 pub struct ModelDocument {
     /// Its name in requests.
     id: String,
+    /// What people are shown instead of its name.
+    label: Option<&'static str>,
     /// Its family, size and engine.
     name: String,
     /// Where it computes.
@@ -131,6 +135,7 @@ impl Models {
     pub(crate) fn documents(&self) -> Vec<ModelDocument> {
         let document = |model: &Model| ModelDocument {
             id: model.id.clone(),
+            label: model.label,
             name: model.network.name(),
             device: model.device.clone(),
             parameters: model.parameters,
@@ -199,7 +204,15 @@ mod tests {
 
     fn model(id: &str, device: &str) -> Model {
         let (network, device) = (Arc::new(PatchMatch::default()), device.into());
-        Model { id: id.into(), method: Method::Network, device, parameters: 1, network, latent: None }
+        Model {
+            id: id.into(),
+            label: None,
+            method: Method::Network,
+            device,
+            parameters: 1,
+            network,
+            latent: None,
+        }
     }
 
     fn models(networks: Vec<Model>) -> Models {

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::{DEFAULT_NETWORK, default_network};
+use lacuna::models::{ModelStore, PUBLISHED_MODELS};
 use lacuna::patchmatch::PatchMatch;
 use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Server, Token};
 use tokio::sync::Notify;
@@ -28,12 +29,18 @@ use crate::usage::{bail_usage, ensure_usage};
 /// Threads that read and write; those that compute are others.
 const NETWORK_THREADS: usize = 2;
 
+/// What people are shown instead of the name of a published model.
+const BEST: &str = "Best";
+
 const EXAMPLES: &str = "\
 Examples:
   The page on this machine, at http://127.0.0.1:8080:
     lacuna serve
-  With other networks than that it comes with:
-    lacuna serve --model best=last.safetensors --model big-lama.ckpt
+  With LaMa's largest network beside Lacuna's own:
+    lacuna model fetch big-lama
+    lacuna serve
+  With other networks instead:
+    lacuna serve --model mine=last.safetensors --model big-lama
   For the house, with a token (it stands in the environment, so that no list of processes shows it):
     LACUNA_TOKEN=secret lacuna serve --address 0.0.0.0:8080
   Behind a reverse proxy:
@@ -184,13 +191,35 @@ impl ServeArgs {
         }
         if networks.is_empty() {
             networks.push(self.model(DEFAULT_NETWORK.into(), &default_network()?, Method::Guided)?);
+            networks.extend(self.fetched()?);
         }
         Ok(Models::new(Arc::new(PatchMatch::default()), networks))
+    }
+
+    /// Published models that are installed, the better ones. One that cannot be loaded is reported and left out: nobody asked
+    /// for it.
+    fn fetched(&self) -> Result<Vec<Model>> {
+        let store = ModelStore::of_user()?;
+        let installed =
+            PUBLISHED_MODELS.iter().filter_map(|model| Some((model.name, store.find(model.name)?)));
+        let loaded = installed.filter_map(|(name, path)| {
+            let model = Checkpoint::open(&path).map_err(anyhow::Error::from);
+            let model = model.and_then(|checkpoint| self.model(name.into(), &checkpoint, Method::Network));
+            match model {
+                Ok(model) => Some(Model { label: Some(BEST), ..model }),
+                Err(problem) => {
+                    tracing::warn!("the installed model {name} is left out: {problem:#}");
+                    None
+                }
+            }
+        });
+        Ok(loaded.collect())
     }
 
     fn model(&self, id: String, checkpoint: &Checkpoint, method: Method) -> Result<Model> {
         Ok(Model {
             id,
+            label: None,
             method,
             device: self.place.device.clone(),
             parameters: checkpoint.parameters() as u64,
