@@ -168,6 +168,34 @@ mod fetch {
     }
 
     #[test]
+    fn an_interrupted_download_is_resumed_by_the_same_command() {
+        const PUBLISHED: u64 = 205_669_692;
+        let user = User::new();
+        // The published length is announced, and then the connection ends.
+        let server = FileServer::start(|asked| {
+            let from = asked.from.unwrap_or(0);
+            let head = match asked.from {
+                None => format!("HTTP/1.1 200 OK\r\nContent-Length: {PUBLISHED}\r\n\r\n"),
+                Some(from) => format!(
+                    "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{}/{PUBLISHED}\r\nContent-Length: {}\r\n\r\n",
+                    PUBLISHED - 1,
+                    PUBLISHED - from
+                ),
+            };
+            [head.as_bytes(), &vec![from as u8; 1000]].concat()
+        });
+        let part = user.at("models/downloads/big-lama.pt.part");
+        for received in [1000, 2000, 3000] {
+            let words = format!("broke off after {received} of {PUBLISHED} bytes; the same command resumes");
+            let fetch = format!("model fetch big-lama --mirror {}", server.url());
+            user.lacuna(&fetch).code(1).stderr(contains(words));
+            assert_eq!(part.metadata().unwrap().len(), received);
+        }
+        let from: Vec<_> = server.asked().iter().map(|asked| asked.from).collect();
+        assert_eq!(from, [None, Some(1000), Some(2000)]);
+    }
+
+    #[test]
     fn weights_of_metrics_are_resumed_and_checked() {
         let user = User::new();
         let (name, bytes) = ("alexnet-owt-7be5be79.pth", b"1234567890");
