@@ -1,4 +1,4 @@
-//! The lacuna program: fills holes in pictures.
+//! The lacuna program: fills holes in images.
 
 mod bench;
 mod eval;
@@ -27,9 +27,9 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
-/// Fills holes in pictures.
+/// Removes things from photos: fills holes in images so that nobody sees them
 #[derive(Parser)]
-#[command(name = "lacuna", version, about, max_term_width = 110)]
+#[command(name = "lacuna", version, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -20,7 +20,9 @@ fn info_tells_what_a_file_is() {
         .and(contains("blocks      2"))
         .and(contains("inputs      4"))
         .and(contains("container   torch-zip"))
-        .and(contains("discriminator."));
+        .and(contains("discriminator."))
+        .and(contains("counters of BatchNorm"))
+        .and(contains("num_batches_tracked").not());
     model(&["info", &fixture("generator/lightning.ckpt")]).success().stdout(expected);
     model(&["info", &fixture("control/weights.safetensors")]).success().stdout(contains("control     yes"));
 }

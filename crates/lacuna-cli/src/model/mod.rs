@@ -19,6 +19,9 @@ use crate::output::print;
 use crate::units::{Size, Threads};
 use crate::usage::ensure_usage;
 
+/// How the names of BatchNorm's counters end, which only training needs.
+const COUNTER: &str = "num_batches_tracked";
+
 /// Commands of `lacuna model`.
 #[derive(Subcommand)]
 pub enum ModelCommand {
@@ -156,8 +159,8 @@ fn convert(
     };
     checkpoint::save(output, checkpoint.config(), provenance, checkpoint.tensors(), storage)?;
     eprintln!("{}: {} parameters written", output.display(), checkpoint.parameters());
-    for name in checkpoint.skipped() {
-        eprintln!("skipped: {name}");
+    for line in skipped(checkpoint.skipped()) {
+        eprintln!("skipped: {line}");
     }
     Ok(())
 }
@@ -181,11 +184,16 @@ fn info_text(info: &Info) -> String {
     lines.extend(info.provenance.iter().map(|provenance| format!("provenance  {provenance}")));
     let others = info.source.other_generators.iter();
     lines.extend(others.map(|other| format!("unused      another generator under {other:?}")));
-    if !info.skipped.is_empty() {
-        lines.push(format!("skipped     {} tensors that are not the network's:", info.skipped.len()));
-        lines.extend(info.skipped.iter().map(|name| format!("            {name}")));
-    }
+    lines.extend(skipped(&info.skipped).into_iter().map(|line| format!("skipped     {line}")));
     lines.join("\n")
+}
+
+/// What was not taken from a file: every name but those of BatchNorm's counters, which nobody misses.
+fn skipped(names: &[String]) -> Vec<String> {
+    let (counters, others): (Vec<_>, Vec<_>) =
+        names.iter().cloned().partition(|name| name.ends_with(COUNTER));
+    let counted = (!counters.is_empty()).then(|| format!("{} counters of BatchNorm", counters.len()));
+    others.into_iter().chain(counted).collect()
 }
 
 fn verification_text(verification: &Verification) -> String {
