@@ -24,9 +24,9 @@ Examples:
   A network of big-lama's size with random weights:
     lacuna bench --width 64 --blocks 18 --size 512
   A model, two sizes, one line of JSON for each:
-    lacuna bench --model big-lama.safetensors --size 512,1024 --threads 2 --json
+    lacuna bench --model big-lama --size 512,1024 --threads 2 --json
   As in a real fill: only what a hole of 5 % of the picture needs:
-    lacuna bench --model big-lama.safetensors --size 1024 --hole 0.05";
+    lacuna bench --model big-lama --size 1024 --hole 0.05";
 
 /// Arguments of `lacuna bench`.
 #[derive(Args)]
@@ -48,7 +48,7 @@ pub struct BenchArgs {
     #[arg(long)]
     pub control: bool,
     /// Seed of random weights
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
     /// Sizes of pictures, such as 512 or 640x480; several with commas or by giving it again

@@ -59,13 +59,13 @@ Exit code: 0 done, 1 failed, 2 wrong arguments, 3 some photos could not be evalu
 #[command(after_help = EXAMPLES)]
 pub struct EvalArgs {
     /// Folder of masks
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     masks: PathBuf,
     /// Folder of true pictures [default: that of the masks]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     truth: Option<PathBuf>,
     /// A method by the folder of its fills; may be given several times
-    #[arg(long, value_name = "NAME=DIR", value_parser = named)]
+    #[arg(long, value_name = "NAME=FOLDER", value_parser = named)]
     predictions: Vec<Named>,
     /// A method to fill with: mean-colour, patchmatch, network or guided; the latter two use Lacuna's own network, or that
     /// behind the colon; may be given several times
@@ -83,10 +83,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
     /// Seed of the methods that are run
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Folder of the metrics' weights [default: $LACUNA_METRIC_WEIGHTS, else where `lacuna model fetch metrics` puts them]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     weights: Option<PathBuf>,
     /// Pictures in the page
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(0..=1000))]
@@ -99,7 +99,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "TEXT", default_value = "Inpainting, judged")]
     title: String,
     /// Folder of the report
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
     /// Threads that compute [default: one for each core]
     #[arg(long, value_name = "N")]

@@ -46,17 +46,17 @@ pub struct MasksArgs {
     /// How many [default: one for each photo; 100 without photos]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     count: Option<u64>,
-    /// Another seed, another set
-    #[arg(long, default_value_t = 1)]
+    /// Seed of the set; the published sets have seed 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Pixels a side [default: the preset's]
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u16).range(16..=8192))]
     side: Option<u16>,
     /// Folder of photos to crop; without it there are masks alone
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
     /// Folder to write to; must be empty or not exist
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
     /// Threads that compute [default: one for each core]
     #[arg(long, value_name = "N")]

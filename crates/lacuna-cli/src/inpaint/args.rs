@@ -24,10 +24,10 @@ Examples:
     lacuna inpaint --csv list.csv --resume
   What would be done, with time and memory, one JSON line a picture:
     lacuna inpaint photos/ masks/ -o clean/ --dry-run --json
-  With a network (LaMa's checkpoints work as they are):
-    lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama.ckpt
-  The same with no more than two gigabytes of memory:
-    lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama.ckpt --max-memory 2G
+  With LaMa's largest network, which `lacuna model fetch big-lama` installs:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama
+  With a weights file (LaMa's checkpoints work as they are), and no more than two gigabytes of memory:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --model best.ckpt --max-memory 2G
 
 Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos failed.";
 
@@ -51,7 +51,7 @@ pub struct InpaintArgs {
     #[command(flatten)]
     pub method: MethodArgs,
     /// Seed of everything random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// How large photos are handled
     #[arg(long, value_enum, default_value_t = StrategyName::Auto)]
@@ -112,17 +112,17 @@ pub struct MaskArgs {
 /// Bounds on what is read.
 #[derive(Args)]
 pub struct LimitArgs {
-    /// Longest side of a picture in pixels
+    /// Longest side of a photo or mask, in pixels
     #[arg(long, value_name = "PX", default_value_t = Limits::default().side)]
     pub max_side: u32,
-    /// Most pixels of a picture
+    /// Most pixels of a photo or mask
     #[arg(long, value_name = "N", default_value_t = Limits::default().pixels)]
     pub max_pixels: u64,
     /// Most bytes of a file, and of its decoded pixels, such as 1G
-    #[arg(long, value_name = "SIZE", default_value_t = Bytes(Limits::default().bytes))]
+    #[arg(long, value_name = "BYTES", default_value_t = Bytes(Limits::default().bytes))]
     pub max_bytes: Bytes,
-    /// Memory that the program may take, such as 2G: chooses how to fill within, refuses what cannot be
-    #[arg(long, value_name = "SIZE")]
+    /// Memory limit of the program, such as 2G: the best strategy that fits is chosen, and what does not fit is refused
+    #[arg(long, value_name = "BYTES")]
     pub max_memory: Option<Bytes>,
 }
 

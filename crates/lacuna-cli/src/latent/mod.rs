@@ -53,7 +53,7 @@ pub struct LatentArgs {
     #[arg(long, value_name = MODEL_SYNTAX)]
     model: ModelArg,
     /// Folder to write to
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
     /// Where to compute: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = "cpu")]
