@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { Batch } from "./batch.js";
 import { ask, askForToken, clearMessages, say, tell, words } from "./dialogs.js";
 import { save } from "./files.js";
+import { keyOf } from "./keys.js";
 import { Mask, readMask, scaleBits } from "./mask.js";
 import { asPng, load, thumbnail, Unusable } from "./photos.js";
 import { currentLanguage, setLanguage, text, translate } from "./texts.js";
@@ -173,17 +174,17 @@ function beginStroke() {
   mask.remember();
 }
 
-function endStroke(gaveUp) {
-  if (gaveUp) mask.undo();
+function endStroke(cancelled) {
+  if (cancelled) mask.revert();
   else imported = null;
   mask.settle();
   settle();
-  if (!gaveUp && byId("at-once").checked && mask.masked > 0) fill();
+  if (!cancelled && byId("at-once").checked && mask.masked > 0) fill();
 }
 
 /** Changes the whole mask as a step that can be undone. */
 function change(how) {
-  tools.giveUp();
+  tools.cancel();
   hideLatent();
   mask.remember();
   how();
@@ -262,6 +263,15 @@ async function maskForServer() {
   return { mask: await mask.file(photo().width, photo().height), fields: {} };
 }
 
+/** The mask that is drawn, or the one of the fill that made the current photo; null without any. */
+function lastMask() {
+  if (!photo()) return null;
+  if (mask.masked > 0) return mask;
+  const used = steps[current - 1]?.mask;
+  if (!used || used instanceof Mask) return used ?? null;
+  return Mask.unpacked(steps[current - 1].preview.width, steps[current - 1].preview.height, used);
+}
+
 // Filling.
 
 /** What is asked of the server besides photo and mask. */
@@ -279,17 +289,26 @@ function settings() {
   };
 }
 
+/** Asks the server what it offers, if it has not said so yet (the token was missing, or it did not answer). */
+async function loadServer() {
+  if (server) return;
+  server = await api.models();
+  byId("version").textContent = `Lacuna ${server.version}`;
+  fillChoices();
+}
+
 async function fill() {
   if (!photo() || root.dataset.state === "filling") return;
   clearMessages();
   if (mask.masked === 0) return tell(text("nothingMasked"));
-  tools.giveUp();
+  tools.cancel();
   compare(0);
   running = new AbortController();
   const { signal } = running;
   setState("filling");
   progress(null, text("sending"));
   try {
+    await loadServer();
     const filled = await patiently(signal, async () => {
       const { mask: file, fields } = await maskForServer();
       return api.fill(photo().file, file, { ...settings(), ...fields }, showJob, signal);
@@ -434,7 +453,7 @@ const KEY_LIST = [
 function onKey(event) {
   if (event.target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, dialog")) return;
   if (event.ctrlKey || event.metaKey) {
-    const key = event.key.toLowerCase();
+    const key = keyOf(event).toLowerCase();
     if (key === "z") {
       event.preventDefault();
       if (event.shiftKey) redo();
@@ -448,8 +467,9 @@ function onKey(event) {
     return;
   }
   if (event.key === "Escape" && running) return running.abort();
-  if (event.altKey || !byId("single-keys").checked || (event.repeat && event.key === "c")) return;
-  const action = SINGLE_KEYS[event.key] ?? SINGLE_KEYS[event.key.toLowerCase()];
+  const key = keyOf(event);
+  if (event.altKey || !byId("single-keys").checked || (event.repeat && key === "c")) return;
+  const action = SINGLE_KEYS[key] ?? SINGLE_KEYS[key.toLowerCase()];
   if (!action) return;
   event.preventDefault();
   action();
@@ -524,7 +544,11 @@ const batch = new Batch({
   settings,
   limits: () => server?.limits,
   patiently,
-  currentMask: () => (photo() && mask.masked > 0 ? { width: photo().width, height: photo().height, file: () => mask.file(photo().width, photo().height), mask } : null),
+  currentMask: () => {
+    const { width, height } = photo() ?? {};
+    const drawn = lastMask();
+    return drawn && { width, height, file: () => drawn.file(width, height), mask: drawn };
+  },
 });
 
 function connect() {
@@ -587,7 +611,7 @@ function connect() {
   holder.addEventListener("keyup", (event) => ["Enter", " "].includes(event.key) && hold(false));
 
   document.addEventListener("keydown", onKey);
-  document.addEventListener("keyup", (event) => event.key.toLowerCase() === "c" && view.split === 1 && hold(false));
+  document.addEventListener("keyup", (event) => keyOf(event).toLowerCase() === "c" && view.split === 1 && hold(false));
   document.addEventListener("paste", (event) => {
     const files = [...event.clipboardData.files].filter((file) => file.type.startsWith("image/"));
     if (files.length) openAll(files);
@@ -610,11 +634,4 @@ connect();
 showLanguage();
 sizeChanged();
 setState("empty");
-api
-  .models()
-  .then((found) => {
-    server = found;
-    byId("version").textContent = `Lacuna ${server.version}`;
-    fillChoices();
-  })
-  .catch(failed);
+loadServer().catch(failed);

@@ -13,6 +13,8 @@ const STRIP = 256;
 export class Mask {
   #undo = [];
   #redo = [];
+  /** What could be redone before the last change. */
+  #dropped = [];
 
   constructor(width, height) {
     this.width = width;
@@ -25,16 +27,23 @@ export class Mask {
 
   // Drawing, in the preview's pixels.
 
-  /** Draws or erases a line of a width from one point to another. */
+  /** Draws or erases a line of a width from one point to another; a disc where they are the same. */
   line(from, to, width, erase) {
     const { context } = this;
     context.globalCompositeOperation = erase ? "destination-out" : "source-over";
-    context.strokeStyle = COLOUR;
-    context.lineWidth = width;
     context.beginPath();
-    context.moveTo(from.x, from.y);
-    context.lineTo(to.x, to.y);
-    context.stroke();
+    if (from.x === to.x && from.y === to.y) {
+      // Browsers differ in what a line of no length draws: some nothing.
+      context.fillStyle = COLOUR;
+      context.arc(from.x, from.y, width / 2, 0, 2 * Math.PI);
+      context.fill();
+    } else {
+      context.strokeStyle = COLOUR;
+      context.lineWidth = width;
+      context.moveTo(from.x, from.y);
+      context.lineTo(to.x, to.y);
+      context.stroke();
+    }
     context.globalCompositeOperation = "source-over";
   }
 
@@ -99,10 +108,17 @@ export class Mask {
 
   // Undo.
 
-  /** Remembers the mask as it is now; called before it changes. */
+  /** Records the mask as it is now; called before it changes. */
   remember() {
     this.#push(this.#undo);
-    this.#redo.length = 0;
+    this.#dropped = this.#redo;
+    this.#redo = [];
+  }
+
+  /** Reverts to the last recorded mask, as if it had never changed. */
+  revert() {
+    this.write(unpack(this.#undo.pop(), this.width * this.height));
+    this.#redo = this.#dropped;
   }
 
   undo() {

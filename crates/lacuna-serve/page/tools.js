@@ -16,7 +16,7 @@ export class Tools {
   #pen = false;
   #byKeys = false;
 
-  /** `begin` is called before the mask changes, `end` after it has. */
+  /** `begin` is called before the mask changes, `end(cancelled)` after a stroke. */
   constructor(view, { begin, end, say, enabled }) {
     Object.assign(this, { view, begin, end, say, enabled });
     const { canvas } = view;
@@ -43,7 +43,7 @@ export class Tools {
   }
 
   choose(tool) {
-    this.giveUp();
+    this.cancel();
     this.tool = tool;
     this.view.draw();
   }
@@ -53,10 +53,13 @@ export class Tools {
     return this.size / this.view.scale;
   }
 
-  /** Ends what is being drawn without a trace of it. */
-  giveUp() {
+  /** Ends the current stroke and leaves the mask as it was before it. */
+  cancel() {
+    const drawn = this.#stroke?.drawn;
     this.#stroke = null;
     this.#pen = false;
+    this.view.drawing = false;
+    if (drawn) this.end(true);
     this.view.draw();
   }
 
@@ -85,7 +88,7 @@ export class Tools {
 
   #startPinch() {
     // The first finger had begun to draw.
-    if (this.#stroke?.drawn) this.end(true);
+    this.cancel();
     this.#stroke = { kind: "pinch" };
   }
 
@@ -180,10 +183,7 @@ export class Tools {
       event.preventDefault();
     } else if (event.key === "Escape" && this.#stroke?.drawn) {
       event.stopPropagation();
-      this.view.drawing = false;
-      this.#stroke = null;
-      this.#pen = false;
-      this.end(true);
+      this.cancel();
     }
   }
 

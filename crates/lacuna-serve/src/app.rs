@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lacuna::Watch;
 use tokio::runtime::Handle;
@@ -17,6 +18,9 @@ use crate::uploads::Uploads;
 
 /// Bodies that are read at the same time, besides as many as may wait in the queue: each is held in memory.
 const SPARE_UPLOADS: usize = 8;
+
+/// How often a stopping server looks whether all results were fetched.
+const FETCH_CHECK: Duration = Duration::from_millis(50);
 
 /// The state of a server; clones are the same.
 #[derive(Clone)]
@@ -88,7 +92,7 @@ impl App {
         self.queues.values().map(Queue::running).sum()
     }
 
-    /// Takes no more work, and comes back when what runs is over.
+    /// Refuses new work and returns when the running jobs have finished.
     pub async fn stop(&self) {
         self.uploads.close();
         for queue in self.queues.values() {
@@ -96,7 +100,14 @@ impl App {
         }
     }
 
-    /// Whether the server is about to end.
+    /// Returns when clients have fetched every result that is ready.
+    pub async fn results_fetched(&self) {
+        while self.jobs.has_unfetched() {
+            tokio::time::sleep(FETCH_CHECK).await;
+        }
+    }
+
+    /// Whether the server is stopping.
     pub fn is_stopping(&self) -> bool {
         self.uploads.is_closed()
     }

@@ -50,7 +50,7 @@ impl Form {
             .map_err(|rejection| Problem::new(Code::Malformed, rejection.body_text()))?;
         let mut form = Self::default();
         for _ in 0..MOST_PARTS {
-            let next = in_time(bounds.body_pause, parts.next_field()).await?;
+            let next = in_time(bounds.stall, parts.next_field()).await?;
             let Some(mut part) = next.map_err(|error| broken(&error, bounds))? else { return Ok(form) };
             let name = part.name().unwrap_or_default().to_owned();
             let file = match name.as_str() {
@@ -61,7 +61,7 @@ impl Form {
             let file_name = file_name(part.file_name().unwrap_or(&name));
             let mut bytes = BytesMut::new();
             loop {
-                let chunk = in_time(bounds.body_pause, part.chunk()).await?;
+                let chunk = in_time(bounds.stall, part.chunk()).await?;
                 let Some(chunk) = chunk.map_err(|error| broken(&error, bounds))? else { break };
                 bytes.extend_from_slice(&chunk);
                 if file.is_none() && bytes.len() > LONGEST_FIELD {
@@ -114,7 +114,7 @@ pub async fn read_json(request: Request, bounds: &Bounds) -> Result<Bytes, Probl
     check_media_type(&request, "application/json")?;
     let mut body = limited(request, bounds)?.into_body();
     let mut bytes = BytesMut::new();
-    while let Some(frame) = in_time(bounds.body_pause, body.frame()).await? {
+    while let Some(frame) = in_time(bounds.stall, body.frame()).await? {
         let frame = frame.map_err(|error| broken(&error, bounds))?;
         if let Ok(data) = frame.into_data() {
             bytes.extend_from_slice(&data);
@@ -123,8 +123,15 @@ pub async fn read_json(request: Request, bounds: &Bounds) -> Result<Bytes, Probl
     Ok(bytes.freeze())
 }
 
-/// A request whose body ends with an error beyond the limit; one that says beforehand that it is longer is refused.
+/// A request whose body ends with an error beyond the limit. One that announces a longer body, or an encoded one, is
+/// refused unread.
 fn limited(request: Request, bounds: &Bounds) -> Result<Request, Problem> {
+    if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let detail = format!("Content-Encoding is {encoding:?}, bodies are taken unencoded only");
+        return Err(Problem::new(Code::MediaType, detail));
+    }
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = length.filter(|&length| length > bounds.body_bytes as u64) {
@@ -180,7 +187,7 @@ mod tests {
     const BOUNDARY: &str = "multipart/form-data; boundary=X";
 
     fn bounds() -> Bounds {
-        Bounds { body_bytes: 4000, body_pause: Duration::from_millis(20), ..Bounds::default() }
+        Bounds { body_bytes: 4000, stall: Duration::from_millis(20), ..Bounds::default() }
     }
 
     fn part(head: &str, body: &str) -> String {

@@ -53,15 +53,18 @@ pub struct Bounds {
     pub job: Duration,
     /// The time in which a request's head must arrive; later ones are answered by 408.
     pub head: Duration,
-    /// The time within which more of a request's body must arrive; later ones are answered by 408.
-    pub body_pause: Duration,
+    /// The time without any progress of a body. A request's body that stalls is answered by 408; a connection whose client
+    /// reads nothing of its answer is closed.
+    pub stall: Duration,
+    /// The time after the last job in which clients may fetch results from a server that is told to stop.
+    pub grace: Duration,
     /// Bytes of memory that a job may take, by its forecast; more are answered by 422.
     pub memory: Option<u64>,
 }
 
 impl Default for Bounds {
-    /// 64 MiB hold any camera's file of 50 megapixels; a side as for files; a queue that a person still waits for,
-    /// and of which one client takes half at most.
+    /// 64 MiB hold a JPEG or HEIC photo of any camera (a 16-bit TIFF of 12 megapixels has 73 MB: raise it for those); a side
+    /// as for files; a queue short enough for a person to wait, of which one client takes at most half.
     fn default() -> Self {
         Self {
             body_bytes: 64 << 20,
@@ -72,7 +75,8 @@ impl Default for Bounds {
             connections: 256,
             job: Duration::from_secs(120),
             head: Duration::from_secs(10),
-            body_pause: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
             memory: None,
         }
     }

@@ -1,4 +1,5 @@
-//! Connections: accepted up to a number, given up when a request's head comes too slowly, ended gently.
+//! Connections: accepted up to a number, closed when a request's head or the reading of an answer stalls, shut down
+//! gracefully.
 
 use std::future::Future;
 use std::io;
@@ -18,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 use crate::config::Bounds;
@@ -33,14 +35,8 @@ const MOST_HEADERS: usize = 64;
 /// A pause after the system could not accept a connection (too many files are open).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `stop` is ready, then lets `finish` and the connections end.
-pub async fn accept(
-    listener: TcpListener,
-    router: Router,
-    bounds: Bounds,
-    stop: impl Future<Output = ()>,
-    finish: impl Future<Output = ()>,
-) {
+/// Accepts connections until `stop` is ready, then shuts them down gracefully.
+pub async fn accept(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     let (stopping, _) = watch::channel(false);
     let mut stop = pin!(stop);
@@ -70,11 +66,10 @@ pub async fn accept(
         });
     }
     drop(listener);
-    finish.await;
     stopping.send_replace(true);
-    // Every connection holds a place. Whoever is still sending then is not waited for any longer.
+    // Every connection holds a place. Clients that are still busy after this time are cut off.
     let everyone = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(bounds.body_pause, places.acquire_many(everyone)).await;
+    let _ = tokio::time::timeout(bounds.stall, places.acquire_many(everyone)).await;
 }
 
 async fn serve(
@@ -86,6 +81,9 @@ async fn serve(
 ) -> io::Result<()> {
     // Answers are written whole: there is nothing to wait for.
     stream.set_nodelay(true)?;
+    let mut stream = TimeoutStream::new(stream);
+    // Runs only while the client reads nothing.
+    stream.set_write_timeout(Some(bounds.stall));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));
         router.clone().oneshot(request.map(Body::new))
@@ -95,7 +93,7 @@ async fn serve(
         .header_read_timeout(bounds.head)
         .max_buf_size(MOST_HEAD_BYTES)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let ended = tokio::select! {
         ended = &mut connection => ended,
         // The sender changes it once, or is gone.
@@ -110,7 +108,7 @@ async fn serve(
     }
     let parts = connection.into_parts();
     if parts.read_buf.is_empty() {
-        // Nobody asked anything.
+        // An idle connection.
         return Ok(());
     }
     let mut stream = parts.io.into_inner();

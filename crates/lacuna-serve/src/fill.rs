@@ -61,7 +61,7 @@ pub struct LatentRequest {
 }
 
 /// The hash of all that decides an outcome: what kind of work it is, its settings, and its files.
-fn key(kind: &str, settings: &dyn Debug, files: &[&Upload]) -> Key {
+pub(crate) fn key(kind: &str, settings: &dyn Debug, files: &[&Upload]) -> Key {
     let mut hash = Sha256::new();
     let mut add = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
@@ -87,7 +87,7 @@ fn media_type(format: Format) -> &'static str {
     }
 }
 
-fn decode(file: &Upload, limits: &Limits, invalid: Code) -> Result<Picture, Problem> {
+pub(crate) fn decode_picture(file: &Upload, limits: &Limits, invalid: Code) -> Result<Picture, Problem> {
     Picture::decode(&file.bytes, &file.name, limits).map_err(|error| Problem::from_error(&error, invalid))
 }
 
@@ -97,7 +97,7 @@ fn mask_of(
     picture: &Picture,
     limits: &Limits,
 ) -> Result<Mask, Problem> {
-    let mask = Mask::from_picture(&decode(file, limits, Code::MaskInvalid)?, options);
+    let mask = Mask::from_picture(&decode_picture(file, limits, Code::MaskInvalid)?, options);
     check_sizes(picture, &mask).map_err(|error| Problem::new(Code::MaskSize, error.to_string()))?;
     Ok(mask)
 }
@@ -118,7 +118,7 @@ impl FillRequest {
         let mut limits = bounds.limits();
         // The network's weights are there already.
         limits.memory = inpainter(&predictor, settings, 0, bounds.memory).budget();
-        let mut picture = decode(&self.image, &limits, Code::ImageInvalid)?;
+        let mut picture = decode_picture(&self.image, &limits, Code::ImageInvalid)?;
         let options = SaveOptions { format: settings.format, quality: settings.quality };
         let format = settings.format.unwrap_or(picture.format());
         picture.check_fits(format, settings.quality).map_err(|error| unfit(&error))?;
@@ -193,7 +193,7 @@ impl PreviewRequest {
     /// # Errors
     /// If the picture cannot be read.
     pub fn run(&self, bounds: &Bounds) -> Outcome {
-        let picture = decode(&self.image, &bounds.limits(), Code::ImageInvalid)?;
+        let picture = decode_picture(&self.image, &bounds.limits(), Code::ImageInvalid)?;
         let (width, height) = (picture.pixels().width(), picture.pixels().height());
         let pixels = if picture.has_alpha() {
             DynamicImage::ImageRgba8(picture.pixels().to_rgba8())
@@ -224,7 +224,7 @@ impl LatentRequest {
     /// # Errors
     /// If a file cannot be read, or the view not be drawn.
     pub fn run(&self, view: &dyn LatentView, bounds: &Bounds) -> Outcome {
-        let picture = decode(&self.image, &bounds.limits(), Code::ImageInvalid)?;
+        let picture = decode_picture(&self.image, &bounds.limits(), Code::ImageInvalid)?;
         let mask = mask_of(&self.mask, &MaskOptions::default(), &picture, &bounds.limits())?;
         if mask.count() == 0 {
             return Err(Problem::new(Code::MaskInvalid, "the mask is empty: no hole damages anything"));
@@ -244,7 +244,7 @@ fn pixels(planes: &Planes) -> RgbImage {
     })
 }
 
-fn png(pixels: &DynamicImage) -> Result<Answer, Problem> {
+pub(crate) fn png(pixels: &DynamicImage) -> Result<Answer, Problem> {
     let mut bytes = Cursor::new(Vec::new());
     pixels.write_to(&mut bytes, ImageFormat::Png).map_err(|error| Problem::internal(&error.to_string()))?;
     Ok(Answer::new(bytes.into_inner(), media_type(Format::Png)))

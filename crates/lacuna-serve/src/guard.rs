@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::client::{Client, forwarded};
 use crate::config::{Access, Config};
 use crate::page::CONTENT_SECURITY_POLICY;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, excerpt};
 
 /// The address that a connection comes from.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Headers of answers that pages of other origins may read.
-const EXPOSED: [HeaderName; 10] = [
+const EXPOSED: [HeaderName; 11] = [
     header::CONTENT_DISPOSITION,
     header::LOCATION,
     header::RETRY_AFTER,
@@ -40,6 +40,7 @@ const EXPOSED: [HeaderName; 10] = [
     HeaderName::from_static("x-lacuna-width"),
     HeaderName::from_static("x-lacuna-height"),
     HeaderName::from_static("x-seed"),
+    crate::iopaint::IGNORED,
 ];
 
 /// Outermost: counts and logs an answer, and adds what browsers shall know.
@@ -69,8 +70,14 @@ pub async fn host(State(app): State<App>, request: Request, next: Next) -> Respo
 }
 
 fn check_host(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
-    let Some(host) = headers.get(header::HOST).and_then(|value| value.to_str().ok()) else {
-        return Err(Problem::new(Code::Malformed, "the request names no host"));
+    // RFC 9112, section 3.2: a request with more than one Host field is malformed.
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|value| value.to_str().ok()), hosts.next()) else {
+        let count = headers.get_all(header::HOST).iter().count();
+        return Err(Problem::new(
+            Code::Malformed,
+            format!("the request has {count} valid Host fields, expected 1"),
+        ));
     };
     let name = host_name(host);
     let name_is = |allowed: &String| allowed.eq_ignore_ascii_case(name);
@@ -80,7 +87,7 @@ fn check_host(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     {
         return Ok(());
     }
-    let name: String = name.chars().take(64).collect();
+    let name = excerpt(name);
     let detail = format!("this server is not {name:?}; --allow-host makes it so");
     Err(Problem::new(Code::HostNotAllowed, detail))
 }
@@ -116,7 +123,7 @@ fn check_origin(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     if own || config.origins.iter().any(|allowed| allowed == origin) {
         return Ok(());
     }
-    let origin: String = origin.chars().take(64).collect();
+    let origin = excerpt(origin);
     let detail = format!("pages of {origin:?} may not ask; --allow-origin lets them");
     Err(Problem::new(Code::OriginNotAllowed, detail))
 }

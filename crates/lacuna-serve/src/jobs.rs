@@ -92,6 +92,7 @@ pub struct Jobs {
 
 struct Job {
     ticket: Arc<Ticket>,
+    fetched: bool,
     made: Instant,
     /// When it was first seen to be over.
     over: Option<Instant>,
@@ -107,7 +108,7 @@ impl Jobs {
     pub fn add(&self, ticket: Ticket) -> (Id, Arc<Ticket>) {
         self.sweep();
         let (id, ticket) = (Id::random(), Arc::new(ticket));
-        let job = Job { ticket: Arc::clone(&ticket), made: Instant::now(), over: None };
+        let job = Job { ticket: Arc::clone(&ticket), fetched: false, made: Instant::now(), over: None };
         self.lock().insert(id, job);
         (id, ticket)
     }
@@ -120,6 +121,19 @@ impl Jobs {
         let kept = self.lock();
         let found = id.parse().ok().and_then(|id| Some((id, Arc::clone(&kept.get(&id)?.ticket))));
         found.ok_or_else(unknown)
+    }
+
+    /// Notes that a client fetched a job's result.
+    pub fn mark_fetched(&self, id: Id) {
+        if let Some(job) = self.lock().get_mut(&id) {
+            job.fetched = true;
+        }
+    }
+
+    /// Whether clients still have a result to fetch.
+    pub fn has_unfetched(&self) -> bool {
+        let ready = |job: &Job| matches!(job.ticket.stage(), Stage::Ended(outcome) if outcome.is_ok());
+        self.lock().values().any(|job| !job.fetched && ready(job))
     }
 
     /// Cancels and forgets a job.

@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod connection;
 mod documents;
+mod drain;
 mod fill;
 mod guard;
 mod id;
@@ -23,6 +24,7 @@ mod page;
 mod problem;
 mod queue;
 mod routes;
+mod segment;
 mod settings;
 mod token;
 mod turns;
@@ -69,7 +71,8 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stop` is ready; then it takes nothing more, finishes the jobs that run, and sends their answers.
+    /// Answers until `stop` is ready. Then it refuses new jobs, finishes the running ones, and stays until their results
+    /// are fetched, [`Bounds::grace`] at most.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, app, .. } = self;
         let sweeper = tokio::spawn({
@@ -81,8 +84,13 @@ impl Server {
                 }
             }
         });
-        let finish = async { app.stop().await };
-        connection::accept(listener, routes::router(&app), app.config.bounds, stop, finish).await;
+        let stopped = async {
+            stop.await;
+            // New work is refused, but what was accepted can still be followed and fetched.
+            app.stop().await;
+            let _ = tokio::time::timeout(app.config.bounds.grace, app.results_fetched()).await;
+        };
+        connection::accept(listener, routes::router(&app), app.config.bounds, stopped).await;
         sweeper.abort();
     }
 }

@@ -152,6 +152,12 @@ impl Models {
         }
     }
 
+    /// The name of what fills a request that does not choose: a model's, or a method's.
+    pub(crate) fn default_name(&self) -> String {
+        let id = self.networks.first().map(|model| model.id.clone());
+        id.unwrap_or_else(|| Method::Patchmatch.name().into())
+    }
+
     /// The network of a name; the first without a name.
     ///
     /// # Errors

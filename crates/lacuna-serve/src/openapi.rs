@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use crate::routes;
+use crate::{iopaint, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,7 +23,12 @@ use crate::routes;
         routes::models,
         routes::health,
         routes::metrics,
-        routes::iopaint
+        iopaint::inpaint,
+        iopaint::inpaint_form,
+        iopaint::adjust_mask,
+        iopaint::server_config,
+        iopaint::model,
+        iopaint::switch_model
     )
 )]
 struct Api;
@@ -41,7 +46,7 @@ mod tests {
     fn every_path_is_described() {
         let document = serde_json::to_value(Api::openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), 10);
+        assert_eq!(paths.len(), 14);
         for (path, methods) in paths {
             for (method, operation) in methods.as_object().unwrap() {
                 assert!(operation["summary"].is_string(), "{method} {path}");

@@ -1,12 +1,12 @@
 //! The page and what belongs to it, embedded.
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::problem::{Code, Problem};
+use crate::segment::Segment;
 
 /// The files of `page/`.
 #[derive(RustEmbed)]
@@ -32,12 +32,12 @@ pub async fn docs(headers: HeaderMap) -> Response {
 }
 
 /// `GET /assets/{name}`
-pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub async fn asset(Segment(name): Segment, headers: HeaderMap) -> Response {
     file(&name, &headers)
 }
 
 /// `GET /example/{name}`
-pub async fn example(Path(name): Path<String>) -> Response {
+pub async fn example(Segment(name): Segment) -> Response {
     let (bytes, media_type) = match name.as_str() {
         "photo.jpg" => (PHOTO, "image/jpeg"),
         "mask.png" => (MASK, "image/png"),

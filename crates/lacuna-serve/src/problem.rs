@@ -44,8 +44,6 @@ pub enum Code {
     FieldUnknown,
     /// A field with a value that it cannot have.
     FieldInvalid,
-    /// A field that asks for what Lacuna cannot do.
-    FieldUnsupported,
     /// The picture cannot be read.
     ImageInvalid,
     /// The picture is beyond the limits.
@@ -75,7 +73,7 @@ pub enum Code {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 28] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::OriginNotAllowed,
@@ -92,7 +90,6 @@ impl Code {
         Self::FieldMissing,
         Self::FieldUnknown,
         Self::FieldInvalid,
-        Self::FieldUnsupported,
         Self::ImageInvalid,
         Self::ImageTooLarge,
         Self::MaskInvalid,
@@ -126,7 +123,6 @@ impl Code {
             Self::FieldMissing => "field-missing",
             Self::FieldUnknown => "field-unknown",
             Self::FieldInvalid => "field-invalid",
-            Self::FieldUnsupported => "field-unsupported",
             Self::ImageInvalid => "image-invalid",
             Self::ImageTooLarge => "image-too-large",
             Self::MaskInvalid => "mask-invalid",
@@ -159,7 +155,6 @@ impl Code {
             Self::FieldMissing
             | Self::FieldUnknown
             | Self::FieldInvalid
-            | Self::FieldUnsupported
             | Self::ImageInvalid
             | Self::ImageTooLarge
             | Self::MaskInvalid
@@ -193,7 +188,6 @@ impl Code {
             Self::FieldMissing => "A field is missing",
             Self::FieldUnknown => "A field is unknown",
             Self::FieldInvalid => "A field has an impossible value",
-            Self::FieldUnsupported => "A field asks for what Lacuna cannot do",
             Self::ImageInvalid => "The picture cannot be read",
             Self::ImageTooLarge => "The picture is too large",
             Self::MaskInvalid => "The mask cannot be read",
@@ -245,6 +239,14 @@ pub struct Document {
 
 /// The media type of problem documents.
 pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Characters of a client's text that are repeated in a message.
+const MOST_EXCERPT: usize = 64;
+
+/// The beginning of a client's text, short enough for a message.
+pub fn excerpt(text: &str) -> String {
+    text.chars().take(MOST_EXCERPT).collect()
+}
 
 impl Problem {
     /// A problem.

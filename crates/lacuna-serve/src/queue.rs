@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,9 @@ struct Shared {
     /// Something is waiting, or the queue is stopping.
     changed: Condvar,
     /// Pieces of work that run: 0 or 1.
-    running: watch::Sender<usize>,
+    running: AtomicUsize,
+    /// Whether nothing waits or runs.
+    idle: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -96,9 +98,15 @@ impl Queue {
     /// # Panics
     /// If the system cannot start a thread.
     pub fn start(device: &str, bounds: QueueBounds, metrics: Arc<Metrics>, timers: Handle) -> Self {
-        let (running, _) = watch::channel(0);
-        let state = Mutex::default();
-        let shared = Arc::new(Shared { bounds, metrics, state, changed: Condvar::new(), running });
+        let (idle, _) = watch::channel(true);
+        let shared = Arc::new(Shared {
+            bounds,
+            metrics,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            running: AtomicUsize::new(0),
+            idle,
+        });
         let worker = Arc::clone(&shared);
         std::thread::Builder::new()
             .name(format!("worker of {device}"))
@@ -137,6 +145,7 @@ impl Queue {
         let (stage, _) = watch::channel(Stage::Waiting);
         let work = Arc::new(Work { key, watch: Watch::default(), stage, task: Mutex::new(Some(task)) });
         state.waiting.push(client, Arc::clone(&work));
+        shared.idle.send_replace(false);
         let holders = vec![client];
         state.unfinished.insert(key, Unfinished { work: Arc::clone(&work), holders });
         shared.changed.notify_one();
@@ -150,22 +159,23 @@ impl Queue {
 
     /// Pieces of work that run.
     pub fn running(&self) -> usize {
-        *self.shared.running.borrow()
+        self.shared.running.load(Ordering::Relaxed)
     }
 
-    /// Takes nothing more, ends what waits, and comes back when what runs is over.
+    /// Refuses new work and returns when all accepted work has finished. Work that still waits after the time that one
+    /// piece may run fails with [`Code::Stopping`].
     pub async fn stop(&self) {
-        let waiting: Vec<Arc<Work>> = {
-            let mut state = self.shared.lock();
-            state.stopping = true;
-            state.waiting.drain()
-        };
+        self.shared.lock().stopping = true;
         self.shared.changed.notify_all();
-        for work in waiting {
-            self.shared.end(&work, Err(stopping()));
-        }
+        let mut idle = self.shared.idle.subscribe();
         // The sender lives in `shared`.
-        let _ = self.shared.running.subscribe().wait_for(|&running| running == 0).await;
+        if tokio::time::timeout(self.shared.bounds.run, idle.wait_for(|&idle| idle)).await.is_err() {
+            let waiting = self.shared.lock().waiting.drain();
+            for work in waiting {
+                self.shared.end(&work, Err(stopping()));
+            }
+            let _ = idle.wait_for(|&idle| idle).await;
+        }
     }
 }
 
@@ -224,8 +234,8 @@ impl Shared {
             self.end(&work, outcome);
             let mut state = self.lock();
             state.usual_seconds += NEWEST_SHARE * (seconds - state.usual_seconds);
+            self.running.store(0, Ordering::Relaxed);
             drop(state);
-            self.running.send_replace(0);
         }
     }
 
@@ -236,11 +246,12 @@ impl Shared {
             if let Some(work) = state.waiting.pop() {
                 let task = work.task.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(task) = task {
-                    self.running.send_replace(1);
+                    self.running.store(1, Ordering::Relaxed);
                     return Some((work, task));
                 }
                 continue;
             }
+            self.idle.send_replace(true);
             if state.stopping {
                 return None;
             }
@@ -491,24 +502,41 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_stop_finishes_what_runs_and_nothing_else() {
+    async fn a_stop_finishes_what_was_accepted_and_refuses_more() {
         let queue = queue(bounds());
         let (gate, task) = Gate::new();
         let running = queue.submit(client(1), key(1), task).unwrap();
         gate.running.recv().unwrap();
-        let waiting = queue.submit(client(1), key(2), Box::new(|_| answer(""))).unwrap();
+        let waiting = queue.submit(client(1), key(2), Box::new(|_| answer("waited"))).unwrap();
         let stopped = tokio::spawn({
             let queue = queue.clone();
             async move { queue.stop().await }
         });
-        assert_eq!(code(waiting.outcome().await.as_ref()), Some(Code::Stopping));
-        assert_eq!(
-            queue.submit(client(1), key(3), Box::new(|_| answer(""))).err().unwrap().code,
-            Code::Stopping
-        );
+        while queue.submit(client(1), key(3), Box::new(|_| answer(""))).is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let refused = queue.submit(client(1), key(4), Box::new(|_| answer(""))).err().unwrap();
+        assert_eq!(refused.code, Code::Stopping);
         assert!(!stopped.is_finished());
         gate.open.send(()).unwrap();
         stopped.await.unwrap();
-        assert!(running.outcome().await.is_ok());
+        for ticket in [running, waiting] {
+            assert!(ticket.outcome().await.is_ok());
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stop_waits_no_longer_than_a_job_may_run() {
+        let queue = queue(QueueBounds { run: Duration::from_millis(20), ..bounds() });
+        let (gate, task) = Gate::new();
+        let running = queue.submit(client(1), key(1), task).unwrap();
+        gate.running.recv().unwrap();
+        let (_other, task) = Gate::new();
+        let waiting = queue.submit(client(1), key(2), task).unwrap();
+        queue.stop().await;
+        for ticket in [running, waiting] {
+            let code = code(ticket.outcome().await.as_ref());
+            assert!(matches!(code, Some(Code::JobTimeout | Code::Stopping)), "{code:?}");
+        }
     }
 }

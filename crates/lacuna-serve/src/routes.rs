@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -13,17 +13,19 @@ use axum::{Extension, Json, Router, middleware};
 use futures_util::stream::{self, Stream};
 
 use crate::app::App;
-use crate::body::{Form, LONGEST_BODY, in_time, read_json};
+use crate::body::{Form, LONGEST_BODY, in_time};
 use crate::client::Client;
 use crate::documents::{HealthDocument, InpaintForm, LatentForm, ModelsDocument, PreviewForm};
+use crate::drain::drain;
 use crate::fill::{FillRequest, LatentRequest, PreviewRequest};
 use crate::guard;
 use crate::id::Id;
-use crate::iopaint::IopaintRequest;
+use crate::iopaint;
 use crate::jobs::JobDocument;
 use crate::page;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, excerpt};
 use crate::queue::{Stage, Ticket};
+use crate::segment::Segment;
 use crate::settings::{Field, Settings};
 
 /// How often a job's progress is told, at most.
@@ -45,7 +47,11 @@ pub fn router(app: &App) -> Router {
         .route("/v1/models", get(models))
         .route("/v1/health", get(health))
         .route("/v1/metrics", get(metrics))
-        .route("/api/v1/inpaint", post(iopaint))
+        .route("/api/v1/inpaint", post(iopaint::inpaint))
+        .route("/api/v1/adjust_mask", post(iopaint::adjust_mask))
+        .route("/api/v1/server-config", get(iopaint::server_config))
+        .route("/api/v1/model", get(iopaint::model).post(iopaint::switch_model))
+        .route("/inpaint", post(iopaint::inpaint_form))
         .route("/openapi.json", get(crate::openapi::document))
         .route("/docs", get(page::docs))
         .route("/assets/{name}", get(page::asset))
@@ -63,6 +69,9 @@ pub fn router(app: &App) -> Router {
     asked
         .layer(middleware::from_fn_with_state(app.clone(), guard::host))
         .layer(middleware::from_fn_with_state(app.clone(), guard::account))
+        // Bodies have a limit of ours (`body.rs`); axum's own would be 2 MiB.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(app.clone(), drain))
         .with_state(app.clone())
 }
 
@@ -109,28 +118,28 @@ pub async fn inpaint(
 fn is_asynchronous(query: Option<&str>) -> Result<bool, Problem> {
     let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(false) };
     match query {
-        "async" | "async=" | "async=true" => Ok(true),
-        "async=false" => Ok(false),
+        "async" | "async=" | "async=true" | "async=1" => Ok(true),
+        "async=false" | "async=0" => Ok(false),
         other => {
-            let other: String = other.chars().take(64).collect();
+            let other = excerpt(other);
             Err(Problem::new(Code::FieldUnknown, format!("query {other:?} is unknown; async is known")))
         }
     }
 }
 
-async fn read_form(app: &App, client: Client, request: Request) -> Result<Form, Problem> {
+pub(crate) async fn read_form(app: &App, client: Client, request: Request) -> Result<Form, Problem> {
     let _place = app.uploads.place(client).await?;
     in_time(LONGEST_BODY, Form::read(request, &app.config.bounds)).await?
 }
 
-fn submit_fill(app: &App, client: Client, fill: FillRequest) -> Result<Ticket, Problem> {
+pub(crate) fn submit_fill(app: &App, client: Client, fill: FillRequest) -> Result<Ticket, Problem> {
     let chosen = app.models.choose(fill.settings.method, fill.settings.model.as_deref())?;
     let bounds = app.config.bounds;
     app.submit(&chosen.device, client, fill.key(), move |watch| fill.run(chosen.predictor, &bounds, watch))
 }
 
 /// Waits for a job's answer.
-async fn answer(ticket: &Ticket) -> Result<Response, Problem> {
+pub(crate) async fn answer(ticket: &Ticket) -> Result<Response, Problem> {
     match ticket.outcome().await.as_ref() {
         Ok(answer) => Ok(answer.clone().into_response()),
         Err(problem) => Err(problem.clone()),
@@ -147,7 +156,7 @@ async fn answer(ticket: &Ticket) -> Result<Response, Problem> {
         (status = 404, description = "job-unknown: results are kept for ten minutes", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
-pub async fn job(State(app): State<App>, Path(id): Path<String>) -> Result<Json<JobDocument>, Problem> {
+pub async fn job(State(app): State<App>, Segment(id): Segment) -> Result<Json<JobDocument>, Problem> {
     let (id, ticket) = app.jobs.get(&id)?;
     Ok(Json(JobDocument::new(id, &ticket)))
 }
@@ -164,7 +173,7 @@ pub async fn job(State(app): State<App>, Path(id): Path<String>) -> Result<Json<
         (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
-pub async fn events(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn events(State(app): State<App>, Segment(id): Segment) -> Result<Response, Problem> {
     let (id, ticket) = app.jobs.get(&id)?;
     Ok(Sse::new(follow(id, ticket)).keep_alive(KeepAlive::default()).into_response())
 }
@@ -200,10 +209,14 @@ fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infal
         (status = 409, description = "job-unfinished", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
-pub async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let (_, ticket) = app.jobs.get(&id)?;
+pub async fn result(State(app): State<App>, Segment(id): Segment) -> Result<Response, Problem> {
+    let (id, ticket) = app.jobs.get(&id)?;
     match ticket.stage() {
-        Stage::Ended(_) => answer(&ticket).await,
+        Stage::Ended(_) => {
+            let response = answer(&ticket).await;
+            app.jobs.mark_fetched(id);
+            response
+        }
         Stage::Waiting | Stage::Running => {
             let done = (100.0 * ticket.done()).round();
             Err(Problem::new(Code::JobUnfinished, format!("{done} % of the job are done")))
@@ -221,7 +234,7 @@ pub async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Re
         (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
-pub async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn cancel(State(app): State<App>, Segment(id): Segment) -> Result<StatusCode, Problem> {
     app.jobs.remove(&id)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -320,32 +333,6 @@ pub async fn metrics(State(app): State<App>) -> Response {
     let text = app.metrics.text(app.waiting(), app.running());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
         .into_response()
-}
-
-/// Fill a hole, as IOPaint's clients ask
-///
-/// Base64 image and mask, `hd_strategy` and its sizes, `sd_seed`. Fields of models that paint by words are ignored as
-/// IOPaint's erasing models ignore them, unless they switch something on that Lacuna does not have.
-#[utoipa::path(
-    post,
-    path = "/api/v1/inpaint",
-    request_body = IopaintRequest,
-    responses(
-        (status = 200, description = "The picture; X-Seed tells the seed", content_type = "image/*"),
-        (status = 422, description = "A field that cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
-    )
-)]
-pub async fn iopaint(
-    State(app): State<App>,
-    Extension(client): Extension<Client>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let fill = {
-        let _place = app.uploads.place(client).await?;
-        let json = in_time(LONGEST_BODY, read_json(request, &app.config.bounds)).await??;
-        IopaintRequest::from_json(&json)?.into_fill()?
-    };
-    answer(&submit_fill(&app, client, fill)?).await
 }
 
 #[cfg(test)]

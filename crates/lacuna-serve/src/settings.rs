@@ -8,7 +8,7 @@ use lacuna::picture::Format;
 use lacuna::{HoleOptions, MaskOptions, Strategy};
 
 use crate::models::Method;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, excerpt};
 
 /// Grown further, a hole leaves the region where filling makes sense; also bounds the work of growing.
 const MOST_GROWTH: u32 = 1024;
@@ -159,7 +159,7 @@ pub struct Field<'a> {
 impl Field<'_> {
     /// A field that is none of these.
     pub fn unknown(&self, known: &[&str]) -> Problem {
-        let (name, known) = (self.name.chars().take(64).collect::<String>(), known.join(", "));
+        let (name, known) = (excerpt(self.name), known.join(", "));
         Problem::new(Code::FieldUnknown, format!("field {name:?} is unknown; known are {known}"))
     }
 
@@ -186,7 +186,7 @@ impl Field<'_> {
     }
 
     fn invalid(&self, expected: &str) -> Problem {
-        let value: String = self.value.chars().take(64).collect();
+        let value = excerpt(self.value);
         Problem::new(Code::FieldInvalid, format!("field {} is {value:?}, expected {expected}", self.name))
     }
 }

@@ -302,7 +302,7 @@ fn memory_is_refused_before_it_is_taken() {
 #[test]
 fn slow_requests_are_given_up() {
     let short = Duration::from_millis(300);
-    let bounds = Bounds { head: short, body_pause: short, ..Bounds::default() };
+    let bounds = Bounds { head: short, stall: short, ..Bounds::default() };
     let server = Running::start(Config { bounds, ..config() }, models(Arc::new(PatchMatch::default())));
     let bytes = small().bytes();
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();

@@ -12,7 +12,7 @@ use lacuna::{Mask, Picture, Planes};
 use lacuna_serve::{Access, Config, LatentView, Method, Model, Models, Token};
 use testkit::browser::{Page, not_tested};
 
-use server::{Running, config, mask, models, photo, png};
+use server::{Running, config, mask, models, phone_jpeg, photo, png};
 
 const READY: &str = "document.documentElement.dataset.state === 'ready'";
 
@@ -75,6 +75,14 @@ impl Desk {
         );
         let text = self.page.ask(&script);
         let [x, y]: [f64; 2] = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        (x, y)
+    }
+
+    /// The middle of the canvas on the screen.
+    fn center(&self) -> (f64, f64) {
+        let script = "(() => { const box = document.getElementById('canvas').getBoundingClientRect(); \
+             return JSON.stringify([box.x + box.width / 2, box.y + box.height / 2]); })()";
+        let [x, y]: [f64; 2] = serde_json::from_str(self.page.ask(script).as_str().unwrap()).unwrap();
         (x, y)
     }
 
@@ -356,6 +364,109 @@ fn the_keyboard_suffices() {
 }
 
 #[test]
+fn one_click_paints_a_disc() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.page.ask("document.getElementById('size').value = 40; document.getElementById('size').dispatchEvent(new Event('input'))");
+    desk.drag(&[(0.5, 0.5)]);
+    desk.page.wait_for("!document.getElementById('canvas').getAttribute('aria-label').includes(' 0.0 %')");
+    let exported = desk.export_mask();
+    let hole: Vec<(u32, u32)> =
+        exported.enumerate_pixels().filter(|(.., p)| p[0] > 0).map(|(x, y, _)| (x, y)).collect();
+    let width = hole.iter().map(|p| p.0).max().unwrap() - hole.iter().map(|p| p.0).min().unwrap() + 1;
+    let height = hole.iter().map(|p| p.1).max().unwrap() - hole.iter().map(|p| p.1).min().unwrap() + 1;
+    assert!(width.abs_diff(height) <= 1, "{width} x {height}");
+    let disc = std::f64::consts::PI / 4.0 * f64::from(width * height);
+    assert!((hole.len() as f64 / disc - 1.0).abs() < 0.1, "{} pixels in {width} x {height}", hole.len());
+}
+
+#[test]
+fn a_cancelled_stroke_leaves_no_trace() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.drag(&[(0.2, 0.2), (0.4, 0.2)]);
+    let drawn = desk.masked();
+    assert!(drawn > 0.0);
+    let begin_and_escape = "(() => { const canvas = document.getElementById('canvas'); \
+         const box = canvas.getBoundingClientRect(); \
+         const at = (x, y) => ({ bubbles: true, pointerId: 1, button: 0, clientX: box.x + x * box.width, clientY: box.y + y * box.height }); \
+         canvas.setPointerCapture = () => {}; \
+         canvas.dispatchEvent(new PointerEvent('pointerdown', at(0.5, 0.5))); \
+         canvas.dispatchEvent(new PointerEvent('pointermove', at(0.6, 0.6))); \
+         canvas.dispatchEvent(new KeyboardEvent('keydown', { bubbles: true, key: 'Escape', code: 'Escape' })); \
+         canvas.dispatchEvent(new PointerEvent('pointerup', at(0.6, 0.6))); })()";
+    desk.page.ask(begin_and_escape);
+    assert_eq!(desk.masked(), drawn);
+    assert_eq!(desk.page.ask("document.getElementById('redo').disabled"), true);
+    // What could be redone before still can.
+    desk.page.click("#undo");
+    assert_eq!(desk.masked(), 0.0);
+    desk.page.ask(begin_and_escape);
+    assert_eq!(desk.masked(), 0.0);
+    desk.page.click("#redo");
+    assert_eq!(desk.masked(), drawn);
+}
+
+#[test]
+fn shortcuts_work_on_cyrillic_layouts() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.drag(&[(0.2, 0.2), (0.4, 0.2)]);
+    let drawn = desk.masked();
+    let press = |key: &str, code: &str, ctrl: bool| {
+        desk.page.ask(&format!(
+            "document.getElementById('canvas').dispatchEvent(new KeyboardEvent('keydown', \
+             {{ key: '{key}', code: '{code}', ctrlKey: {ctrl}, bubbles: true, cancelable: true }}))"
+        ));
+    };
+    press("я", "KeyZ", true);
+    assert_eq!(desk.masked(), 0.0);
+    press("н", "KeyY", true);
+    assert_eq!(desk.masked(), drawn);
+    press("у", "KeyE", false);
+    assert_eq!(desk.page.ask("document.getElementById('tool-eraser').getAttribute('aria-pressed')"), "true");
+    let size = desk.page.ask("Number(document.getElementById('size').value)").as_f64().unwrap();
+    press("ї", "BracketRight", false);
+    assert!(desk.page.ask("Number(document.getElementById('size').value)").as_f64().unwrap() > size);
+    // On a Latin layout the letter counts, not its place: AZERTY has Z where QWERTY has W.
+    press("z", "KeyW", true);
+    assert_eq!(desk.masked(), 0.0);
+}
+
+#[test]
+fn the_mask_of_the_last_fill_can_be_used_again() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.5), (0.5, 0.5)]);
+    desk.fill();
+    assert_eq!(desk.masked(), 0.0);
+    let more: Vec<PathBuf> =
+        ["a.png", "b.png"].map(|name| desk.write(name, png(photo(WIDTH, HEIGHT)))).to_vec();
+    desk.page.choose_files("#open-input", &more);
+    desk.page.wait_for("document.getElementById('batch-dialog').open");
+    assert_eq!(desk.page.ask("document.getElementById('batch-current').disabled"), false);
+}
+
+/// 12, 24 and 48 megapixels, of several megabytes each.
+#[test]
+fn photos_of_phones_are_opened_and_filled() {
+    let Some(desk) = Desk::new() else { return };
+    for (width, height) in [(4032, 3024), (6000, 4000), (8064, 6048)] {
+        let path = desk.write("phone.jpg", phone_jpeg(width, height));
+        desk.reload();
+        desk.page.choose_file("#open-input", &path);
+        desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+        let label = desk.page.ask("document.getElementById('canvas').getAttribute('aria-label')");
+        let label = label.as_str().unwrap();
+        assert!(label.contains(&height.to_string()) && label.contains(&width.to_string()), "{label}");
+        desk.page.ask("document.getElementById('size').value = 8; document.getElementById('size').dispatchEvent(new Event('input'))");
+        let (x, y) = desk.center();
+        desk.page.drag(&[(x, y)]);
+        desk.fill();
+    }
+}
+
+#[test]
 fn a_phone_has_room_for_everything() {
     let Some(desk) = Desk::new() else { return };
     desk.page.be_a_phone(360, 640);
@@ -384,8 +495,7 @@ fn many_photos_become_one_zip_file() {
         .map(|name| desk.write(name, png(photo(60, 40))))
         .chain(["a_mask.png", "b_mask000.png"].iter().map(|name| desk.write(name, png(mask(60, 40)))))
         .collect();
-    let paths: Vec<&str> = photos.iter().map(|path| path.to_str().unwrap()).collect();
-    desk.page.tab.find_element("#open-input").unwrap().set_input_files(&paths).unwrap();
+    desk.page.choose_files("#open-input", &photos);
     desk.page.wait_for("document.getElementById('batch-dialog').open");
     desk.page.click("#batch-start");
     let archive = desk.downloaded("lacuna.zip");

@@ -169,10 +169,16 @@ impl Page {
 
     /// Chooses a file for an input.
     pub fn choose_file(&self, selector: &str, file: &Path) {
-        let file = file.to_str().expect("a path of text");
+        self.choose_files(selector, &[file]);
+    }
+
+    /// Chooses several files for an input.
+    pub fn choose_files(&self, selector: &str, files: &[impl AsRef<Path>]) {
+        let files: Vec<&str> =
+            files.iter().map(|file| file.as_ref().to_str().expect("a path of text")).collect();
         self.tab
             .find_element(selector)
-            .and_then(|input| input.set_input_files(&[file]).map(|_| ()))
+            .and_then(|input| input.set_input_files(&files).map(|_| ()))
             .expect(selector);
     }
 

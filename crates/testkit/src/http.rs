@@ -108,6 +108,30 @@ impl Request {
         self.send_from(server, None)
     }
 
+    /// Bytes of the body.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// The same without a length beforehand: its body comes as one chunk (RFC 9112, section 7.1).
+    pub fn chunked(mut self) -> Self {
+        let length = format!("Content-Length: {}\r\n", self.body.len());
+        self.head = self.head.replace(&length, "Transfer-Encoding: chunked\r\n");
+        let head = format!("{:x}\r\n", self.body.len());
+        self.body = [head.as_bytes(), &self.body, b"\r\n0\r\n\r\n"].concat();
+        self
+    }
+
+    /// Sends all of it before reading anything, as simple clients do.
+    ///
+    /// # Errors
+    /// If the server closes the connection before it has taken everything.
+    pub fn send_all_then_read(&self, server: SocketAddr) -> std::io::Result<Response> {
+        let mut stream = connect(server, None);
+        stream.write_all(&self.bytes())?;
+        Ok(receive(&mut stream))
+    }
+
     /// Sends it from an address of this machine.
     pub fn send_from(&self, server: SocketAddr, client: Option<IpAddr>) -> Response {
         let mut stream = connect(server, client);

@@ -4,6 +4,7 @@
 mod latent;
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use lacuna::default_network::{DEFAULT_NETWORK, default_network};
 use lacuna::models::{ModelStore, PUBLISHED_MODELS};
 use lacuna::patchmatch::PatchMatch;
 use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Server, Token};
+use sysinfo::System;
 use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -82,7 +84,7 @@ pub struct ServeArgs {
     behind_proxy: bool,
 
     /// Most bytes of a request (413)
-    #[arg(long, value_name = "SIZE", default_value = "64M")]
+    #[arg(long, value_name = "BYTES", default_value = "64M")]
     max_body: Bytes,
     /// Most pixels of a picture (422)
     #[arg(long, value_name = "N", default_value_t = Bounds::default().pixels)]
@@ -90,8 +92,8 @@ pub struct ServeArgs {
     /// Longest side of a picture in pixels (422)
     #[arg(long, value_name = "PX", default_value_t = Bounds::default().side)]
     max_side: u32,
-    /// Memory that a job may take with all the program holds, such as 2G (422)
-    #[arg(long, value_name = "SIZE")]
+    /// Memory limit of the program with a job, such as 2G (422) [default: half of the machine's memory]
+    #[arg(long, value_name = "BYTES")]
     max_memory: Option<Bytes>,
     /// Jobs that may wait (429)
     #[arg(long, value_name = "N", default_value_t = Bounds::default().queue)]
@@ -105,12 +107,16 @@ pub struct ServeArgs {
     /// Seconds that a job may run (504)
     #[arg(long, value_name = "S", default_value_t = Bounds::default().job.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     job_timeout: u64,
-    /// Seconds in which a request's head must come (408)
+    /// Timeout in seconds of a request's head (408)
     #[arg(long, value_name = "S", default_value_t = Bounds::default().head.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     head_timeout: u64,
-    /// Seconds within which more of a request's body must come (408)
-    #[arg(long, value_name = "S", default_value_t = Bounds::default().body_pause.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    /// Timeout in seconds of a body that stalls: a request's (408), or an answer that its client does not read (closed)
+    #[arg(long, value_name = "S", default_value_t = Bounds::default().stall.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     body_timeout: u64,
+
+    /// Seconds after the last job in which clients may still fetch results when the server is told to stop
+    #[arg(long, value_name = "S", default_value_t = Bounds::default().grace.as_secs())]
+    grace: u64,
 
     /// Threads that compute [default: one for each core]
     #[arg(long, value_name = "N")]
@@ -145,8 +151,9 @@ impl ServeArgs {
             connections: self.connections,
             job: Duration::from_secs(self.job_timeout),
             head: Duration::from_secs(self.head_timeout),
-            body_pause: Duration::from_secs(self.body_timeout),
-            memory: self.max_memory.map(|bytes| bytes.0),
+            stall: Duration::from_secs(self.body_timeout),
+            grace: Duration::from_secs(self.grace),
+            memory: Some(self.max_memory()),
         };
         let access = self.token()?.map_or(Access::Open, |token| Access::Token(Token::new(&token)));
         let config = Config {
@@ -159,6 +166,11 @@ impl ServeArgs {
         };
         config.check(self.insecure_no_token)?;
         Ok(config)
+    }
+
+    /// `--max-memory`, or half of what the machine or its container has.
+    fn max_memory(&self) -> u64 {
+        self.max_memory.map_or_else(|| machine_memory() / 2, |bytes| bytes.0)
     }
 
     fn token(&self) -> Result<Option<String>> {
@@ -223,10 +235,18 @@ impl ServeArgs {
             method,
             device: self.place.device.clone(),
             parameters: checkpoint.parameters() as u64,
-            network: self.place.load_network(checkpoint, self.max_memory.map(|bytes| bytes.0))?,
+            network: self.place.load_network(checkpoint, Some(self.max_memory()))?,
             latent: latent_view(checkpoint, &self.place.device)?,
         })
     }
+}
+
+/// Bytes of memory that this machine has, or that the control group of this process may take.
+fn machine_memory() -> u64 {
+    let mut system = System::new();
+    system.refresh_memory();
+    let group = system.cgroup_limits().map(|limits| limits.total_memory);
+    group.unwrap_or(u64::MAX).min(system.total_memory())
 }
 
 /// What draws a network's latent view; nothing in a program without Burn.
@@ -251,9 +271,17 @@ pub fn run(args: ServeArgs) -> Result<Outcome> {
         Log::Info => LevelFilter::INFO,
         Log::Debug => LevelFilter::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
     start_threads(args.threads)?;
     let config = args.config()?;
+    tracing::info!(memory = lacuna::budget::at_most(args.max_memory()), "memory limit (--max-memory)");
     let models = args.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
@@ -265,9 +293,6 @@ pub fn run(args: ServeArgs) -> Result<Outcome> {
             .await
             .with_context(|| format!("cannot listen on {}", args.address))?;
         println!("http://{}", server.address());
-        if let Some(token) = args.token()? {
-            eprintln!("for the browser: http://{}/#token={token}", server.address());
-        }
         server.run(asked_to_stop()?).await;
         Ok(Outcome::Done)
     })

@@ -5,7 +5,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, GrayImage, ImageEncoder as _, ImageFormat, Luma, Rgb, RgbImage};
 use lacuna::Predictor;
 use lacuna::patchmatch::PatchMatch;
 use lacuna_serve::{Config, Models, Server};
@@ -80,6 +81,22 @@ pub fn mask(width: u32, height: u32) -> GrayImage {
     GrayImage::from_fn(width, height, |x, y| {
         Luma([if inside(x, width) && inside(y, height) { 255 } else { 0 }])
     })
+}
+
+/// A JPEG file as a phone writes it: several megabytes, lying on its side (EXIF orientation 6).
+pub fn phone_jpeg(width: u32, height: u32) -> Vec<u8> {
+    const ORIENTATION_6: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let mut noise = 1_u32;
+    let pixels = RgbImage::from_fn(width, height, |x, y| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let grain = (noise >> 28) as u8;
+        Rgb([(x / 32 % 200) as u8 + grain, (y / 32 % 200) as u8 + grain, 90 + grain])
+    });
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 92);
+    encoder.set_exif_metadata(ORIENTATION_6.to_vec()).unwrap();
+    pixels.write_with_encoder(encoder).unwrap();
+    bytes
 }
 
 /// A picture as a file.

@@ -10,8 +10,15 @@ use image::codecs::{
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError};
 
-use super::{Format, JpegCoding, Limits, Metadata, Picture, tiff_file};
+use super::{Format, JpegCoding, Limits, Metadata, Picture, png, tiff_file};
+use crate::budget::at_most;
 use crate::{Error, Result};
+
+/// Bytes to which a PNG's colour profile may inflate. Profiles of printers have up to 4 MB; 261 kB can inflate to 256 MiB.
+const MOST_PROFILE: u64 = 16 << 20;
+
+/// Copies of an inflated profile while it is read.
+const PROFILE_COPIES: u64 = 3;
 
 /// JPEG components of a picture in printing colours.
 const CMYK_COMPONENTS: u8 = 4;
@@ -53,6 +60,7 @@ impl Picture {
         let input = Cursor::new(bytes);
         match format {
             Format::Png => {
+                reader.check_profile()?;
                 let decoder = PngDecoder::with_limits(input, reader.decoder_limits()).map_err(problem)?;
                 if decoder.is_apng().map_err(problem)? {
                     return Err(Error::picture(name, "animated PNG files are not supported"));
@@ -107,6 +115,18 @@ impl Reader<'_> {
         limits
     }
 
+    /// Checks what a PNG's compressed colour profile takes before the decoder inflates it.
+    fn check_profile(&self) -> Result<()> {
+        // A damaged one is left to the decoder, which reads the picture without it.
+        let Ok(Some(size)) = png::inflated_profile(self.bytes, MOST_PROFILE) else { return Ok(()) };
+        if size > MOST_PROFILE {
+            let problem = format!("its colour profile inflates to more than {}", at_most(MOST_PROFILE));
+            return Err(Error::picture(self.name, problem));
+        }
+        let what = format!("reading the colour profile of {}", self.name);
+        self.limits.memory.map_or(Ok(()), |budget| budget.check(what, PROFILE_COPIES * size))
+    }
+
     /// Checks a picture's size (columns, rows) before it is allocated.
     fn check(&self, size: (u32, u32), bytes_per_pixel: u64, jpeg: Option<&JpegCoding>) -> Result<()> {
         self.limits.check(self.name, size.0, size.1, bytes_per_pixel)?;
@@ -145,6 +165,12 @@ impl Reader<'_> {
         jpeg: Option<JpegCoding>,
     ) -> Picture {
         let mut notes = Vec::new();
+        if self.format == Format::Png
+            && icc.is_none()
+            && png::inflated_profile(self.bytes, MOST_PROFILE).is_err()
+        {
+            notes.push(format!("{}: the colour profile is damaged and is left out", self.name));
+        }
         let (metadata, orientation) = if self.format == Format::Tiff {
             let metadata = Metadata::from_tiff(icc.clone(), self.bytes).unwrap_or_else(|error| {
                 notes.push(format!("{}: the EXIF block cannot be read and is left out ({error})", self.name));

@@ -6,6 +6,7 @@ mod format;
 mod jpeg;
 mod limits;
 mod metadata;
+mod png;
 mod tiff_file;
 
 use image::DynamicImage;

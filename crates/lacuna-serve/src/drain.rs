@@ -1,0 +1,91 @@
+//! Reads and discards what a refused request still sends, so that a client which sends its whole body before it reads
+//! gets the answer instead of a reset connection.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+
+use crate::app::App;
+
+/// Bytes that are discarded at most: four times the default limit of a body.
+const MOST_DISCARDED: usize = 256 << 20;
+
+/// Time that discarding may take in all.
+const LONGEST_DISCARD: Duration = Duration::from_secs(60);
+
+/// A body that the handler and the drain share: the drain reads what the handler left.
+#[derive(Clone)]
+struct SharedBody(Arc<Mutex<Inner>>);
+
+struct Inner {
+    body: Body,
+    /// Whether the handler asked for any of it.
+    polled: bool,
+}
+
+impl SharedBody {
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl HttpBody for SharedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.with(|inner| {
+            inner.polled = true;
+            Pin::new(&mut inner.body).poll_frame(context)
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.with(|inner| inner.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.with(|inner| inner.body.size_hint())
+    }
+}
+
+/// Middleware: answers after the rest of the request's body was discarded, within [`MOST_DISCARDED`] and
+/// [`LONGEST_DISCARD`].
+pub async fn drain(State(app): State<App>, request: Request, next: Next) -> Response {
+    let waits_for_continue = request.headers().contains_key(header::EXPECT);
+    let (parts, body) = request.into_parts();
+    let shared = SharedBody(Arc::new(Mutex::new(Inner { body, polled: false })));
+    let response = next.run(Request::from_parts(parts, Body::new(shared.clone()))).await;
+    // A client that waits for "100 Continue" sends nothing before its body is asked for; one that stopped sending
+    // would only be waited for once more.
+    let sends_nothing = waits_for_continue && !shared.with(|inner| inner.polled);
+    if !sends_nothing && response.status() != StatusCode::REQUEST_TIMEOUT {
+        let discarding = discard(shared, app.config.bounds.stall);
+        // Out of time, the connection is closed as it is.
+        let _ = tokio::time::timeout(LONGEST_DISCARD, discarding).await;
+    }
+    response
+}
+
+async fn discard(mut body: SharedBody, stall: Duration) {
+    let mut discarded = 0;
+    while discarded < MOST_DISCARDED && !body.is_end_stream() {
+        match tokio::time::timeout(stall, body.frame()).await {
+            Ok(Some(Ok(frame))) => discarded += frame.data_ref().map_or(0, Bytes::len),
+            Ok(Some(Err(_)) | None) | Err(_) => return,
+        }
+    }
+}

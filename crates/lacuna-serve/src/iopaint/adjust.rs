@@ -1,0 +1,153 @@
+//! IOPaint's `adjust_mask`: grows, shrinks or inverts a mask.
+
+use image::{GrayImage, Luma, Rgba, RgbaImage};
+use imageproc::distance_transform::euclidean_squared_distance_transform;
+use lacuna::{Mask, MaskOptions};
+use utoipa::ToSchema;
+
+use super::base64::decode;
+use super::fields::Fields;
+use crate::config::Bounds;
+use crate::fill::{Upload, decode_picture, key, png};
+use crate::problem::{Code, Problem, excerpt};
+use crate::queue::{Key, Outcome};
+
+/// A pixel of the mask counts from this value on, as in IOPaint.
+const THRESHOLD: u8 = 126;
+
+/// The colour of IOPaint's brush, which its page draws masks in.
+const BRUSH: Rgba<u8> = Rgba([255, 203, 0, 186]);
+
+/// IOPaint's default, and what is still worth its time.
+const KERNEL_SIZE: i64 = 5;
+const MOST_KERNEL_SIZE: i64 = 1024;
+
+/// A request as IOPaint takes it.
+#[derive(Debug, ToSchema)]
+pub struct AdjustMaskRequest {
+    /// The mask, base64; 127 and brighter counts.
+    #[schema(value_type = String)]
+    mask: Upload,
+    /// `expand`, `shrink` or `reverse`.
+    #[schema(value_type = String)]
+    operate: Operate,
+    /// Radius in pixels of growing and shrinking.
+    #[schema(required = false, minimum = 0, maximum = 1024)]
+    kernel_size: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operate {
+    Expand,
+    Shrink,
+    Reverse,
+}
+
+impl AdjustMaskRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`Code::Malformed`], [`Code::FieldMissing`] or [`Code::FieldInvalid`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut fields = Fields::from_json(bytes)?;
+        let mask = decode("mask", fields.take_text("mask")?.as_deref())?;
+        let operate = match fields.take_text("operate")?.as_deref() {
+            Some("expand") => Operate::Expand,
+            Some("shrink") => Operate::Shrink,
+            Some("reverse") => Operate::Reverse,
+            other => {
+                let other = other.map_or_else(|| "missing".into(), |word| format!("{:?}", excerpt(word)));
+                let detail = format!("operate is {other}, expected expand, shrink or reverse");
+                return Err(Problem::new(Code::FieldInvalid, detail));
+            }
+        };
+        let kernel_size = fields.take_number(&["kernel_size"], KERNEL_SIZE)?;
+        Ok(Self { mask, operate, kernel_size: kernel_size.clamp(0, MOST_KERNEL_SIZE) })
+    }
+
+    /// The hash of all that decides the outcome.
+    pub fn key(&self) -> Key {
+        key("adjust-mask", &(self.operate, self.kernel_size), &[&self.mask])
+    }
+
+    /// Adjusts the mask.
+    ///
+    /// # Errors
+    /// If the mask cannot be read.
+    pub fn run(&self, bounds: &Bounds) -> Outcome {
+        let picture = decode_picture(&self.mask, &bounds.limits(), Code::MaskInvalid)?;
+        let options = MaskOptions { threshold: THRESHOLD, ..MaskOptions::default() };
+        let mask = self.adjusted(&Mask::from_picture(&picture, &options));
+        let (width, height) = (mask.width() as u32, mask.height() as u32);
+        let mut drawn = RgbaImage::new(width, height);
+        for (pixel, &hole) in drawn.pixels_mut().zip(mask.hole()) {
+            if hole {
+                *pixel = BRUSH;
+            }
+        }
+        png(&drawn.into())
+    }
+
+    fn adjusted(&self, mask: &Mask) -> Mask {
+        let inverted = || mask.hole().iter().map(|hole| !hole).collect();
+        let hole = match self.operate {
+            Operate::Reverse => inverted(),
+            Operate::Expand => self.grown(mask),
+            // What is not hole grows.
+            Operate::Shrink => {
+                let outside = Mask::new(mask.width(), mask.height(), inverted());
+                self.grown(&outside).into_iter().map(|hole| !hole).collect()
+            }
+        };
+        Mask::new(mask.width(), mask.height(), hole)
+    }
+
+    /// The pixels no farther than the kernel's radius from a hole.
+    fn grown(&self, mask: &Mask) -> Vec<bool> {
+        let pixels: Vec<u8> = mask.hole().iter().map(|&hole| u8::from(hole)).collect();
+        let grey = GrayImage::from_raw(mask.width() as u32, mask.height() as u32, pixels);
+        let grey = grey.unwrap_or_default();
+        if !grey.pixels().any(|&Luma([value])| value > 0) {
+            return mask.hole().to_vec();
+        }
+        let most = (self.kernel_size * self.kernel_size) as f64;
+        euclidean_squared_distance_transform(&grey).pixels().map(|&Luma([squared])| squared <= most).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(operate: Operate, kernel_size: i64) -> AdjustMaskRequest {
+        AdjustMaskRequest { mask: Upload::default(), operate, kernel_size }
+    }
+
+    #[test]
+    fn masks_grow_shrink_and_turn_over() {
+        let dot = Mask::new(21, 21, (0..441).map(|i| i == 220).collect());
+        let grown = request(Operate::Expand, 5).adjusted(&dot);
+        // Lattice points in a circle of radius 5.
+        assert_eq!(grown.count(), 81);
+        let shrunk = request(Operate::Shrink, 5).adjusted(&grown);
+        assert_eq!((shrunk.count(), shrunk.hole()[220]), (1, true));
+        assert_eq!(request(Operate::Reverse, 5).adjusted(&dot).count(), 440);
+        assert_eq!(request(Operate::Expand, 0).adjusted(&dot), dot);
+        let empty = Mask::new(3, 3, vec![false; 9]);
+        assert_eq!(request(Operate::Expand, 2).adjusted(&empty).count(), 0);
+        assert_eq!(request(Operate::Shrink, 2).adjusted(&empty).count(), 0);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_named_if_impossible() {
+        for (json, words) in [
+            (r#"{"mask": "AAAA"}"#, "operate is missing"),
+            (r#"{"mask": "AAAA", "operate": "melt"}"#, "operate is \"melt\""),
+            (r#"{"mask": "AAAA", "operate": "expand", "kernel_size": "x"}"#, "kernel_size is \"x\""),
+            (r#"{"operate": "expand"}"#, "mask is missing"),
+        ] {
+            let detail = AdjustMaskRequest::from_json(json.as_bytes()).unwrap_err().detail;
+            assert!(detail.contains(words), "{detail}");
+        }
+    }
+}
