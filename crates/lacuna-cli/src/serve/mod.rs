@@ -26,7 +26,7 @@ use crate::interrupt::on_interrupt;
 use crate::method::PlaceArgs;
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::units::{Bytes, Threads, start_threads};
-use crate::usage::{bail_usage, ensure_usage};
+use crate::usage::{UsageError, bail_usage, ensure_usage};
 
 /// Threads that read and write; those that compute are others.
 const NETWORK_THREADS: usize = 2;
@@ -164,7 +164,7 @@ impl ServeArgs {
             behind_proxy: self.behind_proxy,
             bounds,
         };
-        config.check(self.insecure_no_token)?;
+        config.check(self.insecure_no_token).map_err(|problem| UsageError(problem.to_string()))?;
         Ok(config)
     }
 
