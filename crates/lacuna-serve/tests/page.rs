@@ -10,7 +10,8 @@ use image::{GrayImage, Luma, RgbImage};
 use lacuna::patchmatch::PatchMatch;
 use lacuna::{Mask, Picture, Planes};
 use lacuna_serve::{Access, Config, LatentView, Method, Model, Models, Token};
-use testkit::browser::{Page, not_tested};
+use testkit::browser::Page;
+use testkit::missing::{Missing, not_tested};
 
 use server::{Running, config, mask, models, phone_jpeg, photo, png};
 
@@ -605,7 +606,7 @@ fn nobody_is_left_out() {
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/axe-core/axe.min.js");
     let path = std::env::var_os("LACUNA_AXE").map_or(usual, PathBuf::from);
     let Ok(axe) = fs::read_to_string(&path) else {
-        return not_tested("no axe-core (tools/fetch_axe.sh gets it), the page was not scanned for barriers");
+        return not_tested(Missing::Axe, "the page was not scanned for barriers");
     };
     let Some(desk) = Desk::new() else { return };
     let none = Vec::<String>::new();

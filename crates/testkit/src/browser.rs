@@ -1,6 +1,5 @@
 //! Pages in a real browser: Debian's Chromium, or another one.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +9,8 @@ use headless_chrome::protocol::cdp::types::Event;
 use headless_chrome::protocol::cdp::{Emulation, Input, Network, Page as Paging};
 use headless_chrome::{Browser, LaunchOptions};
 use serde_json::Value;
+
+use crate::missing::{Missing, not_tested};
 
 /// A condition that does not come true by then is a failure.
 const PATIENCE_MILLISECONDS: u64 = 60_000;
@@ -30,16 +31,11 @@ pub fn chromium() -> Option<PathBuf> {
     given.into_iter().chain(known).find(|path| path.exists())
 }
 
-/// Says aloud that something was not tested. The harness would catch `eprintln!`.
-pub fn not_tested(what: &str) {
-    writeln!(std::io::stderr(), "NOT TESTED: {what}").expect("standard error is open");
-}
-
 impl Page {
     /// Opens an empty page of a size; without a browser, that is said aloud.
     pub fn new(width: u32, height: u32) -> Option<Self> {
         let Some(path) = chromium() else {
-            not_tested("no Chromium, a page was not tried in a browser");
+            not_tested(Missing::Chromium, "no browser, a page was not tried");
             return None;
         };
         let options = LaunchOptions {
