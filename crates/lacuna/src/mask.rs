@@ -69,6 +69,10 @@ impl Mask {
                 // 257 = 65535 / 255 takes a step of 8 bits to 16 bits.
                 holes(samples, channels, u16::MAX, u16::from(options.threshold) * 257, options)
             }
+            Samples::Float(_) => {
+                let deep = picture.pixels().to_rgba16();
+                holes(&deep, 4, u16::MAX, u16::from(options.threshold) * 257, options)
+            }
         };
         Self::new(picture.width(), picture.height(), hole)
     }
