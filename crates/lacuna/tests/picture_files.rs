@@ -233,7 +233,11 @@ fn content_decides_and_a_wrong_extension_is_noted() {
     std::fs::write(&path, png(&pixels(3, false), 1)).unwrap();
     let picture = Picture::open(&path, &limits()).unwrap();
     assert_eq!(picture.format(), Format::Png);
-    assert!(picture.notes()[0].contains("the extension says JPEG, the file holds PNG"), "{:?}", picture.notes());
+    assert!(
+        picture.notes()[0].contains("the extension says JPEG, the file holds PNG"),
+        "{:?}",
+        picture.notes()
+    );
     assert!(
         Picture::open(Path::new("/nowhere/a.png"), &limits())
             .unwrap_err()

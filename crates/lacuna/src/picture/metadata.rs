@@ -4,6 +4,8 @@ use exif::experimental::Writer;
 use exif::{Context, Exif, Field, In, Reader, Tag};
 use image::metadata::Orientation;
 
+use super::tiff_file;
+
 /// Metadata that is kept from the input file to the output file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
@@ -97,19 +99,30 @@ impl Metadata {
     /// # Errors
     /// A sentence about what could not be read.
     pub fn from_tiff(icc: Option<Vec<u8>>, file: &[u8]) -> Result<Self, String> {
+        if tiff_file::is_big(file) {
+            return Self::from_fields(icc, &tiff_file::big_fields(file, &DESCRIBING_TAGS)?, true);
+        }
         let parsed = Reader::new().read_raw(file.to_vec()).map_err(|error| error.to_string())?;
-        let mut writer = Writer::new();
         let kept = |field: &&Field| {
             let Tag(context, number) = field.tag;
             field.ifd_num == In::PRIMARY && (context != Context::Tiff || DESCRIBING_TAGS.contains(&number))
         };
-        let mut fields = parsed.fields().filter(kept).peekable();
+        Self::from_fields(icc, parsed.fields().filter(kept), parsed.little_endian())
+    }
+
+    fn from_fields<'a>(
+        icc: Option<Vec<u8>>,
+        fields: impl IntoIterator<Item = &'a Field>,
+        little_endian: bool,
+    ) -> Result<Self, String> {
+        let mut fields = fields.into_iter().peekable();
         if fields.peek().is_none() {
             return Ok(Self { icc, ..Self::default() });
         }
+        let mut writer = Writer::new();
         fields.for_each(|field| writer.push_field(field));
         let mut block = std::io::Cursor::new(Vec::new());
-        writer.write(&mut block, parsed.little_endian()).map_err(|error| error.to_string())?;
+        writer.write(&mut block, little_endian).map_err(|error| error.to_string())?;
         let mut metadata = Self { icc, exif: Some(block.into_inner()), ..Self::default() };
         metadata.density = metadata.exif_density();
         Ok(metadata)

@@ -6,7 +6,7 @@ use exif::{Context, Field, In, Value};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer};
 use tiff::TiffResult;
-use tiff::decoder::{Decoder, DecodingResult};
+use tiff::decoder::{Decoder, DecodingResult, ifd};
 use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float, RGB8, RGB16, RGB32Float};
 use tiff::encoder::{
     Compression, DirectoryEncoder, Predictor, Rational, SRational, TiffEncoder, TiffKindStandard, TiffValue,
@@ -70,8 +70,10 @@ pub fn check(bytes: &[u8]) -> Result<Header, String> {
     if extra.contains(&ExtraSamples::AssociatedAlpha.to_u16()) {
         return Err("TIFF files with premultiplied alpha are not supported: save it with plain alpha".into());
     }
+    // Of values a channel the first one counts.
     let tag = |decoder: &mut Decoder<_>, tag, default: u16| {
-        decoder.find_tag_unsigned::<u16>(tag).map(|value| value.unwrap_or(default)).map_err(damaged)
+        let values = decoder.find_tag_unsigned_vec::<u16>(tag).map_err(damaged)?;
+        Ok::<_, String>(values.and_then(|values| values.first().copied()).unwrap_or(default))
     };
     let photometric = tag(&mut decoder, Tag::PhotometricInterpretation, u16::MAX)?;
     let planar = tag(&mut decoder, Tag::PlanarConfiguration, PlanarConfiguration::Chunky.to_u16())?;
@@ -183,6 +185,49 @@ pub fn read_metadata(bytes: &[u8], metadata: &mut Metadata, notes: &mut Vec<Stri
 /// The colour profile, if there is one.
 pub fn icc_profile(bytes: &[u8]) -> Option<Vec<u8>> {
     tag_bytes(bytes, Tag::IccProfile.to_u16())
+}
+
+/// Whether offsets have 64 bits.
+pub fn is_big(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+")
+}
+
+/// The fields of a BigTIFF file's first directory that are numbered in `wanted`, as EXIF fields.
+///
+/// # Errors
+/// A sentence about what is wrong with the file.
+pub fn big_fields(bytes: &[u8], wanted: &[u16]) -> Result<Vec<Field>, String> {
+    let mut limits = tiff::decoder::Limits::default();
+    limits.ifd_value_size = bytes.len().saturating_mul(TAG_COPIES);
+    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(damaged)?.with_limits(limits);
+    let mut fields = Vec::new();
+    for &number in wanted {
+        let Some(value) = decoder.find_tag(Tag::from_u16_exhaustive(number)).map_err(damaged)? else {
+            continue;
+        };
+        if let Some(value) = exif_value(value) {
+            fields.push(Field { tag: exif::Tag(Context::Tiff, number), ifd_num: In::PRIMARY, value });
+        }
+    }
+    Ok(fields)
+}
+
+/// A tag's value as EXIF says it; `None` for kinds that no wanted tag has.
+fn exif_value(value: ifd::Value) -> Option<Value> {
+    Some(match value {
+        ifd::Value::Ascii(text) => Value::Ascii(vec![text.into_bytes()]),
+        ifd::Value::Short(value) => Value::Short(vec![value]),
+        ifd::Value::Unsigned(value) => Value::Long(vec![value]),
+        ifd::Value::Rational(num, denom) => Value::Rational(vec![exif::Rational { num, denom }]),
+        ifd::Value::Double(value) => Value::Double(vec![value]),
+        ifd::Value::List(values) => match values.first()? {
+            ifd::Value::Short(_) => Value::Short(ifd::Value::List(values).into_u16_vec().ok()?),
+            ifd::Value::Byte(_) => Value::Byte(ifd::Value::List(values).into_u8_vec().ok()?),
+            ifd::Value::Double(_) => Value::Double(ifd::Value::List(values).into_f64_vec().ok()?),
+            _ => return None,
+        },
+        _ => return None,
+    })
 }
 
 fn damaged(error: tiff::TiffError) -> String {
