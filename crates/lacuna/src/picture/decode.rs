@@ -145,6 +145,7 @@ impl Reader<'_> {
         let mut picture = self.picture(pixels, None, None, None);
         // All colours fit: a GIF frame has 256 at most.
         picture.palette = Some(Palette { colours: Vec::new() });
+        picture.is_converted = true;
         picture.notes.push(self.note("the first frame of a GIF file is read, and written as PNG"));
         Ok(picture)
     }

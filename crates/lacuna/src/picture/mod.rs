@@ -44,6 +44,7 @@ pub struct Picture {
     webp: Option<LossyWebP>,
     palette: Option<Palette>,
     floats: Option<Floats>,
+    is_converted: bool,
     notes: Vec<String>,
 }
 
@@ -78,6 +79,7 @@ impl Picture {
             webp: None,
             palette: None,
             floats: None,
+            is_converted: false,
             notes: Vec::new(),
         }
     }
@@ -119,6 +121,11 @@ impl Picture {
     /// Whether the file was compressed with loss, so that edges in it may have noise beside them.
     pub fn is_lossy(&self) -> bool {
         self.jpeg.is_some() || self.webp.is_some()
+    }
+
+    /// Whether the file is of a kind that is not written, such as GIF, so that a copy of it will not do for the output.
+    pub fn is_converted(&self) -> bool {
+        self.is_converted
     }
 
     /// The palette that the file's colours came from.
