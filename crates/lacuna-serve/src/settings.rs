@@ -112,7 +112,7 @@ impl Settings {
                 "seed" => settings.seed = field.number(0, u64::MAX)?,
                 "expand" => settings.hole.expand = field.number(0, MOST_GROWTH)?,
                 "feather" => settings.hole.feather = field.number(0, MOST_GROWTH)?,
-                "threshold" => settings.mask.threshold = field.number(0, u8::MAX - 1)?,
+                "threshold" => settings.mask.threshold = Some(field.number(0, u8::MAX - 1)?),
                 "invert" => settings.mask.invert = field.one_of(&[("true", true), ("false", false)])?,
                 "mask_channel" => {
                     settings.mask.channel = field.one_of(&[
@@ -223,7 +223,7 @@ mod tests {
             model: Some("a".into()),
             sizing: Sizing::Always(Strategy::Resize { long_side: 640 }),
             seed: u64::MAX,
-            mask: MaskOptions { threshold: 254, invert: true, channel: MaskChannel::Alpha },
+            mask: MaskOptions { threshold: Some(254), invert: true, channel: MaskChannel::Alpha },
             hole: HoleOptions { expand: 3, feather: 2 },
             format: Some(Format::WebP),
             quality: Some(100),

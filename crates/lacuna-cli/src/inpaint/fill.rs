@@ -128,14 +128,20 @@ impl Filler<'_> {
         // What cannot be written is refused before the work is done.
         let target = format.unwrap_or(picture.format());
         picture.check_fits(target, args.quality)?;
-        if !target.holds_metadata() && *picture.metadata() != Default::default() {
+        let lost = picture.writing_notes(&options);
+        limits.memory = limits.memory.map(|budget| budget.holding(pixel_bytes(&picture)));
+        let mask_image = Picture::open(&task.mask, &limits)?;
+        let mask_options = args.mask_options.mask();
+        notes.extend_from_slice(mask_image.notes());
+        notes.extend(mask_options.notes(&mask_image));
+        let mask = Mask::from_picture(&mask_image, &mask_options);
+        drop(mask_image);
+        if mask.looks_inverted() {
             notes.push(format!(
-                "{}: {target} files hold no colour profile and no EXIF: left out",
-                picture.name()
+                "{}: nearly all of it is hole: if it shows what to keep, add --invert",
+                task.mask.display()
             ));
         }
-        limits.memory = limits.memory.map(|budget| budget.holding(pixel_bytes(&picture)));
-        let mask = Mask::open(&task.mask, &args.mask_options.mask(), &limits)?;
         check_sizes(&picture, &mask).with_context(|| task.mask.display().to_string())?;
         let growth = args.mask_options.hole();
         if let Some(budget) = limits.memory {
@@ -144,6 +150,7 @@ impl Filler<'_> {
         }
         let hole = Hole::new(&mask, &growth).with_context(|| task.mask.display().to_string())?;
         drop(mask);
+        notes.extend_from_slice(&lost);
         let plan = self.inpainter.plan(&picture, hole.mask())?;
         let fill = plan.as_ref().map(|plan| Fill {
             hole_share: hole.mask().count() as f64 / hole.mask().hole().len() as f64,
@@ -162,7 +169,7 @@ impl Filler<'_> {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
         let (Some(plan), Some(fill)) = (plan, fill) else {
-            if target == picture.format() && args.quality.is_none() {
+            if target == picture.format() && !picture.is_converted() && args.quality.is_none() {
                 write_bytes_atomically(&task.output, &read_file(&task.image, &limits)?)?;
             } else {
                 picture.save(&task.output, &options)?;
@@ -170,6 +177,8 @@ impl Filler<'_> {
             return Ok(Status::Copied);
         };
         self.inpainter.follow(&plan, &mut picture, &hole, args.seed)?;
+        // The palette may have no room for what was filled.
+        notes.extend(picture.writing_notes(&options).into_iter().filter(|note| !lost.contains(note)));
         picture.save(&task.output, &options)?;
         Ok(Status::Filled(fill))
     }
