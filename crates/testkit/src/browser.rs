@@ -31,6 +31,28 @@ pub fn chromium() -> Option<PathBuf> {
     given.into_iter().chain(known).find(|path| path.exists())
 }
 
+/// A key that is held while the mouse is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// No key.
+    Nothing,
+    /// Alt.
+    Alt,
+    /// Shift.
+    Shift,
+}
+
+impl Held {
+    /// Its bit in the browser's protocol.
+    fn bit(self) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::Alt => 1,
+            Self::Shift => 8,
+        }
+    }
+}
+
 impl Page {
     /// Opens an empty page of a size; without a browser, that is said aloud.
     pub fn new(width: u32, height: u32) -> Option<Self> {
@@ -123,25 +145,30 @@ impl Page {
         self.tab.find_element(selector).and_then(|element| element.click().map(|_| ())).expect(selector);
     }
 
-    /// Presses the left button at the first of these points, drags over the others, and lets go.
+    /// Presses the left button at the first of these points, drags over the others, and releases it.
     pub fn drag(&self, points: &[(f64, f64)]) {
-        use Input::DispatchMouseEventTypeOption::{MouseMoved, MousePressed, MouseReleased};
-        let (first, last) = (points[0], points[points.len() - 1]);
-        self.mouse(MouseMoved, first, 0);
-        self.mouse(MousePressed, first, 1);
-        for &point in points {
-            self.mouse(MouseMoved, point, 1);
-        }
-        self.mouse(MouseReleased, last, 0);
+        self.drag_holding(Held::Nothing, points);
     }
 
-    fn mouse(&self, kind: Input::DispatchMouseEventTypeOption, (x, y): (f64, f64), buttons: u32) {
+    /// As [`Page::drag`], while a key is held.
+    pub fn drag_holding(&self, held: Held, points: &[(f64, f64)]) {
+        use Input::DispatchMouseEventTypeOption::{MouseMoved, MousePressed, MouseReleased};
+        let (first, last) = (points[0], points[points.len() - 1]);
+        self.mouse(MouseMoved, first, 0, held);
+        self.mouse(MousePressed, first, 1, held);
+        for &point in points {
+            self.mouse(MouseMoved, point, 1, held);
+        }
+        self.mouse(MouseReleased, last, 0, held);
+    }
+
+    fn mouse(&self, kind: Input::DispatchMouseEventTypeOption, (x, y): (f64, f64), buttons: u32, held: Held) {
         self.tab
             .call_method(Input::DispatchMouseEvent {
                 Type: kind,
                 x,
                 y,
-                modifiers: None,
+                modifiers: Some(held.bit()),
                 timestamp: None,
                 button: Some(Input::MouseButton::Left),
                 buttons: Some(buttons),
