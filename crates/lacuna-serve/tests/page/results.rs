@@ -142,6 +142,7 @@ fn the_latent_view_lies_over_the_photo() {
     }
     let network = Model {
         id: "one".into(),
+        label: None,
         method: Method::Network,
         device: "cpu".into(),
         parameters: 1,
