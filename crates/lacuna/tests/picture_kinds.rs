@@ -173,6 +173,17 @@ fn lossy_webp_stays_lossy_and_short() {
 }
 
 #[test]
+fn a_scan_for_each_colour_is_refused_not_misread() {
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 80);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+    encoder.set_optimized_huffman_tables(true);
+    encoder.encode(&[90; 64 * 64 * 3], 64, 64, jpeg_encoder::ColorType::Rgb).unwrap();
+    let error = Picture::decode(&bytes, "a.jpg", &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("a scan for each colour"), "{error}");
+}
+
+#[test]
 fn gif_gives_its_first_frame() {
     let mut bytes = Vec::new();
     {

@@ -214,13 +214,15 @@ impl Picture {
         let kept_quality = source.map_or(JPEG_QUALITY, |coding| coding.quality());
         let mut encoder = Encoder::new(&mut *bytes, quality.unwrap_or(kept_quality));
         encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-        encoder.set_optimized_huffman_tables(true);
         match source {
             Some(coding) => {
                 encoder.set_progressive(coding.progressive);
                 let (horizontal, vertical) = coding.sampling;
                 encoder.set_sampling_factor(
-                    SamplingFactor::from_factors(horizontal, vertical).unwrap_or(SamplingFactor::F_1_1),
+                    SamplingFactor::from_factors(horizontal, vertical)
+                        // The encoder writes larger factors in separate scans too.
+                        .filter(|_| horizontal.max(vertical) <= 2)
+                        .unwrap_or(SamplingFactor::F_1_1),
                 );
                 // Tables of 16-bit steps stand for qualities so low that the estimate serves as well.
                 let fits = |table: &[u16; 64]| table.iter().all(|&step| (1..=255).contains(&step));
@@ -235,6 +237,10 @@ impl Picture {
             }
             None => {}
         }
+        // With optimised tables the encoder writes subsampled colours in scans of their own, which some decoders misread,
+        // the one that Lacuna reads with among them.
+        let is_subsampled = encoder.sampling_factor() != SamplingFactor::F_1_1;
+        encoder.set_optimized_huffman_tables(!is_subsampled);
         if let Some(density) = self.metadata.density.map(Density::per_inch) {
             let count = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
             let unit = match density.unit {

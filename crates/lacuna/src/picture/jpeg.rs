@@ -105,6 +105,7 @@ struct Markers<'a> {
 
 impl<'a> Markers<'a> {
     fn read(mut self) -> Result<JpegFile<'a>, String> {
+        let mut scans = 0;
         if self.next_marker()? != SOI {
             return Err("the start-of-image marker is missing".into());
         }
@@ -114,6 +115,7 @@ impl<'a> Markers<'a> {
                 // Restart markers and the like stand alone.
                 0x01 | 0xD0..=0xD8 => {}
                 SOS => {
+                    scans += 1;
                     self.segment()?;
                     self.skip_coded_data()?;
                 }
@@ -145,6 +147,12 @@ impl<'a> Markers<'a> {
         let sampling = frame.components.get(1).map_or((1, 1), |second| {
             (first.0.checked_div(second.0).unwrap_or(1), first.1.checked_div(second.1).unwrap_or(1))
         });
+        // The decoder gives wrong colours here.
+        if scans > 1 && !frame.progressive && sampling != (1, 1) {
+            return Err(
+                "sequential JPEG files with a scan for each colour are not supported: save it again".into()
+            );
+        }
         let components = frame.components.len() as u8;
         let coding = JpegCoding { luma, chroma, sampling, components, progressive: frame.progressive };
         Ok(JpegFile { coding, segments: self.segments, trailer })

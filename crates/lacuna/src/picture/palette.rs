@@ -59,9 +59,9 @@ impl Palette {
     /// What the encoder says.
     pub fn write(&self, numbers: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>, String> {
         let depth = match self.colours.len() {
-            ..=2 => ::png::BitDepth::One,
-            ..=4 => ::png::BitDepth::Two,
-            ..=16 => ::png::BitDepth::Four,
+            0..=2 => ::png::BitDepth::One,
+            3..=4 => ::png::BitDepth::Two,
+            5..=16 => ::png::BitDepth::Four,
             _ => ::png::BitDepth::Eight,
         };
         let mut bytes = Vec::new();
