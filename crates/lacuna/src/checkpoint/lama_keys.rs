@@ -198,6 +198,23 @@ mod tests {
     }
 
     #[test]
+    fn keys_stay_as_they_are() {
+        let mut hashes = String::new();
+        for family in [Family::Fourier, Family::Regular] {
+            for blocks in [1, 9, 18] {
+                let config = config(family, blocks);
+                let keys: String = expected_tensors(&config)
+                    .into_iter()
+                    .map(|(name, _)| format!("{name} {:?}\n", lama_key(&name, &config).unwrap()))
+                    .collect();
+                let hash = testkit::golden::sha256(keys.as_bytes());
+                hashes += &format!("{family:?} blocks {blocks}: {hash}\n");
+            }
+        }
+        testkit::golden::assert_golden("lama-keys.txt", &hashes);
+    }
+
+    #[test]
     fn every_tensor_has_a_key_of_its_own() {
         for family in [Family::Fourier, Family::Regular] {
             let config = config(family, 15);
