@@ -5,24 +5,24 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use lacuna_cpu::engine::{Engine, MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Wanted, product_rate};
-use lacuna_cpu::{Error as EngineError, Family, Isa, NetworkConfig};
+use lacuna_cpu::engine::{Engine, Plan, PlanOptions, Wanted, product_rate};
+use lacuna_cpu::{Error as EngineError, Isa};
+use lacuna_network::Architecture;
+use lacuna_network::geometry::{LARGEST_SIDE, MULTIPLE, SMALLEST_SIDE};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
-use crate::checkpoint::{Checkpoint, check_config, expected_tensors};
+use crate::checkpoint::Checkpoint;
 use crate::{Error, Mask, Planes, Predictor, Result, Watch};
 
-/// Networks trained on 256 pixels are known to generalise to about 2,000 (Suvorov et al. 2022).
-const LARGEST_SIDE: usize = 2048;
-
-/// After so many bytes of weights the pages of the file that hold them are given back.
+/// After this many bytes of weights the pages of the file that hold them are given back.
 const RELEASE_BYTES: usize = 16 << 20;
 
 /// Predicts the pixels of a hole with a network on the processor.
 #[derive(Debug)]
 pub struct EnginePredictor {
     engine: Engine,
+    name: String,
     rate: OnceLock<f64>,
 }
 
@@ -30,10 +30,11 @@ impl EnginePredictor {
     /// A predictor with the weights of a checkpoint, which may be closed afterwards.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `LACUNA_ISA` asks for instructions that this processor lacks.
+    /// [`Error::Checkpoint`] if the engine lacks a layer of the network; [`Error::Argument`] if `LACUNA_ISA` asks for
+    /// instructions that this processor lacks.
     pub fn new(checkpoint: &Checkpoint) -> Result<Self> {
         let unreleased = Cell::new(0);
-        let engine = Engine::compile(checkpoint.config(), isa()?, |name| {
+        let engine = Engine::compile(&checkpoint.config().layers(), isa()?, |name| {
             if unreleased.get() > RELEASE_BYTES {
                 checkpoint.release();
                 unreleased.set(0);
@@ -43,30 +44,32 @@ impl EnginePredictor {
             Some(values)
         });
         checkpoint.release();
-        let name = || checkpoint.source().path.display().to_string();
-        Ok(Self::of(engine.map_err(|error| Error::checkpoint(name(), error.to_string()))?))
+        let path = || checkpoint.source().path.display().to_string();
+        let engine = engine.map_err(|error| Error::checkpoint(path(), error.to_string()))?;
+        Ok(Self::of(engine, checkpoint.config()))
     }
 
     /// A predictor with random weights, for measuring: uniform as PyTorch draws those of convolutions, norms
     /// that change nothing.
     ///
     /// # Errors
-    /// [`Error::Argument`] if there is no network of this shape, or `LACUNA_ISA` asks for instructions that
-    /// this processor lacks.
-    pub fn random(config: &NetworkConfig, seed: u64) -> Result<Self> {
-        check_config(config)?;
-        let shapes = expected_tensors(config).into_iter().enumerate();
+    /// [`Error::Argument`] if there is no such network, or `LACUNA_ISA` asks for instructions that this processor lacks.
+    pub fn random(config: &Architecture, seed: u64) -> Result<Self> {
+        config.check().map_err(|error| Error::Argument(error.to_string()))?;
+        let layers = config.layers();
+        let shapes = layers.tensors().into_iter().enumerate();
         let shapes: HashMap<String, (usize, Vec<usize>)> =
             shapes.map(|(index, (name, shape))| (name, (index, shape))).collect();
-        let engine = Engine::compile(config, isa()?, |name| {
+        let engine = Engine::compile(&layers, isa()?, |name| {
             let (index, shape) = shapes.get(name)?;
             Some(Cow::Owned(random_tensor(name, shape, seed.wrapping_add(*index as u64))))
         });
-        Ok(Self::of(engine.map_err(|error| Error::Argument(error.to_string()))?))
+        Ok(Self::of(engine.map_err(|error| Error::Argument(error.to_string()))?, config))
     }
 
-    fn of(engine: Engine) -> Self {
-        Self { engine, rate: OnceLock::new() }
+    fn of(engine: Engine, config: &Architecture) -> Self {
+        let name = format!("{} (cpu, {})", config.label(), engine.isa());
+        Self { engine, name, rate: OnceLock::new() }
     }
 
     /// The engine.
@@ -87,11 +90,11 @@ impl EnginePredictor {
         plan.forecast_seconds(*self.rate.get_or_init(|| product_rate(self.engine.isa())))
     }
 
-    /// Predicts all of a picture, or what is wanted of it.
+    /// Predicts all of an image, or what is wanted of it.
     ///
     /// # Errors
-    /// [`Error::Predict`] if the network cannot take the picture, the mask has another size, or memory is
-    /// short; [`Error::Stopped`] if `watch` says so.
+    /// [`Error::Predict`] if the network cannot take the image, the mask has another size, or memory is short;
+    /// [`Error::Stopped`] if `watch` cancels it.
     pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted, watch: &Watch) -> Result<Planes> {
         let (width, height) = (image.width(), image.height());
         if (mask.width(), mask.height()) != (width, height) {
@@ -100,8 +103,8 @@ impl EnginePredictor {
             return Err(Error::Predict { predictor: self.name(), problem });
         }
         let plan = self.plan(width, height)?;
-        let go_on = |share| watch.reached(share).is_ok();
-        let predicted = self.engine.run_watched(&plan, image.values(), mask.hole(), wanted, &go_on);
+        let proceed = |fraction| watch.reached(fraction).is_ok();
+        let predicted = self.engine.run_watched(&plan, image.values(), mask.hole(), wanted, &proceed);
         Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
     }
 
@@ -131,19 +134,14 @@ fn random_tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     vec![if is_one { 1.0 } else { 0.0 }; count]
 }
 
-/// The bytes of a plan that are neither weights nor the picture's.
+/// The bytes of a plan that are neither weights nor the image's.
 fn working_bytes(plan: &Plan) -> u64 {
     plan.forecast_bytes() - plan.weight_bytes() - plan.picture_bytes()
 }
 
 impl Predictor for EnginePredictor {
     fn name(&self) -> String {
-        let NetworkConfig { family, width, blocks, .. } = self.engine.config();
-        let family = match family {
-            Family::Fourier => "fourier",
-            Family::Regular => "regular",
-        };
-        format!("{family}-w{width}-b{blocks} (cpu, {})", self.engine.isa())
+        self.name.clone()
     }
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
@@ -183,14 +181,14 @@ impl Predictor for EnginePredictor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::Delta;
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::pictures;
 
     /// Largest difference to PyTorch on the fixtures, whose weights look like trained ones.
     const TORCH_TOLERANCE: f32 = 2e-5;
 
-    fn config(family: Family) -> NetworkConfig {
-        NetworkConfig { family, channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None }
+    fn config(family: Family) -> Architecture {
+        family.network(Shape { channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None })
     }
 
     fn predictor(family: Family) -> EnginePredictor {
@@ -207,7 +205,7 @@ mod tests {
     #[test]
     fn who_watches_sees_it_grow_and_can_stop_it() {
         let (image, mask) = scene(64, 48);
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             let (predictor, watch) = (predictor(family), Watch::default());
             predictor.predict_watched(&image, &mask, 0, &watch).unwrap();
             assert!((watch.done() - 1.0).abs() < 1e-5, "{}", watch.done());
@@ -221,14 +219,14 @@ mod tests {
         let isa = Isa::selected().unwrap();
         assert_eq!(predictor(Family::Fourier).name(), format!("fourier-w2-b1 (cpu, {isa})"));
         assert_eq!(predictor(Family::Regular).name(), format!("regular-w2-b1 (cpu, {isa})"));
-        let none = NetworkConfig { width: 0, ..config(Family::Fourier) };
+        let none = Family::Fourier.network(Shape { width: 0, ..config(Family::Fourier).shape().clone() });
         assert!(matches!(EnginePredictor::random(&none, 1), Err(Error::Argument(_))));
     }
 
     #[test]
     fn a_prediction_is_a_picture_and_always_the_same() {
         let (image, mask) = scene(40, 24);
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             let predictor = predictor(family);
             let predicted = predictor.predict(&image, &mask, 1).unwrap();
             assert_eq!((predicted.width(), predicted.height()), (40, 24));
@@ -306,7 +304,8 @@ mod tests {
             let hole: Vec<bool> = mask.values.iter().map(|&value| value > 0.0).collect();
             for isa in Isa::available() {
                 let engine =
-                    Engine::compile(checkpoint.config(), isa, |name| checkpoint.values(name)).unwrap();
+                    Engine::compile(&checkpoint.config().layers(), isa, |name| checkpoint.values(name))
+                        .unwrap();
                 let plan = engine.plan(width, height, &PlanOptions::default()).unwrap();
                 let predicted: Vec<f32> = (0..batch)
                     .flat_map(|i| {

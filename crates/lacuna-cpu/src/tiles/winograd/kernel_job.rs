@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::simd::{LANES, Op, Simd};
 
 /// The kernels of one panel of outputs and some inputs.
-pub(super) struct WeightJob<'a> {
+pub(super) struct KernelJob<'a> {
     pub product: &'a Product,
     /// The output blocks of one panel.
     pub blocks: Range<usize>,
@@ -19,7 +19,7 @@ pub(super) struct WeightJob<'a> {
     pub weights: Shared<'a>,
 }
 
-impl Op for WeightJob<'_> {
+impl Op for KernelJob<'_> {
     type Output = ();
 
     #[inline(always)]

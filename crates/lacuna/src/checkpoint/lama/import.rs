@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lama_keys::{self, LamaKey};
-use super::weights::{NAMES_SHOWN, take};
-use super::{Delta, Family, NetworkConfig, Parsed, Stored, check_config};
+use super::{ALL, CONTROL_STEM, COUNTER, Keys, LamaKey, lama_key};
+use crate::checkpoint::found::{NAMES_SHOWN, take};
+use crate::checkpoint::{Architecture, Delta, Parsed, Shape, Stored};
 
 /// The module that is the generator where a file holds several, such as `generator_average` (LaMa's moving
 /// average, which LaMa itself never uses for inpainting).
@@ -12,8 +12,9 @@ const PREFERRED: &str = "generator";
 
 /// A generator found in a foreign file.
 #[derive(Debug)]
-pub(super) struct Imported {
-    pub config: NetworkConfig,
+pub(in crate::checkpoint) struct Imported {
+    /// The network.
+    pub config: Architecture,
     /// What stood before the generator's layer numbers.
     pub prefix: String,
     /// Prefixes of generators that were not taken.
@@ -25,47 +26,45 @@ pub(super) struct Imported {
 }
 
 /// A set of names that look like a generator's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 struct Candidate {
     prefix: String,
-    family: Family,
+    keys: &'static Keys,
 }
 
 /// Imports the generator of `tensors`.
 ///
 /// # Errors
 /// If there is none, more than one without a preferred one, one of an unsupported kind, or an incomplete one.
-pub(super) fn import(mut tensors: BTreeMap<String, Stored>) -> Parsed<Imported> {
+pub(in crate::checkpoint) fn import(mut tensors: BTreeMap<String, Stored>) -> Parsed<Imported> {
     let mut candidates = candidates(&tensors);
     let chosen = choose(&candidates, &tensors)?;
-    candidates.retain(|candidate| *candidate != chosen);
-    let Candidate { prefix, family } = chosen;
+    candidates.retain(|candidate| {
+        (&candidate.prefix, candidate.keys.family) != (&chosen.prefix, chosen.keys.family)
+    });
+    let Candidate { prefix, keys } = chosen;
 
     let control = control_prefix(&tensors)?;
-    let stem = match family {
-        Family::Fourier => lama_keys::FOURIER_STEM,
-        Family::Regular => lama_keys::REGULAR_STEM,
-    };
-    let stem_name = format!("{prefix}{stem}");
-    let stem =
-        tensors.get(&stem_name).ok_or_else(|| format!("has a regular generator without {stem_name}"))?;
+    let stem_name = format!("{prefix}{}", keys.stem);
+    let stem = tensors
+        .get(&stem_name)
+        .ok_or_else(|| format!("has a {} generator without {stem_name}", keys.family))?;
     let &[width, channels_in, _, _] = stem.shape.as_slice() else {
         return Err(format!("has {stem_name} of shape {:?}, a convolution has 4 sizes", stem.shape));
     };
-    let config = NetworkConfig {
-        family,
+    let config = keys.family.network(Shape {
         channels_in,
         width,
-        blocks: blocks(&tensors, &prefix, family),
+        blocks: blocks(&tensors, &prefix, keys),
         // With a fourth channel the thesis's code takes the mask there and leaves its mask encoder unused.
         control: control.is_some() && channels_in == 3,
         delta: Delta::None, // leaves no trace in weights
-    };
-    check_config(&config).map_err(|problem| format!("has a generator that does not exist: {problem}"))?;
+    });
+    config.check().map_err(|problem| format!("has a generator that does not exist: {problem}"))?;
 
     let control = control.unwrap_or_default();
     let taken = take(&config, &mut tensors, |name| {
-        match lama_keys::lama_key(name, &config).expect("every tensor of a network has a LaMa key") {
+        match lama_key(name, &config).expect("every tensor of a network has a LaMa key") {
             LamaKey::Generator(key) => format!("{prefix}{key}"),
             LamaKey::Control(key) => format!("{control}{key}"),
         }
@@ -84,13 +83,13 @@ fn prefixes<'a>(tensors: &'a BTreeMap<String, Stored>, end: &'a str) -> impl Ite
 }
 
 fn candidates(tensors: &BTreeMap<String, Stored>) -> Vec<Candidate> {
-    let fourier = prefixes(tensors, lama_keys::FOURIER_STEM).map(|prefix| (prefix, Family::Fourier));
-    // In the dilated generators the same name is a norm's.
-    let is_convolution =
-        |prefix: &&str| tensors[&format!("{prefix}{}", lama_keys::REGULAR_BLOCK)].shape.len() == 4;
-    let regular = prefixes(tensors, lama_keys::REGULAR_BLOCK).filter(is_convolution);
-    let regular = regular.map(|prefix| (prefix, Family::Regular));
-    fourier.chain(regular).map(|(prefix, family)| Candidate { prefix: prefix.to_owned(), family }).collect()
+    let of = |keys: &'static Keys| {
+        prefixes(tensors, keys.marker)
+            .filter(|prefix| (keys.is_marker)(&tensors[&format!("{prefix}{}", keys.marker)]))
+            .map(|prefix| Candidate { prefix: prefix.to_owned(), keys })
+            .collect::<Vec<_>>()
+    };
+    ALL.into_iter().flat_map(of).collect()
 }
 
 fn choose(candidates: &[Candidate], tensors: &BTreeMap<String, Stored>) -> Parsed<Candidate> {
@@ -105,10 +104,9 @@ fn choose(candidates: &[Candidate], tensors: &BTreeMap<String, Stored>) -> Parse
         }
         let some: Vec<_> = tensors.keys().take(NAMES_SHOWN).map(String::as_str).collect();
         return Err(format!(
-            "holds no LaMa generator: none of its {} tensor names ends in {} or {} ({})",
+            "holds no LaMa generator: none of its {} tensor names ends in {} ({})",
             tensors.len(),
-            lama_keys::FOURIER_STEM,
-            lama_keys::REGULAR_BLOCK,
+            ALL.map(|keys| keys.marker).join(" or "),
             some.join(", ")
         ));
     }
@@ -125,7 +123,7 @@ fn choose(candidates: &[Candidate], tensors: &BTreeMap<String, Stored>) -> Parse
 
 /// What stands before the mask encoder, if there is one.
 fn control_prefix(tensors: &BTreeMap<String, Stored>) -> Parsed<Option<String>> {
-    let mut found = prefixes(tensors, lama_keys::CONTROL_STEM);
+    let mut found = prefixes(tensors, CONTROL_STEM);
     match (found.next(), found.next()) {
         (first, None) => Ok(first.map(str::to_owned)),
         (Some(first), Some(second)) => Err(format!("holds several mask encoders: {first:?} and {second:?}")),
@@ -133,17 +131,21 @@ fn control_prefix(tensors: &BTreeMap<String, Stored>) -> Parsed<Option<String>> 
     }
 }
 
-fn blocks(tensors: &BTreeMap<String, Stored>, prefix: &str, family: Family) -> usize {
+/// How many refiner blocks there are.
+fn blocks(tensors: &BTreeMap<String, Stored>, prefix: &str, keys: &Keys) -> usize {
     let names = tensors.keys().filter_map(|name| name.strip_prefix(prefix));
-    let numbers: BTreeSet<_> = lama_keys::block_numbers(names, family).into_iter().collect();
-    numbers.len()
+    let numbers = names.filter_map(|name| {
+        let (number, rest) = name.split_once('.')?;
+        if rest == keys.block { number.parse::<usize>().ok() } else { None }
+    });
+    numbers.collect::<BTreeSet<_>>().len()
 }
 
 /// Layers that the network does not have mean that it is another network, and would be computed wrongly.
 fn refuse_unknown_layers(left: &BTreeMap<String, Stored>, prefix: &str) -> Parsed<()> {
     let unknown: Vec<_> = left
         .keys()
-        .filter(|name| !name.ends_with(lama_keys::COUNTER))
+        .filter(|name| !name.ends_with(COUNTER))
         .filter(|name| {
             name.strip_prefix(prefix)
                 .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
@@ -165,22 +167,24 @@ fn refuse_unknown_layers(left: &BTreeMap<String, Stored>, prefix: &str) -> Parse
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{Element, expected_tensors};
+    use crate::checkpoint::{Element, Family};
 
-    fn config(family: Family, control: bool) -> NetworkConfig {
+    fn config(family: Family, control: bool) -> Architecture {
         let channels_in = if control { 3 } else { 4 };
-        NetworkConfig { family, channels_in, width: 4, blocks: 9, control, delta: Delta::None }
+        family.network(Shape { channels_in, width: 4, blocks: 9, control, delta: Delta::None })
     }
 
     /// A network's tensors under LaMa's names.
-    fn lama(config: &NetworkConfig, prefix: &str) -> BTreeMap<String, Stored> {
-        let key = |name: &str| match lama_keys::lama_key(name, config).unwrap() {
+    fn lama(config: &Architecture, prefix: &str) -> BTreeMap<String, Stored> {
+        let key = |name: &str| match lama_key(name, config).unwrap() {
             LamaKey::Generator(key) => format!("{prefix}{key}"),
             LamaKey::Control(key) => {
                 format!("{}{key}", prefix.strip_suffix("generator.model.").unwrap_or_default())
             }
         };
-        expected_tensors(config)
+        config
+            .layers()
+            .tensors()
             .into_iter()
             .map(|(name, shape)| (key(&name), Stored::contiguous(Element::F32, shape, 0..0)))
             .collect()
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn infers_family_width_inputs_blocks_and_control() {
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             for control in [false, true] {
                 for prefix in ["", "model.", "model.generator.model."] {
                     let config = config(family, control);
@@ -226,7 +230,7 @@ mod tests {
         let stem = tensors.get_mut("generator.model.1.ffc.convl2l.weight").unwrap();
         stem.shape[1] = 4;
         let imported = import(tensors).unwrap();
-        assert!(!imported.config.control);
+        assert!(!imported.config.shape().control);
         assert!(imported.skipped.contains(&"zero_conv2.weight".to_owned()));
     }
 

@@ -1,4 +1,4 @@
-//! The last convolution: 7x7 to three colours, reflected at the border, with bias and sigmoid.
+//! The last convolution: 7x7 to red, green and blue, reflected at the border, with bias and sigmoid.
 //!
 //! Three outputs would leave most lanes of a register tile empty, so here the lanes are the input channels, summed up
 //! at the end.
@@ -7,44 +7,45 @@
 
 use std::ops::Range;
 
+use lacuna_network::Border;
+use lacuna_network::geometry::IMAGE_CHANNELS;
 use rayon::prelude::*;
 
-use super::channels::Channels;
-use super::map::{Border, Map};
 use crate::Isa;
 use crate::shared::Shared;
 use crate::simd::{LANES, Op, Simd, dispatch};
+use crate::tiles::channels::Channels;
+use crate::tiles::map::Map;
 
 const KERNEL: usize = 7;
 const HALF: isize = (KERNEL / 2) as isize;
-/// Colours of a picture.
-pub(crate) const COLOURS: usize = 3;
 
 /// The convolution with packed weights.
 #[derive(Debug)]
-pub(crate) struct Colours {
-    /// `[block][KERNEL][KERNEL][COLOURS][LANES]`.
+pub(crate) struct RgbHead {
+    /// `[block][KERNEL][KERNEL][IMAGE_CHANNELS][LANES]`.
     weights: Vec<f32>,
-    bias: [f32; COLOURS],
+    bias: [f32; IMAGE_CHANNELS],
     blocks: usize,
     isa: Isa,
 }
 
-impl Colours {
-    /// Packs the weights that `weight` gives for colour, input channel and tap.
+impl RgbHead {
+    /// Packs the weights that `weight` gives for channel, input channel and tap.
     pub fn new(
         isa: Isa,
         inputs: &Channels,
-        bias: [f32; COLOURS],
+        bias: [f32; IMAGE_CHANNELS],
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
-        let mut weights = vec![0.0; inputs.blocks() * KERNEL * KERNEL * COLOURS * LANES];
+        let mut weights = vec![0.0; inputs.blocks() * KERNEL * KERNEL * IMAGE_CHANNELS * LANES];
         for block in 0..inputs.blocks() {
             for (lane, input) in inputs.of(block).enumerate() {
                 for tap in 0..KERNEL * KERNEL {
-                    for colour in 0..COLOURS {
-                        let place = ((block * KERNEL * KERNEL + tap) * COLOURS + colour) * LANES + lane;
-                        weights[place] = weight(colour, input, tap);
+                    for channel in 0..IMAGE_CHANNELS {
+                        let place =
+                            ((block * KERNEL * KERNEL + tap) * IMAGE_CHANNELS + channel) * LANES + lane;
+                        weights[place] = weight(channel, input, tap);
                     }
                 }
             }
@@ -57,30 +58,30 @@ impl Colours {
         self.weights.len() * size_of::<f32>()
     }
 
-    /// Computes some rows and columns of `picture`, `[COLOURS, height, width]`.
+    /// Computes some rows and columns of `image`, `[IMAGE_CHANNELS, height, width]`.
     ///
     /// # Panics
-    /// If the picture is not as large as the map.
-    pub fn run(&self, input: Map<'_>, picture: &mut [f32], rows: Range<usize>, columns: Range<usize>) {
-        assert_eq!(picture.len(), COLOURS * input.height * input.columns(), "picture");
+    /// If the image is not as large as the map.
+    pub fn run(&self, input: Map<'_>, image: &mut [f32], rows: Range<usize>, columns: Range<usize>) {
+        assert_eq!(image.len(), IMAGE_CHANNELS * input.height * input.columns(), "image");
         assert_eq!(input.layout.blocks, self.blocks, "input blocks");
-        let picture = Shared::new(picture);
-        let sums = || vec![0.0; columns.len() * COLOURS * LANES];
+        let image = Shared::new(image);
+        let sums = || vec![0.0; columns.len() * IMAGE_CHANNELS * LANES];
         rows.into_par_iter().for_each_init(sums, |sums, row| {
             let sums = Shared::new(sums);
-            let job = RowJob { colours: self, input, picture, row, columns: columns.clone(), sums };
+            let job = RowJob { head: self, input, image, row, columns: columns.clone(), sums };
             dispatch(self.isa, job);
         });
     }
 }
 
 struct RowJob<'a> {
-    colours: &'a Colours,
+    head: &'a RgbHead,
     input: Map<'a>,
-    picture: Shared<'a>,
+    image: Shared<'a>,
     row: usize,
     columns: Range<usize>,
-    /// The sums so far, `[columns][COLOURS][LANES]`: one block of channels at a time, so that its weights stay in the
+    /// The sums so far, `[columns][IMAGE_CHANNELS][LANES]`: one block of channels at a time, so that its weights stay in the
     /// first-level cache.
     sums: Shared<'a>,
 }
@@ -102,7 +103,7 @@ impl Op for RowJob<'_> {
         // Of pixels whose taps all lie inside, relative to the pixel under the first.
         let inner = taps(std::array::from_fn(|tap| tap * LANES));
         let half = HALF as usize;
-        for block in 0..self.colours.blocks {
+        for block in 0..self.head.blocks {
             let mut column = self.columns.start;
             while column < self.columns.end {
                 let inside = if column < half { 0 } else { (width - half).saturating_sub(column) };
@@ -115,7 +116,7 @@ impl Op for RowJob<'_> {
                 let (count, x) = (inside.min(self.columns.end - column), (column - half) * LANES);
                 macro_rules! pixels_of {
                     ($($p:literal)*) => {$(
-                        if count >= $p && ($p == 1 || $p * COLOURS <= S::ACCUMULATORS) {
+                        if count >= $p && ($p == 1 || $p * IMAGE_CHANNELS <= S::ACCUMULATORS) {
                             simd.apart(Pixels::<$p> { job: &self, block, taps: &inner, x, column });
                             column += $p;
                             continue;
@@ -126,12 +127,12 @@ impl Op for RowJob<'_> {
             }
         }
         for column in self.columns.clone() {
-            for colour in 0..COLOURS {
-                let sums = self.sums.at(((column - self.columns.start) * COLOURS + colour) * LANES);
+            for channel in 0..IMAGE_CHANNELS {
+                let sums = self.sums.at(((column - self.columns.start) * IMAGE_CHANNELS + channel) * LANES);
                 // SAFETY: every column was summed above.
-                let value = simd.sum(unsafe { simd.load(sums) }) + self.colours.bias[colour];
-                let to = self.picture.at((colour * height + self.row) * width + column);
-                // SAFETY: inside the picture; rows belong to one task each.
+                let value = simd.sum(unsafe { simd.load(sums) }) + self.head.bias[channel];
+                let to = self.image.at((channel * height + self.row) * width + column);
+                // SAFETY: inside the image; rows belong to one task each.
                 unsafe { *to = 1.0 / (1.0 + (-value).exp()) };
             }
         }
@@ -155,40 +156,43 @@ impl<const P: usize> Op for Pixels<'_, P> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { job, block, taps, x, column } = self;
-        let RowJob { colours, input, .. } = *job;
-        let held = job.sums.at((column - job.columns.start) * COLOURS * LANES);
-        let mut sums = [[simd.splat(0.0); COLOURS]; P];
+        let RowJob { head, input, .. } = *job;
+        let held = job.sums.at((column - job.columns.start) * IMAGE_CHANNELS * LANES);
+        let mut sums = [[simd.splat(0.0); IMAGE_CHANNELS]; P];
         if block > 0 {
             for pixel in 0..P {
-                for colour in 0..COLOURS {
+                for channel in 0..IMAGE_CHANNELS {
                     // SAFETY: the block before wrote it.
-                    sums[pixel][colour] = unsafe { simd.load(held.add((pixel * COLOURS + colour) * LANES)) };
+                    sums[pixel][channel] =
+                        unsafe { simd.load(held.add((pixel * IMAGE_CHANNELS + channel) * LANES)) };
                 }
             }
         }
-        let mut weights = colours.weights[block * KERNEL * KERNEL * COLOURS * LANES..].as_ptr();
+        let mut weights = head.weights[block * KERNEL * KERNEL * IMAGE_CHANNELS * LANES..].as_ptr();
         let start = input.buffer.at(block * input.layout.plane + x);
         for &tap in taps {
             // SAFETY: all taps lie in the map; as many weights as blocks and taps.
             unsafe {
                 let x = start.add(tap);
-                let mut weight = [simd.splat(0.0); COLOURS];
-                for colour in 0..COLOURS {
-                    weight[colour] = simd.load(weights.add(colour * LANES));
+                let mut weight = [simd.splat(0.0); IMAGE_CHANNELS];
+                for channel in 0..IMAGE_CHANNELS {
+                    weight[channel] = simd.load(weights.add(channel * LANES));
                 }
                 for pixel in 0..P {
                     let value = simd.load(x.add(pixel * LANES));
-                    for colour in 0..COLOURS {
-                        sums[pixel][colour] = simd.mul_add(value, weight[colour], sums[pixel][colour]);
+                    for channel in 0..IMAGE_CHANNELS {
+                        sums[pixel][channel] = simd.mul_add(value, weight[channel], sums[pixel][channel]);
                     }
                 }
-                weights = weights.add(COLOURS * LANES);
+                weights = weights.add(IMAGE_CHANNELS * LANES);
             }
         }
         for pixel in 0..P {
-            for colour in 0..COLOURS {
+            for channel in 0..IMAGE_CHANNELS {
                 // SAFETY: room for all columns.
-                unsafe { simd.store(held.add((pixel * COLOURS + colour) * LANES), sums[pixel][colour]) };
+                unsafe {
+                    simd.store(held.add((pixel * IMAGE_CHANNELS + channel) * LANES), sums[pixel][channel])
+                };
             }
         }
     }
@@ -197,7 +201,7 @@ impl<const P: usize> Op for Pixels<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{Memory, Reference, weights};
+    use crate::tiles::testing::{Memory, Reference, weights};
     use testkit::assert_close;
     use testkit::pictures::noise;
 
@@ -206,31 +210,31 @@ mod tests {
     #[test]
     fn it_is_the_definition() {
         for (inputs, [height, width]) in [(8, [16, 16]), (20, [9, 33]), (64, [4, 4])] {
-            let channels = Channels::parts(&[inputs]);
+            let channels = Channels::parts([inputs]);
             let planes = noise(1, inputs * height * width);
-            let weights = weights(COLOURS, inputs, KERNEL, 2);
+            let weights = weights(IMAGE_CHANNELS, inputs, KERNEL, 2);
             let bias = [0.1, -0.2, 0.3];
             let reference =
                 Reference { kernel: KERNEL, stride: 1, border: Border::Reflect, weights: &weights };
-            let linear = reference.run(&planes, [inputs, COLOURS, height, width]);
+            let linear = reference.run(&planes, [inputs, IMAGE_CHANNELS, height, width]);
             let sigmoid =
                 |(i, value): (usize, &f32)| 1.0 / (1.0 + (-(value + bias[i / (height * width)])).exp());
             let expected: Vec<f32> = linear.iter().enumerate().map(sigmoid).collect();
             for isa in Isa::available() {
-                let colours = Colours::new(isa, &channels, bias, |colour, input, tap| {
-                    weights[(colour * inputs + input) * KERNEL * KERNEL + tap]
+                let head = RgbHead::new(isa, &channels, bias, |channel, input, tap| {
+                    weights[(channel * inputs + input) * KERNEL * KERNEL + tap]
                 });
                 let mut input = Memory::of(&channels, height, width, &planes);
-                let mut picture = vec![f32::NAN; COLOURS * height * width];
-                colours.run(input.map(), &mut picture, 0..height, 0..width);
-                assert_close(&picture, &expected, TOLERANCE);
+                let mut image = vec![f32::NAN; IMAGE_CHANNELS * height * width];
+                head.run(input.map(), &mut image, 0..height, 0..width);
+                assert_close(&image, &expected, TOLERANCE);
                 // Any piece of it has the same bits.
-                let mut pieces = vec![f32::NAN; picture.len()];
+                let mut pieces = vec![f32::NAN; image.len()];
                 for columns in [0..3, 3..width] {
-                    colours.run(input.map(), &mut pieces, 0..1, columns.clone());
-                    colours.run(input.map(), &mut pieces, 1..height, columns);
+                    head.run(input.map(), &mut pieces, 0..1, columns.clone());
+                    head.run(input.map(), &mut pieces, 1..height, columns);
                 }
-                assert_eq!(pieces, picture, "{isa}");
+                assert_eq!(pieces, image, "{isa}");
             }
         }
     }

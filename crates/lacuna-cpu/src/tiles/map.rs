@@ -6,34 +6,6 @@ use super::channels::Layout;
 use crate::shared::Shared;
 use crate::simd::LANES;
 
-/// What lies beyond the border of a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Border {
-    /// Zeros.
-    Zero,
-    /// The mirrored map, without repeating the border itself.
-    Reflect,
-}
-
-impl Border {
-    /// The position in `0..length` that stands at `index`; none for a zero.
-    #[inline(always)]
-    pub fn place(self, index: isize, length: usize) -> Option<usize> {
-        let last = length as isize - 1;
-        if (0..=last).contains(&index) {
-            return Some(index as usize);
-        }
-        match self {
-            Self::Zero => None,
-            Self::Reflect => {
-                let inside = if index < 0 { -index } else { 2 * last - index };
-                assert!((0..=last).contains(&inside), "reflecting {index} in {length}");
-                Some(inside as usize)
-            }
-        }
-    }
-}
-
 /// A map `[blocks][rows][columns][LANES]` of which the rows from `first` on are in memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Map<'a> {
@@ -85,18 +57,5 @@ impl<'a> Map<'a> {
             }
         }
         planes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn borders_by_hand() {
-        let places = |border: Border| (-2..5).map(|index| border.place(index, 3)).collect::<Vec<_>>();
-        let [a, b, c] = [Some(0), Some(1), Some(2)];
-        assert_eq!(places(Border::Reflect), [c, b, a, b, c, b, a]);
-        assert_eq!(places(Border::Zero), [None, None, a, b, c, None, None]);
     }
 }

@@ -3,7 +3,9 @@
 use testkit::pictures::noise;
 
 use super::channels::{Channels, Layout};
-use super::map::{Border, Map};
+use lacuna_network::Border;
+
+use super::map::Map;
 use crate::simd::LANES;
 
 /// A map's memory and its places.

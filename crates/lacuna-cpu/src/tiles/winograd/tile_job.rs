@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use super::transforms::{input_transform, output_transform};
 use super::{Ending, GROUP, Geometry, IN, OUT, PLACES, Winograd, place};
-use crate::engine::map::Map;
-use crate::engine::tile::{self, Finish, PanelsView, Row, Segment};
+use crate::After;
 use crate::simd::{LANES, Op, Simd};
+use crate::tiles::map::Map;
+use crate::tiles::tile::{self, Finish, PanelsView, Row, Segment};
 
 /// A row or column of a tile's inputs.
 #[derive(Clone, Copy)]
@@ -187,7 +188,7 @@ impl TileJob<'_> {
                             if block >= ending.add_from {
                                 value = simd.add(value, simd.load(to));
                             }
-                            if ending.relu {
+                            if ending.after == After::Relu {
                                 value = simd.max(value, simd.splat(0.0));
                             }
                             if let Some(residual) = ending.residual {

@@ -23,10 +23,10 @@ struct Block {
 
 impl Channels {
     /// Channels in order; each part starts a block.
-    pub fn parts(parts: &[usize]) -> Self {
+    pub fn parts(parts: impl IntoIterator<Item = usize>) -> Self {
         let mut first = 0;
         let mut blocks = Vec::new();
-        for &part in parts {
+        for part in parts {
             for start in (0..part).step_by(LANES) {
                 let count = (part - start).min(LANES);
                 blocks.push(Block { first: first + start, step: 1, count });
@@ -39,7 +39,7 @@ impl Channels {
     /// The spectrum of `channels`: for each of their blocks one of real parts (the network's channels `2c`) and one of
     /// imaginary parts (`2c + 1`).
     pub fn spectrum(channels: usize) -> Self {
-        let real = Self::parts(&[channels]);
+        let real = Self::parts([channels]);
         let part = |block: Block, part: usize| Block { first: 2 * block.first + part, step: 2, ..block };
         let blocks = real.blocks.iter().flat_map(|&block| [part(block, 0), part(block, 1)]).collect();
         Self { blocks }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn parts_start_blocks() {
-        let channels = Channels::parts(&[8, 24]);
+        let channels = Channels::parts([8, 24]);
         assert_eq!((channels.blocks(), channels.total()), (3, 32));
         assert_eq!(channels.of(0).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
         assert_eq!(channels.of(1).collect::<Vec<_>>(), (8..24).collect::<Vec<_>>());

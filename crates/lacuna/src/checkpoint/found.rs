@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::container::{self, Container};
 use super::header::Header;
-use super::{NetworkConfig, Parsed, Stored, expected_tensors, import};
+use super::{Architecture, Parsed, Stored, lama};
 
 /// How many names an error lists.
 pub(super) const NAMES_SHOWN: usize = 10;
@@ -13,7 +13,7 @@ pub(super) const NAMES_SHOWN: usize = 10;
 #[derive(Debug)]
 pub(super) struct Weights {
     /// The shape of the network.
-    pub config: NetworkConfig,
+    pub config: Architecture,
     /// Where the weights come from, in words; only Lacuna's own files say so.
     pub provenance: Option<String>,
     /// The kind of file.
@@ -52,7 +52,7 @@ impl Weights {
                 }
             }
             None => {
-                let imported = import::import(contents.tensors)?;
+                let imported = lama::import::import(contents.tensors)?;
                 Self {
                     config: imported.config,
                     provenance: None,
@@ -76,11 +76,11 @@ impl Weights {
 /// # Errors
 /// If some are missing or of another shape, with the names of the first ten.
 pub(super) fn take(
-    config: &NetworkConfig,
+    config: &Architecture,
     tensors: &mut BTreeMap<String, Stored>,
     key: impl Fn(&str) -> String,
 ) -> Parsed<BTreeMap<String, Stored>> {
-    let expected = expected_tensors(config);
+    let expected = config.layers().tensors();
     let total = expected.len();
     let mut taken = BTreeMap::new();
     let mut problems = Vec::new();

@@ -6,23 +6,24 @@
 //! map are summed before the transform back; weights are transformed anew for every picture, since transformed ones
 //! are four times as large and reading them from memory takes as long as making them.
 
-mod tiles;
+mod kernel_job;
+mod tile_job;
 mod transforms;
-mod weights;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lacuna_network::Border;
 use rayon::prelude::*;
 
 use super::channels::{Channels, spaced};
-use super::map::{Border, Map};
+use super::map::Map;
 use super::tile::panel_blocks;
-use crate::Isa;
 use crate::shared::Shared;
 use crate::simd::{LANES, dispatch};
-use tiles::TileJob;
-use weights::WeightJob;
+use crate::{After, Isa};
+use kernel_job::KernelJob;
+use tile_job::TileJob;
 
 /// Sides of a tile of outputs …
 const OUT: usize = 4;
@@ -74,8 +75,8 @@ pub(crate) struct Ending<'a> {
     pub bias: &'a [f32],
     /// From this block on what the output holds already is added first.
     pub add_from: usize,
-    /// Whether negative values become 0.
-    pub relu: bool,
+    /// What follows.
+    pub after: After,
     /// Added at last.
     pub residual: Option<Map<'a>>,
 }
@@ -191,7 +192,7 @@ impl Winograd {
                 let (first, part) = (task / parts * width, task % parts);
                 let blocks = first..product.outputs.len().min(first + width);
                 let rows = part * ROWS_PER_TASK..product.rows.min((part + 1) * ROWS_PER_TASK);
-                dispatch(self.isa, WeightJob { product, blocks, rows, weights: shared });
+                dispatch(self.isa, KernelJob { product, blocks, rows, weights: shared });
             });
         }
     }
@@ -249,7 +250,7 @@ fn place(tiles: usize, blocks: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{Memory, Reference, weights};
+    use crate::tiles::testing::{Memory, Reference, weights};
     use testkit::assert_close;
     use testkit::pictures::noise;
 
@@ -271,7 +272,8 @@ mod tests {
             Case { inputs: &[20, 30], outputs: &[18, 6], size: [12, 6] },
             Case { inputs: &[20], outputs: &[5], size: [3, 4] },
         ] {
-            let (from, to) = (Channels::parts(inputs), Channels::parts(outputs));
+            let (from, to) =
+                (Channels::parts(inputs.iter().copied()), Channels::parts(outputs.iter().copied()));
             let planes = noise(1, from.total() * height * width);
             let mut weights = weights(to.total(), from.total(), 3, 2);
             // The second output part sees the first input part alone, as in a Fourier convolution.
@@ -318,7 +320,7 @@ mod tests {
                     let lanes = to.spread(|channel| bias[channel]);
                     let add_from = if split { first } else { to.blocks() };
                     let ending =
-                        Ending { bias: &lanes, add_from, relu: true, residual: Some(residual.map()) };
+                        Ending { bias: &lanes, add_from, after: After::Relu, residual: Some(residual.map()) };
                     winograd.run(input.map(), output.map(), ending, &mut scratch, threads);
                     let result = output.map().to_planes(&to);
                     assert_close(&result, &expected, TOLERANCE);
