@@ -1,10 +1,14 @@
 //! What requests and answers look like, for the OpenAPI document.
 
+use lacuna::Method;
+use lacuna::mask::MaskChannel;
+use lacuna::strategy::StrategyKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Bounds;
-use crate::models::{DefaultDocument, Method, ModelDocument, Models};
+use crate::models::{DefaultDocument, ModelDocument, Models};
+use crate::name::Name;
 
 /// A form of `POST /v1/inpaint`. Only `image` and `mask` are needed.
 #[derive(ToSchema)]
@@ -17,11 +21,11 @@ pub struct InpaintForm {
     #[schema(value_type = String, format = Binary)]
     mask: Vec<u8>,
     /// What fills: one of `GET /v1/models`.
-    method: Option<Method>,
+    method: Option<Name<Method>>,
     /// A network of `GET /v1/models`.
     model: Option<String>,
-    /// auto, full, crop or resize: how large pictures are handled. Default auto.
-    strategy: Option<String>,
+    /// How large photos are handled. Default auto.
+    strategy: Option<Name<StrategyKind>>,
     /// Pixels on the longer side for `resize`. Default 1024.
     long_side: Option<u32>,
     /// Seed of everything random: the same gives the same picture. Default 0.
@@ -34,8 +38,8 @@ pub struct InpaintForm {
     threshold: Option<u8>,
     /// The mask shows what to keep.
     invert: Option<bool>,
-    /// auto, brightness or alpha: the channel of the mask that counts.
-    mask_channel: Option<String>,
+    /// The channel of the mask that is read. Default auto.
+    mask_channel: Option<Name<MaskChannel>>,
     /// same, png, jpeg, webp, tiff or bmp. Default same.
     format: Option<String>,
     /// JPEG quality, 1 to 100. Default: the picture's own tables.
@@ -73,7 +77,7 @@ pub struct ModelsDocument {
     /// What fills a request that does not choose.
     default: DefaultDocument,
     /// Ways to fill.
-    methods: Vec<Method>,
+    methods: Vec<Name<Method>>,
     /// Networks.
     models: Vec<ModelDocument>,
     /// What is taken.
@@ -115,7 +119,7 @@ impl ModelsDocument {
         };
         Self {
             default: models.default_document(),
-            methods: models.methods(),
+            methods: models.methods().into_iter().map(Name).collect(),
             models: models.documents(),
             limits,
             version: env!("CARGO_PKG_VERSION"),

@@ -19,6 +19,7 @@ mod iopaint;
 mod jobs;
 mod metrics;
 mod models;
+mod name;
 mod openapi;
 mod page;
 mod problem;
@@ -39,7 +40,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 pub use config::{Access, Bounds, Config, ConfigError};
-pub use models::{LatentView, Method, Model, Models};
+pub use lacuna::Method;
+pub use models::{LatentView, Model, Models};
 pub use token::Token;
 
 use app::App;

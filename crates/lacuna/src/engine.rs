@@ -11,10 +11,18 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
 use crate::checkpoint::{Checkpoint, check_config, expected_tensors};
+use crate::method::{Build, Method};
 use crate::{Error, Mask, Planes, Predictor, Result, Watch};
 
 /// Networks trained on 256 pixels are known to generalise to about 2,000 (Suvorov et al. 2022).
 const LARGEST_SIDE: usize = 2048;
+
+/// The method that uses a network alone, for the table in [`Method`].
+pub(crate) const METHOD: Method = Method {
+    name: "network",
+    meaning: "A neural network alone",
+    build: Build::WithNetwork(|network| network),
+};
 
 /// After so many bytes of weights the pages of the file that hold them are given back.
 const RELEASE_BYTES: usize = 16 << 20;

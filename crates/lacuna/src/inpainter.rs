@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::budget::{Budget, pixel_bytes, writing_bytes};
 use crate::composite::composite;
 use crate::frame::Frame;
 use crate::strategy::{Plan, Strategy};
-use crate::{Error, Hole, Mask, Picture, Predictor, Result, Watch};
+use crate::{Budget, Error, Hole, Mask, Picture, Predictor, Result, Watch};
 
 /// Fills holes in pictures with one predictor.
 #[derive(Clone)]
@@ -49,8 +48,8 @@ impl Inpainter {
         Self { watch, ..self }
     }
 
-    /// The promise on memory, if one was made, and what is held of it without a picture.
-    pub fn budget(&self) -> Option<Budget> {
+    /// The memory limit, if there is one, and what of it is in use without an image.
+    pub(crate) fn budget(&self) -> Option<Budget> {
         self.memory.map(|total| Budget::new(total, self.predictor.resident_bytes()))
     }
 
@@ -66,7 +65,7 @@ impl Inpainter {
     pub fn plan(&self, picture: &Picture, mask: &Mask) -> Result<Option<Plan>> {
         let budget = self.budget().map(|budget| budget.holding(held_bytes(picture, mask)));
         if let Some(budget) = budget {
-            budget.check(format!("writing {}", picture.name()), writing_bytes(picture))?;
+            budget.check(format!("writing {}", picture.name()), picture.writing_bytes())?;
         }
         let plan = mask.bounds().map(|_| self.strategy.plan(mask, self.predictor.as_ref(), budget));
         plan.transpose()
@@ -77,7 +76,7 @@ impl Inpainter {
         let held =
             Budget::new(u64::MAX, self.predictor.resident_bytes()).holding(held_bytes(picture, mask)).held;
         let seconds = SECONDS_PER_PIXEL * (picture.width() * picture.height()) as f64;
-        let mut forecast = Forecast { bytes: held + writing_bytes(picture), seconds };
+        let mut forecast = Forecast { bytes: held + picture.writing_bytes(), seconds };
         for frame in &plan.frames {
             let (width, height) = (frame.padded_width, frame.padded_height);
             let bytes = held + frame.bytes() + self.predictor.forecast_bytes(width, height);
@@ -91,7 +90,7 @@ impl Inpainter {
     /// `None` for an empty hole, which changes nothing.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the hole is not as large as the picture; [`Error::Memory`] as
+    /// [`Error::MaskSize`] if the hole is not as large as the picture; [`Error::Memory`] as
     /// [`Inpainter::plan`]; [`Error::Predict`] if a prediction fails, in which case some windows may already
     /// be filled; [`Error::Stopped`] likewise if somebody stopped it.
     pub fn inpaint(&self, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<Option<Plan>> {
@@ -105,9 +104,8 @@ impl Inpainter {
     ///
     /// # Errors
     /// As [`Inpainter::inpaint`].
-    pub fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
+    pub(crate) fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
         let mask = hole.mask();
-        check_sizes(picture, mask)?;
         let shares = self.shares(plan, mask);
         for (frame, share) in plan.frames.iter().zip(shares.windows(2)) {
             let watch = self.watch.part(share[0], share[1]);
@@ -151,24 +149,16 @@ impl Inpainter {
 
 /// Bytes of a picture's pixels and of the hole in it.
 fn held_bytes(picture: &Picture, mask: &Mask) -> u64 {
-    pixel_bytes(picture) + mask.hole().len() as u64
+    picture.pixel_bytes() + mask.hole().len() as u64
 }
 
 /// Checks that a mask fits a picture.
 ///
 /// # Errors
-/// [`Error::Argument`] with both sizes.
+/// [`Error::MaskSize`] with both sizes.
 pub fn check_sizes(picture: &Picture, mask: &Mask) -> Result<()> {
-    let (picture_size, mask_size) = ((picture.width(), picture.height()), (mask.width(), mask.height()));
-    if picture_size != mask_size {
-        let turned = (mask_size.1, mask_size.0) == picture_size;
-        let hint = if turned { "; the mask must stand upright, as a person sees the photo" } else { "" };
-        return Err(Error::Argument(format!(
-            "the mask is {} x {} pixels, the picture {} x {}{hint}",
-            mask_size.0, mask_size.1, picture_size.0, picture_size.1
-        )));
-    }
-    Ok(())
+    let (image, mask) = ((picture.width(), picture.height()), (mask.width(), mask.height()));
+    if image == mask { Ok(()) } else { Err(Error::MaskSize { name: picture.name().into(), mask, image }) }
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Predicts one colour everywhere.
+    #[derive(Default)]
     pub(crate) struct Constant {
         pub multiple: usize,
         pub smallest: usize,

@@ -2,9 +2,10 @@
 
 use imageproc::region_labelling::{Connectivity, connected_components};
 
-use crate::budget::{Budget, LABEL_BYTES, at_most};
 use crate::frame::Frame;
-use crate::{Mask, Predictor, Rect, Result};
+use crate::units::at_most;
+use crate::words::{display_name, words};
+use crate::{Budget, Mask, Predictor, Rect, Result};
 
 /// How a picture is cut into frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,47 @@ pub enum Strategy {
         long_side: usize,
     },
 }
+
+/// The kind of a [`Strategy`], without its sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StrategyKind {
+    /// [`Strategy::Auto`].
+    #[default]
+    Auto,
+    /// [`Strategy::Full`].
+    Full,
+    /// [`Strategy::Crop`].
+    Crop,
+    /// [`Strategy::Resize`].
+    Resize,
+}
+
+words! {
+    StrategyKind, "strategy",
+    Auto = "auto": "Choose by size, method and memory, and report the choice",
+    Full = "full": "The whole photo at once",
+    Crop = "crop": "A window with context around each hole",
+    Resize = "resize": "Fill a smaller copy, and scale the fill up",
+}
+display_name!(StrategyKind);
+
+impl StrategyKind {
+    /// The strategy of this kind; `long_side` is in pixels, for [`Strategy::Resize`] alone.
+    pub fn with_long_side(self, long_side: usize) -> Strategy {
+        match self {
+            Self::Auto => Strategy::Auto,
+            Self::Full => Strategy::Full,
+            Self::Crop => Strategy::Crop,
+            Self::Resize => Strategy::Resize { long_side },
+        }
+    }
+}
+
+/// Longer side in pixels of [`Strategy::Resize`] where none is given: holes of phone photos then have the size of
+/// those that networks are trained on.
+pub const DEFAULT_LONG_SIDE: u32 = 1024;
+/// Shortest long side in pixels that can be asked for: the shortest side that networks take.
+pub const SHORTEST_LONG_SIDE: u32 = 16;
 
 /// What was decided for a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +86,8 @@ const CONTEXT_PIXELS: usize = 128;
 const CONTEXT_SHARE: f64 = 0.75;
 /// Above so many separate holes (a mask of noise or of text) one window around all serves better.
 const MOST_WINDOWS: usize = 256;
+/// Bytes per pixel of finding connected holes: a grey copy and a label.
+const LABEL_BYTES: u64 = 5;
 /// Windows that do not fit are scaled down in steps of this factor.
 const SHRINK: f64 = 0.9;
 

@@ -10,7 +10,7 @@ use crate::body::Form;
 use crate::fill::{FillRequest, Upload};
 use crate::id::Id;
 use crate::problem::{Code, Problem, excerpt};
-use crate::settings::{Settings, Sizing};
+use crate::settings::Settings;
 
 /// A pixel of the mask is hole above this, as in IOPaint.
 const THRESHOLD: u8 = 127;

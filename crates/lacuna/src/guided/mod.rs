@@ -11,8 +11,16 @@ mod guide;
 use std::sync::Arc;
 
 use crate::patchmatch::PatchMatch;
+use crate::method::{Build, Method};
 use crate::{EnginePredictor, Mask, Planes, Predictor, Result, Watch, default_network};
 use guide::{Scale, guide};
+
+/// The method, for the table in [`Method`].
+pub(crate) const METHOD: Method = Method {
+    name: "guided",
+    meaning: "Copies of matching patches of the photo, guided by a network",
+    build: Build::WithNetwork(|network| Arc::new(Guided::new(network, PatchMatch::default()))),
+};
 
 /// PatchMatch that a predictor guides.
 #[derive(Clone)]

@@ -34,11 +34,20 @@ mod search;
 mod vote;
 mod weights;
 
+use crate::method::{Build, Method};
 use crate::{Error, Mask, Planes, Predictor, Result, Watch};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// The largest side in pixels: matches keep their place in 16 bits.
 const LARGEST_SIDE: usize = 1 << 16;
+
+/// The method, for the table in [`Method`].
+pub(crate) const METHOD: Method = Method {
+    name: "patchmatch",
+    meaning: "Copies of matching patches of the photo, without a network",
+    build: Build::Alone(|| Arc::new(PatchMatch::default())),
+};
 
 /// How hard PatchMatch tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

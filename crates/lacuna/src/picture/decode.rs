@@ -11,7 +11,7 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError};
 
 use super::{Format, JpegCoding, Limits, Metadata, Picture, png, tiff_file};
-use crate::budget::at_most;
+use crate::units::at_most;
 use crate::{Error, Result};
 
 /// Bytes to which a PNG's colour profile may inflate. Profiles of printers have up to 4 MB; 261 kB can inflate to 256 MiB.
