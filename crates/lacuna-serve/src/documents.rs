@@ -1,14 +1,11 @@
 //! What requests and answers look like, for the OpenAPI document.
 
-use lacuna::Method;
-use lacuna::mask::MaskChannel;
-use lacuna::strategy::StrategyKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Bounds;
 use crate::models::{DefaultDocument, ModelDocument, Models};
-use crate::name::Name;
+use crate::name::{MaskChannelName, MethodName, Name, StrategyName};
 
 /// A form of `POST /v1/inpaint`. Only `image` and `mask` are needed.
 #[derive(ToSchema)]
@@ -21,11 +18,11 @@ pub struct InpaintForm {
     #[schema(value_type = String, format = Binary)]
     mask: Vec<u8>,
     /// What fills: one of `GET /v1/models`.
-    method: Option<Name<Method>>,
+    method: Option<MethodName>,
     /// A network of `GET /v1/models`.
     model: Option<String>,
     /// How large photos are handled. Default auto.
-    strategy: Option<Name<StrategyKind>>,
+    strategy: Option<StrategyName>,
     /// Pixels on the longer side for `resize`. Default 1024.
     long_side: Option<u32>,
     /// Seed of everything random: the same gives the same picture. Default 0.
@@ -39,7 +36,7 @@ pub struct InpaintForm {
     /// The mask shows what to keep.
     invert: Option<bool>,
     /// The channel of the mask that is read. Default auto.
-    mask_channel: Option<Name<MaskChannel>>,
+    mask_channel: Option<MaskChannelName>,
     /// same, png, jpeg, webp, tiff or bmp. Default same.
     format: Option<String>,
     /// JPEG quality, 1 to 100. Default: the picture's own tables.
@@ -77,7 +74,7 @@ pub struct ModelsDocument {
     /// What fills a request that does not choose.
     default: DefaultDocument,
     /// Ways to fill.
-    methods: Vec<Name<Method>>,
+    methods: Vec<MethodName>,
     /// Networks.
     models: Vec<ModelDocument>,
     /// What is taken.

@@ -31,6 +31,12 @@ pub struct Upload {
     pub bytes: Bytes,
 }
 
+impl Upload {
+    fn source(&self) -> Source<'_> {
+        Source::Bytes { name: &self.name, bytes: &self.bytes }
+    }
+}
+
 /// A hole to fill.
 #[derive(Clone, Debug)]
 pub struct FillRequest {
@@ -121,8 +127,8 @@ impl FillRequest {
     pub fn run(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds, watch: &Watch) -> Outcome {
         let start = Instant::now();
         let job = self.job(predictor, bounds);
-        let of = |file: &'_ Upload| Source::Bytes { name: &file.name, bytes: &file.bytes };
-        let prepared = job.prepare(of(&self.image), of(&self.mask)).map_err(|error| Problem::of(&error))?;
+        let prepared = job.prepare(self.image.source(), self.mask.source());
+        let prepared = prepared.map_err(|error| Problem::of(&error))?;
         let format = prepared.format();
         let strategy = prepared.plan().map_or("none", |plan| &plan.strategy).to_owned();
         let (mask_pixels, notes) = (prepared.mask_pixels(), prepared.notes());

@@ -8,7 +8,7 @@ use lacuna::{Mask, Method, Picture, Planes, Predictor};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::name::Name;
+use crate::name::{MethodName, Name};
 use crate::problem::{Code, Problem};
 
 /// The method of requests that name none, on a server without networks.
@@ -82,7 +82,7 @@ pub struct ModelDocument {
 #[derive(Serialize, ToSchema)]
 pub struct DefaultDocument {
     /// The method.
-    method: Name<Method>,
+    method: MethodName,
     /// The model, if the method needs one.
     model: Option<String>,
 }
@@ -169,7 +169,11 @@ impl Models {
             Build::WithNetwork(build) => build,
             Build::Alone(build) => {
                 return match model {
-                    None => Ok(Chosen { predictor: build(), device: CPU.to_owned() }),
+                    None => {
+                        let is_ready = method == WITHOUT_NETWORK;
+                        let predictor = if is_ready { Arc::clone(&self.patchmatch) } else { build() };
+                        Ok(Chosen { predictor, device: CPU.to_owned() })
+                    }
                     Some(model) => {
                         let detail = format!("method {method} uses no model, but model {model:?} was given");
                         Err(Problem::new(Code::FieldInvalid, detail))
@@ -185,6 +189,7 @@ impl Models {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lacuna::patchmatch::PatchMatch;
 
     fn model(id: &str, device: &str) -> Model {
         let (network, device) = (Arc::new(PatchMatch::default()), device.into());

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use lacuna::Method;
+use lacuna::mask::MaskChannel;
+use lacuna::strategy::StrategyKind;
 use lacuna::words::{Word, names};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
@@ -11,6 +14,13 @@ use utoipa::{PartialSchema, ToSchema};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<T>(pub T);
 
+/// A method, as its name. The aliases are for utoipa, which cannot see through generic types.
+pub type MethodName = Name<Method>;
+/// A strategy, as its name.
+pub type StrategyName = Name<StrategyKind>;
+/// A channel of a mask, as its name.
+pub type MaskChannelName = Name<MaskChannel>;
+
 impl<T: Word> Serialize for Name<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.name())
@@ -19,7 +29,10 @@ impl<T: Word> Serialize for Name<T> {
 
 impl<T: Word> PartialSchema for Name<T> {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String).enum_values(Some(names::<T>())).into()
+        ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(names::<T>()))
+            .into()
     }
 }
 
@@ -33,8 +46,6 @@ impl<T: Word> ToSchema for Name<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lacuna::Method;
-    use lacuna::mask::MaskChannel;
 
     #[test]
     fn json_and_schema_have_the_names() {

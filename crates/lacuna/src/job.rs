@@ -263,7 +263,10 @@ mod tests {
         let of_files = job.prepare(Source::File(&photo_path), Source::File(&mask_path)).unwrap();
         assert_eq!(of_files.run(&Watch::default()).unwrap(), of_bytes);
         let filled = Picture::decode(&of_bytes, "a", &Limits::default()).unwrap().pixels().to_rgb8();
-        assert_eq!((filled.get_pixel(3, 30), filled.get_pixel(30, 30)), (&Rgb([128; 3]), &Rgb([30, 30, 132])));
+        assert_eq!(
+            (filled.get_pixel(3, 30), filled.get_pixel(30, 30)),
+            (&Rgb([128; 3]), &Rgb([30, 30, 132]))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! IOPaint's inpaint request, and what of it Lacuna follows.
 
-use lacuna::{MaskOptions, Strategy};
+use lacuna::{MaskOptions, Sizing, Strategy};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 

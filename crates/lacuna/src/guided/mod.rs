@@ -10,8 +10,8 @@ mod guide;
 
 use std::sync::Arc;
 
-use crate::patchmatch::PatchMatch;
 use crate::method::{Build, Method};
+use crate::patchmatch::PatchMatch;
 use crate::{EnginePredictor, Mask, Planes, Predictor, Result, Watch, default_network};
 use guide::{Scale, guide};
 

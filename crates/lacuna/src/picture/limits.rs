@@ -40,7 +40,8 @@ impl Limits {
         let (limit, problem) = if width.max(height) > self.side {
             (Limit::Side, format!("{width} x {height} pixels: the longest allowed side is {}", self.side))
         } else if pixels > self.pixels {
-            let problem = format!("{width} x {height} = {pixels} pixels: at most {} are allowed", self.pixels);
+            let problem =
+                format!("{width} x {height} = {pixels} pixels: at most {} are allowed", self.pixels);
             (Limit::Pixels, problem)
         } else if bytes > self.bytes {
             (Limit::Bytes, format!("the picture needs {bytes} bytes: at most {} are allowed", self.bytes))
