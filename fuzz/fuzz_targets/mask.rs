@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     let [threshold, choice, growth, file @ ..] = bytes else { return };
     let Ok(picture) = Picture::decode(file, "fuzz", &LIMITS) else { return };
     let channel = [MaskChannel::Auto, MaskChannel::Brightness, MaskChannel::Alpha][usize::from(choice % 3)];
-    let options = MaskOptions { threshold: (*threshold).min(254), invert: choice & 128 != 0, channel };
+    let options = MaskOptions { threshold: (*threshold < 255).then_some(*threshold), invert: choice & 128 != 0, channel };
     let mask = Mask::from_picture(&picture, &options);
     assert_eq!(mask.bounds().is_none(), mask.count() == 0);
     let growth = HoleOptions { expand: u32::from(growth & 15), feather: u32::from(growth >> 4) };

@@ -410,7 +410,7 @@ fn fill(job: &FillJob, case: &Case, output: &Path) -> Result<()> {
     if let Some(parent) = output.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }
-    Ok(write_bytes_atomically(output, &filled)?)
+    Ok(write_bytes_atomically(output, &filled.bytes)?)
 }
 
 #[cfg(test)]

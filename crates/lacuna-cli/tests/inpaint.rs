@@ -162,14 +162,12 @@ fn bad_files_give_one_clear_line() {
     fs::write(folder.at("cut.png"), &whole[..whole.len() / 2]).unwrap();
     fs::write(folder.at("zero.png"), "").unwrap();
     fs::write(folder.at("text.png"), "not a picture").unwrap();
-    fs::copy(folder.at("photo.png"), folder.at("wrong.jpg")).unwrap();
     fs::create_dir(folder.at("masks")).unwrap();
     GrayImage::new(5, 5).save(folder.at("small.png")).unwrap();
     for (args, words) in [
         ("cut.png mask.png -o out.png", "truncated PNG file"),
         ("zero.png mask.png -o out.png", "the file is empty"),
         ("text.png mask.png -o out.png", "this is not a PNG"),
-        ("wrong.jpg mask.png -o out.png", "the extension says JPEG, the file holds PNG"),
         ("nowhere.png mask.png -o out.png", "cannot read nowhere.png"),
         ("photo.png cut.png -o out.png", "truncated PNG file"),
         ("photo.png small.png -o out.png", "the mask is 5 x 5 pixels, the picture 48 x 40"),

@@ -25,18 +25,26 @@ struct Program {
 
 impl Program {
     fn start(arguments: &[&str]) -> Self {
-        Self::start_with_models(arguments, Path::new("no models are installed"))
+        Self::start_with(arguments, Path::new("no models are installed"), Stdio::null())
+    }
+
+    fn start_with_log(arguments: &[&str], stderr: Stdio) -> Self {
+        Self::start_with(arguments, Path::new("no models are installed"), stderr)
     }
 
     /// With the installed models of a folder.
     fn start_with_models(arguments: &[&str], models: &Path) -> Self {
+        Self::start_with(arguments, models, Stdio::null())
+    }
+
+    fn start_with(arguments: &[&str], models: &Path, stderr: Stdio) -> Self {
         let start = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["serve", "--address", "127.0.0.1:0"])
             .args(arguments)
             .env("LACUNA_MODELS", models)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -49,8 +57,22 @@ impl Program {
 
     /// Bytes of memory that it has now.
     fn memory(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most bytes of memory that it has had.
+    fn peak_memory(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn terminate(&self) {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn status_bytes(&self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
         1024 * line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     }
 }
@@ -90,30 +112,109 @@ fn it_starts_at_once_and_ends_when_asked_to() {
         serde_json::from_slice(&Request::new("GET", "/v1/models").send(program.address).body).unwrap();
     assert_eq!(models["limits"]["pixels"], 50_000_000);
     assert_eq!(models["default"], serde_json::json!({"method": "guided", "model": "lacuna"}));
-    let terminate = Command::new("kill").arg(program.child.id().to_string()).status().unwrap();
-    assert!(terminate.success());
+    program.terminate();
     assert!(program.child.wait().unwrap().success(), "an end that was asked for is no failure");
 }
 
 #[test]
 fn an_open_door_must_be_wanted() {
-    let refused = |arguments: &str, words: &str| {
+    let refused = |arguments: &str, code: i32, words: &str| {
         let mut program = cargo_bin_cmd!("lacuna");
         program
             .args(["serve"])
             .args(arguments.split(' '))
             .assert()
-            .failure()
+            .code(code)
             .stderr(contains(words.to_owned()));
     };
-    refused("--address 0.0.0.0:0", "give a --token");
-    refused("--address 127.0.0.1:0 --allow-origin example.org", "example.org is no origin");
-    refused("--address 127.0.0.1:0 --queue 0", "--queue must be at least 1");
-    refused("--address 127.0.0.1:0 --model missing.safetensors", "missing.safetensors");
-    refused("--address 127.0.0.1:0 --device cuda:0", "cuda:0");
-    refused("--address nowhere", "nowhere");
+    refused("--address 0.0.0.0:0", 2, "give a --token");
+    refused("--address 127.0.0.1:0 --allow-origin example.org", 2, "example.org is no origin");
+    refused("--address 127.0.0.1:0 --queue 0", 2, "--queue must be at least 1");
+    refused("--address 127.0.0.1:0 --model missing.safetensors", 1, "missing.safetensors");
+    refused("--address 127.0.0.1:0 --device cuda:0", 1, "cuda:0");
+    refused("--address nowhere", 2, "nowhere");
+    refused("--address 127.0.0.1:0 --port 80", 2, "cannot be used with");
+    refused("--host nowhere", 2, "nowhere");
+    refused("--port 0 --base-path lacuna", 2, "base path \"lacuna\" is invalid");
+    refused("--port 0 --job-timeout 0", 2, "at least 1 second");
+    refused("--port 0 --max-pixels 5X", 2, "millions");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    refused(&format!("--address {}", taken.local_addr().unwrap()), "cannot listen on");
+    refused(&format!("--address {}", taken.local_addr().unwrap()), 1, "cannot listen on");
+}
+
+#[test]
+fn the_token_is_never_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "s3cret-words\n").unwrap();
+    for arguments in [
+        vec!["--token", "s3cret-words", "--log", "debug"],
+        vec!["--token-file", file.to_str().unwrap(), "--log", "debug"],
+    ] {
+        let log = folder.path().join("log");
+        let stderr = std::fs::File::create(&log).unwrap();
+        let mut program = Program::start_with_log(&arguments, stderr.into());
+        let authorised = Request::new("GET", "/v1/models").header("Authorization", "Bearer s3cret-words");
+        assert_eq!(authorised.send(program.address).status, 200);
+        assert_eq!(Request::new("GET", "/v1/models").send(program.address).status, 401);
+        program.terminate();
+        assert!(program.child.wait().unwrap().success());
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert!(text.contains("/v1/models") && text.contains("memory limit"), "{text}");
+        assert!(!text.contains("s3cret") && !text.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+#[test]
+fn results_can_be_fetched_after_sigterm() {
+    let mut program = Program::start(&[]);
+    let load =
+        Load { address: program.address, photo: photo(256, 192), mask: mask(256, 192), expected: Vec::new() };
+    let job = load.fill("/v1/inpaint?async", 1).send(program.address);
+    let path = job.header("location").unwrap().to_owned();
+    let mut events = connect(program.address, None);
+    events.write_all(&Request::new("GET", &format!("{path}/events")).bytes()).unwrap();
+    program.terminate();
+    assert!(testkit::http::receive(&mut events).text().contains("\"done\""));
+    assert_eq!(Request::new("GET", &format!("{path}/result")).send(program.address).status, 200);
+    assert!(program.child.wait().unwrap().success());
+}
+
+#[test]
+fn clients_that_read_nothing_are_disconnected() {
+    let program = Program::start(&["--connections", "2", "--body-timeout", "1s"]);
+    let (photo, mask) = (photo(3000, 2000), png(GrayImage::new(3000, 2000)));
+    let files = [
+        Part::file("image", "a.png", &photo),
+        Part::file("mask", "m.png", &mask),
+        Part::value("format", "bmp"),
+    ];
+    let fill = Request::form("/v1/inpaint", &files).bytes();
+    let held: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = connect(program.address, None);
+            stream.write_all(&fill).unwrap();
+            stream
+        })
+        .collect();
+    // Both places are taken until the answers of 18 MB, which nobody reads, are given up.
+    assert_eq!(Request::new("GET", "/v1/health").send(program.address).status, 200);
+    drop(held);
+}
+
+#[test]
+fn compressed_metadata_is_within_the_memory_limit() {
+    const LIMIT: u64 = 100 << 20;
+    let program = Program::start(&["--max-memory", "100M"]);
+    let bomb = std::fs::read(testkit::fixtures::path("serve/iccp-256mib.png")).unwrap();
+    let mask = mask(8, 8);
+    for (image, mask) in [(&bomb, &mask), (&mask, &bomb)] {
+        let files = [Part::file("image", "a.png", image), Part::file("mask", "m.png", mask)];
+        let response = Request::form("/v1/inpaint", &files).send(program.address);
+        assert_eq!(response.status, 422, "{}", response.text());
+    }
+    let peak = program.peak_memory();
+    assert!(peak <= LIMIT, "{} MiB", peak >> 20);
 }
 
 #[test]

@@ -2,9 +2,15 @@
 
 const TOKEN = "lacuna-token";
 
+/** Where the server is: this file is in its `assets`. */
+const BASE = new URL("../", import.meta.url);
+
+/** The address of something on the server, which may be below a path. */
+export const url = (path) => new URL(path, BASE).href;
+
 /** What the server said is wrong; `code` is stable. */
 export class Problem extends Error {
-  constructor(document, retryAfter) {
+  constructor(document, retryAfter = 0) {
     super(document.detail);
     this.code = document.code;
     this.retryAfter = retryAfter;
@@ -12,13 +18,18 @@ export class Problem extends Error {
 }
 
 let askForToken = async () => null;
+/** The question for the token that is open, for all requests that need its answer. */
+let asking = null;
 
-/** Sets what is called when the server wants a token; it resolves to one, or to null. */
+/**
+ * Sets what is called when the server wants a token; it resolves to one, or to null. Its argument is the token that was wrong,
+ * or null if none was sent.
+ */
 export function onUnauthorized(ask) {
   askForToken = ask;
 }
 
-/** Takes a token from the address (#token=…), where nobody else sees it afterwards. */
+/** Takes a token from the address (#token=…) and removes it from there. */
 export function takeTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return;
@@ -26,13 +37,15 @@ export function takeTokenFromAddress() {
   history.replaceState(null, "", location.pathname + location.search);
 }
 
-async function ask(path, options = {}) {
+/** Asks the server, with the token; `sent` gets the fraction of the body that is sent. */
+async function ask(path, { sent, ...options } = {}) {
   for (;;) {
     const token = sessionStorage.getItem(TOKEN);
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     let response;
     try {
-      response = await fetch(path, { ...options, headers });
+      const request = { ...options, headers };
+      response = sent ? await post(url(path), request, sent) : await fetch(url(path), request);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Problem({ code: "offline", detail: "" });
@@ -40,14 +53,37 @@ async function ask(path, options = {}) {
     if (response.ok) return response;
     const problem = await response.json().catch(() => ({ code: "internal", detail: `${response.status}` }));
     if (problem.code === "unauthorized") {
-      const given = await askForToken();
+      asking ??= askForToken(token).finally(() => (asking = null));
+      const given = await asking;
       if (given) {
         sessionStorage.setItem(TOKEN, given);
         continue;
       }
+      sessionStorage.removeItem(TOKEN);
     }
     throw new Problem(problem, Number(response.headers.get("Retry-After")) || 0);
   }
+}
+
+/** A POST whose upload can be followed, which `fetch` does not offer. */
+function post(address, { body, headers, signal }, sent) {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    request.responseType = "blob";
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", ({ loaded, total }) => total && sent(loaded / total));
+    request.addEventListener("load", () => {
+      const lines = request.getAllResponseHeaders().trim().split("\r\n");
+      const received = lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]);
+      resolve(new Response(request.response, { status: request.status, headers: received }));
+    });
+    request.addEventListener("error", () => reject(new TypeError("no answer")));
+    request.addEventListener("abort", () => reject(signal.reason));
+    signal?.addEventListener("abort", () => request.abort(), { once: true });
+    request.send(body);
+  });
 }
 
 /** A form; empty values are left to the server. */
@@ -62,17 +98,18 @@ function form(fields) {
 }
 
 export async function models() {
-  return (await ask("/v1/models")).json();
+  return (await ask("v1/models")).json();
 }
 
-export async function preview(image, longSide, signal) {
-  const response = await ask("/v1/preview", { method: "POST", body: form({ image, long_side: longSide }), signal });
+/** The server's drawing of a photo, { blob, width, height } with the photo's own size. */
+export async function preview(image, longSide, signal, sent) {
+  const response = await ask("v1/preview", { method: "POST", body: form({ image, long_side: longSide }), signal, sent });
   const size = (name) => Number(response.headers.get(`X-Lacuna-${name}`));
   return { blob: await response.blob(), width: size("Width"), height: size("Height") };
 }
 
 export async function latent(image, mask, model, signal) {
-  return (await ask("/v1/latent", { method: "POST", body: form({ image, mask, model }), signal })).blob();
+  return (await ask("v1/latent", { method: "POST", body: form({ image, mask, model }), signal })).blob();
 }
 
 /** What a response's Content-Disposition calls the file. */
@@ -81,29 +118,45 @@ function fileName(response, otherwise) {
   return encoded ? decodeURIComponent(encoded[1]) : otherwise;
 }
 
-/** Fills a hole; `tell` gets the job's document whenever it changes. Aborting cancels the job. */
-export async function fill(image, mask, settings, tell, signal) {
+/**
+ * Fills a hole. `follow.sent` and `follow.received` get fractions of the files, `follow.job` the job's document whenever it
+ * changes. Aborting cancels the job.
+ */
+export async function fill(image, mask, settings, follow, signal) {
   const body = form({ image, mask, ...settings });
-  const job = await (await ask("/v1/inpaint?async", { method: "POST", body, signal })).json();
-  const path = `/v1/jobs/${job.id}`;
+  const job = await (await ask("v1/inpaint?async", { method: "POST", body, signal, sent: follow.sent })).json();
+  const path = `v1/jobs/${job.id}`;
   let last = job;
   try {
-    tell(job);
+    follow.job(job);
     const events = await ask(`${path}/events`, { signal });
     for await (const document of documents(events.body)) {
       last = document;
-      tell(document);
+      follow.job(document);
     }
     if (last.state !== "done") throw new Problem(last.problem ?? { code: "internal", detail: last.state });
     const response = await ask(`${path}/result`, { signal });
-    const blob = await response.blob();
-    const file = new File([blob], fileName(response, image.name), { type: blob.type });
-    const header = (name) => response.headers.get(`X-Lacuna-${name}`);
-    return { file, seconds: Number(header("Seconds")), how: `${header("Method")}, ${header("Strategy")}` };
+    const type = response.headers.get("Content-Type");
+    const file = new File([await received(response, follow.received)], fileName(response, image.name), { type });
+    return { file, seconds: Number(response.headers.get("X-Lacuna-Seconds")), method: response.headers.get("X-Lacuna-Method") };
   } finally {
     // Cancels what runs, forgets what is done.
     ask(path, { method: "DELETE", keepalive: true }).catch(() => {});
   }
+}
+
+/** A response's body; `tell` gets the fraction that has arrived. */
+async function received(response, tell) {
+  const total = Number(response.headers.get("Content-Length"));
+  let loaded = 0;
+  const count = new TransformStream({
+    transform(chunk, controller) {
+      loaded += chunk.length;
+      if (total) tell(loaded / total);
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(count)).blob();
 }
 
 /** The data of a stream of server-sent events. EventSource cannot send a token. */

@@ -1,16 +1,20 @@
 // Many photos, one after another, into a ZIP file.
 
 import * as api from "./api.js";
-import { ask, words } from "./dialogs.js";
+import { check } from "./choices.js";
+import { words } from "./dialogs.js";
+import { byId, onClick } from "./dom.js";
 import { save, Zip } from "./files.js";
 import { Mask, readMask, scaleBits } from "./mask.js";
+import { maskOf } from "./masking.js";
 import { load } from "./photos.js";
 import { text } from "./texts.js";
 
-const byId = (id) => document.getElementById(id);
-
 /** LaMa's names for masks: NAME_mask.png, NAME_mask000.png. */
 const MASK_NAME = /^(.+)_mask\d*$/;
+
+/** The batch shows no progress within a photo. */
+const UNWATCHED = { sent() {}, received() {}, job() {} };
 
 const stem = (name) => name.replace(/\.[^.]+$/, "");
 
@@ -19,14 +23,16 @@ export class Batch {
   #own = new Map();
   #file = null;
   #running = null;
+  /** Whether masks of other sizes may be scaled, once the person was asked. */
+  #mayScale = null;
 
-  /** `page` tells settings and limits, waits for busy servers, and has the mask that is drawn now. */
+  /** `page` has settings and limits, waits for busy servers, and has the hole that is drawn now or was filled last. */
   constructor(page) {
     this.page = page;
-    byId("batch-start").addEventListener("click", () => this.#run());
-    byId("batch-cancel").addEventListener("click", () => (this.#running ? this.#running.abort() : byId("batch-dialog").close()));
+    onClick("batch-start", () => this.#run());
+    onClick("batch-cancel", () => (this.#running ? this.#running.abort() : byId("batch-dialog").close()));
     byId("batch-dialog").addEventListener("close", () => this.#running?.abort());
-    byId("batch-mask").addEventListener("click", () => byId("batch-mask-input").click());
+    onClick("batch-mask", () => byId("batch-mask-input").click());
     byId("batch-mask-input").addEventListener("change", (event) => {
       [this.#file] = event.target.files;
       if (!this.#file) return;
@@ -45,9 +51,10 @@ export class Batch {
       else this.#photos.push(file);
     }
     byId("batch-summary").textContent = text("batchSummary", { photos: this.#photos.length, masks: this.#own.size });
-    const drawn = Boolean(this.page.currentMask());
-    byId("batch-current").disabled = !drawn;
-    byId(this.#own.size || !drawn ? "batch-own" : "batch-current").checked = true;
+    const hasHole = this.page.hasHole();
+    byId("batch-current").disabled = !hasHole;
+    byId(this.#own.size || !hasHole ? "batch-own" : "batch-current").checked = true;
+    byId("batch-progress").value = 0;
     byId("batch-list").replaceChildren(...this.#photos.map((file) => {
       const item = document.createElement("li");
       const [name, state] = [document.createElement("span"), document.createElement("span")];
@@ -61,19 +68,22 @@ export class Batch {
   }
 
   async #run() {
+    if (!check()) return byId("batch-dialog").close();
     this.#running = new AbortController();
     const { signal } = this.#running;
     byId("batch-start").disabled = true;
     byId("batch-cancel").textContent = text("cancel");
     const zip = new Zip();
     const choice = document.querySelector("input[name=batch-mask]:checked").value;
-    const masks = { scale: null };
+    this.#mayScale = null;
     try {
       for (const [index, file] of this.#photos.entries()) {
-        const state = byId("batch-list").children[index].lastElementChild;
+        const line = byId("batch-list").children[index];
+        const state = line.lastElementChild;
         state.textContent = text("batchRunning");
+        line.scrollIntoView({ block: "nearest" });
         try {
-          const filled = await this.#fill(file, choice, masks, signal);
+          const filled = await this.#fill(file, choice, signal);
           if (!filled) {
             state.textContent = text("batchNoMask");
           } else if (zip.fits(filled.file.size)) {
@@ -86,6 +96,7 @@ export class Batch {
           if (signal.aborted) throw error;
           state.textContent = words(error);
         }
+        byId("batch-progress").value = (index + 1) / this.#photos.length;
       }
     } catch {
       // Cancelled: what is done is kept.
@@ -97,36 +108,37 @@ export class Batch {
     byId("batch-cancel").textContent = text("close");
   }
 
-  /** One photo filled; null if it has no mask, or must not be scaled. */
-  async #fill(file, choice, masks, signal) {
-    const { width, height } = await load(file, this.page.limits(), signal);
-    const mask = await this.#mask(file, choice, masks, width, height);
+  /** Fills one photo; null if it has no mask, or its mask must not be scaled. */
+  async #fill(file, choice, signal) {
+    const photo = await load(file, this.page.limits(), { signal });
+    const mask = choice === "current" ? await this.#currentMask(photo) : await this.#maskFile(photo, choice);
     if (!mask) return null;
-    return this.page.patiently(signal, () => api.fill(file, mask.file, { ...this.page.settings(), ...mask.fields }, () => {}, signal));
+    const settings = { ...this.page.settings(), ...mask.fields };
+    return this.page.patiently(signal, () => api.fill(file, mask.file, settings, UNWATCHED, signal));
   }
 
-  async #mask(photo, choice, masks, width, height) {
-    if (choice === "current") {
-      const drawn = this.page.currentMask();
-      if (drawn.width === width && drawn.height === height) return { file: await drawn.file(), fields: {} };
-      if (!(await this.#mayScale(masks, drawn, width, height))) return null;
-      return { file: await drawn.mask.file(width, height), fields: {} };
-    }
-    const file = choice === "own" ? this.#own.get(stem(photo.name)) : this.#file;
+  async #currentMask(photo) {
+    const hole = await this.page.currentHole();
+    if (hole.width === photo.width && hole.height === photo.height) return hole;
+    if (!(await this.#maskMayScale(hole, photo))) return null;
+    return { file: await maskOf(hole).file(photo.width, photo.height), fields: {} };
+  }
+
+  async #maskFile(photo, choice) {
+    const file = choice === "own" ? this.#own.get(stem(photo.file.name)) : this.#file;
     if (!file) return null;
     const read = await readMask(file);
     const fields = { threshold: 127, invert: false };
-    if (read.width === width && read.height === height) return { file, fields };
-    if (!(await this.#mayScale(masks, read, width, height))) return null;
-    const scaled = new Mask(width, height);
-    scaled.write(scaleBits(read, width, height));
-    return { file: await scaled.file(width, height), fields: {} };
+    if (read.width === photo.width && read.height === photo.height) return { file, fields };
+    if (!(await this.#maskMayScale(read, photo))) return null;
+    const scaled = new Mask(photo.width, photo.height);
+    scaled.write(scaleBits(read, photo.width, photo.height));
+    return { file: await scaled.file(photo.width, photo.height), fields: {} };
   }
 
-  /** Asks once whether masks of other sizes shall be scaled. */
-  async #mayScale(masks, mask, photoWidth, photoHeight) {
-    const values = { width: mask.width, height: mask.height, photoWidth, photoHeight };
-    masks.scale ??= (await ask("askScale", text("askScaleText", values), [["yes", "askScaleYes"]])) ? "yes" : "no";
-    return masks.scale === "yes";
+  /** Asks once whether masks of other sizes may be scaled. */
+  async #maskMayScale(size, photo) {
+    this.#mayScale ??= await this.page.mayScale(size, photo);
+    return this.#mayScale;
   }
 }

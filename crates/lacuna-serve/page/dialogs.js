@@ -1,8 +1,7 @@
 // Questions and messages.
 
+import { byId } from "./dom.js";
 import { has, text } from "./texts.js";
-
-const byId = (id) => document.getElementById(id);
 
 /** Milliseconds that a message stays that is no error. */
 const SHOWN_FOR = 6000;
@@ -22,9 +21,10 @@ export function ask(titleKey, body, answers) {
   return answer(dialog);
 }
 
-/** Asks for the token; resolves to it, or to null. */
-export async function askForToken() {
+/** Asks for the token; resolves to it, or to null. `wrong` is the token that the server refused, if one was sent. */
+export async function askForToken(wrong) {
   byId("token").value = "";
+  byId("token-wrong").textContent = wrong ? text("tokenWrong") : "";
   const given = await answer(byId("token-dialog"));
   return given === "ok" ? byId("token").value.trim() || null : null;
 }
@@ -37,10 +37,10 @@ function answer(dialog) {
   });
 }
 
-/** Shows a message; errors stay until they are closed. */
-export function tell(message, isError = false) {
+/** Shows a message, of kind "note" or "error"; errors stay until they are closed. */
+export function tell(message, kind = "note") {
   const box = document.createElement("div");
-  box.className = isError ? "message error" : "message";
+  box.className = `message ${kind}`;
   const words = document.createElement("p");
   words.textContent = message;
   const close = document.createElement("button");
@@ -50,17 +50,18 @@ export function tell(message, isError = false) {
   box.append(words, close);
   // One at a time: what is told now matters.
   byId("messages").replaceChildren(box);
-  if (!isError) setTimeout(() => box.remove(), SHOWN_FOR);
+  if (kind === "note") setTimeout(() => box.remove(), SHOWN_FOR);
 }
 
 export function clearMessages() {
   byId("messages").replaceChildren();
 }
 
-/** What went wrong, in words. */
+/** What went wrong, in the page's language. Details of the server are in English and for programs: they go to the console. */
 export function words(error) {
-  if (error.code && has(error.code)) return error.message ? `${text(error.code)}: ${error.message}` : text(error.code);
-  return error.message || String(error);
+  if (!error.code) return error.message || String(error);
+  if (error.message) console.info(`${error.code}: ${error.message}`);
+  return has(error.code) ? text(error.code) : text("refused", { code: error.code });
 }
 
 /** Tells screen readers alone. */

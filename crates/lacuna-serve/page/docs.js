@@ -15,7 +15,7 @@ function table(heads, rows) {
   return element("table", "", element("thead", "", line("th", heads)), element("tbody", "", ...rows.map((row) => line("td", row))));
 }
 
-const api = await (await fetch("/openapi.json")).json();
+const api = await (await fetch(new URL("../openapi.json", import.meta.url))).json();
 const resolve = (schema) => (schema?.$ref ? api.components.schemas[schema.$ref.split("/").pop()] : schema);
 
 function typeOf(schema) {

@@ -10,6 +10,10 @@ const HALF = 128;
 /** Rows that are scaled at a time. */
 const STRIP = 256;
 
+/** What drawing does to the mask, as the canvas calls it. */
+export const ADD = "source-over";
+export const ERASE = "destination-out";
+
 export class Mask {
   #undo = [];
   #redo = [];
@@ -27,10 +31,10 @@ export class Mask {
 
   // Drawing, in the preview's pixels.
 
-  /** Draws or erases a line of a width from one point to another; a disc where they are the same. */
-  line(from, to, width, erase) {
+  /** Adds or erases a line of a width from one point to another; a disc where they are the same. */
+  line(from, to, width, effect) {
     const { context } = this;
-    context.globalCompositeOperation = erase ? "destination-out" : "source-over";
+    context.globalCompositeOperation = effect;
     context.beginPath();
     if (from.x === to.x && from.y === to.y) {
       // Browsers differ in what a line of no length draws: some nothing.
@@ -44,23 +48,39 @@ export class Mask {
       context.lineTo(to.x, to.y);
       context.stroke();
     }
-    context.globalCompositeOperation = "source-over";
+    context.globalCompositeOperation = ADD;
   }
 
-  rectangle(one, other) {
+  rectangle(one, other, effect) {
+    this.context.globalCompositeOperation = effect;
     this.context.fillStyle = COLOUR;
     const [x, y] = [Math.min(one.x, other.x), Math.min(one.y, other.y)];
     this.context.fillRect(x, y, Math.abs(one.x - other.x), Math.abs(one.y - other.y));
+    this.context.globalCompositeOperation = ADD;
   }
 
-  polygon(points) {
+  polygon(points, effect) {
+    this.context.globalCompositeOperation = effect;
     this.context.fillStyle = COLOUR;
     this.context.beginPath();
     for (const point of points) this.context.lineTo(point.x, point.y);
     this.context.fill();
+    this.context.globalCompositeOperation = ADD;
   }
 
   // Whole masks.
+
+  /** The smallest rectangle around what is masked, { x, y, width, height }; null if nothing is. */
+  bounds() {
+    const bits = this.read();
+    let [left, top, right, bottom] = [this.width, this.height, -1, -1];
+    for (let i = bits.indexOf(1); i >= 0; i = bits.indexOf(1, i + 1)) {
+      const [x, y] = [i % this.width, Math.floor(i / this.width)];
+      [left, right] = [Math.min(left, x), Math.max(right, x)];
+      [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+    }
+    return right < 0 ? null : { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
+  }
 
   /** 0 or 1 a pixel. */
   read() {
@@ -181,7 +201,7 @@ export class Mask {
   }
 }
 
-/** What is hole in a mask's picture if its bright part is, or its transparent one is not. */
+/** Reads a mask from an image file: { width, height, bits, fraction }. Bright pixels are hole, or opaque ones if some are not. */
 export async function readMask(blob) {
   const bitmap = await createImageBitmap(blob, { imageOrientation: "from-image" });
   const { width, height } = bitmap;
@@ -197,7 +217,7 @@ export async function readMask(blob) {
     const grey = 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2];
     bits[i] = (transparent ? data[at + 3] : grey) >= HALF ? 1 : 0;
   }
-  return { width, height, bits, share: count(bits) / bits.length };
+  return { width, height, bits, fraction: count(bits) / bits.length };
 }
 
 /** Scales bits to another size, each pixel from the nearest. */

@@ -1,43 +1,55 @@
 // Photos: files as they came, and previews that the canvas can show.
 
 import * as api from "./api.js";
-import { Problem } from "./api.js";
-import { text } from "./texts.js";
+import { isUsual, kindOf } from "./kinds.js";
+import { amount, text } from "./texts.js";
 
-/** Longer side of what is shown; the server gets the file itself. */
+/** Longer side of what is shown, in pixels; the server gets the file itself. */
 const PREVIEW_SIDE = 2048;
 const THUMBNAIL_SIDE = 128;
+/** Bytes that are enough to name a kind of file. */
+const HEAD_BYTES = 64;
 
 /** What is wrong with a file, in the page's language. */
 export class Unusable extends Error {}
 
-/** Decodes a file for the screen: { file, width, height, preview }. */
-export async function load(file, limits, signal) {
+/**
+ * Decodes a file for the screen: { file, width, height, preview }. A file of an unusual kind is sent to the server: it alone
+ * knows whether it can read it, and the person must not learn of it only after painting. `sent` gets the fraction that is sent.
+ */
+export async function load(file, limits, { signal, sent } = {}) {
   if (limits && file.size > limits.body_bytes) {
-    throw new Unusable(text("tooManyBytes", { name: file.name, bytes: file.size, most: limits.body_bytes }));
+    throw new Unusable(text("tooManyBytes", { name: file.name, size: amount.bytes(file.size), most: amount.bytes(limits.body_bytes) }));
   }
-  let [bitmap, width, height] = [await decode(file), 0, 0];
+  // Results of fills (no limits) need no check.
+  const mustAsk = limits !== null && !isUsual(new Uint8Array(await file.arrayBuffer()));
+  let [bitmap, width, height] = [mustAsk ? null : await decode(file), 0, 0];
   if (bitmap) {
     ({ width, height } = bitmap);
   } else {
-    // TIFF and others that browsers cannot show.
-    try {
-      const drawn = await api.preview(file, PREVIEW_SIDE, signal);
-      ({ width, height } = drawn);
-      bitmap = await decode(drawn.blob);
-    } catch (error) {
-      if (error instanceof Problem && error.code === "image-invalid") throw new Unusable(`${text("notAPhoto", { name: file.name })}: ${error.message}`);
-      throw error;
-    }
+    const drawn = await askServer(file, signal, sent);
+    ({ width, height } = drawn);
+    bitmap = await decode(drawn.blob);
   }
   if (!bitmap) throw new Unusable(text("notAPhoto", { name: file.name }));
   if (limits && (width * height > limits.pixels || Math.max(width, height) > limits.side)) {
     bitmap.close();
-    throw new Unusable(text("tooManyPixels", { name: file.name, width, height, most: limits.pixels, side: limits.side }));
+    throw new Unusable(text("tooManyPixels", { name: file.name, width, height, most: amount.pixels(limits.pixels), side: limits.side }));
   }
   const preview = shrink(bitmap, PREVIEW_SIDE);
   bitmap.close();
   return { file, width, height, preview };
+}
+
+async function askServer(file, signal, sent) {
+  try {
+    return await api.preview(file, PREVIEW_SIDE, signal, sent);
+  } catch (error) {
+    if (error.code !== "image-invalid") throw error;
+    console.info(error.message);
+    const kind = kindOf(new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer()));
+    throw new Unusable(kind ? text("kindNotRead", { name: file.name, kind }) : text("notAPhoto", { name: file.name }));
+  }
 }
 
 async function decode(blob) {
@@ -48,24 +60,20 @@ async function decode(blob) {
   }
 }
 
-/** A canvas with a picture of at most so many pixels on the longer side. */
-function shrink(picture, side) {
-  const scale = Math.min(1, side / Math.max(picture.width, picture.height));
+/** A canvas with an image of at most so many pixels on the longer side. */
+function shrink(image, side) {
+  const scale = Math.min(1, side / Math.max(image.width, image.height));
   const size = (pixels) => Math.max(1, Math.round(pixels * scale));
-  const canvas = new OffscreenCanvas(size(picture.width), size(picture.height));
+  const canvas = new OffscreenCanvas(size(image.width), size(image.height));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
 
-/** A small picture of a photo, as a canvas for the page. */
+/** A small image of a photo. */
 export function thumbnail(photo) {
-  const small = shrink(photo.preview, THUMBNAIL_SIDE);
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [small.width, small.height];
-  canvas.getContext("2d").drawImage(small, 0, 0);
-  return canvas;
+  return shrink(photo.preview, THUMBNAIL_SIDE);
 }
 
 /** The whole photo as a PNG file, which is what clipboards take. */

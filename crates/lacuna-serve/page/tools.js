@@ -1,11 +1,25 @@
 // Drawing on the canvas: by mouse, pen, fingers, and by keys.
 
+import { ADD, ERASE } from "./mask.js";
+
 /** Screen pixels that an arrow key moves the cursor by, and with Shift. */
 const STEP = 8;
 const LARGE_STEP = 48;
+/** Screen pixels from the divider within which it is taken hold of, by mouse and by finger. */
+const REACH = { mouse: 10, pen: 16, touch: 24 };
+
+/** The tools by name. */
+const TOOLS = {
+  brush: { shape: "brush", effect: ADD },
+  eraser: { shape: "brush", effect: ERASE },
+  rectangle: { shape: "rectangle", effect: ADD },
+  "rectangle-eraser": { shape: "rectangle", effect: ERASE },
+  lasso: { shape: "lasso", effect: ADD },
+  "lasso-eraser": { shape: "lasso", effect: ERASE },
+};
 
 export class Tools {
-  tool = "brush";
+  tool = TOOLS.brush;
   /** The brush's width on the screen, whatever the zoom. */
   size = 40;
   #pointers = new Map();
@@ -15,10 +29,15 @@ export class Tools {
   #cursor = null;
   #pen = false;
   #byKeys = false;
+  /** Where the last stroke of the brush ended, for straight lines from there; and the mask that it was drawn on. */
+  #anchor = null;
 
-  /** `begin` is called before the mask changes, `end(cancelled)` after a stroke. */
-  constructor(view, { begin, end, say, enabled }) {
-    Object.assign(this, { view, begin, end, say, enabled });
+  /**
+   * `begin` is called before the mask changes, `end({ isCancelled, erases, byKeys })` after a stroke, `divide(fraction)` when
+   * the divider is dragged, `resize(1 or -1)` when the brush shall be larger or smaller.
+   */
+  constructor(view, { begin, end, divide, say, isEnabled, resize }) {
+    Object.assign(this, { view, begin, end, divide, say, isEnabled, resize });
     const { canvas } = view;
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
@@ -42,9 +61,9 @@ export class Tools {
     view.hint = (context, scale) => this.#hint(context, scale);
   }
 
-  choose(tool) {
+  choose(name) {
     this.cancel();
-    this.tool = tool;
+    this.tool = TOOLS[name];
     this.view.draw();
   }
 
@@ -55,11 +74,11 @@ export class Tools {
 
   /** Ends the current stroke and leaves the mask as it was before it. */
   cancel() {
-    const drawn = this.#stroke?.drawn;
+    const stroke = this.#stroke;
     this.#stroke = null;
     this.#pen = false;
     this.view.drawing = false;
-    if (drawn) this.end(true);
+    if (stroke?.drawn) this.end({ isCancelled: true });
     this.view.draw();
   }
 
@@ -71,7 +90,7 @@ export class Tools {
   // Pointers.
 
   #down(event) {
-    if (!this.enabled()) return;
+    if (!this.isEnabled()) return;
     this.view.canvas.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, this.#at(event));
     this.#byKeys = false;
@@ -81,9 +100,15 @@ export class Tools {
       this.#spaceUsed = true;
       this.#stroke = { kind: "pan" };
       event.preventDefault();
+    } else if (event.button === 0 && this.#isAtDivider(event)) {
+      this.#stroke = { kind: "divider" };
     } else if (event.button === 0) {
-      this.#start(this.view.toPhoto(this.#at(event)));
+      this.#start(this.view.toPhoto(this.#at(event)), event);
     }
+  }
+
+  #isAtDivider(event) {
+    return this.view.distanceToDivider(this.#at(event)) <= (REACH[event.pointerType] ?? REACH.mouse);
   }
 
   #startPinch() {
@@ -96,8 +121,11 @@ export class Tools {
     const at = this.#at(event);
     const last = this.#pointers.get(event.pointerId);
     this.#cursor = this.view.toPhoto(at);
+    this.view.canvas.style.cursor = this.#isAtDivider(event) || this.#stroke?.kind === "divider" ? "ew-resize" : "";
     if (!last) return this.view.draw();
-    if (this.#stroke?.kind === "pan") {
+    if (this.#stroke?.kind === "divider") {
+      this.divide(this.#cursor.x / this.view.photo.width);
+    } else if (this.#stroke?.kind === "pan") {
       this.view.move(at.x - last.x, at.y - last.y);
     } else if (this.#stroke?.kind === "pinch") {
       const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1] ?? last;
@@ -105,6 +133,7 @@ export class Tools {
       this.view.zoom(spread(at) / spread(last), { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 });
       this.view.move((at.x - last.x) / 2, (at.y - last.y) / 2);
     } else {
+      if (this.#stroke?.drawn) this.#stroke.isStraight ||= event.shiftKey && this.#stroke.shape === "brush";
       for (const part of event.getCoalescedEvents?.() ?? [event]) this.#draw(this.view.toPhoto(this.#at(part)));
       this.#draw(this.#cursor);
     }
@@ -114,36 +143,48 @@ export class Tools {
   #up(event) {
     if (!this.#pointers.delete(event.pointerId)) return;
     if (this.#pointers.size > 0) return;
-    if (this.#stroke?.kind === "pan" || this.#stroke?.kind === "pinch") this.#stroke = null;
-    else this.#finish();
+    if (this.#stroke?.drawn) this.#finish();
+    else this.#stroke = null;
   }
 
   #wheel(event) {
     event.preventDefault();
-    if (event.shiftKey) return this.onSize?.(event.deltaY + event.deltaX < 0 ? 1 : -1);
+    if (event.shiftKey) return this.resize(event.deltaY + event.deltaX < 0 ? 1 : -1);
     // Trackpads send small steps, wheels large ones.
     this.view.zoom(Math.exp(-event.deltaY / (event.deltaMode ? 10 : 400)), this.#at(event));
   }
 
   // Strokes, in the preview's pixels.
 
-  #start(point) {
+  /** Begins a stroke. With Alt it erases what would be added, and the reverse; with Shift it is a straight line. */
+  #start(point, { altKey = false, shiftKey = false } = {}) {
     this.begin();
-    this.#stroke = { kind: this.tool, start: point, last: point, points: [point], drawn: true };
+    const { shape, effect } = this.tool;
+    const { mask } = this.view;
+    const flipped = effect === ADD ? ERASE : ADD;
+    this.#stroke = { drawn: true, shape, effect: altKey ? flipped : effect, start: point, last: point, points: [point], isStraight: false };
     this.view.drawing = true;
-    if (this.#isBrush) this.view.mask.line(point, point, this.width, this.tool === "eraser");
+    if (this.#isBrush) {
+      const from = shiftKey && this.#anchor?.mask === mask ? this.#anchor.point : point;
+      mask.line(from, point, this.width, this.#stroke.effect);
+    }
     this.view.draw();
   }
 
   get #isBrush() {
-    return this.tool === "brush" || this.tool === "eraser";
+    return this.tool.shape === "brush";
   }
 
   #draw(point) {
     const stroke = this.#stroke;
     if (!stroke?.drawn) return;
-    if (this.#isBrush) this.view.mask.line(stroke.last, point, this.width, this.tool === "eraser");
-    else if (this.tool === "lasso") stroke.points.push(point);
+    // Straight lines are drawn when they end.
+    if (stroke.shape === "brush" && !stroke.isStraight) {
+      this.view.mask.line(stroke.last, point, this.width, stroke.effect);
+      stroke.start = point;
+    } else if (stroke.shape === "lasso") {
+      stroke.points.push(point);
+    }
     stroke.last = point;
     this.view.draw();
   }
@@ -151,18 +192,26 @@ export class Tools {
   #finish() {
     const stroke = this.#stroke;
     if (!stroke?.drawn) return;
-    if (this.tool === "rectangle") this.view.mask.rectangle(stroke.start, stroke.last);
-    if (this.tool === "lasso") this.view.mask.polygon(stroke.points);
+    const { mask } = this.view;
+    const { shape, effect, start, last } = stroke;
+    if (shape === "brush") {
+      if (stroke.isStraight) mask.line(start, last, this.width, effect);
+      this.#anchor = { point: last, mask };
+    } else if (shape === "rectangle") {
+      mask.rectangle(start, last, effect);
+    } else {
+      mask.polygon(stroke.points, effect);
+    }
     this.#stroke = null;
     this.view.drawing = false;
-    this.end(false);
+    this.end({ isCancelled: false, erases: effect === ERASE, byKeys: this.#byKeys });
     this.view.draw();
   }
 
   // Keys.
 
   #key(event) {
-    if (!this.enabled() || event.ctrlKey || event.metaKey) return;
+    if (!this.isEnabled() || event.ctrlKey || event.metaKey) return;
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (arrow) {
       event.preventDefault();
@@ -189,7 +238,7 @@ export class Tools {
 
   /** Space and Enter at the cursor. */
   #press(enter) {
-    if (!this.enabled()) return;
+    if (!this.isEnabled()) return;
     const { width, height } = this.view.photo;
     const point = (this.#cursor ??= { x: width / 2, y: height / 2 });
     this.#byKeys = true;
@@ -201,11 +250,11 @@ export class Tools {
       this.say("penDown");
     } else if (!this.#stroke?.drawn) {
       this.#start(point);
-      this.#pen = this.tool === "rectangle";
+      this.#pen = this.tool.shape === "rectangle";
       this.say("corner");
     } else {
       this.#draw(point);
-      if (this.tool === "rectangle" || enter) this.#lift();
+      if (this.tool.shape === "rectangle" || enter) this.#lift();
     }
   }
 
@@ -231,14 +280,16 @@ export class Tools {
       }
     };
     const stroke = this.#stroke;
-    if (stroke?.kind === "rectangle") {
+    if (stroke?.shape === "rectangle") {
       const { start, last } = stroke;
       twice(() => context.rect(start.x, start.y, last.x - start.x, last.y - start.y));
-    } else if (stroke?.kind === "lasso") {
+    } else if (stroke?.isStraight) {
+      twice(() => [stroke.start, stroke.last].forEach((point) => context.lineTo(point.x, point.y)));
+    } else if (stroke?.shape === "lasso") {
       twice(() => stroke.points.forEach((point) => context.lineTo(point.x, point.y)));
     }
     const cursor = this.#cursor;
-    if (!cursor || !this.enabled()) return;
+    if (!cursor || !this.isEnabled()) return;
     if (this.#isBrush) twice(() => context.arc(cursor.x, cursor.y, this.width / 2, 0, 2 * Math.PI));
     if (this.#byKeys || !this.#isBrush) {
       const arm = 9 / scale;

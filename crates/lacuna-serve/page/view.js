@@ -6,6 +6,11 @@ const MOST_ZOOM = 32;
 const MARGIN = 24;
 const MASK_OPACITY = 0.55;
 const OVERLAY_OPACITY = 0.85;
+/** Room around a rectangle that is zoomed to, as a multiple of its size. */
+const ROOM = 1.6;
+/** Side of a square of the chequerboard under transparent parts, and of the divider's grip, in screen pixels. */
+const SQUARE = 8;
+const GRIP = 14;
 
 export class View {
   scale = 1;
@@ -13,10 +18,10 @@ export class View {
   y = 0;
   photo = null;
   mask = null;
-  /** The photo before, shown left of `split` (0 to 1), or everywhere if it is 1. */
+  /** The photo before the last fill, shown left of `split` (0 to 1), or everywhere if it is 1. */
   before = null;
   split = 0;
-  /** A picture over the photo. */
+  /** An image over the photo. */
   overlay = null;
   /** What a tool draws over everything, given the context. */
   hint = null;
@@ -76,6 +81,23 @@ export class View {
     this.draw();
   }
 
+  /** Zooms to a rectangle of the photo, { x, y, width, height }. */
+  zoomTo({ x, y, width, height }) {
+    const scale = Math.min(this.width / width, this.height / height) / ROOM;
+    this.zoom(scale / this.scale);
+    this.x = this.width / 2 - (x + width / 2) * this.scale;
+    this.y = this.height / 2 - (y + height / 2) * this.scale;
+    this.draw();
+  }
+
+  /** How far a point of the screen is from the divider, in screen pixels; Infinity without a divider. */
+  distanceToDivider({ x, y }) {
+    if (!this.photo || !this.before || this.split <= 0 || this.split >= 1) return Infinity;
+    const at = this.toPhoto({ x, y });
+    if (at.y < 0 || at.y > this.photo.height) return Infinity;
+    return Math.abs(at.x - this.split * this.photo.width) * this.scale;
+  }
+
   /** Moves so that a point of the photo is on the screen. */
   reveal(point) {
     const screen = this.toScreen(point);
@@ -110,13 +132,14 @@ export class View {
     context.setTransform(scale, 0, 0, scale, this.x * devicePixelRatio, this.y * devicePixelRatio);
     context.imageSmoothingEnabled = this.scale < 3;
     const { width, height } = photo;
-    const part = (from, to, picture) => {
-      if (!picture || to <= from) return;
+    this.#drawChequers(width, height);
+    const part = (from, to, image) => {
+      if (!image || to <= from) return;
       context.save();
       context.beginPath();
       context.rect(from * width, 0, (to - from) * width, height);
       context.clip();
-      context.drawImage(picture, 0, 0, width, height);
+      context.drawImage(image, 0, 0, width, height);
       context.restore();
     };
     const split = this.before ? this.split : 0;
@@ -131,10 +154,52 @@ export class View {
       context.drawImage(this.mask.canvas, 0, 0);
       context.globalAlpha = 1;
     }
-    if (split > 0 && split < 1) {
-      context.fillStyle = "#fff";
-      context.fillRect(split * width - 1 / this.scale, 0, 2 / this.scale, height);
-    }
+    if (split > 0 && split < 1) this.#drawDivider(split * width, height);
     this.hint?.(context, this.scale);
   }
+
+  /** What is seen through transparent parts. */
+  #drawChequers(width, height) {
+    const { context } = this;
+    const pattern = context.createPattern(chequers(), "repeat");
+    pattern.setTransform(new DOMMatrix().scale(1 / this.scale));
+    context.fillStyle = pattern;
+    context.fillRect(0, 0, width, height);
+  }
+
+  #drawDivider(x, height) {
+    const { context } = this;
+    const unit = 1 / this.scale;
+    context.fillStyle = "#fff";
+    context.strokeStyle = "#0008";
+    context.lineWidth = unit;
+    context.fillRect(x - unit, 0, 2 * unit, height);
+    context.beginPath();
+    context.arc(x, height / 2, GRIP * unit, 0, 2 * Math.PI);
+    context.fill();
+    context.stroke();
+    context.strokeStyle = "#1d2321";
+    context.lineWidth = 2 * unit;
+    context.beginPath();
+    for (const side of [-1, 1]) {
+      context.moveTo(x + side * 4 * unit, height / 2 - 4 * unit);
+      context.lineTo(x + side * 8 * unit, height / 2);
+      context.lineTo(x + side * 4 * unit, height / 2 + 4 * unit);
+    }
+    context.stroke();
+  }
+}
+
+let tile = null;
+
+/** A tile of the chequerboard. */
+function chequers() {
+  if (tile) return tile;
+  tile = new OffscreenCanvas(2 * SQUARE, 2 * SQUARE);
+  const context = tile.getContext("2d");
+  for (const [x, y] of [[0, 0], [1, 0], [0, 1], [1, 1]]) {
+    context.fillStyle = (x + y) % 2 ? "#c8c8c8" : "#f4f4f4";
+    context.fillRect(x * SQUARE, y * SQUARE, SQUARE, SQUARE);
+  }
+  return tile;
 }

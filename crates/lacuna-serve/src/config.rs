@@ -20,7 +20,9 @@ pub struct Config {
     /// Origins (`https://example.org`) whose pages may ask.
     pub origins: Vec<String>,
     /// Take the client's address from the last entry of `X-Forwarded-For`: only behind a proxy that sets it.
-    pub behind_proxy: bool,
+    pub trust_forwarded_for: bool,
+    /// The path below which everything is served, such as `/lacuna`; empty for none.
+    pub base_path: String,
     /// What it takes.
     pub bounds: Bounds,
 }
@@ -102,6 +104,11 @@ pub enum ConfigError {
     /// An origin that is none.
     #[error("{0} is no origin (such as https://example.org, without a path)")]
     Origin(String),
+    /// A base path that cannot be one.
+    #[error(
+        "base path {0:?} is invalid: expected a path such as /lacuna, of letters, digits, '-', '_', '.' and '/'"
+    )]
+    BasePath(String),
     /// A bound of zero.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -115,7 +122,8 @@ impl Config {
             access: Access::Open,
             hosts: Vec::new(),
             origins: Vec::new(),
-            behind_proxy: false,
+            trust_forwarded_for: false,
+            base_path: String::new(),
             bounds: Bounds::default(),
         }
     }
@@ -136,6 +144,9 @@ impl Config {
                 return Err(ConfigError::Origin(origin.clone()));
             }
         }
+        if !is_base_path(&self.base_path) {
+            return Err(ConfigError::BasePath(self.base_path.clone()));
+        }
         let bounds = &self.bounds;
         let counts = [
             ("--max-body", bounds.body_bytes),
@@ -146,6 +157,15 @@ impl Config {
         let zero = counts.into_iter().find(|&(_, count)| count == 0);
         zero.map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
     }
+}
+
+/// Whether a path is empty, or slashes each followed by a segment of unreserved characters (RFC 3986, section 2.3).
+fn is_base_path(path: &str) -> bool {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let segment = |segment: &str| {
+        !segment.is_empty() && !matches!(segment, "." | "..") && segment.bytes().all(unreserved)
+    };
+    path.is_empty() || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
 }
 
 #[cfg(test)]
@@ -187,6 +207,25 @@ mod tests {
         ] {
             let config = Config { origins: vec![origin.into()], ..config("127.0.0.1:0") };
             assert_eq!(config.check(false).is_ok(), good, "{origin}");
+        }
+    }
+
+    #[test]
+    fn base_paths_are_paths() {
+        for (path, good) in [
+            ("", true),
+            ("/lacuna", true),
+            ("/tools/lacuna-1.0", true),
+            ("lacuna", false),
+            ("/", false),
+            ("/lacuna/", false),
+            ("/a//b", false),
+            ("/../a", false),
+            ("/{id}", false),
+            ("/a?b", false),
+        ] {
+            let config = Config { base_path: path.into(), ..config("127.0.0.1:0") };
+            assert_eq!(config.check(false).is_ok(), good, "{path:?}");
         }
     }
 

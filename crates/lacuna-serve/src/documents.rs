@@ -1,4 +1,4 @@
-//! What requests and answers look like, for the OpenAPI document.
+//! Schemas of requests and responses for the OpenAPI document.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,50 +7,76 @@ use crate::config::Bounds;
 use crate::models::{DefaultDocument, ModelDocument, Models};
 use crate::name::{MaskChannelName, MethodName, Name, StrategyName};
 
-/// A form of `POST /v1/inpaint`. Only `image` and `mask` are needed.
+/// A form of `POST /v1/inpaint`. Only `image` and `mask` are required.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form that settings.rs reads field by field")]
 pub struct InpaintForm {
-    /// PNG, JPEG, WebP, TIFF or BMP, 8 or 16 bits a channel, with its file name.
+    /// The photo: PNG, JPEG, WebP, TIFF or BMP, 8 or 16 bits per channel, with its file name.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
-    /// A picture as large as the first, upright as a person sees it; whatever is not black is filled.
+    /// An image of the photo's size and upright orientation; nonzero pixels are filled.
     #[schema(value_type = String, format = Binary)]
     mask: Vec<u8>,
-    /// What fills: one of `GET /v1/models`.
+    /// The method; see `GET /v1/models`.
+    #[schema(nullable = false)]
     method: Option<MethodName>,
-    /// A network of `GET /v1/models`.
+    /// The network; see `GET /v1/models`.
+    #[schema(nullable = false, max_length = 1024)]
     model: Option<String>,
-    /// How large photos are handled. Default auto.
+    /// How large photos are handled. Default `auto`.
+    #[schema(nullable = false)]
     strategy: Option<StrategyName>,
-    /// Pixels on the longer side for `resize`. Default 1024.
+    /// Longer side in pixels for `resize`. Default 1024.
+    #[schema(nullable = false, minimum = 16, maximum = 65535)]
     long_side: Option<u32>,
-    /// Seed of everything random: the same gives the same picture. Default 0.
+    /// Random seed; equal requests with equal seeds give equal results. Default 0.
+    #[schema(nullable = false, minimum = 0)]
     seed: Option<u64>,
-    /// Pixels by which the hole grows, 0 to 1024.
+    /// Pixels by which the hole is expanded. Default 0.
+    #[schema(nullable = false, minimum = 0, maximum = 1024)]
     expand: Option<u32>,
-    /// Pixels of a soft seam inside the grown ring, 0 to 1024.
+    /// Width in pixels of the soft seam inside the expanded ring. Default 0.
+    #[schema(nullable = false, minimum = 0, maximum = 1024)]
     feather: Option<u32>,
-    /// Mask values above this are hole, 0 to 254.
+    /// Mask values above this are hole. Default 0.
+    #[schema(nullable = false, minimum = 0, maximum = 254)]
     threshold: Option<u8>,
-    /// The mask shows what to keep.
+    /// The mask marks what to keep. Default false.
+    #[schema(nullable = false)]
     invert: Option<bool>,
-    /// The channel of the mask that is read. Default auto.
+    /// The channel of the mask that is read. Default `auto`.
+    #[schema(nullable = false)]
     mask_channel: Option<MaskChannelName>,
-    /// same, png, jpeg, webp, tiff or bmp. Default same.
-    format: Option<String>,
-    /// JPEG quality, 1 to 100. Default: the picture's own tables.
+    /// The format of the answer. Default `same`.
+    #[schema(nullable = false)]
+    format: Option<FormatName>,
+    /// JPEG quality. Default: the photo's own quantisation tables.
+    #[schema(nullable = false, minimum = 1, maximum = 100)]
     quality: Option<u8>,
+}
+
+/// The format of an answer.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes a field")]
+enum FormatName {
+    Same,
+    Png,
+    Jpeg,
+    Webp,
+    Tiff,
+    Bmp,
 }
 
 /// A form of `POST /v1/preview`.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes a form")]
 pub struct PreviewForm {
-    /// The picture.
+    /// The photo.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
-    /// Pixels on the longer side, at most. Default 2048.
+    /// Limit of the longer side in pixels. Default 2048.
+    #[schema(nullable = false, minimum = 1, maximum = 8192)]
     long_side: Option<u32>,
 }
 
@@ -58,52 +84,53 @@ pub struct PreviewForm {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes a form")]
 pub struct LatentForm {
-    /// The picture.
+    /// The photo.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
     /// Its mask.
     #[schema(value_type = String, format = Binary)]
     mask: Vec<u8>,
-    /// A network of `GET /v1/models`; the first without one.
+    /// The network; see `GET /v1/models`. Default: the first.
+    #[schema(nullable = false, max_length = 1024)]
     model: Option<String>,
 }
 
 /// What the server can do.
 #[derive(Serialize, ToSchema)]
 pub struct ModelsDocument {
-    /// What fills a request that does not choose.
+    /// The method and model of requests that name none.
     default: DefaultDocument,
-    /// Ways to fill.
+    /// The methods.
     methods: Vec<MethodName>,
     /// Networks.
     models: Vec<ModelDocument>,
-    /// What is taken.
+    /// The limits.
     limits: LimitsDocument,
     /// Lacuna's version.
     version: &'static str,
 }
 
-/// What a server takes.
+/// The limits of a server.
 #[derive(Serialize, ToSchema)]
 pub struct LimitsDocument {
-    /// Bytes of a body.
+    /// Bytes of a request body.
     body_bytes: usize,
-    /// Pixels of a picture.
+    /// Pixels of a photo.
     pixels: u64,
-    /// Pixels a side.
+    /// Width and height of a photo, in pixels.
     side: u32,
-    /// Jobs that wait.
+    /// Waiting jobs.
     queue: usize,
-    /// Jobs of one client.
+    /// Waiting and running jobs of one client.
     per_client: usize,
-    /// Seconds of a job.
+    /// Time limit of a job, in seconds.
     job_seconds: u64,
-    /// Bytes of memory of a job.
+    /// Memory limit in bytes.
     memory_bytes: Option<u64>,
 }
 
 impl ModelsDocument {
-    /// Of a server with these models and bounds.
+    /// The document of a server with these models and limits.
     pub fn new(models: &Models, bounds: &Bounds) -> Self {
         let limits = LimitsDocument {
             body_bytes: bounds.body_bytes,
@@ -124,14 +151,14 @@ impl ModelsDocument {
     }
 }
 
-/// Whether the server lives.
+/// The state of the server.
 #[derive(Serialize, ToSchema)]
 pub struct HealthDocument {
-    /// ok or stopping.
+    /// `ok` or `stopping`.
     pub status: &'static str,
-    /// Jobs that wait.
+    /// Waiting jobs.
     pub queued: usize,
-    /// Jobs that run.
+    /// Running jobs.
     pub running: usize,
 }
 

@@ -2,7 +2,7 @@
 //! gets the answer instead of a reset connection.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
 use crate::app::App;
+use crate::lock::lock;
 
 /// Bytes that are discarded at most: four times the default limit of a body.
 const MOST_DISCARDED: usize = 256 << 20;
@@ -35,7 +36,7 @@ struct Inner {
 
 impl SharedBody {
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut lock(&self.0))
     }
 }
 

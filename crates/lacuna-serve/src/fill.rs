@@ -131,8 +131,11 @@ impl FillRequest {
         let prepared = prepared.map_err(|error| Problem::of(&error))?;
         let format = prepared.format();
         let strategy = prepared.plan().map_or("none", |plan| &plan.strategy).to_owned();
-        let (mask_pixels, notes) = (prepared.mask_pixels(), prepared.notes());
-        let body = match prepared.run(watch).map_err(|error| Problem::of(&error))? {
+        let mask_pixels = prepared.mask_pixels();
+        let mut notes = prepared.notes().to_vec();
+        let filled = prepared.run(watch).map_err(|error| Problem::of(&error))?;
+        notes.extend(filled.notes);
+        let body = match filled.bytes {
             Cow::Borrowed(_) => self.image.bytes.clone(),
             Cow::Owned(bytes) => bytes.into(),
         };

@@ -1,6 +1,7 @@
-//! Who may ask: hosts, origins, tokens; and what browsers are told.
+//! Access control (hosts, origins, tokens), request records, and the headers of all answers.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -28,7 +29,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Headers of answers that pages of other origins may read.
+/// Response headers that pages of allowed origins may read.
 const EXPOSED: [HeaderName; 11] = [
     header::CONTENT_DISPOSITION,
     header::LOCATION,
@@ -43,15 +44,13 @@ const EXPOSED: [HeaderName; 11] = [
     crate::iopaint::IGNORED,
 ];
 
-/// Outermost: counts and logs an answer, and adds what browsers shall know.
+/// Counts and logs every request, also those whose client disconnects before the answer, and adds the headers that all
+/// answers have.
 pub async fn account(State(app): State<App>, request: Request, next: Next) -> Response {
-    let start = std::time::Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
-    let method = request.method().clone();
+    let mut record = Record::new(app, &request);
     let mut response = next.run(request).await;
-    let status = response.status().as_u16();
-    app.metrics.request(&route, status);
-    tracing::info!(%method, route, status, ms = start.elapsed().as_millis() as u64, "answered");
+    record.status = response.status().as_u16();
+    drop(record);
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -60,8 +59,49 @@ pub async fn account(State(app): State<App>, request: Request, next: Next) -> Re
     response
 }
 
-/// Refuses what was meant for another host: a foreign name that was made to point here is how a page in somebody's
-/// browser would get at a server on loopback (DNS rebinding).
+/// The status that is counted and logged for a client that disconnected before it got an answer, as in nginx.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// A request in progress. It is counted and logged when dropped, which also happens when its client disconnects.
+struct Record {
+    app: App,
+    start: Instant,
+    method: Method,
+    route: String,
+    bytes: String,
+    status: u16,
+}
+
+impl Record {
+    fn new(app: App, request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str());
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        Self {
+            app,
+            start: Instant::now(),
+            method: request.method().clone(),
+            route: route.to_owned(),
+            bytes: length.map(excerpt).unwrap_or_default(),
+            status: CLIENT_CLOSED_REQUEST,
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let Self { method, route, bytes, status, .. } = self;
+        self.app.metrics.request(route, *status);
+        let ms = self.start.elapsed().as_millis() as u64;
+        if *status == CLIENT_CLOSED_REQUEST {
+            tracing::info!(%method, route, status, ms, %bytes, "the client disconnected");
+        } else {
+            tracing::info!(%method, route, status, ms, %bytes, "answered");
+        }
+    }
+}
+
+/// Refuses requests for other host names. A foreign name that resolves to this machine is how a web page in a local browser
+/// would reach a server on loopback (DNS rebinding).
 pub async fn host(State(app): State<App>, request: Request, next: Next) -> Response {
     match check_host(request.headers(), &app.config) {
         Ok(()) => next.run(request).await,
@@ -88,7 +128,7 @@ fn check_host(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
         return Ok(());
     }
     let name = excerpt(name);
-    let detail = format!("this server is not {name:?}; --allow-host makes it so");
+    let detail = format!("this server does not answer for the host {name:?} (--allow-host permits it)");
     Err(Problem::new(Code::HostNotAllowed, detail))
 }
 
@@ -100,7 +140,7 @@ fn host_name(host: &str) -> &str {
     host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
-/// Refuses pages of other origins and whoever lacks the token, and finds out who asks.
+/// Refuses pages of other origins and requests without the token, and identifies the client.
 pub async fn access(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if let Err(problem) =
         check_origin(request.headers(), &app.config).and_then(|()| check_token(&request, &app))
@@ -109,12 +149,12 @@ pub async fn access(State(app): State<App>, mut request: Request, next: Next) ->
     }
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
     let client: Client =
-        if app.config.behind_proxy { forwarded(peer, request.headers()) } else { peer.into() };
+        if app.config.trust_forwarded_for { forwarded(peer, request.headers()) } else { peer.into() };
     request.extensions_mut().insert(client);
     next.run(request).await
 }
 
-/// A page of another origin could send a form here without being able to read the answer.
+/// Browsers let pages of any origin send forms here, even if the page cannot read the answer.
 fn check_origin(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or("null");
@@ -124,15 +164,22 @@ fn check_origin(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
         return Ok(());
     }
     let origin = excerpt(origin);
-    let detail = format!("pages of {origin:?} may not ask; --allow-origin lets them");
+    let detail =
+        format!("pages of the origin {origin:?} may not use this server (--allow-origin permits it)");
     Err(Problem::new(Code::OriginNotAllowed, detail))
 }
 
-/// The page itself needs no token: it has nothing to tell but itself.
+/// Whether a path is open to everybody: the page's own files and documents, and the health check. Everything else needs the
+/// token, if there is one.
+fn is_public(path: &str) -> bool {
+    matches!(path, "/" | "/docs" | "/openapi.json" | "/v1/health")
+        || path.starts_with("/assets/")
+        || path.starts_with("/example/")
+}
+
 fn check_token(request: &Request, app: &App) -> Result<(), Problem> {
     let Access::Token(token) = &app.config.access else { return Ok(()) };
-    let path = request.uri().path();
-    let guarded = (path.starts_with("/v1/") || path.starts_with("/api/")) && path != "/v1/health";
+    let guarded = !is_public(request.uri().path());
     let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let words = given.and_then(|value| {
         let (scheme, words) = value.split_at_checked(b"Bearer ".len())?;
@@ -148,7 +195,7 @@ fn check_token(request: &Request, app: &App) -> Result<(), Problem> {
     Err(Problem::new(Code::Unauthorized, detail))
 }
 
-/// What pages of allowed origins are told; nothing without any.
+/// CORS headers for the allowed origins; `None` without any.
 pub fn cors(config: &Config) -> Option<CorsLayer> {
     if config.origins.is_empty() {
         return None;

@@ -1,34 +1,35 @@
 //! Jobs that clients come back for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::id::Id;
+use crate::lock::lock;
 use crate::problem::{Code, Document, Problem};
 use crate::queue::{Stage, Ticket};
 
-/// Results are kept for so long.
+/// The time for which results are kept.
 const KEPT: Duration = Duration::from_secs(600);
 
-/// Results of more bytes than this are not kept: the oldest go first.
+/// The bytes of results that are kept; the oldest are dropped first.
 const KEPT_BYTES: usize = 512 << 20;
 
-/// More jobs than this are not kept either.
+/// The number of jobs that are kept.
 const KEPT_JOBS: usize = 1024;
 
-/// How far a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It waits for its turn.
     Queued,
-    /// It is being done.
+    /// It runs.
     Running,
-    /// Its result is there.
+    /// Its result can be fetched.
     Done,
     /// It failed.
     Failed,
@@ -40,20 +41,20 @@ pub enum State {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Job)]
 pub struct JobDocument {
-    /// Its name.
+    /// Its identifier.
     id: String,
-    /// How far it is.
+    /// Its state.
     state: State,
-    /// The share of the work that is done, 0 to 1.
+    /// The fraction of the work that is done, 0 to 1.
     progress: f32,
-    /// How many jobs come before this one, if it is queued.
+    /// The number of jobs before this one, if it is queued.
     position: Option<usize>,
     /// Why it failed.
     problem: Option<Document>,
 }
 
 impl JobDocument {
-    /// What a ticket says now.
+    /// The current state of a ticket.
     pub fn new(id: Id, ticket: &Ticket) -> Self {
         let mut document =
             Self { id: id.to_string(), state: State::Queued, progress: 0.0, position: None, problem: None };
@@ -63,7 +64,7 @@ impl JobDocument {
                 document.state = State::Running;
                 document.progress = ticket.done();
             }
-            Stage::Ended(outcome) => match outcome.as_ref() {
+            Stage::Finished(outcome) => match outcome.as_ref() {
                 Ok(_) => {
                     document.state = State::Done;
                     document.progress = 1.0;
@@ -78,7 +79,7 @@ impl JobDocument {
         document
     }
 
-    /// Whether nothing will change any more.
+    /// Whether the job has finished.
     pub fn is_final(&self) -> bool {
         !matches!(self.state, State::Queued | State::Running)
     }
@@ -94,14 +95,13 @@ struct Job {
     ticket: Arc<Ticket>,
     fetched: bool,
     made: Instant,
-    /// When it was first seen to be over.
+    /// When it was first seen to have finished.
     over: Option<Instant>,
 }
 
 impl Jobs {
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Job>> {
-        // Nobody panics while holding it.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     /// Keeps a job.
@@ -132,7 +132,7 @@ impl Jobs {
 
     /// Whether clients still have a result to fetch.
     pub fn has_unfetched(&self) -> bool {
-        let ready = |job: &Job| matches!(job.ticket.stage(), Stage::Ended(outcome) if outcome.is_ok());
+        let ready = |job: &Job| matches!(job.ticket.stage(), Stage::Finished(outcome) if outcome.is_ok());
         self.lock().values().any(|job| !job.fetched && ready(job))
     }
 
@@ -142,7 +142,7 @@ impl Jobs {
     /// [`Code::JobUnknown`].
     pub fn remove(&self, id: &str) -> Result<(), Problem> {
         let job = id.parse().ok().and_then(|id| self.lock().remove(&id)).ok_or_else(unknown)?;
-        job.ticket.give_up();
+        job.ticket.cancel();
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl Jobs {
         let mut kept = self.lock();
         let mut over = Vec::new();
         for (&id, job) in kept.iter_mut() {
-            if let Stage::Ended(outcome) = job.ticket.stage() {
+            if let Stage::Finished(outcome) = job.ticket.stage() {
                 let since = *job.over.get_or_insert(now);
                 let bytes = outcome.as_ref().as_ref().map_or(0, |answer| answer.body().len());
                 over.push((since, job.made, id, bytes));

@@ -1,7 +1,7 @@
 //! A page to erase things from photos, and the HTTP API behind it.
 //!
 //! [`Server::bind`] opens the door and starts one worker for each device; [`Server::run`] answers until it is told to stop.
-//! A request goes through `guard.rs` (host, origin, token) to `routes.rs`, is read by `body.rs`, waits in `queue.rs` and is
+//! A request goes through `guard.rs` (host, origin, token) to a handler (`router.rs`, `routes.rs`, `iopaint/`), is read by `body.rs`, waits in `queue.rs` and is
 //! done by `fill.rs`.
 
 mod answer;
@@ -17,6 +17,7 @@ mod guard;
 mod id;
 mod iopaint;
 mod jobs;
+mod lock;
 mod metrics;
 mod models;
 mod name;
@@ -24,6 +25,7 @@ mod openapi;
 mod page;
 mod problem;
 mod queue;
+mod router;
 mod routes;
 mod segment;
 mod settings;
@@ -92,7 +94,7 @@ impl Server {
             app.stop().await;
             let _ = tokio::time::timeout(app.config.bounds.grace, app.results_fetched()).await;
         };
-        connection::accept(listener, routes::router(&app), app.config.bounds, stopped).await;
+        connection::accept(listener, router::router(&app), app.config.bounds, stopped).await;
         sweeper.abort();
     }
 }

@@ -10,8 +10,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::queue::Outcome;
-
 /// Bounds in seconds: from a small window on a fast machine to the limit of a job.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 45.0, 120.0];
 
@@ -26,7 +24,7 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// What a server counts.
+/// The counters of a server.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -46,7 +44,7 @@ impl Default for Metrics {
         let (shared, seconds) = (Counter::default(), Histogram::new(SECONDS));
         let (waiting, running) = (Gauge::default(), Gauge::default());
         registry.register("requests", "Requests by route and status", requests.clone());
-        registry.register("jobs", "Jobs by what became of them", jobs.clone());
+        registry.register("jobs", "Jobs by outcome", jobs.clone());
         registry.register("jobs_shared", "Requests that joined an equal job in flight", shared.clone());
         registry.register("job_seconds", "Seconds that jobs ran", seconds.clone());
         registry.register("jobs_waiting", "Jobs that wait", waiting.clone());
@@ -56,28 +54,27 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A request was answered; `route` is the route's pattern, not what the client wrote.
+    /// Counts a request; `route` is the route's pattern, not the path that the client sent.
     pub fn request(&self, route: &str, status: u16) {
         self.requests.get_or_create(&RequestLabels { route: route.to_owned(), status }).inc();
     }
 
-    /// A job ran for so long.
+    /// Records the run time of a job.
     pub fn ran(&self, seconds: f64) {
         self.seconds.observe(seconds);
     }
 
-    /// A job is over, done or not.
-    pub fn ended(&self, outcome: &Outcome) {
-        let outcome = outcome.as_ref().map_or_else(|problem| problem.code.name(), |_| "done");
+    /// Counts a finished job; `outcome` is `done` or the code of its problem.
+    pub fn finished(&self, outcome: &'static str) {
         self.jobs.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// A request joined an equal job.
+    /// Counts a request that joined an equal job.
     pub fn shared(&self) {
         self.shared.inc();
     }
 
-    /// All counts as text, with the jobs that wait and run now.
+    /// All metrics as OpenMetrics text.
     pub fn text(&self, waiting: usize, running: usize) -> String {
         self.waiting.set(waiting as i64);
         self.running.set(running as i64);
@@ -92,15 +89,14 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::{Code, Problem};
 
     #[test]
-    fn counts_are_told() {
+    fn counts_are_exported() {
         let metrics = Metrics::default();
         metrics.request("/v1/inpaint", 200);
         metrics.request("/v1/inpaint", 200);
         metrics.ran(0.3);
-        metrics.ended(&Err(Problem::new(Code::Memory, "")));
+        metrics.finished("memory");
         metrics.shared();
         let text = metrics.text(3, 1);
         for line in [

@@ -21,6 +21,9 @@ const MASK: &[u8] = include_bytes!("../../../examples/savanna-mask.png");
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
      connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Keeps the page's files in the browser, so that the page opens without a connection.
+const SERVICE_WORKER: &str = "sw.js";
+
 /// `GET /`
 pub async fn index(headers: HeaderMap) -> Response {
     file("index.html", &headers)
@@ -74,6 +77,10 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
         ([(header::CONTENT_TYPE, media_type(name))], data.into_owned()).into_response()
     };
     let headers = response.headers_mut();
+    // A service worker may serve what is above its own folder: the page.
+    if name == SERVICE_WORKER {
+        headers.insert("service-worker-allowed", HeaderValue::from_static("../"));
+    }
     // Asked for again each time, sent again when the program is another.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
@@ -98,5 +105,16 @@ mod tests {
         }
         assert!(bytes <= MOST_BYTES, "{bytes} bytes");
         assert!(Files::get("index.html").is_some() && Files::get("docs.html").is_some());
+    }
+
+    #[test]
+    fn the_service_worker_keeps_every_file_of_the_page() {
+        let worker = Files::get(SERVICE_WORKER).unwrap().data;
+        let worker = std::str::from_utf8(&worker).unwrap();
+        let not_kept = ["index.html", "docs.html", "docs.js", SERVICE_WORKER];
+        for name in Files::iter().filter(|name| !not_kept.contains(&name.as_ref())) {
+            assert!(worker.contains(&format!("\"{name}\"")), "{name} is not in the list of {SERVICE_WORKER}");
+        }
+        assert!(worker.contains("\"../\""), "the page itself");
     }
 }

@@ -1,94 +1,49 @@
-//! The API: what is asked for where.
+//! The handlers of Lacuna's own API.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router, middleware};
+use axum::{Extension, Json};
 use futures_util::stream::{self, Stream};
 
 use crate::app::App;
 use crate::body::{Form, LONGEST_BODY, in_time};
 use crate::client::Client;
 use crate::documents::{HealthDocument, InpaintForm, LatentForm, ModelsDocument, PreviewForm};
-use crate::drain::drain;
 use crate::fill::{FillRequest, LatentRequest, PreviewRequest};
-use crate::guard;
 use crate::id::Id;
-use crate::iopaint;
 use crate::jobs::JobDocument;
-use crate::page;
 use crate::problem::{Code, Problem, excerpt};
 use crate::queue::{Stage, Ticket};
 use crate::segment::Segment;
 use crate::settings::{Field, Settings};
 
-/// How often a job's progress is told, at most.
-const TOLD_EVERY: Duration = Duration::from_millis(150);
+/// The shortest time between two events of a job.
+const EVENT_INTERVAL: Duration = Duration::from_millis(150);
 
 /// The longest side of a preview if none is asked for, and the longest that can be.
 const PREVIEW_SIDE: u32 = 2048;
 const LONGEST_PREVIEW: u32 = 8192;
 
-/// All routes.
-pub fn router(app: &App) -> Router {
-    let asked = Router::new()
-        .route("/v1/inpaint", post(inpaint))
-        .route("/v1/jobs/{id}", get(job).delete(cancel))
-        .route("/v1/jobs/{id}/events", get(events))
-        .route("/v1/jobs/{id}/result", get(result))
-        .route("/v1/preview", post(preview))
-        .route("/v1/latent", post(latent))
-        .route("/v1/models", get(models))
-        .route("/v1/health", get(health))
-        .route("/v1/metrics", get(metrics))
-        .route("/api/v1/inpaint", post(iopaint::inpaint))
-        .route("/api/v1/adjust_mask", post(iopaint::adjust_mask))
-        .route("/api/v1/server-config", get(iopaint::server_config))
-        .route("/api/v1/model", get(iopaint::model).post(iopaint::switch_model))
-        .route("/inpaint", post(iopaint::inpaint_form))
-        .route("/openapi.json", get(crate::openapi::document))
-        .route("/docs", get(page::docs))
-        .route("/assets/{name}", get(page::asset))
-        .route("/example/{name}", get(page::example))
-        .route("/", get(page::index))
-        .fallback(|| async { Problem::new(Code::NotFound, "there is nothing at this address") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(Code::MethodNotAllowed, "this address does not take this method")
-        })
-        .layer(middleware::from_fn_with_state(app.clone(), guard::access));
-    let asked = match guard::cors(&app.config) {
-        Some(cors) => asked.layer(cors),
-        None => asked,
-    };
-    asked
-        .layer(middleware::from_fn_with_state(app.clone(), guard::host))
-        .layer(middleware::from_fn_with_state(app.clone(), guard::account))
-        // Bodies have a limit of ours (`body.rs`); axum's own would be 2 MiB.
-        .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(app.clone(), drain))
-        .with_state(app.clone())
-}
-
 /// Fill a hole
 ///
-/// Answers with the picture, in the format it came in. A client that goes away cancels its job. With `?async` the answer is a
-/// job, to be followed under `/v1/jobs`.
+/// Responds with the filled photo in its own format. A client that disconnects cancels its job. With `?async` the response is
+/// a job to follow at `/v1/jobs`.
 #[utoipa::path(
     post,
     path = "/v1/inpaint",
-    params(("async" = Option<bool>, Query, description = "Answer at once, with a job")),
+    params(("async" = Option<bool>, Query, description = "Respond at once, with a job")),
     request_body(content = InpaintForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "The picture; X-Lacuna-Method, -Strategy, -Hole (pixels) and -Seconds tell how", content_type = "image/*"),
+        (status = 200, description = "The filled photo; X-Lacuna-Method, -Strategy, -Hole (pixels) and -Seconds describe the fill", content_type = "image/*"),
         (status = 202, description = "A job", body = JobDocument),
         (status = 413, description = "body-too-large", body = crate::problem::Document, content_type = "application/problem+json"),
-        (status = 422, description = "A file or field that cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 422, description = "A file or field cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
         (status = 429, description = "queue-full or client-busy, with Retry-After", body = crate::problem::Document, content_type = "application/problem+json"),
         (status = 504, description = "job-timeout", body = crate::problem::Document, content_type = "application/problem+json"),
     )
@@ -106,7 +61,7 @@ pub async fn inpaint(
     let ticket = submit_fill(&app, client, fill)?;
     if asynchronous {
         let (id, ticket) = app.jobs.add(ticket);
-        let location = HeaderValue::from_str(&format!("/v1/jobs/{id}"));
+        let location = HeaderValue::from_str(&format!("{}/v1/jobs/{id}", app.config.base_path));
         let mut response = (StatusCode::ACCEPTED, Json(JobDocument::new(id, &ticket))).into_response();
         response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
         return Ok(response);
@@ -138,7 +93,7 @@ pub(crate) fn submit_fill(app: &App, client: Client, fill: FillRequest) -> Resul
     app.submit(&chosen.device, client, fill.key(), move |watch| fill.run(chosen.predictor, &bounds, watch))
 }
 
-/// Waits for a job's answer.
+/// Waits for the outcome of a job.
 pub(crate) async fn answer(ticket: &Ticket) -> Result<Response, Problem> {
     match ticket.outcome().await.as_ref() {
         Ok(answer) => Ok(answer.clone().into_response()),
@@ -146,11 +101,11 @@ pub(crate) async fn answer(ticket: &Ticket) -> Result<Response, Problem> {
     }
 }
 
-/// How far a job is
+/// The state of a job
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}",
-    params(("id" = String, Path, description = "The job's name")),
+    params(("id" = String, Path, description = "The job's identifier")),
     responses(
         (status = 200, description = "The job", body = JobDocument),
         (status = 404, description = "job-unknown: results are kept for ten minutes", body = crate::problem::Document, content_type = "application/problem+json"),
@@ -167,7 +122,7 @@ pub async fn job(State(app): State<App>, Segment(id): Segment) -> Result<Json<Jo
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/events",
-    params(("id" = String, Path, description = "The job's name")),
+    params(("id" = String, Path, description = "The job's identifier")),
     responses(
         (status = 200, description = "Events", body = JobDocument, content_type = "text/event-stream"),
         (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
@@ -178,7 +133,7 @@ pub async fn events(State(app): State<App>, Segment(id): Segment) -> Result<Resp
     Ok(Sse::new(follow(id, ticket)).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// A job's documents as events, each different from the one before, up to a final one.
+/// A job's documents as events, each different from the one before, up to the final one.
 fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infallible>> {
     let stages = ticket.changes();
     stream::unfold(Some((ticket, stages, String::new())), move |state| async move {
@@ -192,19 +147,19 @@ fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infal
                 let next = (!document.is_final()).then_some((ticket, stages, text));
                 return Some((Ok(event), next));
             }
-            // Whatever ends the wait, the document tells what is new.
-            let _ = tokio::time::timeout(TOLD_EVERY, stages.changed()).await;
+            // Progress has no signal of its own: look again after the interval.
+            let _ = tokio::time::timeout(EVENT_INTERVAL, stages.changed()).await;
         }
     })
 }
 
-/// A job's picture
+/// The result of a job
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/result",
-    params(("id" = String, Path, description = "The job's name")),
+    params(("id" = String, Path, description = "The job's identifier")),
     responses(
-        (status = 200, description = "The picture", content_type = "image/*"),
+        (status = 200, description = "The filled photo", content_type = "image/*"),
         (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
         (status = 409, description = "job-unfinished", body = crate::problem::Document, content_type = "application/problem+json"),
     )
@@ -212,25 +167,25 @@ fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infal
 pub async fn result(State(app): State<App>, Segment(id): Segment) -> Result<Response, Problem> {
     let (id, ticket) = app.jobs.get(&id)?;
     match ticket.stage() {
-        Stage::Ended(_) => {
+        Stage::Finished(_) => {
             let response = answer(&ticket).await;
             app.jobs.mark_fetched(id);
             response
         }
         Stage::Waiting | Stage::Running => {
             let done = (100.0 * ticket.done()).round();
-            Err(Problem::new(Code::JobUnfinished, format!("{done} % of the job are done")))
+            Err(Problem::new(Code::JobUnfinished, format!("the job is {done} % done")))
         }
     }
 }
 
-/// Cancel and forget a job
+/// Cancel and delete a job
 #[utoipa::path(
     delete,
     path = "/v1/jobs/{id}",
-    params(("id" = String, Path, description = "The job's name")),
+    params(("id" = String, Path, description = "The job's identifier")),
     responses(
-        (status = 204, description = "It is forgotten"),
+        (status = 204, description = "The job is gone"),
         (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
@@ -239,16 +194,16 @@ pub async fn cancel(State(app): State<App>, Segment(id): Segment) -> Result<Stat
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A picture small enough for a screen
+/// A small version of a photo
 ///
-/// For pictures that a browser cannot show. X-Lacuna-Width, -Height, -Depth and -Format tell of the original.
+/// For formats that a browser cannot show. X-Lacuna-Width, -Height, -Depth and -Format describe the original.
 #[utoipa::path(
     post,
     path = "/v1/preview",
     request_body(content = PreviewForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "The preview, upright, 8 bits a channel", content_type = "image/png"),
-        (status = 422, description = "The picture cannot be read", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 200, description = "The preview, upright, 8 bits per channel", content_type = "image/png"),
+        (status = 422, description = "The photo cannot be read", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
 pub async fn preview(
@@ -271,7 +226,7 @@ pub async fn preview(
     answer(&ticket).await
 }
 
-/// What the hole does to the latent
+/// The damage of the hole in the latent space
 ///
 /// Equation 4.1 of the thesis: the difference of the latents with and without the hole, decoded. Scaled down where the picture is large.
 #[utoipa::path(
@@ -280,7 +235,7 @@ pub async fn preview(
     request_body(content = LatentForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "The view", content_type = "image/png"),
-        (status = 422, description = "A file that cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
+        (status = 422, description = "A file cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
         (status = 501, description = "latent-unavailable", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
@@ -303,7 +258,7 @@ pub async fn latent(
         _ => app.models.network(id.as_deref())?,
     };
     let view = model.latent.clone().ok_or_else(|| {
-        unavailable("this program was built without what draws the latent view (--no-default-features)")
+        unavailable("this program was built without the latent view (it needs the default features)")
     })?;
     let request = LatentRequest { image: form.take_image()?, mask: form.take_mask()?, model: id };
     let bounds = app.config.bounds;
@@ -318,17 +273,17 @@ pub async fn models(State(app): State<App>) -> Json<ModelsDocument> {
     Json(ModelsDocument::new(&app.models, &app.config.bounds))
 }
 
-/// Whether the server lives
+/// The state of the server
 ///
 /// Needs no token.
-#[utoipa::path(get, path = "/v1/health", responses((status = 200, description = "It does", body = HealthDocument)))]
+#[utoipa::path(get, path = "/v1/health", responses((status = 200, description = "The server responds", body = HealthDocument)))]
 pub async fn health(State(app): State<App>) -> Json<HealthDocument> {
     let status = if app.is_stopping() { "stopping" } else { "ok" };
     Json(HealthDocument { status, queued: app.waiting(), running: app.running() })
 }
 
-/// Counts for Prometheus
-#[utoipa::path(get, path = "/v1/metrics", responses((status = 200, description = "OpenMetrics text", content_type = "text/plain")))]
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/v1/metrics", responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text")))]
 pub async fn metrics(State(app): State<App>) -> Response {
     let text = app.metrics.text(app.waiting(), app.running());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

@@ -1,11 +1,12 @@
-//! Places to read bodies into: each is held in memory, so there are only so many, and no client may take them all.
+//! Places for reading bodies. Each body is held in memory, so their number is limited, in all and per client.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::client::Client;
+use crate::lock::lock;
 use crate::problem::{Code, Problem};
 
 /// All places.
@@ -23,14 +24,13 @@ pub struct Place<'a> {
 }
 
 impl Uploads {
-    /// So many places, and so many for one client.
+    /// `places` in all, of which one client may hold `per_client`.
     pub fn new(places: usize, per_client: usize) -> Self {
         Self { places: Semaphore::new(places), per_client, held: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Client, usize>> {
-        // Nobody panics while holding it.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Waits for a place.

@@ -21,6 +21,7 @@ pub fn composite(picture: &mut Picture, hole: &Hole, rect: Rect, predicted: &Pla
     );
     let (width, channels) = (picture.width(), picture.channels());
     let target = Target { hole, rect, predicted, width, channels };
+    let (low, high) = picture.float_range();
     match picture.samples_mut() {
         SamplesMut::Eight(samples) => {
             target.blend(samples, f32::from(u8::MAX), |value| f32::from(*value), |value| value as u8);
@@ -28,6 +29,7 @@ pub fn composite(picture: &mut Picture, hole: &Hole, rect: Rect, predicted: &Pla
         SamplesMut::Sixteen(samples) => {
             target.blend(samples, f32::from(u16::MAX), |value| f32::from(*value), |value| value as u16);
         }
+        SamplesMut::Float(samples) => target.blend_floats(samples, low, high),
     }
 }
 
@@ -41,6 +43,21 @@ struct Target<'a> {
 
 impl Target<'_> {
     fn blend<T>(&self, samples: &mut [T], white: f32, read: impl Fn(&T) -> f32, write: impl Fn(f32) -> T) {
+        self.each(samples, |sample, weight, filled| {
+            *sample = write((weight * filled * white + (1.0 - weight) * read(sample)).round());
+        });
+    }
+
+    /// As `blend`, for values from `low` to `high`; where only the fill shows, what was there does not count: it may be NaN.
+    fn blend_floats(&self, samples: &mut [f32], low: f32, high: f32) {
+        self.each(samples, |sample, weight, filled| {
+            let filled = low + filled * (high - low);
+            *sample = if weight < 1.0 { weight * filled + (1.0 - weight) * *sample } else { filled };
+        });
+    }
+
+    /// Calls `blend` with each colour sample in the hole, its weight, and the fill in `[0, 1]`.
+    fn each<T>(&self, samples: &mut [T], blend: impl Fn(&mut T, f32, f32)) {
         for y in 0..self.rect.height {
             for x in 0..self.rect.width {
                 let (column, row) = (self.rect.x + x, self.rect.y + y);
@@ -54,8 +71,7 @@ impl Target<'_> {
                 let colours: &[f32] = if self.channels < 3 { &grey } else { &rgb };
                 let pixel = (row * self.width + column) * self.channels;
                 for (sample, colour) in samples[pixel..].iter_mut().zip(colours) {
-                    let filled = colour.clamp(0.0, 1.0) * white;
-                    *sample = write((weight * filled + (1.0 - weight) * read(sample)).round());
+                    blend(sample, weight, colour.clamp(0.0, 1.0));
                 }
             }
         }

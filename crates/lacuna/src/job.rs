@@ -92,23 +92,31 @@ impl FillJob {
         let format = self.save.format.unwrap_or(picture.format());
         picture.check_fits(format, self.save.quality)?;
         let budget = budget.map(|budget| budget.holding(picture.pixel_bytes()));
-        let (hole, mask_pixels) = self.read_hole(mask, &picture, budget)?;
+        let mut notes = picture.notes().to_vec();
+        let (hole, mask_pixels) = self.read_hole(mask, &picture, budget, &mut notes)?;
+        notes.extend(picture.writing_notes(&self.save));
         let inpainter = self.inpainter(&picture);
         let plan = inpainter.plan(&picture, hole.mask())?;
-        Ok(Prepared { job: self, image, picture, hole, mask_pixels, format, inpainter, plan })
+        Ok(Prepared { job: self, image, picture, hole, mask_pixels, format, inpainter, plan, notes })
     }
 
-    /// The hole, and the number of pixels that the mask shows.
+    /// The hole, and the number of pixels that the mask shows. What its owner should know is added to `notes`.
     fn read_hole(
         &self,
         source: Source<'_>,
         picture: &Picture,
         budget: Option<Budget>,
+        notes: &mut Vec<String>,
     ) -> Result<(Hole, usize)> {
         let limits = Limits { memory: budget, ..self.limits };
         let mask = source.open(&limits).map_err(crate::Error::in_mask)?;
         let name = mask.name().to_owned();
+        notes.extend_from_slice(mask.notes());
+        notes.extend(self.mask.notes(&mask));
         let mask = Mask::from_picture(&mask, &self.mask);
+        if mask.looks_inverted() {
+            notes.push(format!("{name}: nearly all of it is hole: if it marks what to keep, invert it"));
+        }
         check_sizes(picture, &mask)?;
         if let Some(budget) = budget {
             let held = budget.holding(mask.hole().len() as u64);
@@ -142,6 +150,15 @@ pub struct Prepared<'a> {
     format: Format,
     inpainter: Inpainter,
     plan: Option<Plan>,
+    notes: Vec<String>,
+}
+
+/// A filled image.
+pub struct Filled<'a> {
+    /// The file's bytes.
+    pub bytes: Cow<'a, [u8]>,
+    /// What its owner should know besides [`Prepared::notes`]: what turned out when the hole was filled.
+    pub notes: Vec<String>,
 }
 
 impl Prepared<'_> {
@@ -178,44 +195,43 @@ impl Prepared<'_> {
         }
     }
 
-    /// What the owner of the image should know: damaged metadata, and what the result leaves out.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = self.picture.notes().to_vec();
-        if !self.format.holds_metadata() && *self.picture.metadata() != Default::default() {
-            notes.push(format!(
-                "{}: {} files hold no colour profile and no EXIF: left out",
-                self.picture.name(),
-                self.format
-            ));
-        }
-        notes
+    /// What the owner of the image should know: how the files were read, and what the result leaves out.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Whether the result is the image file as it is: the mask is empty, and no other encoding is asked for.
     pub fn is_unchanged(&self) -> bool {
-        self.plan.is_none() && self.format == self.picture.format() && self.job.save.quality.is_none()
+        self.plan.is_none()
+            && self.format == self.picture.format()
+            && !self.picture.is_converted()
+            && self.job.save.quality.is_none()
     }
 }
 
 impl<'a> Prepared<'a> {
-    /// Fills the hole, reports progress to `watch`, and returns the bytes of the result. An image that is
+    /// Fills the hole, reports progress to `watch`, and encodes the result. An image that is
     /// [unchanged](Self::is_unchanged) keeps its bytes.
     ///
     /// # Errors
     /// [`crate::Error::Predict`] if the prediction fails; [`crate::Error::Stopped`] if `watch` was cancelled;
     /// [`crate::Error::Read`] if an unchanged file cannot be read again.
-    pub fn run(mut self, watch: &Watch) -> Result<Cow<'a, [u8]>> {
+    pub fn run(mut self, watch: &Watch) -> Result<Filled<'a>> {
         if self.is_unchanged() {
-            return Ok(match self.image {
+            let bytes = match self.image {
                 Source::File(path) => read_file(path, &self.job.limits)?.into(),
                 Source::Bytes { bytes, .. } => bytes.into(),
-            });
+            };
+            return Ok(Filled { bytes, notes: Vec::new() });
         }
         if let Some(plan) = &self.plan {
             let inpainter = self.inpainter.with_watch(watch.clone());
             inpainter.follow(plan, &mut self.picture, &self.hole, self.job.seed)?;
         }
-        Ok(self.picture.encode(&self.job.save)?.into())
+        // A palette may have no room for what was filled.
+        let mut notes = self.picture.writing_notes(&self.job.save);
+        notes.retain(|note| !self.notes.contains(note));
+        Ok(Filled { bytes: self.picture.encode(&self.job.save)?.into(), notes })
     }
 }
 
@@ -259,9 +275,9 @@ mod tests {
         let job = job();
         let of_bytes = job.prepare(source("photo.png", &photo), source("mask.png", &mask)).unwrap();
         assert_eq!((of_bytes.mask_pixels(), of_bytes.plan().unwrap().strategy.as_str()), (9 * 19, "full"));
-        let of_bytes = of_bytes.run(&Watch::default()).unwrap();
+        let of_bytes = of_bytes.run(&Watch::default()).unwrap().bytes;
         let of_files = job.prepare(Source::File(&photo_path), Source::File(&mask_path)).unwrap();
-        assert_eq!(of_files.run(&Watch::default()).unwrap(), of_bytes);
+        assert_eq!(of_files.run(&Watch::default()).unwrap().bytes, of_bytes);
         let filled = Picture::decode(&of_bytes, "a", &Limits::default()).unwrap().pixels().to_rgb8();
         assert_eq!(
             (filled.get_pixel(3, 30), filled.get_pixel(30, 30)),
@@ -275,11 +291,13 @@ mod tests {
         let same = job();
         let prepared = same.prepare(source("a.png", &photo), source("m.png", &mask)).unwrap();
         assert!(prepared.plan().is_none() && prepared.is_unchanged());
-        assert!(matches!(prepared.run(&Watch::default()).unwrap(), Cow::Borrowed(bytes) if bytes == photo));
+        assert!(
+            matches!(prepared.run(&Watch::default()).unwrap().bytes, Cow::Borrowed(bytes) if bytes == photo)
+        );
         let save = SaveOptions { format: Some(Format::Bmp), quality: None };
         let other = FillJob { save, ..job() };
         let prepared = other.prepare(source("a.png", &photo), source("m.png", &mask)).unwrap();
-        assert!(prepared.run(&Watch::default()).unwrap().starts_with(b"BM"));
+        assert!(prepared.run(&Watch::default()).unwrap().bytes.starts_with(b"BM"));
     }
 
     #[test]

@@ -43,12 +43,36 @@ display_name!(MaskChannel);
 /// How a mask picture becomes a mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaskOptions {
-    /// A pixel is hole if its value is above this; in steps of an 8-bit mask, 0 is LaMa's rule.
-    pub threshold: u8,
+    /// A pixel is hole if its value is above this, in steps of an 8-bit mask. `None` takes 0, LaMa's rule, or
+    /// [`LOSSY_THRESHOLD`] for a file compressed with loss.
+    pub threshold: Option<u8>,
     /// Take what the mask shows as known, and the rest as hole.
     pub invert: bool,
     /// The channel that is looked at.
     pub channel: MaskChannel,
+}
+
+/// Where masks compressed with loss are cut: half way, because their codec puts noise beside edges.
+pub const LOSSY_THRESHOLD: u8 = 127;
+
+/// Fraction of a mask that is hole from which on it looks inverted, where the hole also touches all borders.
+const INVERTED_FRACTION: f64 = 0.9;
+
+impl MaskOptions {
+    /// The threshold for a file.
+    fn threshold_for(&self, picture: &Picture) -> u8 {
+        self.threshold.unwrap_or(if picture.is_lossy() { LOSSY_THRESHOLD } else { 0 })
+    }
+
+    /// What the owner of a mask file may want to know of how it was read.
+    pub fn notes(&self, picture: &Picture) -> Vec<String> {
+        let is_cut = self.threshold.is_none() && picture.is_lossy();
+        let note = format!(
+            "{}: a mask compressed with loss is cut at half ({LOSSY_THRESHOLD}); a threshold overrides that",
+            picture.name()
+        );
+        is_cut.then_some(note).into_iter().collect()
+    }
 }
 
 impl Mask {
@@ -71,12 +95,17 @@ impl Mask {
 
     /// The mask that a picture shows, upright.
     pub fn from_picture(picture: &Picture, options: &MaskOptions) -> Self {
+        let threshold = options.threshold_for(picture);
         let channels = picture.channels();
         let hole = match picture.samples() {
-            Samples::Eight(samples) => holes(samples, channels, u8::MAX, options.threshold, options),
+            Samples::Eight(samples) => holes(samples, channels, u8::MAX, threshold, options),
             Samples::Sixteen(samples) => {
                 // 257 = 65535 / 255 takes a step of 8 bits to 16 bits.
-                holes(samples, channels, u16::MAX, u16::from(options.threshold) * 257, options)
+                holes(samples, channels, u16::MAX, u16::from(threshold) * 257, options)
+            }
+            Samples::Float(_) => {
+                let deep = picture.pixels().to_rgba16();
+                holes(&deep, 4, u16::MAX, u16::from(threshold) * 257, options)
             }
         };
         Self::new(picture.width(), picture.height(), hole)
@@ -105,6 +134,12 @@ impl Mask {
     /// How many pixels are missing.
     pub fn count(&self) -> usize {
         self.hole.iter().filter(|&&hole| hole).count()
+    }
+
+    /// Whether the mask seems to show what to keep: most of it is hole, and the hole touches all borders.
+    pub fn looks_inverted(&self) -> bool {
+        let touches_all = self.bounds() == Some(Rect::whole(self.width, self.height));
+        touches_all && self.count() as f64 >= INVERTED_FRACTION * self.hole.len() as f64
     }
 
     /// The smallest window that holds the whole hole; `None` for an empty mask.
@@ -209,11 +244,11 @@ mod tests {
         let grey = || GrayImage::from_raw(3, 1, vec![0, 1, 128]).unwrap();
         let options = MaskOptions::default();
         assert_eq!(read(grey(), options), [false, true, true]);
-        assert_eq!(read(grey(), MaskOptions { threshold: 127, ..options }), [false, false, true]);
+        assert_eq!(read(grey(), MaskOptions { threshold: Some(127), ..options }), [false, false, true]);
         assert_eq!(read(grey(), MaskOptions { invert: true, ..options }), [true, false, false]);
         let deep = ImageBuffer::<Luma<u16>, _>::from_raw(3, 1, vec![1, 127 * 257, 127 * 257 + 1]).unwrap();
         assert_eq!(read(deep.clone(), options), [true, true, true]);
-        assert_eq!(read(deep, MaskOptions { threshold: 127, ..options }), [false, false, true]);
+        assert_eq!(read(deep, MaskOptions { threshold: Some(127), ..options }), [false, false, true]);
         let colour = ImageBuffer::<Rgb<u8>, _>::from_raw(2, 1, vec![0, 0, 0, 255, 0, 0]).unwrap();
         assert_eq!(read(colour, options), [false, true]);
     }
@@ -243,6 +278,16 @@ mod tests {
         assert_eq!(bounds, Rect { x: 1, y: 1, width: 2, height: 2 });
         assert_eq!(mask.cut(bounds), super::tests::mask(&[".#", "#."]));
         assert_eq!(Mask::new(2, 2, vec![false; 4]).bounds(), None);
+    }
+
+    #[test]
+    fn mostly_hole_up_to_all_borders_looks_inverted() {
+        let with_known = |known: &[usize]| Mask::new(10, 10, (0..100).map(|i| !known.contains(&i)).collect());
+        let ten = [44, 45, 46, 54, 55, 56, 64, 65, 66, 34];
+        assert!(with_known(&ten).looks_inverted());
+        assert!(!with_known(&[&ten[..], &[35]].concat()).looks_inverted(), "89 %");
+        let top_row: Vec<usize> = (0..10).collect();
+        assert!(!with_known(&top_row).looks_inverted(), "90 %, but the top border is known");
     }
 
     #[test]

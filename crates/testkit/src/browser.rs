@@ -1,6 +1,5 @@
 //! Pages in a real browser: Debian's Chromium, or another one.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +9,8 @@ use headless_chrome::protocol::cdp::types::Event;
 use headless_chrome::protocol::cdp::{Emulation, Input, Network, Page as Paging};
 use headless_chrome::{Browser, LaunchOptions};
 use serde_json::Value;
+
+use crate::missing::{Missing, not_tested};
 
 /// A condition that does not come true by then is a failure.
 const PATIENCE_MILLISECONDS: u64 = 60_000;
@@ -30,16 +31,33 @@ pub fn chromium() -> Option<PathBuf> {
     given.into_iter().chain(known).find(|path| path.exists())
 }
 
-/// Says aloud that something was not tested. The harness would catch `eprintln!`.
-pub fn not_tested(what: &str) {
-    writeln!(std::io::stderr(), "NOT TESTED: {what}").expect("standard error is open");
+/// A key that is held while the mouse is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// No key.
+    Nothing,
+    /// Alt.
+    Alt,
+    /// Shift.
+    Shift,
+}
+
+impl Held {
+    /// Its bit in the browser's protocol.
+    fn bit(self) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::Alt => 1,
+            Self::Shift => 8,
+        }
+    }
 }
 
 impl Page {
     /// Opens an empty page of a size; without a browser, that is said aloud.
     pub fn new(width: u32, height: u32) -> Option<Self> {
         let Some(path) = chromium() else {
-            not_tested("no Chromium, a page was not tried in a browser");
+            not_tested(Missing::Chromium, "no browser, a page was not tried");
             return None;
         };
         let options = LaunchOptions {
@@ -127,25 +145,30 @@ impl Page {
         self.tab.find_element(selector).and_then(|element| element.click().map(|_| ())).expect(selector);
     }
 
-    /// Presses the left button at the first of these points, drags over the others, and lets go.
+    /// Presses the left button at the first of these points, drags over the others, and releases it.
     pub fn drag(&self, points: &[(f64, f64)]) {
-        use Input::DispatchMouseEventTypeOption::{MouseMoved, MousePressed, MouseReleased};
-        let (first, last) = (points[0], points[points.len() - 1]);
-        self.mouse(MouseMoved, first, 0);
-        self.mouse(MousePressed, first, 1);
-        for &point in points {
-            self.mouse(MouseMoved, point, 1);
-        }
-        self.mouse(MouseReleased, last, 0);
+        self.drag_holding(Held::Nothing, points);
     }
 
-    fn mouse(&self, kind: Input::DispatchMouseEventTypeOption, (x, y): (f64, f64), buttons: u32) {
+    /// As [`Page::drag`], while a key is held.
+    pub fn drag_holding(&self, held: Held, points: &[(f64, f64)]) {
+        use Input::DispatchMouseEventTypeOption::{MouseMoved, MousePressed, MouseReleased};
+        let (first, last) = (points[0], points[points.len() - 1]);
+        self.mouse(MouseMoved, first, 0, held);
+        self.mouse(MousePressed, first, 1, held);
+        for &point in points {
+            self.mouse(MouseMoved, point, 1, held);
+        }
+        self.mouse(MouseReleased, last, 0, held);
+    }
+
+    fn mouse(&self, kind: Input::DispatchMouseEventTypeOption, (x, y): (f64, f64), buttons: u32, held: Held) {
         self.tab
             .call_method(Input::DispatchMouseEvent {
                 Type: kind,
                 x,
                 y,
-                modifiers: None,
+                modifiers: Some(held.bit()),
                 timestamp: None,
                 button: Some(Input::MouseButton::Left),
                 buttons: Some(buttons),

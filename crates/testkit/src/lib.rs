@@ -10,6 +10,7 @@ pub mod file_server;
 pub mod fixtures;
 pub mod gradient;
 pub mod http;
+pub mod missing;
 pub mod pictures;
 pub mod torchscript;
 pub mod weights;

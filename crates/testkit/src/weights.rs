@@ -1,11 +1,12 @@
 //! Published weights that are not in the repository.
 
-use std::io::Write;
 use std::path::PathBuf;
+
+use crate::missing::{Missing, not_tested};
 
 /// Where a weights file of a metric is: in the folder that `LACUNA_METRIC_WEIGHTS` names, or in target/metric-weights.
 ///
-/// If it is not there, that is said aloud, past what the test harness swallows, and there is nothing to test with.
+/// If it is not there, that is reported, and there is nothing to test with.
 pub fn metric_weights(name: &str) -> Option<PathBuf> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let folder = std::env::var_os("LACUNA_METRIC_WEIGHTS").map(PathBuf::from);
@@ -13,10 +14,6 @@ pub fn metric_weights(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    let path = path.display();
-    // Not eprintln!: the harness catches that.
-    let told =
-        writeln!(std::io::stderr(), "NOT TESTED: {path} is not there, see tools/fetch_metric_weights.py");
-    told.expect("standard error is open");
+    not_tested(Missing::MetricWeights, &format!("{} is missing", path.display()));
     None
 }

@@ -94,9 +94,9 @@ pub struct InpaintArgs {
 /// How the mask is read and grown.
 #[derive(Args)]
 pub struct MaskArgs {
-    /// Mask values above this are hole, 0 to 254
-    #[arg(long, value_name = "T", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=254))]
-    pub threshold: u8,
+    /// Mask values above this are hole, 0 to 254 [default: 0; 127 for JPEG and lossy WebP]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(..=254))]
+    pub threshold: Option<u8>,
     /// The mask marks what to keep
     #[arg(long)]
     pub invert: bool,

@@ -47,7 +47,7 @@ impl Filler<'_> {
         let save = SaveOptions { format: output_format(&task.output)?, quality: self.args.quality };
         let job = FillJob { save, ..self.job.clone() };
         let prepared = job.prepare(Source::File(&task.image), Source::File(&task.mask))?;
-        notes.extend(prepared.notes());
+        notes.extend_from_slice(prepared.notes());
         let fill = self.describe(&prepared);
         if self.args.dry_run {
             let forecast = prepared.forecast();
@@ -57,7 +57,9 @@ impl Filler<'_> {
         if let Some(folder) = task.output.parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        write_bytes_atomically(&task.output, &prepared.run(&Watch::default())?)?;
+        let filled = prepared.run(&Watch::default())?;
+        notes.extend(filled.notes);
+        write_bytes_atomically(&task.output, &filled.bytes)?;
         Ok(fill.map_or(Status::Copied, Status::Filled))
     }
 

@@ -137,7 +137,7 @@ fn pictures(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
     let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name();
     for entry in entries.into_iter().filter_entry(|entry| !is_output(entry)) {
         let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-        if entry.file_type().is_file() && Format::from_extension(entry.path()).is_some() {
+        if entry.file_type().is_file() && Format::reads_extension(entry.path()) {
             found.push(entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_path_buf());
         }
     }

@@ -1,14 +1,15 @@
 //! `lacuna serve`: the page and the API.
 
+mod amounts;
 #[cfg(feature = "burn")]
 mod latent;
+mod memory;
 
 use std::fs;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -17,7 +18,6 @@ use lacuna::default_network::{DEFAULT_NETWORK, default_network};
 use lacuna::models::{ModelStore, PUBLISHED_MODELS};
 use lacuna::patchmatch::PatchMatch;
 use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Server, Token};
-use sysinfo::System;
 use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -26,7 +26,8 @@ use crate::interrupt::on_interrupt;
 use crate::method::PlaceArgs;
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::units::{Bytes, Threads, start_threads};
-use crate::usage::{bail_usage, ensure_usage};
+use crate::usage::{UsageError, bail_usage, ensure_usage};
+use amounts::{Pixels, Seconds};
 
 /// Threads that read and write; those that compute are others.
 const NETWORK_THREADS: usize = 2;
@@ -36,92 +37,104 @@ const BEST: &str = "Best";
 
 const EXAMPLES: &str = "\
 Examples:
-  The page on this machine, at http://127.0.0.1:8080:
-    lacuna serve
-  With LaMa's largest network beside Lacuna's own:
+  Serve the page to this machine and open it in the browser:
+    lacuna serve --open
+  Offer LaMa's largest network beside the one that ships with Lacuna:
     lacuna model fetch big-lama
     lacuna serve
-  With other networks instead:
+  Offer other networks instead:
     lacuna serve --model mine=last.safetensors --model big-lama
-  For the house, with a token (it stands in the environment, so that no list of processes shows it):
-    LACUNA_TOKEN=secret lacuna serve --address 0.0.0.0:8080
-  Behind a reverse proxy:
-    lacuna serve --behind-proxy --allow-host photos.example.org
+  Serve other machines, with a token (in the environment, where process lists do not show it):
+    LACUNA_TOKEN=secret lacuna serve --host 0.0.0.0
+  Run behind a reverse proxy:
+    lacuna serve --trust-forwarded-for --allow-host photos.example.org
 
-The address is printed on standard output; docs/serve.md tells the rest. Ctrl+C finishes running jobs; twice ends at once.";
+The address is printed to standard output. See docs/serve.md for the rest. Ctrl+C finishes accepted jobs and exits; a second Ctrl+C
+exits at once.";
 
 /// Arguments of `lacuna serve`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
-    address: SocketAddr,
-    /// A network to offer instead of Lacuna's own: a weights file, or the name of an installed model; may be given several
-    /// times, the first is the default
+    /// IP address to listen on
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    port: u16,
+    /// Address and port in one, instead of --host and --port
+    #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["host", "port"])]
+    address: Option<SocketAddr>,
+    /// Serve everything below this path, such as /lacuna
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
+    base_path: String,
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
+    /// A network to offer instead of Lacuna's own: a weights file, or the name of an installed model; repeatable, the first
+    /// is the default
     #[arg(long = "model", value_name = MODEL_SYNTAX)]
     models: Vec<ModelArg>,
     #[command(flatten)]
     place: PlaceArgs,
 
-    /// Answer only those who send this token
+    /// Require this token
     #[arg(long, value_name = "TOKEN", env = "LACUNA_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Read the token from a file
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
-    /// Let whoever reaches an address beyond this machine use it
+    /// Allow access from other machines without a token
     #[arg(long)]
     insecure_no_token: bool,
-    /// An origin (https://example.org) whose pages may use the API; may be given several times
+    /// An origin (https://example.org) whose pages may use the API; repeatable
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<String>,
-    /// A name under which it may be asked for, besides localhost and addresses; may be given several times
+    /// A host name to answer for, besides localhost and IP addresses; repeatable
     #[arg(long = "allow-host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Believe the last address in X-Forwarded-For: only behind a proxy that writes it
-    #[arg(long)]
-    behind_proxy: bool,
+    /// Identify clients by the last address in X-Forwarded-For; use only behind a proxy that sets it
+    #[arg(long, alias = "behind-proxy")]
+    trust_forwarded_for: bool,
 
-    /// Most bytes of a request (413)
+    /// Size limit of a request body (413)
     #[arg(long, value_name = "BYTES", default_value = "64M")]
     max_body: Bytes,
-    /// Most pixels of a picture (422)
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().pixels)]
-    max_pixels: u64,
-    /// Longest side of a picture in pixels (422)
-    #[arg(long, value_name = "PX", default_value_t = Bounds::default().side)]
+    /// Pixel limit of a photo, such as 50M (422)
+    #[arg(long, value_name = "PIXELS", default_value = "50M")]
+    max_pixels: Pixels,
+    /// Limit of a photo's width and height, in pixels (422)
+    #[arg(long, value_name = "PIXELS", default_value_t = Bounds::default().side)]
     max_side: u32,
-    /// Memory limit of the program with a job, such as 2G (422) [default: half of the machine's memory]
+    /// Memory limit of the whole program, such as 2G (422) [default: half of the machine's or the container's memory]
     #[arg(long, value_name = "BYTES")]
     max_memory: Option<Bytes>,
-    /// Jobs that may wait (429)
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().queue)]
+    /// Limit of waiting jobs (429)
+    #[arg(long, value_name = "JOBS", default_value_t = Bounds::default().queue)]
     queue: usize,
-    /// Jobs of one client at a time (429)
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().per_client)]
+    /// Limit of one client's waiting and running jobs (429)
+    #[arg(long, value_name = "JOBS", default_value_t = Bounds::default().per_client)]
     per_client: usize,
-    /// Connections at a time; more wait
+    /// Limit of open connections; further ones wait
     #[arg(long, value_name = "N", default_value_t = Bounds::default().connections)]
     connections: usize,
-    /// Seconds that a job may run (504)
-    #[arg(long, value_name = "S", default_value_t = Bounds::default().job.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
-    job_timeout: u64,
-    /// Timeout in seconds of a request's head (408)
-    #[arg(long, value_name = "S", default_value_t = Bounds::default().head.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
-    head_timeout: u64,
-    /// Timeout in seconds of a body that stalls: a request's (408), or an answer that its client does not read (closed)
-    #[arg(long, value_name = "S", default_value_t = Bounds::default().stall.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
-    body_timeout: u64,
+    /// Time limit of a job, such as 90s or 2m (504)
+    #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().job), value_parser = Seconds::positive)]
+    job_timeout: Seconds,
+    /// Time limit of a request's head (408)
+    #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().head), value_parser = Seconds::positive)]
+    head_timeout: Seconds,
+    /// Time limit of a stalled body: a request's (408), or a response that the client does not read (closed)
+    #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().stall), value_parser = Seconds::positive)]
+    body_timeout: Seconds,
+    /// How long results can still be fetched after the last job when the server is told to stop
+    #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().grace))]
+    grace: Seconds,
 
-    /// Seconds after the last job in which clients may still fetch results when the server is told to stop
-    #[arg(long, value_name = "S", default_value_t = Bounds::default().grace.as_secs())]
-    grace: u64,
-
-    /// Threads that compute [default: one for each core]
+    /// Number of computing threads [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<Threads>,
-    /// What is told on standard error; info has a line for each request
+    /// What to log to standard error; info has a line per request
     #[arg(long, value_enum, default_value_t = Log::Warn)]
     log: Log,
 }
@@ -129,13 +142,13 @@ pub struct ServeArgs {
 /// `--log`.
 #[derive(Clone, Copy, ValueEnum)]
 enum Log {
-    /// Faults
+    /// Errors of the server
     Error,
-    /// And what is odd
+    /// Also warnings
     Warn,
-    /// And requests
+    /// Also requests
     Info,
-    /// And broken connections
+    /// Also broken connections
     Debug,
 }
 
@@ -144,33 +157,38 @@ impl ServeArgs {
         let bounds = Bounds {
             body_bytes: usize::try_from(self.max_body.0)
                 .context("--max-body is too large for this machine")?,
-            pixels: self.max_pixels,
+            pixels: self.max_pixels.0,
             side: self.max_side,
             queue: self.queue,
             per_client: self.per_client,
             connections: self.connections,
-            job: Duration::from_secs(self.job_timeout),
-            head: Duration::from_secs(self.head_timeout),
-            stall: Duration::from_secs(self.body_timeout),
-            grace: Duration::from_secs(self.grace),
+            job: self.job_timeout.0,
+            head: self.head_timeout.0,
+            stall: self.body_timeout.0,
+            grace: self.grace.0,
             memory: Some(self.max_memory()),
         };
         let access = self.token()?.map_or(Access::Open, |token| Access::Token(Token::new(&token)));
         let config = Config {
-            address: self.address,
+            address: self.address(),
             access,
             hosts: self.hosts.clone(),
             origins: self.origins.clone(),
-            behind_proxy: self.behind_proxy,
+            trust_forwarded_for: self.trust_forwarded_for,
+            base_path: self.base_path.clone(),
             bounds,
         };
-        config.check(self.insecure_no_token)?;
+        config.check(self.insecure_no_token).map_err(|problem| UsageError(problem.to_string()))?;
         Ok(config)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address.unwrap_or(SocketAddr::new(self.host, self.port))
     }
 
     /// `--max-memory`, or half of what the machine or its container has.
     fn max_memory(&self) -> u64 {
-        self.max_memory.map_or_else(|| machine_memory() / 2, |bytes| bytes.0)
+        self.max_memory.map_or_else(|| memory::available() / 2, |bytes| bytes.0)
     }
 
     fn token(&self) -> Result<Option<String>> {
@@ -187,7 +205,7 @@ impl ServeArgs {
             |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         ensure_usage!(
             token.as_ref().is_none_or(sendable),
-            "a token is of letters, digits and signs, without spaces"
+            "a token must consist of ASCII letters, digits and punctuation, without spaces"
         );
         Ok(token)
     }
@@ -241,14 +259,6 @@ impl ServeArgs {
     }
 }
 
-/// Bytes of memory that this machine has, or that the control group of this process may take.
-fn machine_memory() -> u64 {
-    let mut system = System::new();
-    system.refresh_memory();
-    let group = system.cgroup_limits().map(|limits| limits.total_memory);
-    group.unwrap_or(u64::MAX).min(system.total_memory())
-}
-
 /// What draws a network's latent view; nothing in a program without Burn.
 #[cfg(feature = "burn")]
 fn latent_view(checkpoint: &Checkpoint, device: &str) -> Result<Option<Arc<dyn LatentView>>> {
@@ -263,25 +273,15 @@ fn latent_view(_: &Checkpoint, _: &str) -> Result<Option<Arc<dyn LatentView>>> {
 /// Serves until it is told to stop.
 ///
 /// # Errors
-/// If the arguments contradict each other, a model cannot be read, or the address not be opened.
+/// If the arguments contradict each other, a model cannot be read, or the address cannot be opened.
 pub fn run(args: ServeArgs) -> Result<Outcome> {
-    let level = match args.log {
-        Log::Error => LevelFilter::ERROR,
-        Log::Warn => LevelFilter::WARN,
-        Log::Info => LevelFilter::INFO,
-        Log::Debug => LevelFilter::DEBUG,
-    };
-    let colours =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false)
-        .init();
+    start_log(args.log);
     start_threads(args.threads)?;
     let config = args.config()?;
-    tracing::info!(memory = lacuna::units::at_most(args.max_memory()), "memory limit (--max-memory)");
+    if args.max_memory.is_none() {
+        let limit = lacuna::units::at_most(args.max_memory());
+        eprintln!("lacuna: memory limit {limit}, half of what is available (--max-memory changes it)");
+    }
     let models = args.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
@@ -291,20 +291,55 @@ pub fn run(args: ServeArgs) -> Result<Outcome> {
     runtime.block_on(async {
         let server = Server::bind(config, models)
             .await
-            .with_context(|| format!("cannot listen on {}", args.address))?;
-        println!("http://{}", server.address());
-        server.run(asked_to_stop()?).await;
+            .with_context(|| format!("cannot listen on {}", args.address()))?;
+        let url = format!("http://{}{}", server.address(), args.base_path);
+        println!("{url}");
+        if args.open {
+            open_browser(server.address(), &args.base_path);
+        }
+        server.run(stop_requested()?).await;
         Ok(Outcome::Done)
     })
+}
+
+/// Starts the log on standard error, with colours only on a terminal and without `NO_COLOR` (<https://no-color.org>).
+fn start_log(log: Log) {
+    let level = match log {
+        Log::Error => LevelFilter::ERROR,
+        Log::Warn => LevelFilter::WARN,
+        Log::Info => LevelFilter::INFO,
+        Log::Debug => LevelFilter::DEBUG,
+    };
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !refused)
+        .with_target(false)
+        .init();
+}
+
+/// Opens the page in the browser. A server without one goes on.
+fn open_browser(address: SocketAddr, base_path: &str) {
+    // A browser cannot open the address that stands for all addresses.
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let url = format!("http://{host}:{}{base_path}/", address.port());
+    if let Err(error) = open::that_detached(&url) {
+        eprintln!("lacuna: cannot open a browser at {url}: {error}");
+    }
 }
 
 /// Ready at the first Ctrl+C or SIGTERM.
 ///
 /// # Errors
 /// If the system does not let the program listen to signals.
-fn asked_to_stop() -> Result<impl Future<Output = ()>> {
+fn stop_requested() -> Result<impl Future<Output = ()>> {
     let asked = Arc::new(Notify::new());
     let listener = Arc::clone(&asked);
-    on_interrupt("finishing running jobs", move || listener.notify_one())?;
+    on_interrupt("finishing accepted jobs", move || listener.notify_one())?;
     Ok(async move { asked.notified().await })
 }

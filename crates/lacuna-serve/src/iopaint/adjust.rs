@@ -76,7 +76,7 @@ impl AdjustMaskRequest {
     /// If the mask cannot be read.
     pub fn run(&self, bounds: &Bounds) -> Outcome {
         let picture = decode_mask(&self.mask, &bounds.limits())?;
-        let options = MaskOptions { threshold: THRESHOLD, ..MaskOptions::default() };
+        let options = MaskOptions { threshold: Some(THRESHOLD), ..MaskOptions::default() };
         let mask = self.adjusted(&Mask::from_picture(&picture, &options));
         let (width, height) = (mask.width() as u32, mask.height() as u32);
         let mut drawn = RgbaImage::new(width, height);

@@ -170,7 +170,7 @@ impl IopaintRequest {
                 Problem::new(Code::FieldInvalid, format!("sd_seed is {seed}, expected -1 or more"))
             })?,
         };
-        let mask = MaskOptions { threshold: THRESHOLD, ..MaskOptions::default() };
+        let mask = MaskOptions { threshold: Some(THRESHOLD), ..MaskOptions::default() };
         let settings = Settings { sizing, seed, mask, ..Settings::default() };
         Ok(FillRequest { image: self.image?, mask: self.mask?, settings })
     }
@@ -215,7 +215,7 @@ mod tests {
         let request = fill(json!({})).unwrap();
         assert_eq!((&request.image.bytes[..], &request.mask.bytes[..]), (&b"image"[..], &b"mask"[..]));
         assert_eq!(request.settings.sizing, Sizing::Above { side: 800, strategy: Strategy::Crop });
-        assert_eq!((request.settings.seed, request.settings.mask.threshold), (42, 127));
+        assert_eq!((request.settings.seed, request.settings.mask.threshold), (42, Some(127)));
     }
 
     #[test]

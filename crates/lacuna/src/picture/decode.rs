@@ -5,17 +5,26 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::codecs::{
-    bmp::BmpDecoder, jpeg::JpegDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder,
+    bmp::BmpDecoder, gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, tiff::TiffDecoder,
+    webp::WebPDecoder,
 };
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError};
 
-use super::{Format, JpegCoding, Limits, Metadata, Picture, png, tiff_file};
+use super::format::Content;
+use super::jpeg::JpegFile;
+use super::{
+    Floats, Format, JpegCoding, Limits, LossyWebP, Metadata, Palette, Picture, Samples, cmyk, jpeg_metadata,
+    png, tiff_file, webp_file, xmp,
+};
 use crate::units::at_most;
 use crate::{Error, Result};
 
 /// Bytes to which a PNG's colour profile may inflate. Profiles of printers have up to 4 MB; 261 kB can inflate to 256 MiB.
 const MOST_PROFILE: u64 = 16 << 20;
+
+/// Bytes to which other compressed metadata may inflate: XMP packets have 64 kB at most, as a rule.
+const MOST_INFLATED: u64 = 16 << 20;
 
 /// Copies of an inflated profile while it is read.
 const PROFILE_COPIES: u64 = 3;
@@ -24,27 +33,21 @@ const PROFILE_COPIES: u64 = 3;
 const CMYK_COMPONENTS: u8 = 4;
 
 impl Picture {
-    /// Reads a picture file.
+    /// Reads a picture file. Its content decides the format; an extension that names another is noted.
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be read; [`Error::Picture`] if it is truncated, damaged, of an
-    /// unsupported kind, or if its extension names another format than it holds; [`Error::TooLarge`] and
-    /// [`Error::Memory`] if `limits` do not allow it.
+    /// [`Error::Read`] if the file cannot be read; [`Error::Picture`] if it is truncated, damaged or of an unsupported kind;
+    /// [`Error::TooLarge`] and [`Error::Memory`] if `limits` do not allow it.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let name = path.display().to_string();
         let bytes = read_file(path, limits)?;
-        let picture = Self::decode(&bytes, &name, limits)?;
-        match Format::from_extension(path) {
-            Some(named) if named != picture.format => {
-                let problem = format!(
-                    "the extension says {named}, the file holds {}: rename it to .{}",
-                    picture.format,
-                    picture.format.extension()
-                );
-                Err(Error::picture(name, problem))
-            }
-            _ => Ok(picture),
+        let mut picture = Self::decode(&bytes, &name, limits)?;
+        if let Some(named) = Format::from_extension(path).filter(|named| *named != picture.format) {
+            picture
+                .notes
+                .push(format!("{name}: the extension says {named}, the file holds {}", picture.format));
         }
+        Ok(picture)
     }
 
     /// Decodes a picture file's bytes; `name` labels it in errors.
@@ -54,47 +57,20 @@ impl Picture {
     /// [`Error::Memory`] if `limits` do not allow it.
     pub fn decode(bytes: &[u8], name: &str, limits: &Limits) -> Result<Self> {
         limits.check_file(name, bytes.len() as u64)?;
-        let format = Format::from_content(bytes, name)?;
+        let content = Content::of(bytes, name)?;
+        let format = match content {
+            Content::Written(format) => format,
+            Content::Gif => Format::Png,
+        };
         let reader = Reader { bytes, name, limits, format };
-        let problem = |error: ImageError| Error::picture(name, describe(&error, format));
-        let input = Cursor::new(bytes);
-        match format {
-            Format::Png => {
-                reader.check_profile()?;
-                let decoder = PngDecoder::with_limits(input, reader.decoder_limits()).map_err(problem)?;
-                if decoder.is_apng().map_err(problem)? {
-                    return Err(Error::picture(name, "animated PNG files are not supported"));
-                }
-                reader.read(decoder, None)
-            }
-            Format::Jpeg => {
-                let coding = JpegCoding::read(bytes, name)?;
-                if coding.components == CMYK_COMPONENTS {
-                    return Err(Error::picture(name, "CMYK pictures are not supported: convert it to RGB"));
-                }
-                reader.read(JpegDecoder::new(input).map_err(problem)?, Some(coding))
-            }
-            Format::WebP => {
-                check_riff_length(bytes).map_err(|problem| Error::picture(name, problem))?;
-                let decoder = WebPDecoder::new(input).map_err(problem)?;
-                if decoder.has_animation() {
-                    return Err(Error::picture(name, "animated WebP files are not supported"));
-                }
-                reader.read(decoder, None)
-            }
-            Format::Tiff => {
-                let damaged = |problem| Error::picture(name, problem);
-                match tiff_file::check(bytes).map_err(damaged)? {
-                    tiff_file::Kind::Common => reader.read(TiffDecoder::new(input).map_err(problem)?, None),
-                    tiff_file::Kind::GreyAlpha(size, colour) => {
-                        reader.check(size, u64::from(colour.bytes_per_pixel()), None)?;
-                        let pixels = tiff_file::read_grey_alpha(bytes, limits).map_err(damaged)?;
-                        let icc = tiff_file::icc_profile(bytes);
-                        Ok(reader.picture(pixels, icc, None, None))
-                    }
-                }
-            }
-            Format::Bmp => reader.read(BmpDecoder::new(input).map_err(problem)?, None),
+        match content {
+            Content::Gif => reader.read_gif(),
+            Content::Written(Format::Png) => reader.read_png(),
+            Content::Written(Format::Jpeg) => reader.read_jpeg(),
+            Content::Written(Format::WebP) => reader.read_webp(),
+            Content::Written(Format::Tiff) => reader.read_tiff(),
+            Content::Written(Format::Bmp) => reader
+                .read(BmpDecoder::new(Cursor::new(bytes)).map_err(|error| reader.problem(&error))?, None),
         }
     }
 }
@@ -127,6 +103,127 @@ impl Reader<'_> {
         self.limits.memory.map_or(Ok(()), |budget| budget.check(what, PROFILE_COPIES * size))
     }
 
+    fn problem(&self, error: &ImageError) -> Error {
+        Error::picture(self.name, describe(error, self.format))
+    }
+
+    fn note(&self, text: &str) -> String {
+        format!("{}: {text}", self.name)
+    }
+
+    fn read_png(&self) -> Result<Picture> {
+        self.check_profile()?;
+        let input = Cursor::new(self.bytes);
+        let decoder =
+            PngDecoder::with_limits(input, self.decoder_limits()).map_err(|error| self.problem(&error))?;
+        if decoder.is_apng().map_err(|error| self.problem(&error))? {
+            return Err(Error::picture(self.name, "animated PNG files are not supported"));
+        }
+        let mut picture = self.read(decoder, None)?;
+        picture.palette = Palette::of_png(self.bytes);
+        let mut notes = Vec::new();
+        let left = self.limits.memory.map_or(MOST_INFLATED, |budget| {
+            // XMP is held inflated and cleaned.
+            budget.holding(picture.pixels.as_bytes().len() as u64).left() / 2
+        });
+        png::read(self.bytes, left.min(MOST_INFLATED), &mut picture.metadata, &mut notes);
+        picture.notes.extend(notes.iter().map(|text| self.note(text)));
+        Ok(picture)
+    }
+
+    fn read_gif(&self) -> Result<Picture> {
+        let problem = |error: ImageError| Error::picture(self.name, error.to_string().replace('\n', " "));
+        let mut decoder = GifDecoder::new(Cursor::new(self.bytes)).map_err(problem)?;
+        self.check(decoder.dimensions(), 4, None)?;
+        decoder.set_limits(self.decoder_limits()).map_err(problem)?;
+        let mut pixels = DynamicImage::from_decoder(decoder).map_err(problem)?;
+        let is_opaque =
+            pixels.as_rgba8().is_some_and(|image| image.pixels().all(|pixel| pixel[3] == u8::MAX));
+        if is_opaque {
+            pixels = DynamicImage::ImageRgb8(pixels.to_rgb8());
+        }
+        let mut picture = self.picture(pixels, None, None, None);
+        // All colours fit: a GIF frame has 256 at most.
+        picture.palette = Some(Palette { colours: Vec::new() });
+        picture.is_converted = true;
+        picture.notes.push(self.note("the first frame of a GIF file is read, and written as PNG"));
+        Ok(picture)
+    }
+
+    fn read_jpeg(&self) -> Result<Picture> {
+        let file = JpegFile::read(self.bytes, self.name)?;
+        let input = Cursor::new(self.bytes);
+        let mut decoder = JpegDecoder::new(input).map_err(|error| self.problem(&error))?;
+        let mut picture = if file.coding.components == CMYK_COMPONENTS {
+            let (width, height) = decoder.dimensions();
+            self.check((width, height), cmyk::BYTES_PER_PIXEL, Some(&file.coding))?;
+            let icc = decoder.icc_profile().map_err(|error| self.problem(&error))?;
+            let exif = decoder.exif_metadata().map_err(|error| self.problem(&error))?;
+            drop(decoder);
+            let rgb = cmyk::read_jpeg(self.bytes, icc.as_deref(), file.has_adobe_marker())
+                .map_err(|problem| Error::picture(self.name, problem))?;
+            let pixels = ImageBuffer::from_raw(width, height, rgb).ok_or_else(|| {
+                Error::picture(self.name, "damaged JPEG file: its samples do not fit its size")
+            })?;
+            // The inks' tables are not those of brightness and colour.
+            let coding = JpegCoding { chroma: None, sampling: (1, 1), components: 3, ..file.coding.clone() };
+            let mut picture = self.picture(DynamicImage::ImageRgb8(pixels), None, exif, Some(coding));
+            picture.notes.push(self.note("CMYK is converted to RGB (sRGB) and written as RGB"));
+            picture
+        } else {
+            self.read(decoder, Some(file.coding.clone()))?
+        };
+        let mut notes = Vec::new();
+        jpeg_metadata::read(&file.segments, file.trailer, &mut picture.metadata, &mut notes);
+        picture.notes.extend(notes.iter().map(|text| self.note(text)));
+        Ok(picture)
+    }
+
+    fn read_webp(&self) -> Result<Picture> {
+        check_riff_length(self.bytes).map_err(|problem| Error::picture(self.name, problem))?;
+        let decoder = WebPDecoder::new(Cursor::new(self.bytes)).map_err(|error| self.problem(&error))?;
+        if decoder.has_animation() {
+            return Err(Error::picture(self.name, "animated WebP files are not supported"));
+        }
+        let mut picture = self.read(decoder, None)?;
+        let quantiser = webp_file::quantiser(self.bytes);
+        picture.webp = quantiser.map(|quantiser| LossyWebP { quantiser, bytes: self.bytes.len() });
+        let mut notes = Vec::new();
+        let packet = webp_file::chunks(self.bytes).find(|(kind, _)| kind == b"XMP ");
+        picture.metadata.xmp = packet.and_then(|(_, packet)| xmp::cleaned(packet, &mut notes));
+        picture.notes.extend(notes.iter().map(|text| self.note(text)));
+        Ok(picture)
+    }
+
+    fn read_tiff(&self) -> Result<Picture> {
+        let damaged = |problem| Error::picture(self.name, problem);
+        let header = tiff_file::check(self.bytes).map_err(damaged)?;
+        let mut picture = match header.kind {
+            tiff_file::Kind::Common => {
+                let decoder =
+                    TiffDecoder::new(Cursor::new(self.bytes)).map_err(|error| self.problem(&error))?;
+                self.read(decoder, None)?
+            }
+            kind => {
+                self.check(header.size, kind.bytes_per_pixel(), None)?;
+                let icc = tiff_file::icc_profile(self.bytes);
+                let pixels =
+                    tiff_file::read(self.bytes, kind, icc.as_deref(), self.limits).map_err(damaged)?;
+                let icc = icc.filter(|_| !matches!(kind, tiff_file::Kind::Cmyk));
+                let mut picture = self.picture(pixels, icc, None, None);
+                if let Some(floats) = &mut picture.floats {
+                    floats.is_grey = matches!(kind, tiff_file::Kind::GreyFloat);
+                }
+                picture
+            }
+        };
+        let mut notes = Vec::new();
+        tiff_file::read_metadata(self.bytes, &mut picture.metadata, &mut notes);
+        notes.extend(header.notes);
+        picture.notes.extend(notes.iter().map(|text| self.note(text)));
+        Ok(picture)
+    }
+
     /// Checks a picture's size (columns, rows) before it is allocated.
     fn check(&self, size: (u32, u32), bytes_per_pixel: u64, jpeg: Option<&JpegCoding>) -> Result<()> {
         self.limits.check(self.name, size.0, size.1, bytes_per_pixel)?;
@@ -136,16 +233,10 @@ impl Reader<'_> {
     }
 
     fn read(&self, mut decoder: impl ImageDecoder, jpeg: Option<JpegCoding>) -> Result<Picture> {
-        let problem = |error: ImageError| Error::picture(self.name, describe(&error, self.format));
+        let problem = |error: ImageError| self.problem(&error);
         let (width, height) = decoder.dimensions();
         let colour = decoder.color_type();
         self.check((width, height), u64::from(colour.bytes_per_pixel()), jpeg.as_ref())?;
-        if matches!(colour, ColorType::Rgb32F | ColorType::Rgba32F) {
-            return Err(Error::picture(
-                self.name,
-                "32-bit float pictures are not supported (8 and 16 bit are)",
-            ));
-        }
         decoder.set_limits(self.decoder_limits()).map_err(problem)?;
         let icc = match self.format {
             Format::Tiff => tiff_file::icc_profile(self.bytes),
@@ -174,7 +265,7 @@ impl Reader<'_> {
         let (metadata, orientation) = if self.format == Format::Tiff {
             let metadata = Metadata::from_tiff(icc.clone(), self.bytes).unwrap_or_else(|error| {
                 notes.push(format!("{}: the EXIF block cannot be read and is left out ({error})", self.name));
-                Metadata { icc, exif: None }
+                Metadata::new(icc, None)
             });
             (metadata, tiff_file::orientation(self.bytes))
         } else {
@@ -185,8 +276,19 @@ impl Reader<'_> {
         if orientation != Orientation::NoTransforms {
             pixels.apply_orientation(orientation);
         }
-        Picture { name: self.name.into(), pixels, orientation, format: self.format, metadata, jpeg, notes }
+        let mut picture = Picture::from_pixels(self.name, pixels, self.format);
+        picture.floats = match picture.samples() {
+            Samples::Float(samples) => Some(Floats { range: range(samples), is_grey: false }),
+            _ => None,
+        };
+        Picture { orientation, metadata, jpeg, notes, ..picture }
     }
+}
+
+/// The values that are seen as 0 and 1: those, or the smallest and largest finite sample beyond them.
+fn range(samples: &[f32]) -> (f32, f32) {
+    let finite = samples.iter().filter(|sample| sample.is_finite());
+    finite.fold((0.0f32, 1.0f32), |(low, high), &sample| (low.min(sample), high.max(sample)))
 }
 
 /// Checks that a WebP file is as long as its header says; the decoder is content with less.

@@ -6,10 +6,15 @@ use std::path::Path;
 use image::codecs::{bmp::BmpEncoder, png::PngEncoder, webp::WebPEncoder};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageEncoder};
-use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, QuantizationTableType, SamplingFactor};
+use jpeg_encoder::{
+    ChromaSubsamplingMethod, ColorType, Encoder, PixelDensity, PixelDensityUnit, QuantizationTableType,
+    SamplingFactor,
+};
 
 use super::jpeg::ZIGZAG;
-use super::{Format, Picture, Samples, tiff_file};
+use super::{
+    Density, DensityUnit, Format, Palette, Picture, Samples, jpeg_metadata, png, tiff_file, webp_file,
+};
 use crate::atomic::write_bytes_atomically;
 use crate::{Error, Result};
 
@@ -18,6 +23,12 @@ const JPEG_QUALITY: u8 = 95;
 
 /// From this quality on colours are kept at full resolution where the input does not say.
 const FULL_COLOUR_QUALITY: u8 = 90;
+
+/// How much longer a lossy WebP file may get.
+const LOSSY_GROWTH: f64 = 1.3;
+
+/// By how much the quality is lowered while a lossy WebP file is too long.
+const QUALITY_STEP: f32 = 8.0;
 
 /// Copies of the pixels that writing takes in the worst case, an image of noise.
 const WRITING_COPIES: u64 = 3;
@@ -42,8 +53,8 @@ impl Picture {
 
     /// The picture as a file's bytes.
     ///
-    /// Size, depth, alpha, colour profile, EXIF and stored orientation are kept; only BMP, which has no place
-    /// for them, loses the profile and EXIF and stores the picture upright.
+    /// Size, depth, alpha, stored orientation and metadata are kept as far as the format has a place for them;
+    /// [`Picture::writing_notes`] lists what is lost. BMP stores the picture upright.
     ///
     /// # Errors
     /// [`Error::Unfit`] if the format cannot hold the picture's depth, alpha or size.
@@ -61,8 +72,8 @@ impl Picture {
         };
         let mut bytes = Vec::new();
         let encoded = match format {
-            Format::Png => self.encode_with(PngEncoder::new(&mut bytes), pixels),
-            Format::WebP => self.encode_with(WebPEncoder::new_lossless(&mut bytes), pixels),
+            Format::Png => self.encode_png(&mut bytes, pixels),
+            Format::WebP => self.encode_webp(&mut bytes, pixels),
             Format::Bmp => {
                 // The encoder would drop the alpha channel of a grey picture.
                 let rgba = (self.channels() == 2).then(|| DynamicImage::ImageRgba8(pixels.to_rgba8()));
@@ -78,12 +89,42 @@ impl Picture {
         Ok(bytes)
     }
 
+    /// What is lost when the picture is written, in sentences for its owner. Whether a palette is kept depends on the pixels:
+    /// ask again once they are filled.
+    pub fn writing_notes(&self, options: &SaveOptions) -> Vec<String> {
+        let format = options.format.unwrap_or(self.format);
+        let held = &self.metadata;
+        let mut lost = Vec::new();
+        let mut lose = |is_lost: bool, what: &str| {
+            if is_lost {
+                lost.push(format!("{}: {format} files hold no {what}: left out", self.name));
+            }
+        };
+        let bare = format == Format::Bmp;
+        lose(bare && held.icc.is_some(), "colour profile");
+        lose(bare && held.exif.is_some(), "EXIF");
+        lose(bare && held.xmp.is_some(), "XMP");
+        let lists = matches!(format, Format::Jpeg | Format::Tiff);
+        lose(!lists && held.photoshop.is_some(), "IPTC and Photoshop resources");
+        lose(matches!(format, Format::Bmp | Format::WebP) && held.density.is_some(), "pixel density");
+        lose(format != Format::Jpeg && !held.comments.is_empty(), "JPEG comments");
+        lose(format != Format::Png && !held.chunks.is_empty(), "PNG text and colour chunks");
+        let long_xmp = held.xmp.as_ref().is_some_and(|packet| !jpeg_metadata::fits_xmp(packet));
+        lose(format == Format::Jpeg && long_xmp, "XMP of this length in one segment");
+        if format == Format::Png && self.palette.is_some() && self.palette_numbers(&self.pixels).is_none() {
+            lost.push(format!("{}: its palette has no room for the new colours: written as RGB", self.name));
+        }
+        lost
+    }
+
     /// Checks that a format can hold the picture as it is.
     ///
     /// # Errors
     /// [`Error::Unfit`] naming what the format cannot hold.
     pub fn check_fits(&self, format: Format, quality: Option<u8>) -> Result<()> {
-        let problem = if self.depth() == 16 && !format.holds_16_bit() {
+        let problem = if self.depth() == 32 && format != Format::Tiff {
+            format!("{format} cannot hold 32-bit floats: write a TIFF file")
+        } else if self.depth() == 16 && !format.holds_16_bit() {
             format!("{format} cannot hold 16 bits a channel: write a PNG or TIFF file")
         } else if self.has_alpha() && !format.holds_alpha() {
             format!("{format} cannot hold transparency: write a PNG, WebP, TIFF or BMP file")
@@ -103,6 +144,62 @@ impl Picture {
     pub(crate) fn writing_bytes(&self) -> u64 {
         let turned = u64::from(self.orientation != Orientation::NoTransforms);
         (WRITING_COPIES + turned) * self.pixel_bytes()
+    }
+
+    /// A palette file if the picture came with one that holds all colours or has room for them.
+    fn encode_png(&self, bytes: &mut Vec<u8>, pixels: &DynamicImage) -> Result<(), String> {
+        match self.palette_numbers(pixels) {
+            Some((palette, numbers)) => {
+                *bytes = palette.write(&numbers, (pixels.width(), pixels.height()))?;
+                png::insert_profile_and_exif(bytes, &self.metadata).map_err(|error| error.to_string())?;
+            }
+            None => self.encode_with(PngEncoder::new(&mut *bytes), pixels)?,
+        }
+        png::insert(bytes, &self.metadata);
+        Ok(())
+    }
+
+    fn palette_numbers(&self, pixels: &DynamicImage) -> Option<(Palette, Vec<u8>)> {
+        let palette = self.palette.as_ref()?;
+        match pixels {
+            DynamicImage::ImageRgb8(image) => {
+                palette.numbers(image.pixels().map(|pixel| [pixel[0], pixel[1], pixel[2], u8::MAX]))
+            }
+            DynamicImage::ImageRgba8(image) => palette.numbers(image.pixels().map(|pixel| pixel.0)),
+            _ => None,
+        }
+    }
+
+    /// Lossy if the picture came so, at about its quality and at most [`LOSSY_GROWTH`] times as long, else lossless.
+    fn encode_webp(&self, bytes: &mut Vec<u8>, pixels: &DynamicImage) -> Result<(), String> {
+        let size = (pixels.width(), pixels.height());
+        let encoder = match (self.webp, pixels) {
+            (Some(source), DynamicImage::ImageRgb8(image)) => {
+                Some((source, webp::Encoder::from_rgb(image, size.0, size.1)))
+            }
+            (Some(source), DynamicImage::ImageRgba8(image)) => {
+                Some((source, webp::Encoder::from_rgba(image, size.0, size.1)))
+            }
+            _ => None,
+        };
+        let Some((source, encoder)) = encoder else {
+            let mut encoded = Vec::new();
+            pixels
+                .write_with_encoder(WebPEncoder::new_lossless(&mut encoded))
+                .map_err(|error| error.to_string())?;
+            *bytes = webp_file::with_metadata(&encoded, size, &self.metadata);
+            return Ok(());
+        };
+        let most = (source.bytes as f64 * LOSSY_GROWTH) as usize;
+        let mut quality = webp_quality(source.quantiser);
+        loop {
+            let encoded = encoder.encode_simple(false, quality).map_err(|error| format!("{error:?}"))?;
+            *bytes = webp_file::with_metadata(&encoded, size, &self.metadata);
+            if bytes.len() <= most || quality <= QUALITY_STEP {
+                return Ok(());
+            }
+            quality -= QUALITY_STEP;
+        }
     }
 
     fn encode_with<E: ImageEncoder>(&self, mut encoder: E, pixels: &DynamicImage) -> Result<(), String> {
@@ -126,15 +223,17 @@ impl Picture {
         let (width, height) = (side(pixels.width())?, side(pixels.height())?);
         let source = self.jpeg.as_ref();
         let kept_quality = source.map_or(JPEG_QUALITY, |coding| coding.quality());
-        let mut encoder = Encoder::new(bytes, quality.unwrap_or(kept_quality));
+        let mut encoder = Encoder::new(&mut *bytes, quality.unwrap_or(kept_quality));
         encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-        encoder.set_optimized_huffman_tables(true);
         match source {
             Some(coding) => {
                 encoder.set_progressive(coding.progressive);
                 let (horizontal, vertical) = coding.sampling;
                 encoder.set_sampling_factor(
-                    SamplingFactor::from_factors(horizontal, vertical).unwrap_or(SamplingFactor::F_1_1),
+                    SamplingFactor::from_factors(horizontal, vertical)
+                        // The encoder writes larger factors in separate scans too.
+                        .filter(|_| horizontal.max(vertical) <= 2)
+                        .unwrap_or(SamplingFactor::F_1_1),
                 );
                 // Tables of 16-bit steps stand for qualities so low that the estimate serves as well.
                 let fits = |table: &[u16; 64]| table.iter().all(|&step| (1..=255).contains(&step));
@@ -149,32 +248,67 @@ impl Picture {
             }
             None => {}
         }
+        // With optimised tables the encoder writes subsampled colours in scans of their own, which some decoders misread,
+        // the one that Lacuna reads with among them.
+        let is_subsampled = encoder.sampling_factor() != SamplingFactor::F_1_1;
+        encoder.set_optimized_huffman_tables(!is_subsampled);
+        if let Some(density) = self.metadata.density.map(Density::per_inch) {
+            let count = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+            let unit = match density.unit {
+                DensityUnit::Aspect => PixelDensityUnit::PixelAspectRatio,
+                DensityUnit::Centimetre => PixelDensityUnit::Centimeters,
+                DensityUnit::Inch | DensityUnit::Metre => PixelDensityUnit::Inches,
+            };
+            encoder.set_density(PixelDensity { density: (count(density.x), count(density.y)), unit });
+        }
         if let Some(icc) = &self.metadata.icc {
             encoder.add_icc_profile(icc).map_err(|error| error.to_string())?;
         }
         if let Some(exif) = &self.metadata.exif {
             encoder.add_exif_metadata(exif).map_err(|error| error.to_string())?;
         }
+        for (number, data) in jpeg_metadata::app_segments(&self.metadata) {
+            encoder.add_app_segment(number, data).map_err(|error| error.to_string())?;
+        }
         let colour = if self.channels() == 1 { ColorType::Luma } else { ColorType::Rgb };
-        encoder.encode(pixels.as_bytes(), width, height, colour).map_err(|error| error.to_string())
+        encoder.encode(pixels.as_bytes(), width, height, colour).map_err(|error| error.to_string())?;
+        jpeg_metadata::insert_comments(bytes, &self.metadata.comments);
+        Ok(())
     }
 
     fn encode_tiff(&self, bytes: &mut Vec<u8>, pixels: &DynamicImage) -> Result<(), String> {
         let sixteen: Vec<u16>;
-        let samples = if self.depth() == 16 {
-            sixteen = bytemuck::pod_collect_to_vec(pixels.as_bytes());
-            Samples::Sixteen(&sixteen)
-        } else {
-            Samples::Eight(pixels.as_bytes())
+        let floats: Vec<f32>;
+        let is_grey = self.floats.is_some_and(|floats| floats.is_grey);
+        let samples = match self.depth() {
+            16 => {
+                sixteen = bytemuck::pod_collect_to_vec(pixels.as_bytes());
+                Samples::Sixteen(&sixteen)
+            }
+            32 => {
+                let all: Vec<f32> = bytemuck::pod_collect_to_vec(pixels.as_bytes());
+                floats = if is_grey { all.into_iter().step_by(3).collect() } else { all };
+                Samples::Float(&floats)
+            }
+            _ => Samples::Eight(pixels.as_bytes()),
         };
         let pixels = tiff_file::Pixels {
             width: pixels.width(),
             height: pixels.height(),
-            channels: self.channels(),
+            channels: if is_grey { 1 } else { self.channels() },
             samples,
         };
         tiff_file::write(&mut Cursor::new(bytes), &pixels, &self.metadata).map_err(|error| error.to_string())
     }
+}
+
+/// The quality of libwebp whose base quantiser is nearest, its own rule turned round: quantiser = 127 (1 - c), and c is the cube
+/// root of a line through the quality with a bend.
+fn webp_quality(quantiser: u8) -> f32 {
+    let compression = 1.0 - f32::from(quantiser.min(127)) / 127.0;
+    let line = compression.powi(3);
+    let quality = if line < 0.5 { 1.5 * line } else { (line + 1.0) / 2.0 };
+    (100.0 * quality).clamp(1.0, 100.0)
 }
 
 /// The turn that undoes another.

@@ -48,22 +48,10 @@ impl Format {
         EXTENSIONS.iter().find(|(_, names)| names.contains(&extension.as_str())).map(|(format, _)| *format)
     }
 
-    /// The format that the first bytes of a file show.
-    ///
-    /// # Errors
-    /// [`Error::Picture`] if the bytes are of no format that Lacuna reads.
-    pub fn from_content(bytes: &[u8], name: &str) -> Result<Self> {
-        let problem = match image::guess_format(bytes) {
-            Ok(ImageFormat::Png) => return Ok(Self::Png),
-            Ok(ImageFormat::Jpeg) => return Ok(Self::Jpeg),
-            Ok(ImageFormat::WebP) => return Ok(Self::WebP),
-            Ok(ImageFormat::Tiff) => return Ok(Self::Tiff),
-            Ok(ImageFormat::Bmp) => return Ok(Self::Bmp),
-            Ok(other) => format!("{other:?} pictures are not supported (PNG, JPEG, WebP, TIFF and BMP are)"),
-            Err(_) if bytes.is_empty() => "the file is empty".into(),
-            Err(_) => "this is not a PNG, JPEG, WebP, TIFF or BMP picture".into(),
-        };
-        Err(Error::picture(name, problem))
+    /// Whether a file name's extension names a format that Lacuna reads, also one that it does not write.
+    pub fn reads_extension(path: &Path) -> bool {
+        let is_gif = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gif"));
+        is_gif || Self::from_extension(path).is_some()
     }
 
     /// The usual extension, without the dot.
@@ -85,6 +73,68 @@ impl Format {
     pub fn holds_metadata(self) -> bool {
         self != Self::Bmp
     }
+}
+
+/// What a file holds, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A format that is also written.
+    Written(Format),
+    /// GIF, which is written as PNG.
+    Gif,
+}
+
+/// Brands of ISO media files (ISO 14496-12, file type box) that hold photos, with the format's name.
+const BRANDS: [(&[u8; 4], &str); 7] = [
+    (b"avif", "AVIF"),
+    (b"avis", "AVIF"),
+    (b"heic", "HEIC"),
+    (b"heix", "HEIC"),
+    (b"hevc", "HEIC"),
+    (b"mif1", "HEIC"),
+    (b"msf1", "HEIC"),
+];
+
+impl Content {
+    /// What the first bytes of a file show.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if the bytes are of no format that Lacuna reads.
+    pub fn of(bytes: &[u8], name: &str) -> Result<Self> {
+        let problem = match image::guess_format(bytes) {
+            Ok(ImageFormat::Png) => return Ok(Self::Written(Format::Png)),
+            Ok(ImageFormat::Jpeg) => return Ok(Self::Written(Format::Jpeg)),
+            Ok(ImageFormat::WebP) => return Ok(Self::Written(Format::WebP)),
+            Ok(ImageFormat::Tiff) => return Ok(Self::Written(Format::Tiff)),
+            Ok(ImageFormat::Bmp) => return Ok(Self::Written(Format::Bmp)),
+            Ok(ImageFormat::Gif) => return Ok(Self::Gif),
+            // BigTIFF.
+            _ if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") => {
+                return Ok(Self::Written(Format::Tiff));
+            }
+            _ => match unreadable(bytes) {
+                Some(format) => {
+                    format!("{format} photos cannot be read: convert it to PNG, JPEG or TIFF first")
+                }
+                None if bytes.is_empty() => "the file is empty".into(),
+                None => "this is not a PNG, JPEG, WebP, TIFF, BMP or GIF photo".into(),
+            },
+        };
+        Err(Error::picture(name, problem))
+    }
+}
+
+/// The name of a format that people have and Lacuna does not read.
+fn unreadable(bytes: &[u8]) -> Option<String> {
+    if bytes.get(4..8) == Some(b"ftyp") {
+        let brand = bytes.get(8..12)?;
+        return BRANDS.iter().find(|(known, _)| &known[..] == brand).map(|(_, name)| (*name).into());
+    }
+    // ISO 18181-2: a bare codestream and a container.
+    if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL \r\n\x87\n") {
+        return Some("JPEG XL".into());
+    }
+    image::guess_format(bytes).ok().map(|format| format!("{format:?}"))
 }
 
 impl fmt::Display for Format {
@@ -120,13 +170,20 @@ mod tests {
 
     #[test]
     fn content_decides() {
-        assert_eq!(Format::from_content(b"\x89PNG\r\n\x1a\n", "a").unwrap(), Format::Png);
+        assert_eq!(Content::of(b"\x89PNG\r\n\x1a\n", "a").unwrap(), Content::Written(Format::Png));
+        assert_eq!(Content::of(b"GIF89a......", "a").unwrap(), Content::Gif);
+        assert_eq!(Content::of(b"II+\0\x08\0\0\0", "a").unwrap(), Content::Written(Format::Tiff));
         for (bytes, expected) in [
-            (&b"GIF89a......"[..], "a: Gif pictures are not supported (PNG, JPEG, WebP, TIFF and BMP are)"),
+            (
+                &b"\0\0\0\x20ftypavif"[..],
+                "a: AVIF photos cannot be read: convert it to PNG, JPEG or TIFF first",
+            ),
+            (b"\0\0\0\x20ftypheic", "a: HEIC photos cannot be read: convert it to PNG, JPEG or TIFF first"),
+            (b"\xFF\x0A", "a: JPEG XL photos cannot be read: convert it to PNG, JPEG or TIFF first"),
             (b"", "a: the file is empty"),
-            (b"hello", "a: this is not a PNG, JPEG, WebP, TIFF or BMP picture"),
+            (b"hello", "a: this is not a PNG, JPEG, WebP, TIFF, BMP or GIF photo"),
         ] {
-            assert_eq!(Format::from_content(bytes, "a").unwrap_err().to_string(), expected);
+            assert_eq!(Content::of(bytes, "a").unwrap_err().to_string(), expected);
         }
     }
 }

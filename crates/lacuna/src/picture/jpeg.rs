@@ -45,9 +45,7 @@ impl JpegCoding {
     /// # Errors
     /// [`Error::Picture`] if the file ends before its end-of-image marker or is malformed.
     pub fn read(bytes: &[u8], name: &str) -> Result<Self> {
-        Markers { bytes, position: 0, tables: [None; 4], frame: None }
-            .read()
-            .map_err(|problem| Error::picture(name, problem))
+        JpegFile::read(bytes, name).map(|file| file.coding)
     }
 
     /// The quality setting (1 to 100, as the reference encoder defines it) whose brightness table is nearest.
@@ -63,6 +61,33 @@ impl JpegCoding {
     }
 }
 
+/// A JPEG file taken apart.
+pub struct JpegFile<'a> {
+    /// How it is compressed.
+    pub coding: JpegCoding,
+    /// Its APP and COM segments.
+    pub segments: Vec<(u8, &'a [u8])>,
+    /// What follows the end of the image.
+    pub trailer: &'a [u8],
+}
+
+impl<'a> JpegFile<'a> {
+    /// Reads the markers of a whole JPEG file.
+    ///
+    /// # Errors
+    /// As [`JpegCoding::read`].
+    pub fn read(bytes: &'a [u8], name: &str) -> Result<Self> {
+        Markers { bytes, position: 0, tables: [None; 4], frame: None, segments: Vec::new() }
+            .read()
+            .map_err(|problem| Error::picture(name, problem))
+    }
+
+    /// Whether Adobe's marker says that inks are stored inverted.
+    pub fn has_adobe_marker(&self) -> bool {
+        self.segments.iter().any(|(marker, data)| *marker == 0xEE && data.starts_with(b"Adobe"))
+    }
+}
+
 /// What a frame header says: components with their sampling factors and table numbers.
 struct FrameHeader {
     components: Vec<(u8, u8, usize)>,
@@ -75,10 +100,12 @@ struct Markers<'a> {
     position: usize,
     tables: [Option<[u16; 64]>; 4],
     frame: Option<FrameHeader>,
+    segments: Vec<(u8, &'a [u8])>,
 }
 
-impl Markers<'_> {
-    fn read(mut self) -> Result<JpegCoding, String> {
+impl<'a> Markers<'a> {
+    fn read(mut self) -> Result<JpegFile<'a>, String> {
+        let mut scans = 0;
         if self.next_marker()? != SOI {
             return Err("the start-of-image marker is missing".into());
         }
@@ -88,6 +115,7 @@ impl Markers<'_> {
                 // Restart markers and the like stand alone.
                 0x01 | 0xD0..=0xD8 => {}
                 SOS => {
+                    scans += 1;
                     self.segment()?;
                     self.skip_coded_data()?;
                 }
@@ -102,11 +130,15 @@ impl Markers<'_> {
                     self.frame =
                         Some(FrameHeader { components: read_components(self.segment()?)?, progressive });
                 }
-                _ => {
-                    self.segment()?;
+                marker => {
+                    let segment = self.segment()?;
+                    if matches!(marker, 0xE0..=0xEF | 0xFE) {
+                        self.segments.push((marker, segment));
+                    }
                 }
             }
         }
+        let trailer = self.bytes.get(self.position..).unwrap_or_default();
         let frame = self.frame.ok_or("it has no frame header")?;
         let table = |number: usize| self.tables.get(number).copied().flatten();
         let first = frame.components[0];
@@ -115,8 +147,15 @@ impl Markers<'_> {
         let sampling = frame.components.get(1).map_or((1, 1), |second| {
             (first.0.checked_div(second.0).unwrap_or(1), first.1.checked_div(second.1).unwrap_or(1))
         });
+        // The decoder gives wrong colours here.
+        if scans > 1 && !frame.progressive && sampling != (1, 1) {
+            return Err(
+                "sequential JPEG files with a scan for each colour are not supported: save it again".into()
+            );
+        }
         let components = frame.components.len() as u8;
-        Ok(JpegCoding { luma, chroma, sampling, components, progressive: frame.progressive })
+        let coding = JpegCoding { luma, chroma, sampling, components, progressive: frame.progressive };
+        Ok(JpegFile { coding, segments: self.segments, trailer })
     }
 
     fn next_marker(&mut self) -> Result<u8, String> {
@@ -133,7 +172,7 @@ impl Markers<'_> {
     }
 
     /// The contents of the segment that starts here, after its length.
-    fn segment(&mut self) -> Result<&[u8], String> {
+    fn segment(&mut self) -> Result<&'a [u8], String> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let [high, low, ..] = rest else { return Err("truncated inside a segment".into()) };
         let length = usize::from(u16::from_be_bytes([*high, *low]));

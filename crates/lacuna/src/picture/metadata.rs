@@ -4,6 +4,8 @@ use exif::experimental::Writer;
 use exif::{Context, Exif, Field, In, Reader, Tag};
 use image::metadata::Orientation;
 
+use super::tiff_file;
+
 /// Metadata that is kept from the input file to the output file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
@@ -11,12 +13,76 @@ pub struct Metadata {
     pub icc: Option<Vec<u8>>,
     /// EXIF block: a TIFF structure without JPEG's "Exif" header, its thumbnail erased.
     pub exif: Option<Vec<u8>>,
+    /// XMP packet, its thumbnails erased.
+    pub xmp: Option<Vec<u8>>,
+    /// Photoshop's image resources, which hold IPTC; their thumbnails are erased.
+    pub photoshop: Option<Vec<u8>>,
+    /// Pixels a length.
+    pub density: Option<Density>,
+    /// Comments of a JPEG file.
+    pub comments: Vec<Vec<u8>>,
+    /// Chunks of a PNG file that are kept as they are stored: text, time, and how the colours are meant.
+    pub chunks: Vec<([u8; 4], Vec<u8>)>,
+}
+
+/// How many pixels lie in a length, across and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Density {
+    /// The length.
+    pub unit: DensityUnit,
+    /// Pixels across.
+    pub x: u32,
+    /// Pixels down.
+    pub y: u32,
+}
+
+/// A length that holds pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DensityUnit {
+    /// None: only the ratio of the sides of a pixel is known.
+    Aspect,
+    /// An inch.
+    Inch,
+    /// A centimetre.
+    Centimetre,
+    /// A metre.
+    Metre,
+}
+
+/// Metres in an inch.
+const INCH: f64 = 0.0254;
+
+impl Density {
+    fn scaled(self, unit: DensityUnit, scale: f64) -> Self {
+        let scaled = |count: u32| (f64::from(count) * scale).round().max(1.0) as u32;
+        Self { unit, x: scaled(self.x), y: scaled(self.y) }
+    }
+
+    /// As PNG says it: pixels a metre, or a ratio.
+    pub(super) fn per_metre(self) -> Self {
+        match self.unit {
+            DensityUnit::Inch => self.scaled(DensityUnit::Metre, 1.0 / INCH),
+            DensityUnit::Centimetre => self.scaled(DensityUnit::Metre, 100.0),
+            DensityUnit::Metre | DensityUnit::Aspect => self,
+        }
+    }
+
+    /// As JPEG and TIFF say it: pixels an inch or a centimetre, or a ratio.
+    pub(super) fn per_inch(self) -> Self {
+        match self.unit {
+            DensityUnit::Metre => self.scaled(DensityUnit::Inch, INCH),
+            _ => self,
+        }
+    }
 }
 
 /// Fields of a TIFF file's first directory that describe the photo rather than the file's layout
 /// (TIFF 6.0, section 8; Exif 2.32, table 4; the XP fields are Windows Explorer's).
-const DESCRIBING_TAGS: [u16; 18] =
-    [270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, 40091, 40092, 40093, 40094, 40095];
+const DESCRIBING_TAGS: [u16; 26] = [
+    270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, 40091, 40092, 40093, 40094, 40095,
+    // GeoTIFF 1.1, annex G, and GDAL's two.
+    33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113,
+];
 
 impl Metadata {
     /// Metadata as decoders hand it out. The EXIF thumbnail is erased, because it shows the picture with
@@ -25,7 +91,7 @@ impl Metadata {
         if let Some(block) = &mut exif {
             erase_thumbnail(block);
         }
-        Self { icc, exif }
+        Self { icc, exif, ..Self::default() }
     }
 
     /// Metadata of a TIFF file, whose own directories hold the EXIF fields.
@@ -33,26 +99,56 @@ impl Metadata {
     /// # Errors
     /// A sentence about what could not be read.
     pub fn from_tiff(icc: Option<Vec<u8>>, file: &[u8]) -> Result<Self, String> {
+        if tiff_file::is_big(file) {
+            return Self::from_fields(icc, &tiff_file::big_fields(file, &DESCRIBING_TAGS)?, true);
+        }
         let parsed = Reader::new().read_raw(file.to_vec()).map_err(|error| error.to_string())?;
-        let mut writer = Writer::new();
         let kept = |field: &&Field| {
             let Tag(context, number) = field.tag;
             field.ifd_num == In::PRIMARY && (context != Context::Tiff || DESCRIBING_TAGS.contains(&number))
         };
-        let mut fields = parsed.fields().filter(kept).peekable();
+        Self::from_fields(icc, parsed.fields().filter(kept), parsed.little_endian())
+    }
+
+    fn from_fields<'a>(
+        icc: Option<Vec<u8>>,
+        fields: impl IntoIterator<Item = &'a Field>,
+        little_endian: bool,
+    ) -> Result<Self, String> {
+        let mut fields = fields.into_iter().peekable();
         if fields.peek().is_none() {
-            return Ok(Self { icc, exif: None });
+            return Ok(Self { icc, ..Self::default() });
         }
+        let mut writer = Writer::new();
         fields.for_each(|field| writer.push_field(field));
         let mut block = std::io::Cursor::new(Vec::new());
-        writer.write(&mut block, parsed.little_endian()).map_err(|error| error.to_string())?;
-        Ok(Self { icc, exif: Some(block.into_inner()) })
+        writer.write(&mut block, little_endian).map_err(|error| error.to_string())?;
+        let mut metadata = Self { icc, exif: Some(block.into_inner()), ..Self::default() };
+        metadata.density = metadata.exif_density();
+        Ok(metadata)
     }
 
     /// How the stored pixels must be turned to stand upright.
     pub fn orientation(&self) -> Orientation {
         let block = self.exif.as_deref().unwrap_or_default();
         Orientation::from_exif_chunk(block).unwrap_or(Orientation::NoTransforms)
+    }
+
+    /// The density that the EXIF block tells.
+    fn exif_density(&self) -> Option<Density> {
+        let parsed = self.parsed_exif()?;
+        let value = |tag| match &parsed.get_field(tag, In::PRIMARY)?.value {
+            exif::Value::Rational(values) => {
+                Some(values.first().map(exif::Rational::to_f64)?.round()).filter(|value| *value >= 1.0)
+            }
+            _ => None,
+        };
+        let unit = match parsed.get_field(Tag::ResolutionUnit, In::PRIMARY)?.value.get_uint(0)? {
+            2 => DensityUnit::Inch,
+            3 => DensityUnit::Centimetre,
+            _ => return None,
+        };
+        Some(Density { unit, x: value(Tag::XResolution)? as u32, y: value(Tag::YResolution)? as u32 })
     }
 
     /// The EXIF block, parsed; `None` if there is none or it is damaged.

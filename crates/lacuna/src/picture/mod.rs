@@ -1,13 +1,19 @@
 //! Pictures as files hold them: decoded with limits, kept bit for bit, written back as they came.
 
+mod cmyk;
 mod decode;
 mod encode;
 mod format;
 mod jpeg;
+mod jpeg_metadata;
 mod limits;
 mod metadata;
+mod palette;
+mod photoshop;
 mod png;
 mod tiff_file;
+mod webp_file;
+mod xmp;
 
 use image::DynamicImage;
 use image::metadata::Orientation;
@@ -17,14 +23,16 @@ pub use encode::SaveOptions;
 pub use format::Format;
 pub use jpeg::JpegCoding;
 pub use limits::Limits;
-pub use metadata::Metadata;
+pub use metadata::{Density, DensityUnit, Metadata};
+pub use palette::Palette;
 
 use crate::{Planes, Rect};
 
 /// A decoded picture with all that is needed to write it back as it was.
 ///
 /// Its pixels stand upright, as a person sees the photo; the orientation that the file stores is undone
-/// at reading and done again at writing. They are grey, grey + alpha, RGB or RGBA, 8 or 16 bits a channel.
+/// at reading and done again at writing. They are grey, grey + alpha, RGB or RGBA, 8 or 16 bits a channel, or
+/// RGB or RGBA of 32-bit floats.
 #[derive(Clone, Debug)]
 pub struct Picture {
     name: String,
@@ -33,19 +41,34 @@ pub struct Picture {
     format: Format,
     metadata: Metadata,
     jpeg: Option<JpegCoding>,
+    webp: Option<LossyWebP>,
+    palette: Option<Palette>,
+    floats: Option<Floats>,
+    is_converted: bool,
     notes: Vec<String>,
+}
+
+/// How a lossy WebP file was compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LossyWebP {
+    /// Base quantiser of the frame, 0 to 127.
+    quantiser: u8,
+    /// Length of the file.
+    bytes: usize,
+}
+
+/// What is known of float samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Floats {
+    /// The values that predictors see as 0 and 1: those, or the smallest and largest finite sample where samples lie beyond.
+    range: (f32, f32),
+    /// Whether the file holds one channel, here three times.
+    is_grey: bool,
 }
 
 impl Picture {
     /// A picture from pixels that came from no file, to be written as `format` unless told otherwise.
-    ///
-    /// # Panics
-    /// If the pixels are of a kind that files of Lacuna's formats do not hold (32-bit floats).
     pub fn from_pixels(name: impl Into<String>, pixels: DynamicImage, format: Format) -> Self {
-        assert!(
-            !matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)),
-            "float pixels"
-        );
         Self {
             name: name.into(),
             pixels,
@@ -53,6 +76,10 @@ impl Picture {
             format,
             metadata: Metadata::default(),
             jpeg: None,
+            webp: None,
+            palette: None,
+            floats: None,
+            is_converted: false,
             notes: Vec::new(),
         }
     }
@@ -77,9 +104,33 @@ impl Picture {
         usize::from(self.pixels.color().channel_count())
     }
 
-    /// Bits a channel: 8 or 16.
+    /// Bits a channel: 8, 16 or 32 (float).
     pub fn depth(&self) -> u8 {
-        if matches!(self.samples(), Samples::Sixteen(_)) { 16 } else { 8 }
+        match self.samples() {
+            Samples::Eight(_) => 8,
+            Samples::Sixteen(_) => 16,
+            Samples::Float(_) => 32,
+        }
+    }
+
+    /// The values of float samples that predictors see as 0 and 1.
+    pub(crate) fn float_range(&self) -> (f32, f32) {
+        self.floats.map_or((0.0, 1.0), |floats| floats.range)
+    }
+
+    /// Whether the file was compressed with loss, so that edges in it may have noise beside them.
+    pub fn is_lossy(&self) -> bool {
+        self.jpeg.is_some() || self.webp.is_some()
+    }
+
+    /// Whether the file is of a kind that is not written, such as GIF, so that a copy of it will not do for the output.
+    pub fn is_converted(&self) -> bool {
+        self.is_converted
+    }
+
+    /// The palette that the file's colours came from.
+    pub fn palette(&self) -> Option<&Palette> {
+        self.palette.as_ref()
     }
 
     /// Whether the picture has an alpha channel.
@@ -154,6 +205,11 @@ impl Picture {
                 Samples::Sixteen(all) => {
                     values.extend(samples.map(|i| f32::from(all[i]) / f32::from(u16::MAX)));
                 }
+                Samples::Float(all) => {
+                    let (low, high) = self.float_range();
+                    // NaN is seen as the lowest value.
+                    values.extend(samples.map(|i| ((all[i] - low) / (high - low)).clamp(0.0, 1.0).max(0.0)));
+                }
             }
         }
     }
@@ -169,7 +225,9 @@ impl Picture {
             DynamicImage::ImageLumaA16(image) => Samples::Sixteen(image),
             DynamicImage::ImageRgb16(image) => Samples::Sixteen(image),
             DynamicImage::ImageRgba16(image) => Samples::Sixteen(image),
-            _ => unreachable!("pictures hold 8 or 16 bit integers"),
+            DynamicImage::ImageRgb32F(image) => Samples::Float(image),
+            DynamicImage::ImageRgba32F(image) => Samples::Float(image),
+            _ => unreachable!("the kinds of pixels that are read"),
         }
     }
 
@@ -184,22 +242,27 @@ impl Picture {
             DynamicImage::ImageLumaA16(image) => SamplesMut::Sixteen(image),
             DynamicImage::ImageRgb16(image) => SamplesMut::Sixteen(image),
             DynamicImage::ImageRgba16(image) => SamplesMut::Sixteen(image),
-            _ => unreachable!("pictures hold 8 or 16 bit integers"),
+            DynamicImage::ImageRgb32F(image) => SamplesMut::Float(image),
+            DynamicImage::ImageRgba32F(image) => SamplesMut::Float(image),
+            _ => unreachable!("the kinds of pixels that are read"),
         }
     }
 }
 
 /// A picture's samples at their own depth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Samples<'a> {
     /// 8 bits a channel.
     Eight(&'a [u8]),
     /// 16 bits a channel.
     Sixteen(&'a [u16]),
+    /// 32-bit floats.
+    Float(&'a [f32]),
 }
 
 /// A picture's samples at their own depth, to change.
 pub(crate) enum SamplesMut<'a> {
     Eight(&'a mut [u8]),
     Sixteen(&'a mut [u16]),
+    Float(&'a mut [f32]),
 }

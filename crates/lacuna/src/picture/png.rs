@@ -1,8 +1,13 @@
 //! What the `image` crate does not say of PNG files (PNG, third edition, section 5).
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
+use flate2::Compression;
 use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+
+use super::metadata::{Density, DensityUnit, Metadata};
+use super::xmp;
 
 /// A chunk: its kind and its data.
 pub type Chunk<'a> = ([u8; 4], &'a [u8]);
@@ -12,15 +17,7 @@ const SIGNATURE: usize = 8;
 
 /// The chunks before the pixels, up to the first that is cut off.
 pub fn chunks_before_pixels(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
-    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (length, after) = rest.split_first_chunk()?;
-        let (kind, after) = after.split_first_chunk()?;
-        let (data, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        // The checksum.
-        rest = after.get(4..).unwrap_or_default();
-        (kind != b"IDAT").then_some((*kind, data))
-    })
+    all_chunks(bytes).take_while(|(kind, _)| kind != b"IDAT")
 }
 
 /// The size of a compressed colour profile (iCCP), inflated no further than one byte beyond `most`; `None` without one.
@@ -37,12 +34,135 @@ pub fn inflated_profile(bytes: &[u8], most: u64) -> io::Result<Option<u64>> {
     io::copy(&mut ZlibDecoder::new(compressed).take(most.saturating_add(1)), &mut io::sink()).map(Some)
 }
 
+/// The data of the first chunk of a kind before the pixels.
+pub fn chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    chunks_before_pixels(bytes).find(|chunk| &chunk.0 == kind).map(|chunk| chunk.1)
+}
+
+/// All chunks, those after the pixels too, but for the pixels themselves.
+fn chunks_around_pixels(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    all_chunks(bytes).filter(|(kind, _)| kind != b"IDAT")
+}
+
+fn all_chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (kind, after) = after.split_first_chunk()?;
+        let (data, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        // The checksum.
+        rest = after.get(4..).unwrap_or_default();
+        Some((*kind, data))
+    })
+}
+
+/// Chunks that are kept as they are stored: text and time, and how the colours are meant.
+const KEPT: [&[u8; 4]; 7] = [b"tEXt", b"zTXt", b"iTXt", b"tIME", b"gAMA", b"cHRM", b"sRGB"];
+
+/// The keyword of text that is an XMP packet (XMP specification, part 3, section 1.1.5).
+const XMP: &[u8] = b"XML:com.adobe.xmp\0";
+
+/// How keywords begin of text that holds another file's metadata, thumbnails included.
+const RAW_PROFILE: &[u8] = b"Raw profile type ";
+
+/// Adds what the chunks hold to `metadata`, and says in `notes` what is left out. Compressed XMP may inflate to `most` bytes;
+/// other compressed text is kept compressed.
+pub fn read(bytes: &[u8], most: u64, metadata: &mut Metadata, notes: &mut Vec<String>) {
+    for (kind, data) in chunks_around_pixels(bytes) {
+        match &kind {
+            b"pHYs" => metadata.density = density(data),
+            b"iTXt" if data.starts_with(XMP) => match xmp_packet(&data[XMP.len()..], most) {
+                Some(packet) => metadata.xmp = xmp::cleaned(&packet, notes),
+                None => notes.push("the XMP packet is damaged or too large and is left out".into()),
+            },
+            b"tEXt" | b"zTXt" | b"iTXt" if data.starts_with(RAW_PROFILE) => {
+                notes.push("metadata of another format in a text chunk is left out".into());
+            }
+            _ if KEPT.contains(&&kind) => metadata.chunks.push((kind, data.to_vec())),
+            _ => {}
+        }
+    }
+}
+
+fn density(data: &[u8]) -> Option<Density> {
+    let (x, data) = data.split_first_chunk()?;
+    let (y, unit) = data.split_first_chunk()?;
+    let unit = match unit {
+        [0] => DensityUnit::Aspect,
+        [1] => DensityUnit::Metre,
+        _ => return None,
+    };
+    let (x, y) = (u32::from_be_bytes(*x), u32::from_be_bytes(*y));
+    (x > 0 && y > 0).then_some(Density { unit, x, y })
+}
+
+/// The packet of an iTXt chunk after its keyword, inflated to at most `most` bytes.
+fn xmp_packet(data: &[u8], most: u64) -> Option<Vec<u8>> {
+    let [compressed, _method, rest @ ..] = data else { return None };
+    // A language and a translated keyword, each ending with 0.
+    let mut parts = rest.splitn(3, |&byte| byte == 0);
+    let text = parts.nth(2)?;
+    if *compressed == 0 {
+        return Some(text.to_vec());
+    }
+    let mut packet = Vec::new();
+    ZlibDecoder::new(text).take(most.saturating_add(1)).read_to_end(&mut packet).ok()?;
+    (packet.len() as u64 <= most).then_some(packet)
+}
+
+/// Puts `metadata`'s chunks into an encoded file, after its header.
+pub fn insert(file: &mut Vec<u8>, metadata: &Metadata) {
+    let mut chunks = Vec::new();
+    if let Some(density) = metadata.density {
+        let density = density.per_metre();
+        let unit = u8::from(density.unit == DensityUnit::Metre);
+        let data = [&density.x.to_be_bytes()[..], &density.y.to_be_bytes(), &[unit]].concat();
+        append_chunk(&mut chunks, *b"pHYs", &data);
+    }
+    for (kind, data) in &metadata.chunks {
+        // A profile says more than these, and readers expect one of them.
+        if metadata.icc.is_some() && kind == b"sRGB" {
+            continue;
+        }
+        append_chunk(&mut chunks, *kind, data);
+    }
+    if let Some(packet) = &metadata.xmp {
+        append_chunk(&mut chunks, *b"iTXt", &[XMP, &[0, 0, 0, 0], packet].concat());
+    }
+    file.splice(AFTER_HEADER..AFTER_HEADER, chunks);
+}
+
+/// Puts a colour profile and EXIF into a file whose encoder does not.
+pub fn insert_profile_and_exif(file: &mut Vec<u8>, metadata: &Metadata) -> io::Result<()> {
+    let mut chunks = Vec::new();
+    if let Some(icc) = &metadata.icc {
+        let mut encoder = ZlibEncoder::new(b"icc\0\0".to_vec(), Compression::default());
+        encoder.write_all(icc)?;
+        append_chunk(&mut chunks, *b"iCCP", &encoder.finish()?);
+    }
+    if let Some(exif) = &metadata.exif {
+        append_chunk(&mut chunks, *b"eXIf", exif);
+    }
+    file.splice(AFTER_HEADER..AFTER_HEADER, chunks);
+    Ok(())
+}
+
+/// Bytes before the second chunk: the signature, and a header chunk of 13 bytes.
+const AFTER_HEADER: usize = SIGNATURE + 12 + 13;
+
+fn append_chunk(chunks: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
+    chunks.extend((data.len() as u32).to_be_bytes());
+    chunks.extend(kind);
+    chunks.extend(data);
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&kind);
+    checksum.update(data);
+    chunks.extend(checksum.sum().to_be_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::Compression;
-    use flate2::write::ZlibEncoder;
-    use std::io::Write as _;
 
     fn file(chunks: &[Chunk<'_>]) -> Vec<u8> {
         let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();

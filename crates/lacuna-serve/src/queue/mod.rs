@@ -1,55 +1,42 @@
-//! One worker behind a bounded queue: clients take turns, equal work in flight is done once, and what nobody waits for any
-//! more is not done.
+//! One worker behind a bounded queue. Clients take turns, equal work in flight runs once, and work whose clients have all
+//! left is cancelled.
+
+mod ticket;
+mod work;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lacuna::Watch;
 use lacuna::error::panic_text;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::answer::Answer;
 use crate::client::Client;
+use crate::lock::lock;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 use crate::turns::Turns;
 
-/// What a piece of work comes to.
-pub type Outcome = Result<Answer, Problem>;
+pub use ticket::Ticket;
+pub use work::{Key, Outcome, Stage, Task};
 
-/// A piece of work; it reports to the watch, and ends early if that says so.
-pub type Task = Box<dyn FnOnce(&Watch) -> Outcome + Send>;
+use work::Work;
 
-/// The hash of all that decides an outcome.
-pub type Key = [u8; 32];
-
-/// How far a piece of work is.
-#[derive(Clone, Debug)]
-pub enum Stage {
-    /// It waits.
-    Waiting,
-    /// It is being done.
-    Running,
-    /// It is over.
-    Ended(Arc<Outcome>),
-}
-
-/// What bounds a queue.
+/// The limits of a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueBounds {
-    /// Pieces of work that wait.
+    /// The number of waiting pieces of work.
     pub waiting: usize,
-    /// Pieces of work of one client that wait or run.
+    /// The number of waiting or running pieces of work of one client.
     pub per_client: usize,
-    /// How long one may run.
+    /// The time limit of one piece of work.
     pub run: Duration,
 }
 
-/// A queue and its worker, who lives until the queue is stopped.
+/// A queue and its worker thread, which runs until the queue is stopped.
 #[derive(Clone)]
 pub struct Queue {
     shared: Arc<Shared>,
@@ -59,9 +46,9 @@ struct Shared {
     bounds: QueueBounds,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
-    /// Something is waiting, or the queue is stopping.
+    /// Signalled when work arrives or the queue stops.
     changed: Condvar,
-    /// Pieces of work that run: 0 or 1.
+    /// The number of running pieces of work: 0 or 1.
     running: AtomicUsize,
     /// Whether nothing waits or runs.
     idle: watch::Sender<bool>,
@@ -70,27 +57,20 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Turns<Client, Arc<Work>>,
-    /// What is not over, with a client for each ticket on it.
+    /// Unfinished work by key, with one entry per ticket in its list of clients.
     unfinished: HashMap<Key, Unfinished>,
-    /// Seconds that a piece of work takes, lately.
+    /// Moving average of the run time of one piece of work, in seconds.
     usual_seconds: f64,
     stopping: bool,
 }
 
 struct Unfinished {
     work: Arc<Work>,
-    holders: Vec<Client>,
+    clients: Vec<Client>,
 }
 
-struct Work {
-    key: Key,
-    watch: Watch,
-    stage: watch::Sender<Stage>,
-    task: Mutex<Option<Task>>,
-}
-
-/// The newest piece of work has this share in the mean of their times.
-const NEWEST_SHARE: f64 = 0.2;
+/// The weight of the newest run time in the moving average.
+const NEWEST_WEIGHT: f64 = 0.2;
 
 impl Queue {
     /// Starts a worker on a thread of its own; timers run on `timers`.
@@ -110,12 +90,12 @@ impl Queue {
         let worker = Arc::clone(&shared);
         std::thread::Builder::new()
             .name(format!("worker of {device}"))
-            .spawn(move || worker.work(&timers))
+            .spawn(move || worker.run_jobs(&timers))
             .expect("the system starts a thread");
         Self { shared }
     }
 
-    /// Puts a piece of work into the client's line, or joins an equal one.
+    /// Queues a piece of work, or joins an equal one that is in flight.
     ///
     /// # Errors
     /// [`Code::Stopping`], [`Code::ClientBusy`] or [`Code::QueueFull`].
@@ -126,13 +106,13 @@ impl Queue {
             return Err(stopping());
         }
         let retry_after = Some(state.wait_seconds(shared.bounds.run));
-        let held = state.held_by(client);
+        let held = state.jobs_of(client);
         if held >= shared.bounds.per_client {
             let detail = format!("{held} jobs of this client are waiting or running, which is the limit");
             return Err(Problem { retry_after, ..Problem::new(Code::ClientBusy, detail) });
         }
         if let Some(unfinished) = state.unfinished.get_mut(&key) {
-            unfinished.holders.push(client);
+            unfinished.clients.push(client);
             shared.metrics.shared();
             let work = Arc::clone(&unfinished.work);
             return Ok(shared.ticket(work, client));
@@ -142,22 +122,21 @@ impl Queue {
             let detail = format!("{waiting} jobs are waiting, which is the limit");
             return Err(Problem { retry_after, ..Problem::new(Code::QueueFull, detail) });
         }
-        let (stage, _) = watch::channel(Stage::Waiting);
-        let work = Arc::new(Work { key, watch: Watch::default(), stage, task: Mutex::new(Some(task)) });
+        let work = Arc::new(Work::new(key, task));
         state.waiting.push(client, Arc::clone(&work));
         shared.idle.send_replace(false);
-        let holders = vec![client];
-        state.unfinished.insert(key, Unfinished { work: Arc::clone(&work), holders });
+        let clients = vec![client];
+        state.unfinished.insert(key, Unfinished { work: Arc::clone(&work), clients });
         shared.changed.notify_one();
         Ok(shared.ticket(work, client))
     }
 
-    /// Pieces of work that wait.
+    /// The number of waiting pieces of work.
     pub fn waiting(&self) -> usize {
         self.shared.lock().waiting.len()
     }
 
-    /// Pieces of work that run.
+    /// The number of running pieces of work.
     pub fn running(&self) -> usize {
         self.shared.running.load(Ordering::Relaxed)
     }
@@ -172,7 +151,7 @@ impl Queue {
         if tokio::time::timeout(self.shared.bounds.run, idle.wait_for(|&idle| idle)).await.is_err() {
             let waiting = self.shared.lock().waiting.drain();
             for work in waiting {
-                self.shared.end(&work, Err(stopping()));
+                self.shared.finish(&work, Err(stopping()));
             }
             let _ = idle.wait_for(|&idle| idle).await;
         }
@@ -184,12 +163,12 @@ fn stopping() -> Problem {
 }
 
 impl State {
-    fn held_by(&self, client: Client) -> usize {
-        let holders = self.unfinished.values().flat_map(|unfinished| &unfinished.holders);
-        holders.filter(|&&holder| holder == client).count()
+    fn jobs_of(&self, client: Client) -> usize {
+        let clients = self.unfinished.values().flat_map(|unfinished| &unfinished.clients);
+        clients.filter(|&&other| other == client).count()
     }
 
-    /// Whole seconds until there should be room.
+    /// The estimated wait for a free place, in whole seconds.
     fn wait_seconds(&self, run: Duration) -> u64 {
         let seconds = self.usual_seconds * (self.waiting.len() + 1) as f64;
         (seconds.ceil() as u64).clamp(1, run.as_secs().max(1))
@@ -198,32 +177,25 @@ impl State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding it; if somebody did, its counts are as good as before.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn ticket(self: &Arc<Self>, work: Arc<Work>, client: Client) -> Ticket {
-        Ticket { shared: Arc::clone(self), work, client, given_up: AtomicBool::new(false) }
+        Ticket::new(Arc::clone(self), work, client)
     }
 
-    /// What the worker does all its life.
-    fn work(self: &Arc<Self>, timers: &Handle) {
-        while let Some((work, task)) = self.wait_for_work() {
+    /// The worker's loop.
+    fn run_jobs(self: &Arc<Self>, timers: &Handle) {
+        while let Some((work, task)) = self.next_work() {
             let start = Instant::now();
-            work.stage.send_if_modified(|stage| {
-                let waits = matches!(stage, Stage::Waiting);
-                if waits {
-                    *stage = Stage::Running;
-                }
-                waits
-            });
+            work.start();
             let (shared, late) = (Arc::clone(self), Arc::clone(&work));
             let timer = timers.spawn(async move {
                 let run = shared.bounds.run;
                 tokio::time::sleep(run).await;
                 let detail =
                     format!("the job ran for more than {} seconds, which is the limit", run.as_secs());
-                shared.end(&late, Err(Problem::new(Code::JobTimeout, detail)));
+                shared.finish(&late, Err(Problem::new(Code::JobTimeout, detail)));
                 late.watch.stop();
             });
             let outcome = catch_unwind(AssertUnwindSafe(|| task(&work.watch)));
@@ -231,21 +203,20 @@ impl Shared {
             let outcome = outcome.unwrap_or_else(|panic| Err(Problem::internal(panic_text(panic.as_ref()))));
             let seconds = start.elapsed().as_secs_f64();
             self.metrics.ran(seconds);
-            self.end(&work, outcome);
+            self.finish(&work, outcome);
             let mut state = self.lock();
-            state.usual_seconds += NEWEST_SHARE * (seconds - state.usual_seconds);
+            state.usual_seconds += NEWEST_WEIGHT * (seconds - state.usual_seconds);
             self.running.store(0, Ordering::Relaxed);
             drop(state);
         }
     }
 
-    /// The next piece of work; none if there will be no more.
-    fn wait_for_work(&self) -> Option<(Arc<Work>, Task)> {
+    /// Waits for the next piece of work; `None` when the queue has stopped.
+    fn next_work(&self) -> Option<(Arc<Work>, Task)> {
         let mut state = self.lock();
         loop {
             if let Some(work) = state.waiting.pop() {
-                let task = work.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(task) = task {
+                if let Some(task) = work.take_task() {
                     self.running.store(1, Ordering::Relaxed);
                     return Some((work, task));
                 }
@@ -259,106 +230,43 @@ impl Shared {
         }
     }
 
-    /// Gives a piece of work its outcome, if it has none yet.
-    fn end(&self, work: &Arc<Work>, outcome: Outcome) {
+    /// Sets the outcome of a piece of work, unless it has one.
+    fn finish(&self, work: &Arc<Work>, outcome: Outcome) {
         let mut state = self.lock();
         if state.unfinished.get(&work.key).is_some_and(|unfinished| Arc::ptr_eq(&unfinished.work, work)) {
             state.unfinished.remove(&work.key);
         }
         drop(state);
-        work.stage.send_if_modified(|stage| {
-            let open = !matches!(stage, Stage::Ended(_));
-            if open {
-                self.metrics.ended(&outcome);
-                *stage = Stage::Ended(Arc::new(outcome));
-            }
-            open
-        });
+        let name = outcome.as_ref().map_or_else(|problem| problem.code.name(), |_| "done");
+        if work.finish(outcome) {
+            self.metrics.finished(name);
+        }
     }
 
-    /// One holder less; without any the work is stopped.
-    fn let_go(&self, work: &Arc<Work>, client: Client) {
+    /// Removes one of a client's tickets from a piece of work, and cancels the work if none is left.
+    fn release(&self, work: &Arc<Work>, client: Client) {
         let mut state = self.lock();
         let unfinished = state.unfinished.get_mut(&work.key);
         let Some(unfinished) = unfinished.filter(|unfinished| Arc::ptr_eq(&unfinished.work, work)) else {
             return;
         };
-        if let Some(index) = unfinished.holders.iter().position(|&holder| holder == client) {
-            unfinished.holders.swap_remove(index);
+        if let Some(index) = unfinished.clients.iter().position(|&other| other == client) {
+            unfinished.clients.swap_remove(index);
         }
-        if !unfinished.holders.is_empty() {
+        if !unfinished.clients.is_empty() {
             return;
         }
         state.waiting.retain(|other| !Arc::ptr_eq(other, work));
         drop(state);
         work.watch.stop();
-        self.end(work, Err(Problem::new(Code::JobCancelled, "the job was cancelled")));
-    }
-}
-
-/// A claim on a piece of work. When the last one is given up or dropped before the work is over, it is cancelled.
-pub struct Ticket {
-    shared: Arc<Shared>,
-    work: Arc<Work>,
-    client: Client,
-    given_up: AtomicBool,
-}
-
-impl Ticket {
-    /// Gives the claim up.
-    pub fn give_up(&self) {
-        if !self.given_up.swap(true, Ordering::Relaxed) {
-            self.shared.let_go(&self.work, self.client);
-        }
-    }
-
-    /// How far the work is.
-    pub fn stage(&self) -> Stage {
-        self.work.stage.borrow().clone()
-    }
-
-    /// The share of the work that is done, 0 to 1.
-    pub fn done(&self) -> f32 {
-        match self.stage() {
-            Stage::Waiting => 0.0,
-            Stage::Running => self.work.watch.done(),
-            Stage::Ended(_) => 1.0,
-        }
-    }
-
-    /// How many pieces of work come before this one; none if it does not wait.
-    pub fn position(&self) -> Option<usize> {
-        self.shared.lock().waiting.position(|other| Arc::ptr_eq(other, &self.work))
-    }
-
-    /// Waits until the stage changes; at once if it is over.
-    pub fn changes(&self) -> watch::Receiver<Stage> {
-        self.work.stage.subscribe()
-    }
-
-    /// Waits for the outcome.
-    pub async fn outcome(&self) -> Arc<Outcome> {
-        let mut stages = self.work.stage.subscribe();
-        loop {
-            if let Stage::Ended(outcome) = &*stages.borrow_and_update() {
-                return Arc::clone(outcome);
-            }
-            if stages.changed().await.is_err() {
-                return Arc::new(Err(Problem::internal("work without a sender")));
-            }
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.give_up();
+        self.finish(work, Err(Problem::new(Code::JobCancelled, "the job was cancelled")));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Answer;
     use std::net::Ipv4Addr;
     use std::sync::mpsc;
 
@@ -458,7 +366,7 @@ mod tests {
         assert_eq!(queue.waiting(), 0);
         let mut stages = running.changes();
         drop(running);
-        stages.wait_for(|stage| matches!(stage, Stage::Ended(_))).await.unwrap();
+        stages.wait_for(|stage| matches!(stage, Stage::Finished(_))).await.unwrap();
         // The worker is free again.
         let next = queue.submit(client(1), key(3), Box::new(|_| answer("next"))).unwrap();
         assert!(next.outcome().await.is_ok());

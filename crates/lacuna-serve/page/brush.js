@@ -1,0 +1,56 @@
+// The drawing tools: which one is chosen, the brush's size, and what a finished stroke does.
+
+import { byId } from "./dom.js";
+import { say } from "./dialogs.js";
+import { divide } from "./comparing.js";
+import { fill } from "./filling.js";
+import { beginStroke, endStroke } from "./masking.js";
+import { page, view } from "./state.js";
+import { text } from "./texts.js";
+import { Tools } from "./tools.js";
+
+const tools = new Tools(view, {
+  begin: beginStroke,
+  end(outcome) {
+    endStroke(outcome.isCancelled);
+    // By keys a hole is drawn in many small strokes; the erasers take away from a hole that is not yet right.
+    const isWhole = !outcome.isCancelled && !outcome.erases && !outcome.byKeys;
+    if (isWhole && byId("at-once").checked && page.mask.masked > 0) fill();
+  },
+  divide,
+  say: (key) => say(text(key)),
+  isEnabled: () => page.canEdit,
+  resize: changeSize,
+});
+
+export function cancelStroke() {
+  tools.cancel();
+}
+
+export function chooseTool(name) {
+  tools.choose(name);
+  for (const button of document.querySelectorAll(".tool")) {
+    button.setAttribute("aria-pressed", String(button.id === `tool-${name}`));
+  }
+}
+
+/** Makes the brush larger (1) or smaller (-1). */
+export function changeSize(direction) {
+  const input = byId("size");
+  input.value = Math.round(input.value * (direction > 0 ? 1.15 : 1 / 1.15) + direction);
+  sizeChanged();
+}
+
+function sizeChanged() {
+  tools.size = Number(byId("size").value);
+  byId("size-value").textContent = tools.size;
+  view.draw();
+}
+
+export function connectTools() {
+  for (const button of document.querySelectorAll(".tool")) {
+    button.addEventListener("click", () => chooseTool(button.id.slice("tool-".length)));
+  }
+  byId("size").addEventListener("input", sizeChanged);
+  sizeChanged();
+}

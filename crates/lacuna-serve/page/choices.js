@@ -1,0 +1,147 @@
+// The settings: what the server offers, what is chosen, and what is remembered.
+
+import * as api from "./api.js";
+import { byId } from "./dom.js";
+import { latentModel } from "./latent.js";
+import { page, settle } from "./state.js";
+import { text } from "./texts.js";
+
+const STORED = "settings";
+/** Controls whose values are remembered. The seed belongs to a photo, not to a person. */
+const REMEMBERED = ["size", "at-once", "expand", "feather", "method", "model", "strategy", "long-side", "format", "quality", "single-keys"];
+/** Number fields, with the names of their texts; the server calls them by the same names with "_". */
+const NUMBERS = { expand: "expand", feather: "feather", "long-side": "longSide", seed: "seed", quality: "quality" };
+
+const value = (id) => byId(id).value;
+
+/** What is asked of the server besides photo and mask. */
+export function settings() {
+  const method = value("method");
+  return {
+    method,
+    model: method === "patchmatch" ? null : value("model"),
+    strategy: value("strategy"),
+    long_side: value("strategy") === "resize" ? value("long-side") : null,
+    seed: value("seed"),
+    expand: value("expand"),
+    feather: value("feather"),
+    format: value("format"),
+    quality: takesQuality() ? value("quality") : null,
+  };
+}
+
+function takesQuality() {
+  return ["same", "jpeg"].includes(value("format"));
+}
+
+/** Whether all numbers are within their bounds; the first that is not gets a message beside it, and the focus. */
+export function check() {
+  const wrong = Object.keys(NUMBERS).filter((id) => {
+    const input = byId(id);
+    const isShown = !input.closest(".field").hidden;
+    const isWrong = isShown && !input.checkValidity();
+    showFieldError(input, isWrong);
+    return isWrong;
+  });
+  if (!wrong.length) return true;
+  const first = byId(wrong[0]);
+  const details = first.closest("details");
+  if (details) details.open = true;
+  document.body.classList.add("sheet");
+  first.focus();
+  return false;
+}
+
+function showFieldError(input, isWrong) {
+  const id = `${input.id}-error`;
+  byId(id)?.remove();
+  input.toggleAttribute("aria-invalid", isWrong);
+  if (!isWrong) return input.removeAttribute("aria-describedby");
+  input.setAttribute("aria-invalid", "true");
+  const message = document.createElement("p");
+  Object.assign(message, { id, className: "field-error" });
+  message.setAttribute("role", "alert");
+  message.textContent = text("numberBetween", { name: text(NUMBERS[input.id]), least: input.min, most: input.max });
+  input.setAttribute("aria-describedby", id);
+  input.closest(".field").append(message);
+}
+
+/** Asks the server what it offers, unless it has said so. */
+export async function loadServer() {
+  if (page.server) return;
+  const server = await api.models();
+  if (page.server) return;
+  page.server = server;
+  byId("version").textContent = `Lacuna ${server.version}`;
+  fillChoices();
+}
+
+/** Fills the choice of methods and models. */
+export function fillChoices() {
+  const { server } = page;
+  if (!server) return;
+  const options = (id, items, chosen) => {
+    const element = byId(id);
+    element.replaceChildren(...items.map(([name, label]) => new Option(label, name)));
+    element.disabled = items.length < 2;
+    element.value = items.some(([name]) => name === chosen) ? chosen : (items[0]?.[0] ?? "");
+  };
+  const stored = read();
+  const label = (name) => text(`method-${name}`);
+  options("method", server.methods.map((name) => [name, label(name)]), value("method") || stored.method || server.default.method);
+  if (!server.methods.includes(value("method"))) byId("method").value = server.default.method;
+  options("model", server.models.map((model) => [model.id, model.id]), value("model") || stored.model || server.default.model);
+  choicesChanged();
+}
+
+/** Shows the settings that go with what is chosen, and explains the choice. */
+export function choicesChanged() {
+  const method = value("method");
+  byId("method-help").textContent = method ? text(`method-${method}-help`) : "";
+  byId("model-field").hidden = (page.server?.models.length ?? 0) < 2 || method === "patchmatch";
+  byId("long-side-field").hidden = value("strategy") !== "resize";
+  byId("quality-field").hidden = !takesQuality();
+  byId("latent").hidden = !latentModel();
+  for (const id of Object.keys(NUMBERS)) if (byId(id).checkValidity()) showFieldError(byId(id), false);
+  if (page.photo && !page.isBusy) settle();
+}
+
+function read() {
+  try {
+    return JSON.parse(localStorage.getItem(STORED)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function remember() {
+  const entries = REMEMBERED.map((id) => [id, byId(id).type === "checkbox" ? byId(id).checked : value(id)]);
+  localStorage.setItem(STORED, JSON.stringify(Object.fromEntries(entries)));
+}
+
+/** Puts remembered values back where they still fit. */
+function restore() {
+  for (const [id, kept] of Object.entries(read())) {
+    const element = REMEMBERED.includes(id) ? byId(id) : null;
+    if (!element) continue;
+    if (element.type === "checkbox") {
+      element.checked = kept === true;
+      continue;
+    }
+    const before = element.value;
+    element.value = kept;
+    const fits = element.tagName === "SELECT" ? element.selectedIndex >= 0 : element.checkValidity();
+    if (!fits) element.value = before;
+  }
+}
+
+export function connectChoices() {
+  restore();
+  for (const id of REMEMBERED) {
+    byId(id).addEventListener("change", () => {
+      choicesChanged();
+      remember();
+    });
+  }
+  choicesChanged();
+}

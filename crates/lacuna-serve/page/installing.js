@@ -1,0 +1,20 @@
+// The page as an app: its files are kept for when the server does not answer, and browsers may offer to install it.
+
+import { url } from "./api.js";
+import { byId, onClick } from "./dom.js";
+
+export function connectInstalling() {
+  // Without a secure context (plain HTTP on another machine) there are no service workers; the page works without.
+  navigator.serviceWorker?.register(url("assets/sw.js"), { scope: url("") }).catch((error) => console.info(error));
+  let offered = null;
+  addEventListener("beforeinstallprompt", (event) => {
+    event.preventDefault();
+    offered = event;
+    byId("install").hidden = false;
+  });
+  onClick("install", async () => {
+    byId("install").hidden = true;
+    await offered?.prompt();
+    offered = null;
+  });
+}

@@ -1,0 +1,47 @@
+// Getting the photo out: download, copy, share.
+
+import { say, tell } from "./dialogs.js";
+import { byId } from "./dom.js";
+import { save } from "./files.js";
+import { asPng } from "./photos.js";
+import { failed, page } from "./state.js";
+import { text } from "./texts.js";
+
+function currentFile() {
+  const { file, saveAs } = page.photo;
+  return new File([file], saveAs, { type: file.type });
+}
+
+export function download() {
+  if (!page.photo) return;
+  save(currentFile());
+  page.unsaved = false;
+  say(text("saved", { name: page.photo.saveAs }));
+}
+
+export async function copy() {
+  if (!page.photo) return;
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": asPng(page.photo) })]);
+    tell(text("copied"));
+  } catch {
+    tell(text("copyFailed"), "error");
+  }
+}
+
+/** Shows the button only where the system can share files. */
+export function offerSharing() {
+  const sample = new File([""], "photo.jpg", { type: "image/jpeg" });
+  byId("share").hidden = !navigator.canShare?.({ files: [sample] });
+}
+
+export async function share() {
+  if (!page.photo) return;
+  try {
+    await navigator.share({ files: [currentFile()] });
+    page.unsaved = false;
+  } catch (error) {
+    // The person closed the system's dialog.
+    if (error.name !== "AbortError") failed(new Error(text("shareFailed")));
+  }
+}

@@ -1,0 +1,106 @@
+// The state of the page: the open photo, its steps, its mask, and what is running.
+
+import { Problem } from "./api.js";
+import { say, tell, words } from "./dialogs.js";
+import { byId } from "./dom.js";
+import { Unusable } from "./photos.js";
+import { text } from "./texts.js";
+import { View } from "./view.js";
+
+const root = document.documentElement;
+
+export const view = new View(byId("canvas"));
+
+/** Called after each change of state, with whether a photo can be edited now. */
+const listeners = [];
+
+export const page = {
+  /** The document of /v1/models, once the server has sent it. */
+  server: null,
+  /** The steps on the way to the current photo; see steps.js. */
+  steps: [],
+  current: -1,
+  mask: null,
+  /** An imported mask file of the photo's size, until something is drawn on it: { file, invert }. */
+  imported: null,
+  /** The hole of the last fill; see masking.js. */
+  lastHole: null,
+  /** The AbortController of what is running. */
+  running: null,
+  unsaved: false,
+
+  get photo() {
+    return this.steps[this.current] ?? null;
+  },
+
+  get isBusy() {
+    return root.dataset.state === "filling" || root.dataset.state === "opening";
+  },
+
+  get canEdit() {
+    return Boolean(this.photo) && !this.isBusy;
+  },
+};
+
+export function onState(listener) {
+  listeners.push(listener);
+}
+
+export function setState(state) {
+  root.dataset.state = state;
+  const { canEdit, mask, current, steps } = page;
+  for (const element of document.querySelectorAll(".needs-photo")) element.disabled = !canEdit;
+  byId("undo").disabled = !canEdit || !(mask.canUndo || current > 0);
+  byId("redo").disabled = !canEdit || !(mask.canRedo || current < steps.length - 1);
+  for (const listener of listeners) listener(canEdit);
+  describe();
+}
+
+/** Sets the state that follows from what is open and shown. */
+export function settle() {
+  setState(!page.photo ? "empty" : view.split > 0 ? "comparing" : "ready");
+}
+
+/** Tells screen readers what the canvas shows. */
+export function describe() {
+  const { photo, mask } = page;
+  const share = photo ? ((100 * mask.masked) / (mask.width * mask.height)).toFixed(1) : 0;
+  const { width, height } = photo ?? {};
+  byId("canvas").setAttribute("aria-label", photo ? text("canvas", { width, height, share }) : text("canvasEmpty"));
+}
+
+/** Shows an error. */
+export function failed(error) {
+  if (error.name === "AbortError") {
+    settle();
+    return say(text("cancelled"));
+  }
+  if (!(error instanceof Problem || error instanceof Unusable)) console.error(error);
+  tell(words(error), "error");
+  settle();
+  root.dataset.state = "error";
+}
+
+/** Runs something that can be cancelled and that keeps the photo from being edited meanwhile. */
+export async function busily(state, work) {
+  page.running?.abort();
+  const running = new AbortController();
+  page.running = running;
+  setState(state);
+  try {
+    return await work(running.signal);
+  } finally {
+    if (page.running === running) {
+      page.running = null;
+      if (page.isBusy) settle();
+    }
+  }
+}
+
+/** Shows progress: a fraction, or null if none is known, and a message. */
+export function progress(fraction, message) {
+  const bar = byId("progress");
+  if (fraction === null) bar.removeAttribute("value");
+  else bar.value = fraction;
+  byId("progress-text").textContent = message;
+}

@@ -1,0 +1,36 @@
+// Keeps the page's own files, so that the app opens without a connection. Photos and answers of the API are never kept.
+
+const CACHE = "lacuna-page";
+const FILES = [
+  "../", "api.js", "batch.js", "brush.js", "choices.js", "comparing.js", "dialogs.js", "dom.js", "files.js", "filling.js", "icon-192.png",
+  "icon-512.png", "icon.svg", "icons.svg", "importing.js", "installing.js", "keys.js", "kinds.js", "latent.js", "main.js",
+  "manifest.webmanifest", "mask.js", "masking.js", "opening.js", "photos.js", "saving.js", "shortcuts.js", "state.js", "steps.js",
+  "style.css", "texts.js", "tools.js", "view.js",
+];
+const addresses = new Set(FILES.map((name) => new URL(name, self.location).href));
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(addresses)));
+  self.skipWaiting();
+});
+
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+
+self.addEventListener("fetch", (event) => {
+  const address = event.request.url.split(/[?#]/)[0];
+  if (event.request.method === "GET" && addresses.has(address)) event.respondWith(newest(event.request, address));
+});
+
+/** The server's file, or the kept one if the server does not answer. */
+async function newest(request, address) {
+  const cache = await caches.open(CACHE);
+  try {
+    const response = await fetch(request);
+    if (response.ok) await cache.put(address, response.clone());
+    return response;
+  } catch (error) {
+    const kept = await cache.match(address);
+    if (kept) return kept;
+    throw error;
+  }
+}

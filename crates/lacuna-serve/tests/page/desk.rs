@@ -1,0 +1,167 @@
+//! A page in a browser with its server, and what a person does there.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use image::{GrayImage, RgbImage};
+use lacuna::patchmatch::PatchMatch;
+use lacuna_serve::Models;
+use testkit::browser::{Held, Page};
+
+use crate::server::{Running, config, models, photo, png};
+
+/// Nothing runs, and a photo can be edited.
+pub const READY: &str = "document.documentElement.dataset.state === 'ready'";
+
+/// Pixels of the photo that the tests open.
+pub const WIDTH: u32 = 240;
+pub const HEIGHT: u32 = 160;
+
+/// A page with its server and a folder for files.
+pub struct Desk {
+    pub page: Page,
+    pub server: Running,
+    pub folder: tempfile::TempDir,
+}
+
+impl Desk {
+    /// The page in its start state; none without a browser.
+    pub fn new() -> Option<Self> {
+        Self::with(models(Arc::new(PatchMatch::default())))
+    }
+
+    pub fn with(models: Models) -> Option<Self> {
+        let desk = Self {
+            page: Page::new(1200, 800)?,
+            server: Running::start(config(), models),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        desk.page.download_to(desk.folder.path());
+        desk.reload();
+        Some(desk)
+    }
+
+    pub fn reload(&self) {
+        self.page.go(&format!("http://{}/", self.server.address));
+        self.page.wait_for("document.getElementById('method').options.length > 0");
+        // Most tests draw in several strokes.
+        self.page.ask("document.getElementById('at-once').checked = false");
+    }
+
+    /// Sets a control and tells the page, as a person who uses it does.
+    pub fn set(&self, id: &str, value: &str) {
+        self.page.ask(&format!(
+            "(() => {{ const control = document.getElementById('{id}'); control.value = '{value}'; \
+             control.dispatchEvent(new Event('input')); control.dispatchEvent(new Event('change')); }})()"
+        ));
+    }
+
+    /// The text of the message that is shown.
+    pub fn message(&self) -> String {
+        self.page.wait_for("document.querySelector('#messages p')");
+        self.page.ask("document.querySelector('#messages p').textContent").as_str().unwrap().to_owned()
+    }
+
+    /// The fraction of the mask that is set in a part of the photo, given by fractions of its sides: left, top, right, bottom.
+    pub fn masked_within(&self, [left, top, right, bottom]: [f64; 4]) -> f64 {
+        let mask = self.export_mask();
+        let inside = |at: u32, side: u32, from: f64, to: f64| {
+            let at = f64::from(at) / f64::from(side);
+            at >= from && at < to
+        };
+        let part = mask
+            .enumerate_pixels()
+            .filter(|(x, y, _)| inside(*x, WIDTH, left, right) && inside(*y, HEIGHT, top, bottom));
+        let (set, all) =
+            part.fold((0, 0), |(set, all), (.., pixel)| (set + u32::from(pixel[0] > 0), all + 1));
+        f64::from(set) / f64::from(all)
+    }
+
+    pub fn write(&self, name: &str, bytes: Vec<u8>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Opens a photo of the tests.
+    pub fn open_photo(&self) -> RgbImage {
+        let photo = photo(WIDTH, HEIGHT);
+        let path = self.write("dots.png", png(photo.clone()));
+        self.page.choose_file("#open-input", &path);
+        self.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+        photo
+    }
+
+    /// A point of the photo on the screen, by shares of its sides.
+    pub fn point(&self, x: f64, y: f64) -> (f64, f64) {
+        let script = format!(
+            "(() => {{ const box = document.getElementById('canvas').getBoundingClientRect(); \
+             const room = (side) => side - 2 * Math.min(24, side / 20); \
+             const scale = Math.min(room(box.width) / {WIDTH}, room(box.height) / {HEIGHT}, 4); \
+             return JSON.stringify([box.x + (box.width - {WIDTH} * scale) / 2 + {x} * {WIDTH} * scale, \
+             box.y + (box.height - {HEIGHT} * scale) / 2 + {y} * {HEIGHT} * scale]); }})()"
+        );
+        let text = self.page.ask(&script);
+        let [x, y]: [f64; 2] = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        (x, y)
+    }
+
+    /// The middle of the canvas on the screen.
+    pub fn center(&self) -> (f64, f64) {
+        let script = "(() => { const box = document.getElementById('canvas').getBoundingClientRect(); \
+             return JSON.stringify([box.x + box.width / 2, box.y + box.height / 2]); })()";
+        let [x, y]: [f64; 2] = serde_json::from_str(self.page.ask(script).as_str().unwrap()).unwrap();
+        (x, y)
+    }
+
+    pub fn drag(&self, points: &[(f64, f64)]) {
+        self.drag_holding(Held::Nothing, points);
+    }
+
+    pub fn drag_holding(&self, held: Held, points: &[(f64, f64)]) {
+        let points: Vec<_> = points.iter().map(|&(x, y)| self.point(x, y)).collect();
+        self.page.drag_holding(held, &points);
+    }
+
+    /// The share of the photo that is masked, in percent, as screen readers are told.
+    pub fn masked(&self) -> f64 {
+        let label = self.page.ask("document.getElementById('canvas').getAttribute('aria-label')");
+        let label = label.as_str().unwrap();
+        let share = label.rsplit(' ').nth(2).unwrap();
+        share.parse().unwrap_or_else(|_| panic!("{label}"))
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.page.ask("document.querySelectorAll('#history li').length").as_u64().unwrap()
+    }
+
+    /// Asks for a fill and waits for it.
+    pub fn fill(&self) {
+        let steps = self.steps();
+        self.page.click("#fill");
+        self.page.wait_for(&format!("document.querySelectorAll('#history li').length > {steps} && {READY}"));
+    }
+
+    /// Waits for a download and reads it.
+    pub fn downloaded(&self, name: &str) -> Vec<u8> {
+        let path = self.folder.path().join(name);
+        for _ in 0..6000 {
+            // Unfinished ones have another name.
+            if let Some(bytes) = fs::read(&path).ok().filter(|bytes| !bytes.is_empty()) {
+                return bytes;
+            }
+            self.page.ask("new Promise((resolve) => setTimeout(resolve, 10))");
+        }
+        panic!(
+            "{name} was not downloaded: {:?}",
+            fs::read_dir(self.folder.path()).unwrap().collect::<Vec<_>>()
+        );
+    }
+
+    pub fn export_mask(&self) -> GrayImage {
+        let _ = fs::remove_file(self.folder.path().join("mask.png"));
+        self.page.ask("document.getElementById('mask-export').click()");
+        image::load_from_memory(&self.downloaded("mask.png")).unwrap().to_luma8()
+    }
+}

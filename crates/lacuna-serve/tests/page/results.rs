@@ -1,0 +1,342 @@
+//! Filling, comparing, choosing and saving.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lacuna::patchmatch::PatchMatch;
+use lacuna::{Mask, Picture, Planes};
+use lacuna_serve::{LatentView, Method, Model, Models};
+
+use crate::desk::{Desk, HEIGHT, READY, WIDTH};
+use crate::server::{mask, photo, png};
+
+#[test]
+fn the_example_is_filled_with_two_clicks() {
+    let Some(desk) = Desk::new() else { return };
+    assert_eq!(desk.page.ask("document.documentElement.dataset.state"), "empty");
+    desk.page.click("#example");
+    desk.page.wait_for(&format!("{READY} && !document.getElementById('undo').disabled"));
+    assert!(desk.masked() > 2.0);
+    desk.fill();
+    assert_eq!(desk.masked(), 0.0, "the hole is no longer there");
+    let own = format!("http://{}/", desk.server.address);
+    let outside: Vec<_> = desk
+        .page
+        .requests()
+        .into_iter()
+        .filter(|url| !url.starts_with(&own) && !url.starts_with("blob:") && !url.starts_with("data:"))
+        .collect();
+    assert!(outside.is_empty(), "{outside:?}");
+}
+
+#[test]
+fn what_is_drawn_is_filled_and_nothing_else_is_touched() {
+    let Some(desk) = Desk::new() else { return };
+    let photo = desk.open_photo();
+    desk.drag(&[(0.3, 0.3), (0.5, 0.5), (0.7, 0.4)]);
+    let drawn = desk.masked();
+    assert!(drawn > 1.0 && drawn < 30.0, "{drawn} %");
+    let hole = desk.export_mask();
+    assert_eq!(hole.dimensions(), (WIDTH, HEIGHT));
+    assert_eq!(hole.get_pixel(WIDTH / 2, HEIGHT / 2)[0], 255);
+    assert!(hole.pixels().all(|pixel| pixel[0] == 0 || pixel[0] == 255));
+    desk.fill();
+
+    desk.page.ask("document.getElementById('download').click()");
+    let filled = image::load_from_memory(&desk.downloaded("dots-inpainted.png")).unwrap().to_rgb8();
+    let mut changed = 0;
+    for (x, y, pixel) in filled.enumerate_pixels() {
+        let same = pixel == photo.get_pixel(x, y);
+        assert!(hole.get_pixel(x, y)[0] == 255 || same, "a known pixel at {x}, {y}");
+        changed += usize::from(!same);
+    }
+    assert!(changed > 100, "{changed}");
+
+    // Two more, and back over all of them: the far ones were put aside.
+    for _ in 0..2 {
+        desk.drag(&[(0.2, 0.8), (0.4, 0.8)]);
+        desk.fill();
+    }
+    let current = |step: u32| {
+        desk.page.wait_for(&format!(
+            "document.querySelector('#history [aria-current]').matches('#history li:nth-child({step}) button')"
+        ));
+    };
+    desk.page.ask("document.querySelector('#history li:first-child button').click()");
+    current(1);
+    assert_eq!(desk.masked(), drawn, "its mask is still there");
+    desk.page.ask("document.querySelector('#history li:nth-child(2) button').click()");
+    current(2);
+
+    // Undo goes back to the photo with its mask, redo to the result.
+    desk.page.click("#undo");
+    current(1);
+    assert_eq!(desk.masked(), drawn);
+    desk.page.click("#redo");
+    current(2);
+
+    // Before and after, by slider and by holding a key.
+    desk.page.ask(
+        "(() => { const slider = document.getElementById('compare'); slider.value = 50; slider.dispatchEvent(new Event('input')); })()",
+    );
+    desk.page.wait_for("document.documentElement.dataset.state === 'comparing'");
+    let key = |kind: &str| {
+        desk.page.ask(&format!(
+            "document.dispatchEvent(new KeyboardEvent('{kind}', {{ key: 'c', bubbles: true }}))"
+        ))
+    };
+    desk.page.ask("document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'c', bubbles: true }))");
+    desk.page.wait_for("document.getElementById('compare').value === '100'");
+    key("keyup");
+    desk.page.wait_for("document.getElementById('compare').value === '0'");
+}
+
+#[test]
+fn the_mask_of_the_last_fill_can_be_used_again() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.5), (0.5, 0.5)]);
+    desk.fill();
+    assert_eq!(desk.masked(), 0.0);
+    let more: Vec<PathBuf> =
+        ["a.png", "b.png"].map(|name| desk.write(name, png(photo(WIDTH, HEIGHT)))).to_vec();
+    desk.page.choose_files("#open-input", &more);
+    desk.page.wait_for("document.getElementById('batch-dialog').open");
+    assert_eq!(desk.page.ask("document.getElementById('batch-current').disabled"), false);
+}
+
+#[test]
+fn many_photos_become_one_zip_file() {
+    let Some(desk) = Desk::new() else { return };
+    let photos: Vec<_> = ["a.png", "b.png", "none.png"]
+        .iter()
+        .map(|name| desk.write(name, png(photo(60, 40))))
+        .chain(["a_mask.png", "b_mask000.png"].iter().map(|name| desk.write(name, png(mask(60, 40)))))
+        .collect();
+    desk.page.choose_files("#open-input", &photos);
+    desk.page.wait_for("document.getElementById('batch-dialog').open");
+    desk.page.click("#batch-start");
+    let archive = desk.downloaded("lacuna.zip");
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    assert_eq!(names, ["a-inpainted.png", "b-inpainted.png"]);
+    for index in 0..2 {
+        // Reading checks the CRC.
+        let mut bytes = Vec::new();
+        std::io::copy(&mut archive.by_index(index).unwrap(), &mut bytes).unwrap();
+        assert_eq!(image::load_from_memory(&bytes).unwrap().width(), 60);
+    }
+    let states = desk.page.ask("[...document.querySelectorAll('#batch-list span:last-child')].map((state) => state.textContent).join()");
+    assert_eq!(states, "done,done,no mask");
+}
+
+#[test]
+fn the_latent_view_lies_over_the_photo() {
+    struct Grey;
+    impl LatentView for Grey {
+        fn draw(&self, _: &Picture, mask: &Mask) -> Result<Planes, String> {
+            assert!(mask.count() > 0);
+            Ok(Planes::new(WIDTH as usize, HEIGHT as usize, vec![0.5; (3 * WIDTH * HEIGHT) as usize]))
+        }
+    }
+    let network = Model {
+        id: "one".into(),
+        label: None,
+        method: Method::NETWORK,
+        device: "cpu".into(),
+        parameters: 1,
+        network: Arc::new(PatchMatch::default()),
+        latent: Some(Arc::new(Grey)),
+    };
+    let patchmatch = Arc::new(PatchMatch::default());
+    let Some(desk) = Desk::with(Models::new(patchmatch, vec![network])) else { return };
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+    desk.page.click("#latent");
+    let shown = |is: bool| {
+        desk.page.wait_for(&format!("{READY} && document.getElementById('latent').ariaPressed === '{is}'"));
+    };
+    shown(true);
+    desk.page.click("#latent");
+    shown(false);
+    // Drawing takes it away too.
+    desk.page.click("#latent");
+    shown(true);
+    desk.page.click("#grow");
+    shown(false);
+}
+
+#[test]
+fn a_stroke_is_filled_when_it_ends() {
+    let Some(desk) = Desk::new() else { return };
+    let is_on = "document.getElementById('at-once').checked";
+    desk.page.go(&format!("http://{}/", desk.server.address));
+    assert_eq!(desk.page.ask(is_on), true, "by default");
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.3), (0.5, 0.3)]);
+    desk.page.wait_for(&format!("document.querySelectorAll('#history li').length === 2 && {READY}"));
+    desk.page.click("#at-once");
+    desk.drag(&[(0.3, 0.6), (0.5, 0.6)]);
+    assert!(desk.masked() > 0.0, "without the switch it waits");
+    assert_eq!(desk.steps(), 2);
+    desk.page.go(&format!("http://{}/", desk.server.address));
+    assert_eq!(desk.page.ask(is_on), false, "the choice is remembered");
+}
+
+#[test]
+fn before_and_after_are_compared_on_the_photo() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.3), (0.5, 0.3)]);
+    desk.fill();
+    // Nothing lies on the photo: all of it can be painted.
+    let (x, y) = desk.point(0.5, 0.97);
+    assert_eq!(desk.page.ask(&format!("document.elementFromPoint({x}, {y}).id")), "canvas");
+    desk.drag(&[(0.5, 0.97)]);
+    assert!(desk.masked() > 0.0);
+    desk.page.click("#clear");
+
+    let divider = "Number(document.getElementById('compare').value)";
+    desk.page.click("#compare-toggle");
+    assert_eq!(desk.page.ask(divider), 50);
+    desk.drag(&[(0.5, 0.4), (0.4, 0.4), (0.25, 0.4)]);
+    assert!((desk.page.ask(divider).as_f64().unwrap() - 25.0).abs() < 2.0);
+    assert_eq!(desk.masked(), 0.0, "the divider was moved, nothing was painted");
+    desk.drag(&[(0.7, 0.4), (0.8, 0.4)]);
+    assert!(desk.masked() > 0.0, "elsewhere one paints");
+    assert_eq!(desk.page.ask(divider), 0);
+}
+
+#[test]
+fn another_result_leaves_the_earlier_one_to_choose() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.page.click("#tool-rectangle");
+    desk.drag(&[(0.3, 0.3), (0.7, 0.7)]);
+    desk.fill();
+    let results = |count: usize| {
+        desk.page
+            .wait_for(&format!("{READY} && document.querySelectorAll('#variants li').length === {count}"));
+    };
+    let current = |number: usize| {
+        desk.page
+            .wait_for(&format!("document.querySelector('#variants li:nth-child({number}) [aria-current]')"));
+    };
+    let saved = || {
+        let _ = fs::remove_file(desk.folder.path().join("dots-inpainted.png"));
+        desk.page.ask("document.getElementById('download').click()");
+        image::load_from_memory(&desk.downloaded("dots-inpainted.png")).unwrap()
+    };
+    let first = saved();
+    desk.page.click("#another");
+    results(2);
+    current(2);
+    assert_eq!(desk.steps(), 2, "in the place of the first");
+    let second = saved();
+    assert!(first != second, "with another seed");
+    desk.page.press("1");
+    current(1);
+    assert!(saved() == first);
+    // Steps after one result come back with it.
+    desk.drag(&[(0.1, 0.1), (0.2, 0.1)]);
+    desk.fill();
+    assert_eq!(desk.steps(), 3);
+    desk.page.click("#undo");
+    desk.page.wait_for("document.querySelector('#history li:nth-child(2) [aria-current]')");
+    desk.page.click("#variants li:nth-child(2) button");
+    current(2);
+    assert_eq!(desk.steps(), 2);
+    desk.page.press("1");
+    current(1);
+    assert_eq!(desk.steps(), 3);
+    // Filling the first photo again keeps the results too.
+    desk.page.click("#undo");
+    desk.page.wait_for("document.querySelector('#history li:nth-child(1) [aria-current]')");
+    assert!(desk.masked() > 0.0);
+    desk.page.click("#fill");
+    results(3);
+    current(3);
+}
+
+#[test]
+fn the_last_mask_goes_on_another_photo() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    assert_eq!(desk.page.ask("document.getElementById('mask-again').disabled"), true);
+    desk.drag(&[(0.3, 0.5), (0.5, 0.5)]);
+    let drawn = desk.export_mask();
+    desk.fill();
+    // More drawing does not change what the last mask was.
+    desk.page.click("#undo");
+    desk.page.wait_for("document.querySelector('#history li:nth-child(1) [aria-current]')");
+    desk.page.click("#invert");
+    desk.page.ask("document.getElementById('download').click()");
+    let name = desk.write("next.png", png(photo(WIDTH, HEIGHT)));
+    desk.page.choose_file("#open-input", &name);
+    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+    desk.page.click("#mask-again");
+    assert_eq!(desk.export_mask(), drawn);
+}
+
+#[test]
+fn the_last_mask_fills_a_batch() {
+    let Some(desk) = Desk::new() else { return };
+    let original = desk.open_photo();
+    desk.page.click("#tool-rectangle");
+    desk.drag(&[(0.3, 0.3), (0.6, 0.6)]);
+    let hole = desk.export_mask();
+    desk.fill();
+    let more: Vec<PathBuf> = ["a.png", "b.png"].map(|name| desk.write(name, png(original.clone()))).to_vec();
+    desk.page.choose_files("#open-input", &more);
+    desk.page.wait_for("document.getElementById('batch-dialog').open");
+    desk.page.click("#batch-current");
+    desk.page.click("#batch-start");
+    let archive = desk.downloaded("lacuna.zip");
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+    assert_eq!(archive.len(), 2);
+    for index in 0..2 {
+        let mut bytes = Vec::new();
+        std::io::copy(&mut archive.by_index(index).unwrap(), &mut bytes).unwrap();
+        let filled = image::load_from_memory(&bytes).unwrap().to_rgb8();
+        let changed = filled.enumerate_pixels().filter(|(x, y, pixel)| *pixel != original.get_pixel(*x, *y));
+        let changed: Vec<_> = changed.map(|(x, y, _)| hole.get_pixel(x, y)[0]).collect();
+        assert!(changed.len() > 1000 && changed.iter().all(|&value| value == 255), "{}", changed.len());
+    }
+}
+
+#[test]
+fn the_saved_file_has_the_chosen_format() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    for (format, extension) in
+        [("jpeg", "jpg"), ("webp", "webp"), ("tiff", "tif"), ("bmp", "bmp"), ("png", "png")]
+    {
+        desk.set("format", format);
+        assert_eq!(desk.page.ask("document.getElementById('quality-field').hidden"), format != "jpeg");
+        desk.set("quality", "40");
+        desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+        desk.fill();
+        desk.page.ask("document.getElementById('download').click()");
+        let bytes = desk.downloaded(&format!("dots-inpainted.{extension}"));
+        let found = image::guess_format(&bytes).unwrap();
+        assert!(found.extensions_str().contains(&extension), "{found:?} for {format}");
+    }
+}
+
+#[test]
+fn the_upload_shows_its_progress() {
+    let Some(desk) = Desk::new() else { return };
+    desk.open_photo();
+    desk.page.ask(
+        "window.seen = []; new MutationObserver(() => window.seen.push(document.getElementById('progress-text').textContent))\
+         .observe(document.getElementById('progress-text'), { childList: true })",
+    );
+    desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+    desk.fill();
+    let seen = desk.page.ask("JSON.stringify(window.seen)");
+    let seen = seen.as_str().unwrap();
+    for part in ["Sending… 100 %", "Receiving… 100 %"] {
+        assert!(seen.contains(part), "{part} in {seen}");
+    }
+}

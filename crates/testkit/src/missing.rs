@@ -1,0 +1,31 @@
+//! What a test needs and a machine may lack.
+
+use std::io::Write;
+
+/// Something that is not in the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A browser.
+    Chromium,
+    /// axe-core, which `tools/fetch_axe.sh` gets.
+    Axe,
+    /// Published weights of metrics, which `tools/fetch_metric_weights.py` gets.
+    MetricWeights,
+}
+
+impl Missing {
+    /// Its name in messages and in `LACUNA_ALLOW_NOT_TESTED`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromium",
+            Self::Axe => "axe",
+            Self::MetricWeights => "metric-weights",
+        }
+    }
+}
+
+/// Reports what could not be tested. `.ci/run` fails on it unless `LACUNA_ALLOW_NOT_TESTED` has the name.
+pub fn not_tested(missing: Missing, what: &str) {
+    // Not eprintln!: the test harness captures that.
+    writeln!(std::io::stderr(), "NOT TESTED ({}): {what}", missing.name()).expect("standard error is open");
+}
