@@ -6,9 +6,6 @@ use crate::{Error, HoleOptions, Mask, Result};
 /// Code, stacks and the allocator's own room, measured: 10 MiB with all of the program's threads.
 const PROCESS_BYTES: u64 = 16 << 20;
 
-/// Bytes a pixel of finding connected holes: a grey copy and a label.
-pub(crate) const LABEL_BYTES: u64 = 5;
-
 /// Bytes a pixel of growing a hole: a grey copy, squared distances, and the soft seam's weights.
 const GROWTH_BYTES: u64 = 1 + 8 + 4;
 

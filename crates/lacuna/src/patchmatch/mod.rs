@@ -19,7 +19,6 @@
 
 mod complete;
 mod curate;
-mod depth;
 mod descent;
 mod field;
 mod forecast;
@@ -137,6 +136,10 @@ impl Predictor for PatchMatch {
 
     fn largest_side(&self) -> usize {
         LARGEST_SIDE
+    }
+
+    fn runs_in_parallel(&self) -> bool {
+        true
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
