@@ -145,6 +145,10 @@ fn working_bytes(plan: &Plan) -> u64 {
 }
 
 impl Predictor for EnginePredictor {
+    fn runs_in_parallel(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> String {
         let NetworkConfig { family, width, blocks, .. } = self.engine.config();
         let family = match family {

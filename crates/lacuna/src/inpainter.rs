@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::composite::composite;
 use crate::frame::Frame;
-use crate::strategy::{Plan, Strategy};
-use crate::{Budget, Error, Hole, Mask, Picture, Predictor, Result, Watch};
+use crate::strategy::{self, Plan, Strategy};
+use crate::{Budget, Error, Hole, Mask, Picture, Planes, Predictor, Result, Watch};
 
 /// Fills holes in pictures with one predictor.
 #[derive(Clone)]
@@ -77,11 +79,12 @@ impl Inpainter {
             Budget::new(u64::MAX, self.predictor.resident_bytes()).holding(held_bytes(picture, mask)).held;
         let seconds = SECONDS_PER_PIXEL * (picture.width() * picture.height()) as f64;
         let mut forecast = Forecast { bytes: held + picture.writing_bytes(), seconds };
-        for frame in &plan.frames {
-            let (width, height) = (frame.padded_width, frame.padded_height);
-            let bytes = held + frame.bytes() + self.predictor.forecast_bytes(width, height);
-            forecast.bytes = forecast.bytes.max(bytes);
-            forecast.seconds += self.seconds(frame, mask);
+        let small = plan.small.iter().map(|frame| (frame, self.for_thin_holes(), plan.at_a_time as u64));
+        for (frame, predictor, at_a_time) in
+            small.chain(plan.frames.iter().map(|frame| (frame, self.predictor.as_ref(), 1)))
+        {
+            forecast.bytes = forecast.bytes.max(held + at_a_time * strategy::bytes(frame, predictor));
+            forecast.seconds += predict_seconds(frame, mask, predictor);
         }
         forecast
     }
@@ -106,29 +109,35 @@ impl Inpainter {
     /// As [`Inpainter::inpaint`].
     pub(crate) fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
         let mask = hole.mask();
-        let shares = self.shares(plan, mask);
-        for (frame, share) in plan.frames.iter().zip(shares.windows(2)) {
-            let watch = self.watch.part(share[0], share[1]);
-            watch.reached(0.0)?;
-            let (planes, frame_mask) = frame.cut(picture, mask);
-            let predicted = self.predictor.predict_watched(&planes, &frame_mask, seed, &watch);
+        let parts: Vec<Watch> =
+            self.shares(plan, mask).windows(2).map(|ends| self.watch.part(ends[0], ends[1])).collect();
+        let (small_parts, parts) = parts.split_at(plan.small.len());
+        for (frames, parts) in plan.small.chunks(plan.at_a_time).zip(small_parts.chunks(plan.at_a_time)) {
+            let predict = |(frame, part)| predict(self.for_thin_holes(), frame, (picture, mask), seed, part);
+            let filled: Vec<Result<Planes>> = frames.par_iter().zip(parts).map(predict).collect();
+            for (frame, filled) in frames.iter().zip(filled) {
+                composite(picture, hole, frame.hole, &filled?);
+            }
+        }
+        if self.memory.is_some() {
+            self.predictor.release();
+        }
+        for (frame, part) in plan.frames.iter().zip(parts) {
+            let filled = predict(self.predictor.as_ref(), frame, (picture, mask), seed, part);
             if self.memory.is_some() {
                 // Nothing else is kept when a promise was made.
                 self.predictor.release();
             }
-            let predicted = predicted?;
-            if predicted.values().iter().any(|value| !value.is_finite()) {
-                let problem = "the prediction holds values that are not numbers".into();
-                return Err(Error::Predict { predictor: self.predictor.name(), problem });
-            }
-            composite(picture, hole, frame.hole, &frame.restore(&predicted));
+            composite(picture, hole, frame.hole, &filled?);
         }
         self.watch.reached(1.0)
     }
 
     /// Where each frame's part of the work begins, 0 to 1, and where the last one's ends.
     fn shares(&self, plan: &Plan, mask: &Mask) -> Vec<f32> {
-        let seconds = plan.frames.iter().map(|frame| self.seconds(frame, mask));
+        let small = plan.small.iter().map(|frame| predict_seconds(frame, mask, self.for_thin_holes()));
+        let seconds = small
+            .chain(plan.frames.iter().map(|frame| predict_seconds(frame, mask, self.predictor.as_ref())));
         let ends: Vec<f64> = seconds
             .scan(0.0, |sum, seconds| {
                 *sum += seconds.max(f64::MIN_POSITIVE);
@@ -139,12 +148,35 @@ impl Inpainter {
         [0.0].into_iter().chain(ends.into_iter().map(|end| (end / total) as f32)).collect()
     }
 
-    /// Seconds that predicting a frame is expected to take.
-    fn seconds(&self, frame: &Frame, mask: &Mask) -> f64 {
-        let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
-        let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
-        self.predictor.forecast_seconds(frame.padded_width, frame.padded_height, hole)
+    /// What fills small frames.
+    fn for_thin_holes(&self) -> &dyn Predictor {
+        self.predictor.for_thin_holes().unwrap_or(self.predictor.as_ref())
     }
+}
+
+/// Predicts a frame of a picture with a hole, at the picture's scale, where the frame's hole is.
+fn predict(
+    predictor: &dyn Predictor,
+    frame: &Frame,
+    (picture, mask): (&Picture, &Mask),
+    seed: u64,
+    watch: &Watch,
+) -> Result<Planes> {
+    watch.reached(0.0)?;
+    let (planes, frame_mask) = frame.cut(picture, mask);
+    let predicted = predictor.predict_watched(&planes, &frame_mask, seed, watch)?;
+    if predicted.values().iter().any(|value| !value.is_finite()) {
+        let problem = "the prediction holds values that are not numbers".into();
+        return Err(Error::Predict { predictor: predictor.name(), problem });
+    }
+    Ok(frame.restore(&predicted))
+}
+
+/// Seconds that predicting a frame is expected to take.
+fn predict_seconds(frame: &Frame, mask: &Mask, predictor: &dyn Predictor) -> f64 {
+    let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
+    let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
+    predictor.forecast_seconds(frame.padded_width, frame.padded_height, hole)
 }
 
 /// Bytes of a picture's pixels and of the hole in it.

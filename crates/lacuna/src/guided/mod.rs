@@ -78,6 +78,11 @@ impl Predictor for Guided {
         network.max(self.patchmatch.forecast_bytes(width, height)) + guide
     }
 
+    /// Specks and scratches need no guide, and a network for each of their windows would take most of the time.
+    fn for_thin_holes(&self) -> Option<&dyn Predictor> {
+        self.patchmatch.for_thin_holes()
+    }
+
     fn resident_bytes(&self) -> u64 {
         self.network.resident_bytes()
     }
