@@ -12,25 +12,26 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::hash::sha256_of_file;
+use lacuna::job::Source;
+use lacuna::method::Build;
 use lacuna::models::ModelStore;
-use lacuna::patchmatch::PatchMatch;
 use lacuna::picture::{Format, SaveOptions};
-use lacuna::{Hole, HoleOptions, Inpainter, Mask, MaskOptions, Picture, Predictor, Strategy};
+use lacuna::{FillJob, Method, Predictor, Watch};
 use lacuna_eval::case::{Case, Cases, Fills};
 use lacuna_eval::evaluation::{Candidate, Evaluation};
 use lacuna_eval::judge::{INCEPTION, Judge, LPIPS_ALEX, LPIPS_VGG};
-use lacuna_eval::mean_colour::MeanColour;
 use lacuna_eval::report::gallery::{self, Card};
 use lacuna_eval::report::page::{self, Section};
 use lacuna_eval::report::{tables, text};
 use lacuna_eval::summary::Summary;
 
 use crate::Outcome;
+use crate::hints::message;
 use crate::inpaint::LimitArgs;
 #[cfg(feature = "train")]
 use crate::latent::{LONG_SIDE, Viewer};
-use crate::method::{MethodArgs, MethodName, PlaceArgs};
-use crate::method_arg::{EvalMethod, METHOD_SYNTAX, MethodArg};
+use crate::method::{MethodArgs, PlaceArgs};
+use crate::method_arg::{METHOD_SYNTAX, MethodArg};
 use crate::models::{MODEL_SYNTAX, ModelArg, is_label};
 use crate::output::print;
 use crate::units::{Threads, start_threads};
@@ -278,21 +279,24 @@ impl EvalArgs {
         self.method.iter().cloned().chain(networks).chain(self.guided.iter().map(MethodArg::guided))
     }
 
-    /// What fills, and the text that stands for its fills.
-    fn predictor(&self, method: EvalMethod, model: Option<ModelArg>) -> Result<(Arc<dyn Predictor>, String)> {
-        let network = |name| {
-            let method = MethodArgs { method: Some(name), model, place: self.place.clone() };
-            let predictor = method.load(None)?;
-            let identity = method.identity(predictor.as_ref())?;
-            Ok((predictor, identity))
+    /// The predictor of a method, and the text that identifies its fills.
+    fn predictor(&self, method: Method, model: Option<ModelArg>) -> Result<(Arc<dyn Predictor>, String)> {
+        let (predictor, identity) = match method.build {
+            Build::Alone(build) => {
+                let predictor = build();
+                let identity = predictor.name();
+                (predictor, identity)
+            }
+            Build::WithNetwork(_) => {
+                let method = MethodArgs { method: Some(method), model, place: self.place.clone() };
+                let predictor = method.load(None)?;
+                let identity = method.identity(predictor.as_ref())?;
+                (predictor, identity)
+            }
         };
-        let (predictor, identity): (Arc<dyn Predictor>, String) = match method {
-            EvalMethod::MeanColour => (Arc::new(MeanColour), MeanColour.name()),
-            EvalMethod::Patchmatch => (Arc::new(PatchMatch::default()), PatchMatch::default().name()),
-            EvalMethod::Network => return network(MethodName::Network),
-            EvalMethod::Guided => network(MethodName::Guided)?,
-        };
-        Ok((predictor, format!("{identity}, seed {}", self.seed)))
+        // A network alone draws nothing at random.
+        let is_seeded = method != Method::NETWORK;
+        Ok((predictor, if is_seeded { format!("{identity}, seed {}", self.seed) } else { identity }))
     }
 
     /// Views into the latent space of each network.
@@ -369,7 +373,9 @@ impl Filler<'_> {
             ),
             Err(_) => write_bytes_atomically(&folder.join(IDENTITY), identity.as_bytes())?,
         }
-        let inpainter = Inpainter::new(self.predictor.clone(), Strategy::Auto);
+        let save = SaveOptions { format: Some(Format::Png), quality: None };
+        let (limits, seed) = (self.args.limits.limits(), self.args.seed);
+        let job = FillJob { limits, seed, save, ..FillJob::new(self.predictor.clone()) };
         let path = folder.join(SECONDS);
         let seconds = OpenOptions::new().create(true).append(true).open(&path);
         let mut seconds = seconds.with_context(|| format!("cannot write {}", path.display()))?;
@@ -379,12 +385,14 @@ impl Filler<'_> {
             let output = folder.join(format!("{}.png", case.name));
             if !output.exists() {
                 let start = Instant::now();
-                match self.fill(case, &output, &inpainter) {
+                match fill(&job, case, &output) {
                     Ok(()) => {
                         writeln!(seconds, "{:.6}", start.elapsed().as_secs_f64())
                             .with_context(|| format!("cannot write {}", path.display()))?;
                     }
-                    Err(error) => bar.suspend(|| eprintln!("not filled: {}: {error:#}", case.name)),
+                    Err(error) => {
+                        bar.suspend(|| eprintln!("not filled: {}: {}", case.name, message(&error)));
+                    }
                 }
             }
             bar.inc(1);
@@ -395,19 +403,14 @@ impl Filler<'_> {
         let mean = (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64);
         Ok((folder, mean))
     }
+}
 
-    fn fill(&self, case: &Case, output: &Path, inpainter: &Inpainter) -> Result<()> {
-        let limits = self.args.limits.limits();
-        let mut picture = Picture::open(&case.truth, &limits)?;
-        let mask = Mask::open(&case.mask, &MaskOptions::default(), &limits)?;
-        let hole = Hole::new(&mask, &HoleOptions::default())?;
-        inpainter.inpaint(&mut picture, &hole, self.args.seed)?;
-        if let Some(parent) = output.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        }
-        picture.save(output, &SaveOptions { format: Some(Format::Png), quality: None })?;
-        Ok(())
+fn fill(job: &FillJob, case: &Case, output: &Path) -> Result<()> {
+    let filled = job.prepare(Source::File(&case.truth), Source::File(&case.mask))?.run(&Watch::default())?;
+    if let Some(parent) = output.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }
+    Ok(write_bytes_atomically(output, &filled.bytes)?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod bench;
 mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod hints;
 mod inpaint;
 #[cfg(any(feature = "serve", feature = "train"))]
 mod interrupt;
@@ -21,6 +22,7 @@ mod serve;
 mod train;
 mod units;
 mod usage;
+mod words;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -112,7 +114,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeFailed) => ExitCode::from(SOME_FAILED),
         Err(error) => {
-            eprintln!("lacuna: {error:#}");
+            eprintln!("lacuna: {}", hints::message(&error));
             if error.is::<usage::UsageError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use walkdir::WalkDir;
 
 use crate::Outcome;
+use crate::hints::message;
 use crate::output::print;
 use crate::units::{Threads, start_threads};
 
@@ -109,7 +110,7 @@ pub fn run(args: &MasksArgs) -> Result<Outcome> {
                 return Err(error);
             }
             Err(error) => {
-                eprintln!("left out: {error:#}");
+                eprintln!("left out: {}", message(&error));
                 failed += 1;
             }
         }

@@ -1,4 +1,4 @@
-//! Choosing what fills: PatchMatch, a network on an engine, or both.
+//! The method that fills, and the engine and device of its network.
 
 use std::sync::Arc;
 
@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::default_network_hash;
 use lacuna::hash::sha256_of_file;
-use lacuna::patchmatch::PatchMatch;
-use lacuna::{Budget, EnginePredictor, Guided, Predictor, default_network};
+use lacuna::method::Build;
+use lacuna::{Budget, EnginePredictor, Method, Predictor, default_network};
 use serde::Serialize;
 
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::usage::bail_usage;
+use crate::words::word;
 
 /// The device that every build and machine has.
 const CPU: &str = "cpu";
@@ -21,8 +22,8 @@ const CPU: &str = "cpu";
 #[derive(Args)]
 pub struct MethodArgs {
     /// What fills the hole [default: network with --model, else guided]
-    #[arg(long, value_enum)]
-    pub method: Option<MethodName>,
+    #[arg(long, value_name = "METHOD", value_parser = word::<Method>())]
+    pub method: Option<Method>,
     /// Network: a weights file (Lacuna's .safetensors, or a LaMa checkpoint: .ckpt, .pt, .pth), or the name of an
     /// installed model such as big-lama; see `lacuna models` [default: the network that Lacuna comes with]
     #[arg(long, value_name = MODEL_SYNTAX)]
@@ -40,17 +41,6 @@ pub struct PlaceArgs {
     /// What runs networks [default: cpu on the processor, burn elsewhere]
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
-}
-
-/// `--method`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MethodName {
-    /// Copies of matching patches of the picture itself, where a network says what is there
-    Guided,
-    /// Such copies, and no network
-    Patchmatch,
-    /// A neural network alone
-    Network,
 }
 
 /// `--engine`.
@@ -106,9 +96,9 @@ impl PlaceArgs {
 }
 
 impl MethodArgs {
-    /// What was asked for, or is best.
-    fn name(&self) -> MethodName {
-        let best = if self.model.is_some() { MethodName::Network } else { MethodName::Guided };
+    /// The method that was given, or the best.
+    fn method(&self) -> Method {
+        let best = if self.model.is_some() { Method::NETWORK } else { Method::GUIDED };
         self.method.unwrap_or(best)
     }
 
@@ -125,23 +115,23 @@ impl MethodArgs {
             };
             self.place.load_network(&checkpoint, memory)
         };
-        Ok(match self.name() {
-            MethodName::Network => network()?,
-            MethodName::Guided => Arc::new(Guided::new(network()?, PatchMatch::default())),
-            MethodName::Patchmatch => {
+        let method = self.method();
+        Ok(match method.build {
+            Build::WithNetwork(build) => build(network()?),
+            Build::Alone(build) => {
                 if let Some(model) = &self.model {
-                    bail_usage!("--method patchmatch uses no model, but --model {model} was given");
+                    bail_usage!("--method {method} uses no model, but --model {model} was given");
                 }
                 if self.place.device != CPU {
                     bail_usage!(
-                        "--method patchmatch computes on the cpu, but --device {} was given",
+                        "--method {method} computes on the cpu, but --device {} was given",
                         self.place.device
                     );
                 }
                 if self.place.engine.is_some() {
-                    bail_usage!("--method patchmatch runs no network, but --engine was given");
+                    bail_usage!("--method {method} runs no network, but --engine was given");
                 }
-                Arc::new(PatchMatch::default())
+                build()
             }
         })
     }
@@ -151,10 +141,10 @@ impl MethodArgs {
     /// # Errors
     /// If the model cannot be read.
     pub fn identity(&self, predictor: &dyn Predictor) -> Result<String> {
-        Ok(match (self.name(), &self.model) {
-            (MethodName::Patchmatch, _) => predictor.name(),
-            (_, Some(model)) => format!("{} {}", predictor.name(), sha256_of_file(&model.path()?)?),
-            (_, None) => format!("{} {}", predictor.name(), default_network_hash()),
+        Ok(match (self.method().needs_network(), &self.model) {
+            (false, _) => predictor.name(),
+            (true, Some(model)) => format!("{} {}", predictor.name(), sha256_of_file(&model.path()?)?),
+            (true, None) => format!("{} {}", predictor.name(), default_network_hash()),
         })
     }
 }

@@ -2,31 +2,18 @@
 
 use std::str::FromStr;
 
-use clap::ValueEnum;
+use lacuna::Method;
+use lacuna::words::Word;
+use lacuna_eval::mean_colour;
 
 use crate::models::{ModelArg, is_label};
 
 /// How the argument is written, for help texts.
 pub const METHOD_SYNTAX: &str = "[NAME=]METHOD[:FILE|:MODEL]";
 
-/// A method that `lacuna eval` can run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EvalMethod {
-    /// The mean colour of the known pixels, as a lower bound
-    MeanColour,
-    /// Copies of matching patches of the photo itself
-    Patchmatch,
-    /// A neural network alone
-    Network,
-    /// Copies of matching patches, guided by a network
-    Guided,
-}
-
-impl EvalMethod {
-    /// Its name in arguments.
-    fn name(self) -> String {
-        self.to_possible_value().expect("no method is hidden").get_name().to_owned()
-    }
+/// Every method that `lacuna eval` can run.
+pub fn methods() -> Vec<Method> {
+    [&[mean_colour::METHOD], Method::ALL].concat()
 }
 
 /// The value of `--method`.
@@ -34,7 +21,7 @@ impl EvalMethod {
 pub struct MethodArg {
     name: Option<String>,
     /// What fills.
-    pub method: EvalMethod,
+    pub method: Method,
     /// The network that it uses; Lacuna's own without one.
     pub model: Option<ModelArg>,
 }
@@ -42,21 +29,21 @@ pub struct MethodArg {
 impl MethodArg {
     /// A network alone, which reports call as the model.
     pub fn network(model: &ModelArg) -> Self {
-        Self { name: None, method: EvalMethod::Network, model: Some(model.clone()) }
+        Self { name: None, method: Method::NETWORK, model: Some(model.clone()) }
     }
 
     /// PatchMatch guided by a network, which reports call as the model: the older `--guided`.
     pub fn guided(model: &ModelArg) -> Self {
-        Self { name: Some(model.label()), method: EvalMethod::Guided, model: Some(model.clone()) }
+        Self { name: Some(model.label()), method: Method::GUIDED, model: Some(model.clone()) }
     }
 
     /// What reports call it: the name that was given; else a network as its model, and others by method and model.
     pub fn label(&self) -> String {
         match (&self.name, &self.model, self.method) {
             (Some(name), ..) => name.clone(),
-            (None, Some(model), EvalMethod::Network) => model.label(),
-            (None, Some(model), method) => format!("{}-{}", method.name(), model.label()),
-            (None, None, method) => method.name(),
+            (None, Some(model), method) if method == Method::NETWORK => model.label(),
+            (None, Some(model), method) => format!("{}-{}", method.name, model.label()),
+            (None, None, method) => method.name.into(),
         }
     }
 }
@@ -77,11 +64,13 @@ impl FromStr for MethodArg {
             Some((method, model)) => (method, Some(model.parse::<ModelArg>()?)),
             None => (text, None),
         };
-        let known: Vec<String> = EvalMethod::value_variants().iter().map(|method| method.name()).collect();
-        let method = EvalMethod::from_str(method, false)
-            .map_err(|_| format!("{method:?} is no method: expected {}", known.join(", ")))?;
-        if let (EvalMethod::MeanColour | EvalMethod::Patchmatch, Some(model)) = (method, &model) {
-            return Err(format!("{} uses no model, but {model} was given", method.name()));
+        let known = methods();
+        let method = *known.iter().find(|known| known.name == method).ok_or_else(|| {
+            let names: Vec<&str> = known.iter().map(|method| method.name).collect();
+            format!("{method:?} is no method: expected {}", names.join(", "))
+        })?;
+        if let Some(model) = model.as_ref().filter(|_| !method.needs_network()) {
+            return Err(format!("{method} uses no model, but {model} was given"));
         }
         Ok(Self { name, method, model })
     }
@@ -94,14 +83,14 @@ mod tests {
     #[test]
     fn methods_take_models_and_names() {
         for (text, method, model, label) in [
-            ("guided", EvalMethod::Guided, None, "guided"),
-            ("mean-colour", EvalMethod::MeanColour, None, "mean-colour"),
-            ("floor=mean-colour", EvalMethod::MeanColour, None, "floor"),
-            ("guided:big-lama", EvalMethod::Guided, Some("big-lama"), "guided-big-lama"),
-            ("network:big-lama", EvalMethod::Network, Some("big-lama"), "big-lama"),
-            ("network:x=a.pt", EvalMethod::Network, Some("a.pt"), "x"),
-            ("mine=guided:runs/lr=0.1/last.pt", EvalMethod::Guided, Some("runs/lr=0.1/last.pt"), "mine"),
-            ("network:runs/lr=0.1/last.pt", EvalMethod::Network, Some("runs/lr=0.1/last.pt"), "last"),
+            ("guided", Method::GUIDED, None, "guided"),
+            ("mean-colour", mean_colour::METHOD, None, "mean-colour"),
+            ("floor=mean-colour", mean_colour::METHOD, None, "floor"),
+            ("guided:big-lama", Method::GUIDED, Some("big-lama"), "guided-big-lama"),
+            ("network:big-lama", Method::NETWORK, Some("big-lama"), "big-lama"),
+            ("network:x=a.pt", Method::NETWORK, Some("a.pt"), "x"),
+            ("mine=guided:runs/lr=0.1/last.pt", Method::GUIDED, Some("runs/lr=0.1/last.pt"), "mine"),
+            ("network:runs/lr=0.1/last.pt", Method::NETWORK, Some("runs/lr=0.1/last.pt"), "last"),
         ] {
             let arg: MethodArg = text.parse().unwrap();
             assert_eq!(arg.method, method, "{text}");
@@ -109,7 +98,7 @@ mod tests {
             assert_eq!(arg.label(), label, "{text}");
         }
         for (text, words) in [
-            ("lama", "expected mean-colour, patchmatch, network, guided"),
+            ("lama", "expected mean-colour, guided, patchmatch, network"),
             ("patchmatch:big-lama", "patchmatch uses no model"),
             ("=guided", "is no name"),
             ("../a=guided", "is no name"),

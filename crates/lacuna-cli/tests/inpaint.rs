@@ -172,7 +172,7 @@ fn bad_files_give_one_clear_line() {
         ("photo.png cut.png -o out.png", "truncated PNG file"),
         ("photo.png small.png -o out.png", "the mask is 5 x 5 pixels, the picture 48 x 40"),
         ("photo.png mask.png -o out.xyz", ".xyz is not a format that can be written"),
-        ("photo.png mask.png -o out.png --quality 80", "--quality is for JPEG files"),
+        ("photo.png mask.png -o out.png --quality 80", "a JPEG quality was given, the output is a PNG file"),
         ("photo.png mask.png -o out.png --max-side 40", "the longest allowed side is 40 (--max-side)"),
         ("photo.png mask.png -o out.png --max-pixels 100", "at most 100 are allowed (--max-pixels)"),
         ("photo.png mask.png -o out.png --max-bytes 100", "at most 100 are allowed (--max-bytes)"),

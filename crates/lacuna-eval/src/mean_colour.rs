@@ -1,8 +1,18 @@
-//! The simplest of fills, as a floor for all others.
+//! The mean colour of the known pixels: a lower bound for other methods.
 
+use std::sync::Arc;
+
+use lacuna::method::{Build, Method};
 use lacuna::{Error, Mask, Planes, Predictor, Result, Watch};
 
-/// Fills with the mean colour of what is known.
+/// The method, for evaluations: it is no help to people.
+pub const METHOD: Method = Method {
+    name: "mean-colour",
+    meaning: "The mean colour of the known pixels, as a lower bound",
+    build: Build::Alone(|| Arc::new(MeanColour)),
+};
+
+/// Fills with the mean colour of the known pixels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanColour;
 

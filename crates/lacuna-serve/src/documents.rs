@@ -4,7 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Bounds;
-use crate::models::{DefaultDocument, Method, ModelDocument, Models};
+use crate::models::{DefaultDocument, ModelDocument, Models};
+use crate::name::{MaskChannelName, MethodName, Name, StrategyName};
 
 /// A form of `POST /v1/inpaint`. Only `image` and `mask` are required.
 #[derive(ToSchema)]
@@ -18,7 +19,7 @@ pub struct InpaintForm {
     mask: Vec<u8>,
     /// The method; see `GET /v1/models`.
     #[schema(nullable = false)]
-    method: Option<Method>,
+    method: Option<MethodName>,
     /// The network; see `GET /v1/models`.
     #[schema(nullable = false, max_length = 1024)]
     model: Option<String>,
@@ -52,27 +53,6 @@ pub struct InpaintForm {
     /// JPEG quality. Default: the photo's own quantisation tables.
     #[schema(nullable = false, minimum = 1, maximum = 100)]
     quality: Option<u8>,
-}
-
-/// How large photos are handled.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes a field")]
-enum StrategyName {
-    Auto,
-    Full,
-    Crop,
-    Resize,
-}
-
-/// The channel of a mask that is read.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes a field")]
-enum MaskChannelName {
-    Auto,
-    Brightness,
-    Alpha,
 }
 
 /// The format of an answer.
@@ -121,7 +101,7 @@ pub struct ModelsDocument {
     /// The method and model of requests that name none.
     default: DefaultDocument,
     /// The methods.
-    methods: Vec<Method>,
+    methods: Vec<MethodName>,
     /// Networks.
     models: Vec<ModelDocument>,
     /// The limits.
@@ -163,7 +143,7 @@ impl ModelsDocument {
         };
         Self {
             default: models.default_document(),
-            methods: models.methods(),
+            methods: models.methods().into_iter().map(Name).collect(),
             models: models.documents(),
             limits,
             version: env!("CARGO_PKG_VERSION"),

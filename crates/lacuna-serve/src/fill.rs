@@ -1,5 +1,6 @@
 //! The work itself: files in, file out.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use lacuna::budget::{hole_bytes, pixel_bytes};
 use lacuna::inpainter::check_sizes;
+use lacuna::job::Source;
 use lacuna::picture::{Format, Limits, SaveOptions};
-use lacuna::{Hole, Inpainter, Mask, MaskOptions, Picture, Planes, Predictor, Watch};
+use lacuna::{FillJob, Mask, MaskOptions, Picture, Planes, Predictor, Watch};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::answer::Answer;
@@ -27,6 +29,12 @@ pub struct Upload {
     pub name: String,
     /// Its bytes.
     pub bytes: Bytes,
+}
+
+impl Upload {
+    fn source(&self) -> Source<'_> {
+        Source::Bytes { name: &self.name, bytes: &self.bytes }
+    }
 }
 
 /// A hole to fill.
@@ -87,8 +95,12 @@ fn media_type(format: Format) -> &'static str {
     }
 }
 
-pub(crate) fn decode_picture(file: &Upload, limits: &Limits, invalid: Code) -> Result<Picture, Problem> {
-    Picture::decode(&file.bytes, &file.name, limits).map_err(|error| Problem::from_error(&error, invalid))
+fn decode_image(file: &Upload, limits: &Limits) -> Result<Picture, Problem> {
+    Picture::decode(&file.bytes, &file.name, limits).map_err(|error| Problem::of(&error))
+}
+
+pub(crate) fn decode_mask(file: &Upload, limits: &Limits) -> Result<Picture, Problem> {
+    Picture::decode(&file.bytes, &file.name, limits).map_err(|error| Problem::of(&error.in_mask()))
 }
 
 fn mask_of(
@@ -97,8 +109,8 @@ fn mask_of(
     picture: &Picture,
     limits: &Limits,
 ) -> Result<Mask, Problem> {
-    let mask = Mask::from_picture(&decode_picture(file, limits, Code::MaskInvalid)?, options);
-    check_sizes(picture, &mask).map_err(|error| Problem::new(Code::MaskSize, error.to_string()))?;
+    let mask = Mask::from_picture(&decode_mask(file, limits)?, options);
+    check_sizes(picture, &mask).map_err(|error| Problem::of(&error))?;
     Ok(mask)
 }
 
@@ -114,61 +126,51 @@ impl FillRequest {
     /// Whatever is wrong with the files or with what is asked for.
     pub fn run(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds, watch: &Watch) -> Outcome {
         let start = Instant::now();
-        let settings = &self.settings;
-        let mut limits = bounds.limits();
-        // The network's weights are there already.
-        limits.memory = inpainter(&predictor, settings, 0, bounds.memory).budget();
-        let mut picture = decode_picture(&self.image, &limits, Code::ImageInvalid)?;
-        let options = SaveOptions { format: settings.format, quality: settings.quality };
-        let format = settings.format.unwrap_or(picture.format());
-        picture.check_fits(format, settings.quality).map_err(|error| unfit(&error))?;
-        limits.memory = limits.memory.map(|budget| budget.holding(pixel_bytes(&picture)));
-        let mask = mask_of(&self.mask, &settings.mask, &picture, &limits)?;
-        let given = mask.count();
-        let of_memory = |error: &lacuna::Error| Problem::from_error(error, Code::ImageInvalid);
-        if let Some(budget) = limits.memory {
-            budget.check("growing the hole", hole_bytes(&mask, &settings.hole)).map_err(|e| of_memory(&e))?;
-        }
-        let hole = Hole::new(&mask, &settings.hole)
-            .map_err(|error| Problem::new(Code::NoKnownPixels, error.to_string()))?;
-        drop(mask);
-        let long_side = picture.width().max(picture.height());
-        let inpainter = inpainter(&predictor, settings, long_side, bounds.memory).with_watch(watch.clone());
-        let plan =
-            inpainter.inpaint(&mut picture, &hole, settings.seed).map_err(|error| of_memory(&error))?;
-        // Nobody masked anything, so that nothing may change, not even JPEG's rounding.
-        let unchanged = plan.is_none() && settings.format.is_none() && settings.quality.is_none();
-        let body = if unchanged {
-            self.image.bytes.clone()
-        } else {
-            picture.encode(&options).map_err(|error| unfit(&error))?.into()
+        let job = self.job(predictor, bounds);
+        let prepared = job.prepare(self.image.source(), self.mask.source());
+        let prepared = prepared.map_err(|error| Problem::of(&error))?;
+        let format = prepared.format();
+        let strategy = prepared.plan().map_or("none", |plan| &plan.strategy).to_owned();
+        let mask_pixels = prepared.mask_pixels();
+        let mut notes = prepared.notes().to_vec();
+        let filled = prepared.run(watch).map_err(|error| Problem::of(&error))?;
+        notes.extend(filled.notes);
+        let body = match filled.bytes {
+            Cow::Borrowed(_) => self.image.bytes.clone(),
+            Cow::Owned(bytes) => bytes.into(),
         };
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Answer::new(body, media_type(format))
+        let answer = Answer::new(body, media_type(format))
             .named(&output_name(&self.image.name, format))
-            .with("x-lacuna-method", &inpainter.predictor_name())
-            .with("x-lacuna-strategy", plan.as_ref().map_or("none", |plan| &plan.strategy))
-            .with("x-lacuna-hole", &given.to_string())
+            .with("x-lacuna-method", &job.predictor.name())
+            .with("x-lacuna-strategy", &strategy)
+            .with("x-lacuna-hole", &mask_pixels.to_string())
             .with("x-lacuna-seconds", &format!("{seconds:.3}"))
-            .with("x-seed", &settings.seed.to_string()))
+            .with("x-seed", &job.seed.to_string());
+        Ok(notes.iter().fold(answer, |answer, note| answer.with(NOTES, &header_text(note))))
+    }
+
+    fn job(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds) -> FillJob {
+        let Settings { sizing, seed, mask, hole, format, quality, .. } = self.settings.clone();
+        FillJob {
+            predictor,
+            limits: bounds.limits(),
+            memory: bounds.memory,
+            mask,
+            hole,
+            sizing,
+            seed,
+            save: SaveOptions { format, quality },
+        }
     }
 }
 
-fn inpainter(
-    predictor: &Arc<dyn Predictor>,
-    settings: &Settings,
-    long_side: usize,
-    memory: Option<u64>,
-) -> Inpainter {
-    let inpainter = Inpainter::new(Arc::clone(predictor), settings.sizing.strategy(long_side));
-    match memory {
-        Some(bytes) => inpainter.with_memory(bytes),
-        None => inpainter,
-    }
-}
+/// The header with a note on the result; one for each note.
+const NOTES: &str = "x-lacuna-notes";
 
-fn unfit(error: &lacuna::Error) -> Problem {
-    Problem::from_error(error, Code::FormatUnfit)
+/// A text as a header can hold it: anything but printable ASCII is percent-encoded.
+fn header_text(text: &str) -> String {
+    utf8_percent_encode(text, CONTROLS).to_string()
 }
 
 /// What a filled picture is saved as.
@@ -193,7 +195,7 @@ impl PreviewRequest {
     /// # Errors
     /// If the picture cannot be read.
     pub fn run(&self, bounds: &Bounds) -> Outcome {
-        let picture = decode_picture(&self.image, &bounds.limits(), Code::ImageInvalid)?;
+        let picture = decode_image(&self.image, &bounds.limits())?;
         let (width, height) = (picture.pixels().width(), picture.pixels().height());
         let pixels = if picture.has_alpha() {
             DynamicImage::ImageRgba8(picture.pixels().to_rgba8())
@@ -224,7 +226,7 @@ impl LatentRequest {
     /// # Errors
     /// If a file cannot be read, or the view not be drawn.
     pub fn run(&self, view: &dyn LatentView, bounds: &Bounds) -> Outcome {
-        let picture = decode_picture(&self.image, &bounds.limits(), Code::ImageInvalid)?;
+        let picture = decode_image(&self.image, &bounds.limits())?;
         let mask = mask_of(&self.mask, &MaskOptions::default(), &picture, &bounds.limits())?;
         if mask.count() == 0 {
             return Err(Problem::new(Code::MaskInvalid, "the mask is empty: no hole damages anything"));
@@ -265,6 +267,12 @@ mod tests {
         ] {
             assert_eq!(output_name(input, format), expected);
         }
+    }
+
+    #[test]
+    fn notes_fit_into_headers() {
+        assert_eq!(header_text("a b: 5 %"), "a b: 5 %");
+        assert_eq!(header_text("ї\n"), "%D1%97%0A");
     }
 
     #[test]

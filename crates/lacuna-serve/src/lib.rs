@@ -20,6 +20,7 @@ mod jobs;
 mod lock;
 mod metrics;
 mod models;
+mod name;
 mod openapi;
 mod page;
 mod problem;
@@ -41,7 +42,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 pub use config::{Access, Bounds, Config, ConfigError};
-pub use models::{LatentView, Method, Model, Models};
+pub use lacuna::Method;
+pub use models::{LatentView, Model, Models};
 pub use token::Token;
 
 use app::App;

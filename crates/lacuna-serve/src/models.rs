@@ -2,41 +2,20 @@
 
 use std::sync::Arc;
 
-use lacuna::patchmatch::PatchMatch;
-use lacuna::{Guided, Mask, Picture, Planes, Predictor};
+use lacuna::method::Build;
+use lacuna::words::Word;
+use lacuna::{Mask, Method, Picture, Planes, Predictor};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::name::{MethodName, Name};
 use crate::problem::{Code, Problem};
 
-/// The device of whatever is no network.
+/// The method of requests that name none, on a server without networks.
+const WITHOUT_NETWORK: Method = Method::PATCHMATCH;
+
+/// The device of methods without a network.
 pub const CPU: &str = "cpu";
-
-/// A way to fill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Copies of matching patches of the picture itself, where a network says what is there.
-    Guided,
-    /// Such copies, and no network.
-    Patchmatch,
-    /// A neural network alone.
-    Network,
-}
-
-impl Method {
-    /// Every method.
-    pub const ALL: [Self; 3] = [Self::Guided, Self::Patchmatch, Self::Network];
-
-    /// Its name in requests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Guided => "guided",
-            Self::Patchmatch => "patchmatch",
-            Self::Network => "network",
-        }
-    }
-}
 
 /// Draws what a hole does to a network's latent: equation 4.1 of the thesis, the decoded difference of latents.
 pub trait LatentView: Send + Sync {
@@ -103,7 +82,7 @@ pub struct ModelDocument {
 #[derive(Serialize, ToSchema)]
 pub struct DefaultDocument {
     /// The method.
-    method: Method,
+    method: MethodName,
     /// The model, if the method needs one.
     model: Option<String>,
 }
@@ -127,8 +106,8 @@ impl Models {
 
     /// The methods that can be asked for.
     pub(crate) fn methods(&self) -> Vec<Method> {
-        let can = |method: &Method| *method == Method::Patchmatch || !self.networks.is_empty();
-        Method::ALL.into_iter().filter(can).collect()
+        let can = |method: &Method| !method.needs_network() || !self.networks.is_empty();
+        Method::ALL.iter().copied().filter(can).collect()
     }
 
     /// The models, as clients see them.
@@ -147,15 +126,15 @@ impl Models {
     /// What fills a request that does not choose.
     pub(crate) fn default_document(&self) -> DefaultDocument {
         match self.networks.first() {
-            Some(model) => DefaultDocument { method: model.method, model: Some(model.id.clone()) },
-            None => DefaultDocument { method: Method::Patchmatch, model: None },
+            Some(model) => DefaultDocument { method: Name(model.method), model: Some(model.id.clone()) },
+            None => DefaultDocument { method: Name(WITHOUT_NETWORK), model: None },
         }
     }
 
     /// The name of what fills a request that does not choose: a model's, or a method's.
     pub(crate) fn default_name(&self) -> String {
         let id = self.networks.first().map(|model| model.id.clone());
-        id.unwrap_or_else(|| Method::Patchmatch.name().into())
+        id.unwrap_or_else(|| WITHOUT_NETWORK.name().into())
     }
 
     /// The network of a name; the first without a name.
@@ -183,37 +162,41 @@ impl Models {
     pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Chosen, Problem> {
         let implied = || -> Result<Method, Problem> {
             let none = model.is_none() && self.networks.is_empty();
-            if none { Ok(Method::Patchmatch) } else { Ok(self.network(model)?.method) }
+            if none { Ok(WITHOUT_NETWORK) } else { Ok(self.network(model)?.method) }
         };
         let method = method.map_or_else(implied, Ok)?;
-        if method == Method::Patchmatch {
-            return match model {
-                None => Ok(Chosen { predictor: Arc::clone(&self.patchmatch), device: CPU.to_owned() }),
-                Some(model) => {
-                    let detail = format!("method patchmatch uses no model, but model {model:?} was given");
-                    Err(Problem::new(Code::FieldInvalid, detail))
-                }
-            };
-        }
+        let build = match method.build {
+            Build::WithNetwork(build) => build,
+            Build::Alone(build) => {
+                return match model {
+                    None => {
+                        let is_ready = method == WITHOUT_NETWORK;
+                        let predictor = if is_ready { Arc::clone(&self.patchmatch) } else { build() };
+                        Ok(Chosen { predictor, device: CPU.to_owned() })
+                    }
+                    Some(model) => {
+                        let detail = format!("method {method} uses no model, but model {model:?} was given");
+                        Err(Problem::new(Code::FieldInvalid, detail))
+                    }
+                };
+            }
+        };
         let model = self.network(model)?;
-        let mut predictor = Arc::clone(&model.network);
-        if method == Method::Guided {
-            predictor = Arc::new(Guided::new(predictor, PatchMatch::default()));
-        }
-        Ok(Chosen { predictor, device: model.device.clone() })
+        Ok(Chosen { predictor: build(Arc::clone(&model.network)), device: model.device.clone() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lacuna::patchmatch::PatchMatch;
 
     fn model(id: &str, device: &str) -> Model {
         let (network, device) = (Arc::new(PatchMatch::default()), device.into());
         Model {
             id: id.into(),
             label: None,
-            method: Method::Network,
+            method: Method::NETWORK,
             device,
             parameters: 1,
             network,
@@ -229,15 +212,15 @@ mod tests {
     fn what_is_not_said_is_chosen() {
         let none = models(vec![]);
         assert_eq!(none.choose(None, None).unwrap().device, "cpu");
-        assert_eq!(none.methods(), [Method::Patchmatch]);
+        assert_eq!(none.methods(), [Method::PATCHMATCH]);
         let two = models(vec![model("a", "cuda:0"), model("b", "cuda:1")]);
         assert_eq!(two.devices(), ["cpu", "cuda:0", "cuda:1"]);
         for (method, model, device) in [
             (None, None, "cuda:0"),
             (None, Some("b"), "cuda:1"),
-            (Some(Method::Network), None, "cuda:0"),
-            (Some(Method::Guided), Some("b"), "cuda:1"),
-            (Some(Method::Patchmatch), None, "cpu"),
+            (Some(Method::NETWORK), None, "cuda:0"),
+            (Some(Method::GUIDED), Some("b"), "cuda:1"),
+            (Some(Method::PATCHMATCH), None, "cpu"),
         ] {
             assert_eq!(two.choose(method, model).unwrap().device, device, "{method:?} {model:?}");
         }
@@ -249,9 +232,9 @@ mod tests {
         let detail = |models: &Models, method, model| models.choose(method, model).err().unwrap().detail;
         assert_eq!(detail(&one, None, Some("x")), "model \"x\" was asked for, loaded: a");
         assert_eq!(
-            detail(&models(vec![]), Some(Method::Network), None),
+            detail(&models(vec![]), Some(Method::NETWORK), None),
             "a network was asked for, none is loaded"
         );
-        assert!(detail(&one, Some(Method::Patchmatch), Some("a")).contains("uses no model"));
+        assert!(detail(&one, Some(Method::PATCHMATCH), Some("a")).contains("uses no model"));
     }
 }

@@ -262,11 +262,18 @@ impl Problem {
         Self { id: Some(id), ..Self::new(Code::Internal, detail) }
     }
 
-    /// What an error of the library is to a client; `invalid` is the code for a file that cannot be read.
-    pub fn from_error(error: &Error, invalid: Code) -> Self {
+    /// What an error of the library is to a client.
+    pub fn of(error: &Error) -> Self {
         let code = match error {
             Error::Argument(_) => Code::FieldInvalid,
-            Error::Picture { .. } => invalid,
+            Error::Picture { .. } => Code::ImageInvalid,
+            Error::Mask(inner) => match **inner {
+                Error::Picture { .. } => Code::MaskInvalid,
+                ref other => return Self::of(other),
+            },
+            Error::MaskSize { .. } => Code::MaskSize,
+            Error::NoKnownPixels { .. } => Code::NoKnownPixels,
+            Error::Unfit { .. } => Code::FormatUnfit,
             Error::TooLarge { .. } => Code::ImageTooLarge,
             Error::Memory { .. } => Code::Memory,
             Error::Stopped => Code::JobCancelled,
@@ -324,7 +331,7 @@ mod tests {
     fn faults_tell_nothing_but_a_name() {
         let source = std::io::Error::other("disk on fire");
         let error = Error::Read { path: "/secret/path".into(), source };
-        let problem = Problem::from_error(&error, Code::ImageInvalid);
+        let problem = Problem::of(&error);
         let text = serde_json::to_string(&problem.document()).unwrap();
         assert!(problem.id.is_some() && !text.contains("secret") && !text.contains("fire"), "{text}");
     }

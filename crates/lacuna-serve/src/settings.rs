@@ -1,23 +1,20 @@
-//! How a request wants its hole filled.
+//! The settings of a fill request.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-use lacuna::mask::MaskChannel;
 use lacuna::picture::Format;
-use lacuna::{HoleOptions, MaskOptions, Strategy};
+use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
+use lacuna::words::{Word, names};
+use lacuna::{HoleOptions, MaskOptions, Method, Sizing};
 
-use crate::models::Method;
 use crate::problem::{Code, Problem, excerpt};
 
 /// Grown further, a hole leaves the region where filling makes sense; also bounds the work of growing.
 const MOST_GROWTH: u32 = 1024;
 
-/// Longer side in pixels where `resize` is asked for without one: as the program's `--long-side`.
-const LONG_SIDE: u32 = 1024;
-
-/// The shortest side that networks take.
-const SHORTEST_SIDE: u32 = 16;
+/// The format field's word for the input's own format.
+pub(crate) const SAME_FORMAT: &str = "same";
 
 /// Everything besides the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,37 +35,6 @@ pub struct Settings {
     pub format: Option<Format>,
     /// JPEG quality; the input's without one.
     pub quality: Option<u8>,
-}
-
-/// How large pictures are handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sizing {
-    /// In this way.
-    Always(Strategy),
-    /// In one way above a size, whole up to it.
-    Above {
-        /// Pixels on the longer side.
-        side: usize,
-        /// The way.
-        strategy: Strategy,
-    },
-}
-
-impl Default for Sizing {
-    fn default() -> Self {
-        Self::Always(Strategy::Auto)
-    }
-}
-
-impl Sizing {
-    /// The way for a picture of so many pixels on the longer side.
-    pub fn strategy(self, long_side: usize) -> Strategy {
-        match self {
-            Self::Always(strategy) => strategy,
-            Self::Above { side, strategy } if long_side > side => strategy,
-            Self::Above { .. } => Strategy::Full,
-        }
-    }
 }
 
 impl Settings {
@@ -94,56 +60,32 @@ impl Settings {
     /// [`Code::FieldUnknown`] or [`Code::FieldInvalid`], with the field and what it may be.
     pub fn from_fields(fields: &[(String, String)]) -> Result<Self, Problem> {
         let mut settings = Self::default();
-        let (mut strategy, mut long_side) = (Strategy::Auto, None);
+        let (mut strategy, mut long_side) = (StrategyKind::Auto, None);
         for (name, value) in fields {
             let field = Field { name, value };
             match name.as_str() {
-                "method" => settings.method = Some(field.one_of(&Method::ALL.map(|m| (m.name(), m)))?),
+                "method" => settings.method = Some(field.word()?),
                 "model" => settings.model = Some(value.clone()),
-                "strategy" => {
-                    strategy = field.one_of(&[
-                        ("auto", Strategy::Auto),
-                        ("full", Strategy::Full),
-                        ("crop", Strategy::Crop),
-                        ("resize", Strategy::Resize { long_side: LONG_SIDE as usize }),
-                    ])?;
-                }
-                "long_side" => long_side = Some(field.number(SHORTEST_SIDE, u32::from(u16::MAX))?),
+                "strategy" => strategy = field.word()?,
+                "long_side" => long_side = Some(field.number(SHORTEST_LONG_SIDE, u32::from(u16::MAX))?),
                 "seed" => settings.seed = field.number(0, u64::MAX)?,
                 "expand" => settings.hole.expand = field.number(0, MOST_GROWTH)?,
                 "feather" => settings.hole.feather = field.number(0, MOST_GROWTH)?,
                 "threshold" => settings.mask.threshold = Some(field.number(0, u8::MAX - 1)?),
                 "invert" => settings.mask.invert = field.one_of(&[("true", true), ("false", false)])?,
-                "mask_channel" => {
-                    settings.mask.channel = field.one_of(&[
-                        ("auto", MaskChannel::Auto),
-                        ("brightness", MaskChannel::Brightness),
-                        ("alpha", MaskChannel::Alpha),
-                    ])?;
-                }
-                "format" => {
-                    settings.format = field.one_of(&[
-                        ("same", None),
-                        ("png", Some(Format::Png)),
-                        ("jpeg", Some(Format::Jpeg)),
-                        ("webp", Some(Format::WebP)),
-                        ("tiff", Some(Format::Tiff)),
-                        ("bmp", Some(Format::Bmp)),
-                    ])?;
-                }
+                "mask_channel" => settings.mask.channel = field.word()?,
+                "format" if value == SAME_FORMAT => settings.format = None,
+                "format" => settings.format = Some(field.word_or(SAME_FORMAT)?),
                 "quality" => settings.quality = Some(field.number(1, 100)?),
                 _ => return Err(field.unknown(&[&["image", "mask"], &Self::FIELDS[..]].concat())),
             }
         }
-        match (&mut strategy, long_side) {
-            (Strategy::Resize { long_side }, Some(asked)) => *long_side = asked as usize,
-            (_, Some(asked)) => {
-                let detail = format!("long_side {asked} goes with strategy resize alone");
-                return Err(Problem::new(Code::FieldInvalid, detail));
-            }
-            (_, None) => {}
+        if let Some(long_side) = long_side.filter(|_| strategy != StrategyKind::Resize) {
+            let detail = format!("long_side {long_side} is for strategy resize, strategy is {strategy}");
+            return Err(Problem::new(Code::FieldInvalid, detail));
         }
-        settings.sizing = Sizing::Always(strategy);
+        let long_side = long_side.unwrap_or(DEFAULT_LONG_SIDE);
+        settings.sizing = Sizing::Always(strategy.with_long_side(long_side as usize));
         Ok(settings)
     }
 }
@@ -161,6 +103,20 @@ impl Field<'_> {
     pub fn unknown(&self, known: &[&str]) -> Problem {
         let (name, known) = (excerpt(self.name), known.join(", "));
         Problem::new(Code::FieldUnknown, format!("field {name:?} is unknown; known are {known}"))
+    }
+
+    /// The value as a name.
+    ///
+    /// # Errors
+    /// [`Code::FieldInvalid`] with all names.
+    pub fn word<T: Word>(&self) -> Result<T, Problem> {
+        T::from_name(self.value).map_err(|_| self.invalid(&format!("one of {}", names::<T>().join(", "))))
+    }
+
+    /// The value as a name; `other` is allowed too, and handled by the caller.
+    fn word_or<T: Word>(&self, other: &str) -> Result<T, Problem> {
+        let known = || [vec![other], names::<T>()].concat().join(", ");
+        T::from_name(self.value).map_err(|_| self.invalid(&format!("one of {}", known())))
     }
 
     /// The value as one of several words.
@@ -194,6 +150,8 @@ impl Field<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lacuna::Strategy;
+    use lacuna::mask::MaskChannel;
 
     fn read(fields: &[(&str, &str)]) -> Result<Settings, Problem> {
         let fields: Vec<_> =
@@ -219,7 +177,7 @@ mod tests {
             ("quality", "100"),
         ]);
         let expected = Settings {
-            method: Some(Method::Network),
+            method: Some(Method::NETWORK),
             model: Some("a".into()),
             sizing: Sizing::Always(Strategy::Resize { long_side: 640 }),
             seed: u64::MAX,
@@ -251,17 +209,11 @@ mod tests {
             (&[("quality", "0")], "from 1 to 100"),
             (&[("invert", "yes")], "one of true, false"),
             (&[("method", "magic")], "one of guided, patchmatch, network"),
-            (&[("long_side", "640")], "goes with strategy resize"),
+            (&[("format", "gif")], "one of same, png, jpeg"),
+            (&[("long_side", "640")], "is for strategy resize, strategy is auto"),
         ] {
             let detail = read(fields).unwrap_err().detail;
             assert!(detail.contains(words), "{detail}");
         }
-    }
-
-    #[test]
-    fn sizes_choose_the_way() {
-        let above = Sizing::Above { side: 800, strategy: Strategy::Crop };
-        assert_eq!([above.strategy(800), above.strategy(801)], [Strategy::Full, Strategy::Crop]);
-        assert_eq!(Sizing::default().strategy(5), Strategy::Auto);
     }
 }

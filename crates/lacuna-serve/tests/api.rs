@@ -684,7 +684,7 @@ fn a_network_has_its_view_and_its_name() {
     let network = |id: &str, latent: Option<Arc<dyn LatentView>>| Model {
         id: id.into(),
         label: None,
-        method: Method::Network,
+        method: Method::NETWORK,
         device: "cpu".into(),
         parameters: 3,
         network: Arc::new(Before(|_: &Watch| Ok(()))),

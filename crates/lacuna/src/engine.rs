@@ -13,7 +13,15 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
 use crate::checkpoint::Checkpoint;
+use crate::method::{Build, Method};
 use crate::{Error, Mask, Planes, Predictor, Result, Watch};
+
+/// The method that uses a network alone, for the table in [`Method`].
+pub(crate) const METHOD: Method = Method {
+    name: "network",
+    meaning: "A neural network alone",
+    build: Build::WithNetwork(|network| network),
+};
 
 /// After this many bytes of weights the pages of the file that hold them are given back.
 const RELEASE_BYTES: usize = 16 << 20;
@@ -140,6 +148,10 @@ fn working_bytes(plan: &Plan) -> u64 {
 }
 
 impl Predictor for EnginePredictor {
+    fn runs_in_parallel(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> String {
         self.name.clone()
     }

@@ -1,42 +1,78 @@
 //! What can go wrong, sorted by whose fault it is.
 
 use std::any::Any;
+use std::fmt;
 use std::path::PathBuf;
 
-use crate::budget::{at_least, at_most};
+use crate::units::{at_least, at_most};
 
 /// The result of Lacuna's library calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the library. Every message names the thing and, where two values disagree, both; what the
-/// operating system said is its source.
+/// An error of the library. Every message names the thing and, where two values disagree, both. No message names an
+/// option of a program: the caller adds it, for a limit by [`Error::limit`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller asked for something impossible: an option out of range, a mask of another size.
+    /// The request: an option out of range, or options that contradict each other.
     #[error("{0}")]
     Argument(String),
-    /// A picture or mask that cannot be used as it is: truncated, hostile, unsupported.
+    /// The image: truncated, hostile or unsupported.
     #[error("{name}: {problem}")]
     Picture {
-        /// File name or other label of the picture.
+        /// File name or other label of the image.
         name: String,
         /// What is wrong with it.
         problem: String,
     },
-    /// A picture or mask beyond the limits; nothing of it was decoded.
-    #[error("{name}: {problem}")]
-    TooLarge {
-        /// File name or other label of the picture.
+    /// The mask file, which has the problem inside.
+    #[error(transparent)]
+    Mask(Box<Self>),
+    /// The mask: not as large as the image.
+    #[error("{name}: {}", size_text(*.mask, *.image))]
+    MaskSize {
+        /// File name or other label of the image.
         name: String,
-        /// The limit, and what it would be.
+        /// The mask's columns and rows.
+        mask: (usize, usize),
+        /// The image's columns and rows.
+        image: (usize, usize),
+    },
+    /// The mask: it leaves nothing to fill from.
+    #[error(
+        "the mask{} covers the whole picture of {width} x {height} pixels, of which it leaves {known} known before \
+         growing: nothing is left to fill from (is it inverted?)",
+        growth_text(*.growth)
+    )]
+    NoKnownPixels {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Pixels that are known before the hole grows.
+        known: usize,
+        /// Pixels by which the hole grows.
+        growth: u32,
+    },
+    /// The request: the output format cannot hold the image, or has no such setting.
+    #[error("{name}: {problem}")]
+    Unfit {
+        /// File name or other label of the image.
+        name: String,
+        /// What the format cannot hold.
         problem: String,
     },
-    /// More memory would be needed than was allowed; nothing of it was taken yet.
-    #[error(
-        "{what}: {} of memory are needed, {} are allowed (--max-memory)",
-        at_least(*.needed),
-        at_most(*.allowed)
-    )]
+    /// An image or mask beyond a limit; nothing of it was decoded.
+    #[error("{name}: {problem}")]
+    TooLarge {
+        /// File name or other label of the image.
+        name: String,
+        /// The limit.
+        limit: Limit,
+        /// The limit's value, and the value that exceeds it.
+        problem: String,
+    },
+    /// More memory is needed than is allowed; nothing of it was allocated.
+    #[error("{what}: {} of memory are needed, {} are allowed", at_least(*.needed), at_most(*.allowed))]
     Memory {
         /// What needs it.
         what: String,
@@ -53,7 +89,7 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// The machine, not the user: a file could not be read.
+    /// The machine: a file could not be read.
     #[error("cannot read {path}")]
     Read {
         /// The file.
@@ -61,7 +97,7 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The machine, not the user: a file could not be written.
+    /// The machine: a file could not be written.
     #[error("cannot write {path}")]
     Write {
         /// The file.
@@ -69,7 +105,7 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// Somebody asked for the fill to stop.
+    /// The fill was cancelled.
     #[error("the fill was stopped")]
     Stopped,
     /// A predictor failed.
@@ -82,19 +118,73 @@ pub enum Error {
     },
 }
 
+/// A limit that a caller can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The longest side of an image.
+    Side,
+    /// The pixels of an image.
+    Pixels,
+    /// The bytes of a file, and of its decoded pixels.
+    Bytes,
+    /// The memory of the process.
+    Memory,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Side => "longest side",
+            Self::Pixels => "pixels",
+            Self::Bytes => "bytes",
+            Self::Memory => "memory",
+        })
+    }
+}
+
 impl Error {
-    /// A [`Error::Picture`].
+    /// An [`Error::Picture`].
     pub fn picture(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Picture { name: name.into(), problem: problem.into() }
     }
 
-    /// A [`Error::Checkpoint`].
+    /// An [`Error::Unfit`].
+    pub fn unfit(name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Unfit { name: name.into(), problem: problem.into() }
+    }
+
+    /// An [`Error::Checkpoint`].
     pub fn checkpoint(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Checkpoint { name: name.into(), problem: problem.into() }
     }
+
+    /// This error, which occurred while the mask was read.
+    pub fn in_mask(self) -> Self {
+        Self::Mask(Box::new(self))
+    }
+
+    /// The limit that was exceeded, if one was.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TooLarge { limit, .. } => Some(*limit),
+            Self::Memory { .. } => Some(Limit::Memory),
+            Self::Mask(inner) => inner.limit(),
+            _ => None,
+        }
+    }
 }
 
-/// What a caught panic said: whoever does many pictures tells it as the failure of one.
+fn size_text(mask: (usize, usize), image: (usize, usize)) -> String {
+    let is_turned = (mask.1, mask.0) == image;
+    let hint = if is_turned { "; the mask must stand upright, as a person sees the photo" } else { "" };
+    format!("the mask is {} x {} pixels, the picture {} x {}{hint}", mask.0, mask.1, image.0, image.1)
+}
+
+fn growth_text(growth: u32) -> String {
+    if growth > 0 { format!(", grown by {growth} pixels,") } else { String::new() }
+}
+
+/// The message of a caught panic.
 pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown")
@@ -106,10 +196,19 @@ mod tests {
     use std::panic::catch_unwind;
 
     #[test]
-    fn panics_become_words() {
+    fn panics_have_messages() {
         let text = |panic: Box<dyn Any + Send>| panic_text(panic.as_ref()).to_owned();
         assert_eq!(text(catch_unwind(|| panic!("row {}", 7)).unwrap_err()), "row 7");
         assert_eq!(text(catch_unwind(|| panic!("plain")).unwrap_err()), "plain");
         assert_eq!(text(Box::new(7)), "unknown");
+    }
+
+    #[test]
+    fn a_limit_is_known_also_of_masks() {
+        let memory = || Error::Memory { what: "reading a".into(), needed: 2 << 30, allowed: 1 << 30 };
+        assert_eq!(memory().to_string(), "reading a: 2.0 GiB of memory are needed, 1.0 GiB are allowed");
+        assert_eq!(memory().in_mask().limit(), Some(Limit::Memory));
+        assert_eq!(memory().in_mask().to_string(), memory().to_string());
+        assert_eq!(Error::picture("a", "b").limit(), None);
     }
 }

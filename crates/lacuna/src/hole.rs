@@ -1,4 +1,4 @@
-//! What is filled, and how much of the fill shows at each pixel.
+//! The pixels that are filled, and the weight of the fill at each.
 
 use crate::{Error, Mask, Rect, Result};
 
@@ -7,10 +7,27 @@ use crate::{Error, Mask, Rect, Result};
 pub struct HoleOptions {
     /// Pixels by which the hole grows.
     pub expand: u32,
-    /// Width in pixels of the soft seam; it lies inside the ring by which the hole grows, so that the hole
-    /// grows by at least as much.
+    /// Width in pixels of the soft seam. It lies inside the ring by which the hole grows, so the hole grows by at
+    /// least as much.
     pub feather: u32,
 }
+
+impl HoleOptions {
+    /// Pixels by which the hole grows in all.
+    pub fn growth(&self) -> u32 {
+        self.expand.max(self.feather)
+    }
+
+    /// The most bytes that growing the hole of `mask` takes beyond the mask itself, the grown hole included.
+    pub(crate) fn growth_bytes(&self, mask: &Mask) -> u64 {
+        let window = mask.bounds().filter(|_| self.growth() > 0);
+        let grown = |bounds: Rect| bounds.grown(self.growth() as usize, mask.width(), mask.height()).area();
+        mask.hole().len() as u64 + GROWTH_BYTES * window.map_or(0, grown) as u64
+    }
+}
+
+/// Bytes per pixel of growing a hole: a grey copy, squared distances, and the weights of the soft seam.
+const GROWTH_BYTES: u64 = 1 + 8 + 4;
 
 /// The hole to fill: the mask grown, with a soft seam.
 #[derive(Clone, Debug)]
@@ -19,7 +36,7 @@ pub struct Hole {
     seam: Option<Seam>,
 }
 
-/// How much of the fill shows, where it is not all or nothing.
+/// The weight of the fill where it is neither 0 nor 1.
 #[derive(Clone, Debug)]
 struct Seam {
     window: Rect,
@@ -31,18 +48,14 @@ impl Hole {
     /// The hole of a mask.
     ///
     /// # Errors
-    /// [`Error::Argument`] if nothing of the picture is known.
+    /// [`Error::NoKnownPixels`] if the grown hole covers the whole image.
     pub fn new(mask: &Mask, options: &HoleOptions) -> Result<Self> {
-        let expand = options.expand.max(options.feather);
+        let expand = options.growth();
         let grown = mask.expanded(expand);
         if grown.count() == grown.hole().len() {
             let (width, height) = (mask.width(), mask.height());
-            let grows = if expand > 0 { format!(", grown by {expand} pixels,") } else { String::new() };
             let known = mask.hole().len() - mask.count();
-            return Err(Error::Argument(format!(
-                "the mask{grows} covers the whole picture of {width} x {height} pixels, of which it leaves {known} \
-                 known before growing: nothing is left to fill from (is it inverted? --invert)"
-            )));
+            return Err(Error::NoKnownPixels { width, height, known, growth: expand });
         }
         let seam = mask.bounds().filter(|_| options.feather > 0).map(|bounds| {
             let window = bounds.grown(expand as usize, mask.width(), mask.height());
@@ -61,7 +74,7 @@ impl Hole {
         &self.mask
     }
 
-    /// How much of the fill shows at a pixel: 0 outside the hole, 1 inside it, between on the soft seam.
+    /// The weight of the fill at a pixel: 0 outside the hole, 1 inside it, between them on the soft seam.
     pub fn weight(&self, x: usize, y: usize) -> f32 {
         match &self.seam {
             _ if !self.mask.is_hole(x, y) => 0.0,
@@ -94,6 +107,13 @@ mod tests {
         let hole = Hole::new(&dot(), &HoleOptions { expand: 0, feather: 2 }).unwrap();
         assert_eq!(hole.mask().count(), 5);
         assert_eq!(hole.weight(10, 0), 1.0);
+    }
+
+    #[test]
+    fn growing_takes_memory() {
+        let mask = Mask::new(100, 10, (0..1000).map(|i| i == 505).collect());
+        assert_eq!(HoleOptions::default().growth_bytes(&mask), 1000);
+        assert_eq!(HoleOptions { expand: 2, feather: 0 }.growth_bytes(&mask), 1000 + 13 * 25);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::budget::{Budget, pixel_bytes, writing_bytes};
+use rayon::prelude::*;
+
 use crate::composite::composite;
 use crate::frame::Frame;
-use crate::strategy::{Plan, Strategy};
-use crate::{Error, Hole, Mask, Picture, Predictor, Result, Watch};
+use crate::strategy::{self, Plan, Strategy};
+use crate::{Budget, Error, Hole, Mask, Picture, Planes, Predictor, Result, Watch};
 
 /// Fills holes in pictures with one predictor.
 #[derive(Clone)]
@@ -49,8 +50,8 @@ impl Inpainter {
         Self { watch, ..self }
     }
 
-    /// The promise on memory, if one was made, and what is held of it without a picture.
-    pub fn budget(&self) -> Option<Budget> {
+    /// The memory limit, if there is one, and what of it is in use without an image.
+    pub(crate) fn budget(&self) -> Option<Budget> {
         self.memory.map(|total| Budget::new(total, self.predictor.resident_bytes()))
     }
 
@@ -66,7 +67,7 @@ impl Inpainter {
     pub fn plan(&self, picture: &Picture, mask: &Mask) -> Result<Option<Plan>> {
         let budget = self.budget().map(|budget| budget.holding(held_bytes(picture, mask)));
         if let Some(budget) = budget {
-            budget.check(format!("writing {}", picture.name()), writing_bytes(picture))?;
+            budget.check(format!("writing {}", picture.name()), picture.writing_bytes())?;
         }
         let plan = mask.bounds().map(|_| self.strategy.plan(mask, self.predictor.as_ref(), budget));
         plan.transpose()
@@ -77,12 +78,13 @@ impl Inpainter {
         let held =
             Budget::new(u64::MAX, self.predictor.resident_bytes()).holding(held_bytes(picture, mask)).held;
         let seconds = SECONDS_PER_PIXEL * (picture.width() * picture.height()) as f64;
-        let mut forecast = Forecast { bytes: held + writing_bytes(picture), seconds };
-        for frame in &plan.frames {
-            let (width, height) = (frame.padded_width, frame.padded_height);
-            let bytes = held + frame.bytes() + self.predictor.forecast_bytes(width, height);
-            forecast.bytes = forecast.bytes.max(bytes);
-            forecast.seconds += self.seconds(frame, mask);
+        let mut forecast = Forecast { bytes: held + picture.writing_bytes(), seconds };
+        let small = plan.small.iter().map(|frame| (frame, self.for_thin_holes(), plan.at_a_time as u64));
+        for (frame, predictor, at_a_time) in
+            small.chain(plan.frames.iter().map(|frame| (frame, self.predictor.as_ref(), 1)))
+        {
+            forecast.bytes = forecast.bytes.max(held + at_a_time * strategy::bytes(frame, predictor));
+            forecast.seconds += predict_seconds(frame, mask, predictor);
         }
         forecast
     }
@@ -91,7 +93,7 @@ impl Inpainter {
     /// `None` for an empty hole, which changes nothing.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the hole is not as large as the picture; [`Error::Memory`] as
+    /// [`Error::MaskSize`] if the hole is not as large as the picture; [`Error::Memory`] as
     /// [`Inpainter::plan`]; [`Error::Predict`] if a prediction fails, in which case some windows may already
     /// be filled; [`Error::Stopped`] likewise if somebody stopped it.
     pub fn inpaint(&self, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<Option<Plan>> {
@@ -105,32 +107,37 @@ impl Inpainter {
     ///
     /// # Errors
     /// As [`Inpainter::inpaint`].
-    pub fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
+    pub(crate) fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
         let mask = hole.mask();
-        check_sizes(picture, mask)?;
-        let shares = self.shares(plan, mask);
-        for (frame, share) in plan.frames.iter().zip(shares.windows(2)) {
-            let watch = self.watch.part(share[0], share[1]);
-            watch.reached(0.0)?;
-            let (planes, frame_mask) = frame.cut(picture, mask);
-            let predicted = self.predictor.predict_watched(&planes, &frame_mask, seed, &watch);
+        let parts: Vec<Watch> =
+            self.shares(plan, mask).windows(2).map(|ends| self.watch.part(ends[0], ends[1])).collect();
+        let (small_parts, parts) = parts.split_at(plan.small.len());
+        for (frames, parts) in plan.small.chunks(plan.at_a_time).zip(small_parts.chunks(plan.at_a_time)) {
+            let predict = |(frame, part)| predict(self.for_thin_holes(), frame, (picture, mask), seed, part);
+            let filled: Vec<Result<Planes>> = frames.par_iter().zip(parts).map(predict).collect();
+            for (frame, filled) in frames.iter().zip(filled) {
+                composite(picture, hole, frame.hole, &filled?);
+            }
+        }
+        if self.memory.is_some() {
+            self.predictor.release();
+        }
+        for (frame, part) in plan.frames.iter().zip(parts) {
+            let filled = predict(self.predictor.as_ref(), frame, (picture, mask), seed, part);
             if self.memory.is_some() {
                 // Nothing else is kept when a promise was made.
                 self.predictor.release();
             }
-            let predicted = predicted?;
-            if predicted.values().iter().any(|value| !value.is_finite()) {
-                let problem = "the prediction holds values that are not numbers".into();
-                return Err(Error::Predict { predictor: self.predictor.name(), problem });
-            }
-            composite(picture, hole, frame.hole, &frame.restore(&predicted));
+            composite(picture, hole, frame.hole, &filled?);
         }
         self.watch.reached(1.0)
     }
 
     /// Where each frame's part of the work begins, 0 to 1, and where the last one's ends.
     fn shares(&self, plan: &Plan, mask: &Mask) -> Vec<f32> {
-        let seconds = plan.frames.iter().map(|frame| self.seconds(frame, mask));
+        let small = plan.small.iter().map(|frame| predict_seconds(frame, mask, self.for_thin_holes()));
+        let seconds = small
+            .chain(plan.frames.iter().map(|frame| predict_seconds(frame, mask, self.predictor.as_ref())));
         let ends: Vec<f64> = seconds
             .scan(0.0, |sum, seconds| {
                 *sum += seconds.max(f64::MIN_POSITIVE);
@@ -141,34 +148,49 @@ impl Inpainter {
         [0.0].into_iter().chain(ends.into_iter().map(|end| (end / total) as f32)).collect()
     }
 
-    /// Seconds that predicting a frame is expected to take.
-    fn seconds(&self, frame: &Frame, mask: &Mask) -> f64 {
-        let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
-        let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
-        self.predictor.forecast_seconds(frame.padded_width, frame.padded_height, hole)
+    /// What fills small frames.
+    fn for_thin_holes(&self) -> &dyn Predictor {
+        self.predictor.for_thin_holes().unwrap_or(self.predictor.as_ref())
     }
+}
+
+/// Predicts a frame of a picture with a hole, at the picture's scale, where the frame's hole is.
+fn predict(
+    predictor: &dyn Predictor,
+    frame: &Frame,
+    (picture, mask): (&Picture, &Mask),
+    seed: u64,
+    watch: &Watch,
+) -> Result<Planes> {
+    watch.reached(0.0)?;
+    let (planes, frame_mask) = frame.cut(picture, mask);
+    let predicted = predictor.predict_watched(&planes, &frame_mask, seed, watch)?;
+    if predicted.values().iter().any(|value| !value.is_finite()) {
+        let problem = "the prediction holds values that are not numbers".into();
+        return Err(Error::Predict { predictor: predictor.name(), problem });
+    }
+    Ok(frame.restore(&predicted))
+}
+
+/// Seconds that predicting a frame is expected to take.
+fn predict_seconds(frame: &Frame, mask: &Mask, predictor: &dyn Predictor) -> f64 {
+    let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
+    let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
+    predictor.forecast_seconds(frame.padded_width, frame.padded_height, hole)
 }
 
 /// Bytes of a picture's pixels and of the hole in it.
 fn held_bytes(picture: &Picture, mask: &Mask) -> u64 {
-    pixel_bytes(picture) + mask.hole().len() as u64
+    picture.pixel_bytes() + mask.hole().len() as u64
 }
 
 /// Checks that a mask fits a picture.
 ///
 /// # Errors
-/// [`Error::Argument`] with both sizes.
+/// [`Error::MaskSize`] with both sizes.
 pub fn check_sizes(picture: &Picture, mask: &Mask) -> Result<()> {
-    let (picture_size, mask_size) = ((picture.width(), picture.height()), (mask.width(), mask.height()));
-    if picture_size != mask_size {
-        let turned = (mask_size.1, mask_size.0) == picture_size;
-        let hint = if turned { "; the mask must stand upright, as a person sees the photo" } else { "" };
-        return Err(Error::Argument(format!(
-            "the mask is {} x {} pixels, the picture {} x {}{hint}",
-            mask_size.0, mask_size.1, picture_size.0, picture_size.1
-        )));
-    }
-    Ok(())
+    let (image, mask) = ((picture.width(), picture.height()), (mask.width(), mask.height()));
+    if image == mask { Ok(()) } else { Err(Error::MaskSize { name: picture.name().into(), mask, image }) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use image::{GrayImage, Luma};
 use imageproc::distance_transform::euclidean_squared_distance_transform;
 
 use crate::picture::{Limits, Picture, Samples};
+use crate::words::{display_name, words};
 use crate::{Rect, Result};
 
 /// The hole in a picture. This file alone decides what counts as hole.
@@ -30,6 +31,14 @@ pub enum MaskChannel {
     /// Alpha.
     Alpha,
 }
+
+words! {
+    MaskChannel, "mask channel",
+    Auto = "auto": "Alpha if the mask has an alpha channel that varies, else brightness",
+    Brightness = "brightness": "Brightness",
+    Alpha = "alpha": "Alpha",
+}
+display_name!(MaskChannel);
 
 /// How a mask picture becomes a mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -43,6 +43,16 @@ pub trait Predictor: Send + Sync {
         0
     }
 
+    /// What fills specks and scratches in its place, if that is better or as good for less.
+    fn for_thin_holes(&self) -> Option<&dyn Predictor> {
+        None
+    }
+
+    /// Whether several predictions may run at the same time, also within one pool of threads.
+    fn runs_in_parallel(&self) -> bool {
+        false
+    }
+
     /// Gives back what it keeps from one frame for the next.
     fn release(&self) {}
 
@@ -55,6 +65,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Predicts one colour everywhere.
+    #[derive(Default)]
     pub(crate) struct Constant {
         pub multiple: usize,
         pub smallest: usize,

@@ -1,10 +1,11 @@
 //! How a large photo is brought before a predictor: whole, in windows, or scaled down.
 
-use imageproc::region_labelling::{Connectivity, connected_components};
-
-use crate::budget::{Budget, LABEL_BYTES, at_most};
 use crate::frame::Frame;
-use crate::{Mask, Predictor, Rect, Result};
+use crate::holes::{ConnectedHoles, DEPTH_BYTES, LABEL_BYTES};
+use crate::small_windows::{DEEPEST, Window, small_windows};
+use crate::units::at_most;
+use crate::words::{display_name, words};
+use crate::{Budget, Mask, Predictor, Rect, Result};
 
 /// How a picture is cut into frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,13 +24,58 @@ pub enum Strategy {
     },
 }
 
+/// The kind of a [`Strategy`], without its sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StrategyKind {
+    /// [`Strategy::Auto`].
+    #[default]
+    Auto,
+    /// [`Strategy::Full`].
+    Full,
+    /// [`Strategy::Crop`].
+    Crop,
+    /// [`Strategy::Resize`].
+    Resize,
+}
+
+words! {
+    StrategyKind, "strategy",
+    Auto = "auto": "Choose by size, method and memory, and report the choice",
+    Full = "full": "The whole photo at once",
+    Crop = "crop": "A window with context around each hole",
+    Resize = "resize": "Fill a smaller copy, and scale the fill up",
+}
+display_name!(StrategyKind);
+
+impl StrategyKind {
+    /// The strategy of this kind; `long_side` is in pixels, for [`Strategy::Resize`] alone.
+    pub fn with_long_side(self, long_side: usize) -> Strategy {
+        match self {
+            Self::Auto => Strategy::Auto,
+            Self::Full => Strategy::Full,
+            Self::Crop => Strategy::Crop,
+            Self::Resize => Strategy::Resize { long_side },
+        }
+    }
+}
+
+/// Longer side in pixels of [`Strategy::Resize`] where none is given: holes of phone photos then have the size of
+/// those that networks are trained on.
+pub const DEFAULT_LONG_SIDE: u32 = 1024;
+/// Shortest long side in pixels that can be asked for: the shortest side that networks take.
+pub const SHORTEST_LONG_SIDE: u32 = 16;
+
 /// What was decided for a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The frames to predict, one after another.
+    /// Frames of specks and scratches, to predict first, [`Plan::at_a_time`] of them at the same time.
+    pub small: Vec<Frame>,
+    /// How many small frames are predicted at the same time.
+    pub at_a_time: usize,
+    /// Other frames, to predict one after another.
     pub frames: Vec<Frame>,
-    /// The strategy, for people: "full", "crop (2 windows)", "resize to 1024", "crop (1 window), to stay
-    /// within 2.0 GiB".
+    /// The strategy, for people: "full", "crop (2 windows)", "crop (1 window, 731 small ones)", "resize to 1024", "crop
+    /// (1 window), to stay within 2.0 GiB".
     pub strategy: String,
 }
 
@@ -44,6 +90,10 @@ const CONTEXT_PIXELS: usize = 128;
 const CONTEXT_SHARE: f64 = 0.75;
 /// Above so many separate holes (a mask of noise or of text) one window around all serves better.
 const MOST_WINDOWS: usize = 256;
+/// Where windows have more pixels than this together, specks and scratches get small windows of their own.
+const SMALL_ABOVE: usize = 4_000_000;
+/// Small frames for each thread that are predicted at the same time: a thread that waits for others begins another.
+const SMALL_PER_THREAD: usize = 2;
 /// Windows that do not fit are scaled down in steps of this factor.
 const SHRINK: f64 = 0.9;
 
@@ -68,7 +118,8 @@ impl Strategy {
             ),
             Self::Crop => {
                 let frame = |window: &Window| Frame::new(window.rect, window.hole, None, predictor);
-                cropped(windows(mask, budget).iter().map(frame).collect())
+                let Windows { small, large } = windows(mask, budget);
+                planner.cropped(&small, large.iter().map(frame).collect())
             }
             Self::Auto => return planner.auto(whole, hole),
         };
@@ -86,18 +137,42 @@ struct Planner<'a> {
 }
 
 fn one(strategy: String, frame: Frame) -> Plan {
-    Plan { frames: vec![frame], strategy }
-}
-
-/// A frame for each window around the holes.
-fn cropped(frames: Vec<Frame>) -> Plan {
-    let scaled = frames.iter().filter(|frame| frame.is_scaled()).count();
-    let windows = if frames.len() == 1 { "1 window".into() } else { format!("{} windows", frames.len()) };
-    let scaled = if scaled > 0 { format!(", {scaled} scaled down") } else { String::new() };
-    Plan { frames, strategy: format!("crop ({windows}{scaled})") }
+    Plan { small: Vec::new(), at_a_time: 1, frames: vec![frame], strategy }
 }
 
 impl Planner<'_> {
+    /// A plan of windows around the holes: small ones, and the frames of others.
+    fn cropped(&self, small: &[Window], frames: Vec<Frame>) -> Plan {
+        let count = |count: usize| if count == 1 { "1 window".into() } else { format!("{count} windows") };
+        let mut words = match (small.len(), frames.len()) {
+            (0, large) => count(large),
+            (small, 0) => format!("{small} small windows"),
+            (small, large) => format!("{}, {small} small ones", count(large)),
+        };
+        let scaled = frames.iter().filter(|frame| frame.is_scaled()).count();
+        if scaled > 0 {
+            words += &format!(", {scaled} scaled down");
+        }
+        let small: Vec<Frame> = small
+            .iter()
+            .map(|window| Frame::new(window.rect, window.hole, None, self.for_thin_holes()))
+            .collect();
+        let at_a_time = self.at_a_time(&small);
+        Plan { small, at_a_time, frames, strategy: format!("crop ({words})") }
+    }
+
+    /// How many small frames are predicted at the same time: as many as the budget allows.
+    fn at_a_time(&self, small: &[Frame]) -> usize {
+        let predictor = self.for_thin_holes();
+        if !predictor.runs_in_parallel() {
+            return 1;
+        }
+        let most = SMALL_PER_THREAD * rayon::current_num_threads();
+        let bytes = most_bytes(small, predictor).max(1);
+        let allowed = self.budget.map_or(COMFORTABLE_BYTES, Budget::left);
+        usize::try_from(allowed / bytes).unwrap_or(usize::MAX).clamp(1, most)
+    }
+
     fn auto(&self, whole: Rect, hole: Rect) -> Result<Plan> {
         // What would be done if memory were no concern, to say when it is.
         let free = self.budget.map(|_| {
@@ -110,8 +185,9 @@ impl Planner<'_> {
             return Ok(one("full".into(), frame));
         }
         let windows = windows(self.mask, self.budget);
-        let frames = |planner: &Self| windows.iter().map(|window| planner.comfortable(window)).collect();
-        let mut plan = cropped(frames(self));
+        let frames =
+            |planner: &Self| windows.large.iter().map(|window| planner.comfortable(window)).collect();
+        let mut plan = self.cropped(&windows.small, frames(self));
         self.check(&plan)?;
         let is_squeezed = free.is_some_and(|free| {
             let frames: Vec<Frame> = frames(&free);
@@ -125,20 +201,20 @@ impl Planner<'_> {
 
     /// Checks that all frames fit into the budget.
     fn check(&self, plan: &Plan) -> Result<()> {
-        let most = plan.frames.iter().map(|frame| self.bytes(frame)).max().unwrap_or(0);
+        let small = most_bytes(&plan.small, self.for_thin_holes());
+        let most = most_bytes(&plan.frames, self.predictor).max(plan.at_a_time as u64 * small);
         self.budget.map_or(Ok(()), |budget| budget.check(format!("filling ({})", plan.strategy), most))
     }
 
-    /// Bytes that a frame takes at most.
-    fn bytes(&self, frame: &Frame) -> u64 {
-        let predictor = self.predictor.forecast_bytes(frame.padded_width, frame.padded_height);
-        predictor.saturating_add(frame.bytes())
+    /// What fills small frames.
+    fn for_thin_holes(&self) -> &dyn Predictor {
+        self.predictor.for_thin_holes().unwrap_or(self.predictor)
     }
 
     fn is_comfortable(&self, frame: &Frame) -> bool {
         let allowed = self.budget.map_or(COMFORTABLE_BYTES, Budget::left);
         frame.padded_width.max(frame.padded_height) <= self.predictor.largest_side()
-            && self.bytes(frame) <= allowed
+            && bytes(frame, self.predictor) <= allowed
     }
 
     /// The frame of a window, scaled down as far as is needed.
@@ -153,31 +229,66 @@ impl Planner<'_> {
     }
 }
 
-/// A window of the picture and the bounds of the holes in it.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    rect: Rect,
-    hole: Rect,
+/// Bytes that predicting a frame takes at most.
+pub(crate) fn bytes(frame: &Frame, predictor: &dyn Predictor) -> u64 {
+    predictor.forecast_bytes(frame.padded_width, frame.padded_height).saturating_add(frame.bytes())
 }
 
-/// A window with context around each connected hole; windows that overlap are merged.
-fn windows(mask: &Mask, budget: Option<Budget>) -> Vec<Window> {
+/// Bytes that predicting the largest of several frames takes.
+fn most_bytes(frames: &[Frame], predictor: &dyn Predictor) -> u64 {
+    frames.iter().map(|frame| bytes(frame, predictor)).max().unwrap_or(0)
+}
+
+/// The windows of a picture.
+struct Windows {
+    /// For specks and scratches.
+    small: Vec<Window>,
+    /// For other holes: one with context around each, merged where they overlap.
+    large: Vec<Window>,
+}
+
+/// Windows around all holes.
+fn windows(mask: &Mask, budget: Option<Budget>) -> Windows {
     let bounds = mask.bounds().expect("a hole to plan for");
-    let with_context = |hole: Rect| {
-        let margin = CONTEXT_PIXELS.max((hole.long_side() as f64 * CONTEXT_SHARE) as usize);
-        Window { rect: hole.grown(margin, mask.width(), mask.height()), hole }
-    };
+    let affords = |bytes: u64| budget.is_none_or(|budget| bytes * bounds.area() as u64 <= budget.left());
     // Telling holes apart takes memory too.
-    if budget.is_some_and(|budget| LABEL_BYTES * bounds.area() as u64 > budget.left()) {
-        return vec![with_context(bounds)];
+    if !affords(LABEL_BYTES) {
+        return Windows { small: Vec::new(), large: vec![with_context(bounds, mask)] };
     }
-    let holes = connected_holes(mask, bounds);
+    let holes = ConnectedHoles::new(mask, bounds);
+    let large = merged(holes.bounds().to_vec(), mask);
+    let area: usize = large.iter().map(|window| window.rect.area()).sum();
+    if area <= SMALL_ABOVE || !affords(DEPTH_BYTES) {
+        return Windows { small: Vec::new(), large };
+    }
+    let thin = holes.thin(mask, DEEPEST);
+    if !thin.contains(&true) {
+        return Windows { small: Vec::new(), large };
+    }
+    let deep = holes.bounds().iter().zip(&thin).filter(|(_, thin)| !**thin).map(|(&bounds, _)| bounds);
+    let large = merged(deep.collect(), mask);
+    let small = small_windows(&holes, &thin, (mask.width(), mask.height()));
+    Windows { small, large }
+}
+
+fn with_context(hole: Rect, mask: &Mask) -> Window {
+    let margin = CONTEXT_PIXELS.max((hole.long_side() as f64 * CONTEXT_SHARE) as usize);
+    Window { rect: hole.grown(margin, mask.width(), mask.height()), hole }
+}
+
+/// A window with context around each hole; windows that overlap are merged.
+fn merged(holes: Vec<Rect>, mask: &Mask) -> Vec<Window> {
     if holes.len() > MOST_WINDOWS {
-        return vec![with_context(bounds)];
+        return holes
+            .into_iter()
+            .reduce(Rect::union)
+            .map(|bounds| with_context(bounds, mask))
+            .into_iter()
+            .collect();
     }
     let mut windows: Vec<Window> = Vec::new();
     for hole in holes {
-        let mut window = with_context(hole);
+        let mut window = with_context(hole, mask);
         while let Some(other) = windows.iter().position(|other| other.rect.overlaps(window.rect)) {
             let other = windows.swap_remove(other);
             window = Window { rect: window.rect.union(other.rect), hole: window.hole.union(other.hole) };
@@ -186,21 +297,6 @@ fn windows(mask: &Mask, budget: Option<Budget>) -> Vec<Window> {
     }
     windows.sort_by_key(|window| (window.rect.y, window.rect.x));
     windows
-}
-
-/// The bounds of each connected hole (also connected by corners).
-fn connected_holes(mask: &Mask, bounds: Rect) -> Vec<Rect> {
-    let labels = connected_components(&mask.grey(bounds), Connectivity::Eight, image::Luma([0]));
-    let mut holes: Vec<Option<Rect>> = Vec::new();
-    for (x, y, label) in labels.enumerate_pixels() {
-        let Some(index) = (label[0] as usize).checked_sub(1) else { continue };
-        if holes.len() <= index {
-            holes.resize(index + 1, None);
-        }
-        let pixel = Rect { x: bounds.x + x as usize, y: bounds.y + y as usize, width: 1, height: 1 };
-        holes[index] = Some(holes[index].map_or(pixel, |hole| hole.union(pixel)));
-    }
-    holes.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

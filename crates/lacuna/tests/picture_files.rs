@@ -169,7 +169,7 @@ fn formats_refuse_what_they_cannot_hold() {
         assert!(error.contains(words), "{error}");
     }
     let error = clear.encode(&SaveOptions { format: None, quality: Some(80) }).unwrap_err().to_string();
-    assert!(error.contains("--quality is for JPEG"), "{error}");
+    assert!(error.contains("a JPEG quality was given"), "{error}");
 }
 
 #[test]

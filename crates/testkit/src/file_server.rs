@@ -24,7 +24,7 @@ pub struct FileServer {
 
 impl FileServer {
     /// A server on a free port of this machine. `answer` makes the whole answer to a `GET`, head and body: see
-    /// [`file`], [`ranged`] and [`status`]. A `CONNECT` is accepted, and answered as if this were its target.
+    /// [`file()`], [`ranged`] and [`status`]. A `CONNECT` is accepted, and answered as if this were its target.
     ///
     /// # Panics
     /// If the machine has no port left.

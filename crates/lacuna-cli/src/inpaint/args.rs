@@ -1,14 +1,16 @@
-//! What `lacuna inpaint` can be told.
+//! Arguments of `lacuna inpaint`.
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use lacuna::mask::MaskChannel;
 use lacuna::picture::Limits;
+use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::{HoleOptions, MaskOptions, Strategy};
 
 use crate::method::MethodArgs;
 use crate::units::{Bytes, Threads};
+use crate::words::word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,13 +18,13 @@ Examples:
     lacuna inpaint photo.jpg mask.png -o clean.jpg
   Give the object a margin of 8 pixels and a soft seam of 4:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --expand 8 --feather 4
-  A folder of photos with a folder of masks of the same names (also LaMa's NAME_mask000.png), four at a time:
+  A folder of photos and a folder of masks of the same names (or LaMa's NAME_mask000.png), four at a time:
     lacuna inpaint photos/ masks/ -o clean/ --jobs 4
   The same logo in every photo:
     lacuna inpaint photos/ logo-mask.png -o clean/
-  A table of image,mask,output; go on where a killed run stopped:
+  A table of image,mask,output; resume where a killed run stopped:
     lacuna inpaint --csv list.csv --resume
-  What would be done, with time and memory, one JSON line a picture:
+  What would be done, with time and memory, one JSON line per photo:
     lacuna inpaint photos/ masks/ -o clean/ --dry-run --json
   With LaMa's largest network, which `lacuna model fetch big-lama` installs:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama
@@ -54,10 +56,10 @@ pub struct InpaintArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// How large photos are handled
-    #[arg(long, value_enum, default_value_t = StrategyName::Auto)]
-    pub strategy: StrategyName,
+    #[arg(long, value_name = "STRATEGY", value_parser = word::<StrategyKind>(), default_value_t)]
+    pub strategy: StrategyKind,
     /// Longer side in pixels for `--strategy resize`
-    #[arg(long, value_name = "PX", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    #[arg(long, value_name = "PX", default_value_t = DEFAULT_LONG_SIDE, value_parser = clap::value_parser!(u32).range(i64::from(SHORTEST_LONG_SIDE)..))]
     pub long_side: u32,
 
     #[command(flatten)]
@@ -66,7 +68,7 @@ pub struct InpaintArgs {
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
 
-    /// Pictures at a time; each also uses all cores by itself
+    /// Photos filled at a time; each uses all cores by itself
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
     /// Threads that compute [default: one for each core]
@@ -75,13 +77,13 @@ pub struct InpaintArgs {
     /// Replace output files that exist
     #[arg(long)]
     pub overwrite: bool,
-    /// Go on with a batch that was stopped: what its manifest says is finished is not done again
+    /// Resume a batch that was stopped: what its manifest lists as finished is not done again
     #[arg(long)]
     pub resume: bool,
-    /// Say what would be done, with forecast memory and time, and write nothing
+    /// Report what would be done, with forecast memory and time, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// One line of JSON a picture on standard output
+    /// Print one line of JSON per photo on standard output
     #[arg(long)]
     pub json: bool,
 
@@ -89,27 +91,27 @@ pub struct InpaintArgs {
     pub limits: LimitArgs,
 }
 
-/// How the mask is read.
+/// How the mask is read and grown.
 #[derive(Args)]
 pub struct MaskArgs {
     /// Mask values above this are hole, 0 to 254 [default: 0; 127 for JPEG and lossy WebP]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(..=254))]
     pub threshold: Option<u8>,
-    /// The mask shows what to keep
+    /// The mask marks what to keep
     #[arg(long)]
     pub invert: bool,
-    /// Channel of the mask picture that counts
-    #[arg(long, value_enum, default_value_t = ChannelName::Auto)]
-    pub mask_channel: ChannelName,
-    /// Grow the hole by so many pixels
+    /// Channel of the mask file that is read
+    #[arg(long, value_name = "CHANNEL", value_parser = word::<MaskChannel>(), default_value_t)]
+    pub mask_channel: MaskChannel,
+    /// Pixels by which the hole is grown
     #[arg(long, value_name = "PX", default_value_t = 0)]
     pub expand: u32,
-    /// Soft seam of so many pixels inside the grown ring (grows the hole by at least as much)
+    /// Width in pixels of the soft seam inside the grown ring; the hole grows by at least as much
     #[arg(long, value_name = "PX", default_value_t = 0)]
     pub feather: u32,
 }
 
-/// Bounds on what is read.
+/// Limits on what is read.
 #[derive(Args)]
 pub struct LimitArgs {
     /// Longest side of a photo or mask, in pixels
@@ -126,42 +128,13 @@ pub struct LimitArgs {
     pub max_memory: Option<Bytes>,
 }
 
-/// `--strategy`.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StrategyName {
-    /// Choose from size and method, and say which
-    Auto,
-    /// The whole photo at once
-    Full,
-    /// A window with context around each hole
-    Crop,
-    /// Fill a copy of --long-side pixels, scale the fill up
-    Resize,
-}
-
-/// `--mask-channel`.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum ChannelName {
-    /// Alpha if the mask has an alpha channel that varies, else brightness
-    Auto,
-    /// Brightness
-    Brightness,
-    /// Alpha
-    Alpha,
-}
-
 impl InpaintArgs {
     /// The strategy that was asked for.
     pub fn strategy(&self) -> Strategy {
-        match self.strategy {
-            StrategyName::Auto => Strategy::Auto,
-            StrategyName::Full => Strategy::Full,
-            StrategyName::Crop => Strategy::Crop,
-            StrategyName::Resize => Strategy::Resize { long_side: self.long_side as usize },
-        }
+        self.strategy.with_long_side(self.long_side as usize)
     }
 
-    /// Everything that changes the pixels of an output, as text: part of what `--resume` compares.
+    /// Every setting that changes the pixels of an output, as text: part of what `--resume` compares.
     pub fn settings(&self, method: &str) -> String {
         let Self { seed, quality, mask_options: mask, .. } = self;
         format!(
@@ -177,12 +150,7 @@ impl InpaintArgs {
 impl MaskArgs {
     /// How mask pictures become masks.
     pub fn mask(&self) -> MaskOptions {
-        let channel = match self.mask_channel {
-            ChannelName::Auto => MaskChannel::Auto,
-            ChannelName::Brightness => MaskChannel::Brightness,
-            ChannelName::Alpha => MaskChannel::Alpha,
-        };
-        MaskOptions { threshold: self.threshold, invert: self.invert, channel }
+        MaskOptions { threshold: self.threshold, invert: self.invert, channel: self.mask_channel }
     }
 
     /// How masks become holes.
@@ -192,7 +160,7 @@ impl MaskArgs {
 }
 
 impl LimitArgs {
-    /// The bounds.
+    /// The limits.
     pub fn limits(&self) -> Limits {
         Limits { side: self.max_side, pixels: self.max_pixels, bytes: self.max_bytes.0, memory: None }
     }

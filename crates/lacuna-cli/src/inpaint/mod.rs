@@ -4,18 +4,20 @@ mod args;
 mod fill;
 mod manifest;
 mod progress;
+mod row;
 mod task;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
-use lacuna::Inpainter;
+use lacuna::{FillJob, Sizing};
 
 pub use args::{InpaintArgs, LimitArgs};
-use fill::{Filler, Row, Status};
+use fill::Filler;
 use manifest::Manifest;
 use progress::Progress;
+use row::{Row, Status};
 use task::{Task, Tasks};
 
 use crate::Outcome;
@@ -32,14 +34,18 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
     let memory = args.limits.max_memory.map(|Bytes(bytes)| bytes);
     let predictor = args.method.load(memory)?;
-    let mut inpainter = Inpainter::new(predictor.clone(), args.strategy());
+    let mut job = FillJob {
+        limits: args.limits.limits(),
+        mask: args.mask_options.mask(),
+        hole: args.mask_options.hole(),
+        sizing: Sizing::Always(args.strategy()),
+        seed: args.seed,
+        ..FillJob::new(predictor.clone())
+    };
     if let Some(bytes) = memory {
-        // Each picture that is worked on at a time gets its share; all use the same weights.
-        let resident = predictor.resident_bytes();
-        let share = bytes.saturating_sub(resident) / u64::from(args.jobs);
-        inpainter = inpainter.with_memory(resident + share);
+        job = job.with_shared_memory(bytes, args.jobs);
     }
-    let filler = Filler { args, inpainter: &inpainter };
+    let filler = Filler { args, job };
     match &tasks.manifest {
         Some(path) => {
             let manifest = if args.dry_run {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::fill::{Row, Status};
+use super::row::{Row, Status};
 use crate::output::print;
 
 /// Progress of a run on standard error, and rows of JSON on standard output.

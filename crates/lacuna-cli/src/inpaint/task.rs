@@ -106,8 +106,11 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     }
     if !image.is_dir() {
         ensure_usage!(!mask.is_dir(), "{} is a folder, {} a single photo", mask.display(), image.display());
-        let output =
-            if output.is_dir() { output.join(image.file_name().unwrap_or_default()) } else { output.into() };
+        let output = if output.is_dir() {
+            output.join(written_name(image.file_name().unwrap_or_default().into()))
+        } else {
+            output.into()
+        };
         let task = Task { image: image.into(), mask: mask.into(), output };
         return Ok(Tasks { tasks: vec![task], ..Tasks::default() });
     }
@@ -121,27 +124,34 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
         if mask.is_dir() { match_folders(image, mask, output)? } else { one_mask(image, mask, output)? };
     ensure!(
         !tasks.tasks.is_empty() || !tasks.unmatched.is_empty(),
-        "{} holds no PNG, JPEG, WebP, TIFF or BMP files",
+        "{} holds no PNG, JPEG, WebP, TIFF, BMP or GIF files",
         image.display()
     );
     tasks.manifest = Some(output.join(MANIFEST));
     Ok(tasks)
 }
 
-/// All picture files below a folder, relative to it, sorted; without those of earlier runs in an `output`
-/// folder inside it.
+/// All photos below a folder, relative to it, sorted; without hidden files and folders, and without those of earlier runs
+/// in an `output` folder inside it.
 fn pictures(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let is_output =
         |entry: &DirEntry| entry.depth() > 0 && entry.file_type().is_dir() && same_file(entry.path(), output);
+    let is_hidden =
+        |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
     let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    for entry in entries.into_iter().filter_entry(|entry| !is_output(entry)) {
+    for entry in entries.into_iter().filter_entry(|entry| !is_output(entry) && !is_hidden(entry)) {
         let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
         if entry.file_type().is_file() && Format::reads_extension(entry.path()) {
             found.push(entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_path_buf());
         }
     }
     Ok(found)
+}
+
+/// The output's name for a photo: its own, or PNG where its format is only read.
+fn written_name(photo: PathBuf) -> PathBuf {
+    if Format::from_extension(&photo).is_some() { photo } else { photo.with_extension("png") }
 }
 
 fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
@@ -153,7 +163,7 @@ fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
         .map(|relative| Task {
             image: images.join(&relative),
             mask: mask.into(),
-            output: output.join(&relative),
+            output: output.join(written_name(relative.clone())),
         })
         .collect();
     Ok(Tasks { tasks, ..Tasks::default() })
@@ -204,7 +214,7 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
             found.tasks.push(Task {
                 image: image.clone(),
                 mask: masks.join(mask),
-                output: output.join(file),
+                output: output.join(written_name(file.into())),
             });
         }
     }
@@ -284,6 +294,23 @@ mod tests {
         let tasks = from_paths(&at("d"), &at("d/logo.png"), &at("d/out")).unwrap();
         let expected = ["d/a.png d/logo.png d/out/a.png", "d/b.png d/logo.png d/out/b.png"];
         assert_eq!(rows(dir.path(), &tasks), expected);
+    }
+
+    #[test]
+    fn hidden_files_are_left_alone_and_gif_becomes_png() {
+        let dir = folder(&[
+            "i/.a.png",
+            "i/.thumbnails/b.png",
+            "i/c.gif",
+            "i/d.png",
+            "m/.c.png",
+            "m/c.png",
+            "m/d.png",
+        ]);
+        let at = |name: &str| dir.path().join(name);
+        let tasks = from_paths(&at("i"), &at("m"), &at("out")).unwrap();
+        assert_eq!(rows(dir.path(), &tasks), ["i/c.gif m/c.png out/c.png", "i/d.png m/d.png out/d.png"]);
+        assert!(tasks.unmatched.is_empty(), "{:?}", tasks.unmatched);
     }
 
     #[test]

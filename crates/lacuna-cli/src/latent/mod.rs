@@ -22,6 +22,7 @@ use lacuna_nets::{Device, DeviceName, Generator, NetworkPredictor};
 use serde::Serialize;
 
 use crate::Outcome;
+use crate::hints::message;
 use crate::inpaint::LimitArgs;
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::units::{Threads, start_threads};
@@ -129,7 +130,7 @@ impl Viewer {
     pub fn look(&self, case: &Case) -> Result<(Section, Seen)> {
         let picture = Picture::open(&case.truth, &self.limits)?;
         let mask = Mask::open(&case.mask, &MaskOptions::default(), &self.limits)?;
-        check_sizes(&picture, &mask).with_context(|| case.mask.display().to_string())?;
+        check_sizes(&picture, &mask)?;
         ensure!(mask.bounds().is_some(), "{} has no hole", case.mask.display());
         let whole = Rect::whole(picture.width(), picture.height());
         let long_side = (whole.long_side() > self.long_side).then_some(self.long_side);
@@ -241,7 +242,7 @@ pub fn run(args: &LatentArgs) -> Result<Outcome> {
             }
             Err(error) if single => return Err(error),
             Err(error) => {
-                eprintln!("left out: {}: {error:#}", case.name);
+                eprintln!("left out: {}: {}", case.name, message(&error));
                 failed += 1;
             }
         }

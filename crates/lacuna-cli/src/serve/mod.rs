@@ -217,10 +217,10 @@ impl ServeArgs {
             if networks.iter().any(|model| model.id == id) {
                 bail_usage!("two models are called {id}: give one another name (--model NAME=FILE)");
             }
-            networks.push(self.model(id, &given.open()?, Method::Network)?);
+            networks.push(self.model(id, &given.open()?, Method::NETWORK)?);
         }
         if networks.is_empty() {
-            networks.push(self.model(DEFAULT_NETWORK.into(), &default_network()?, Method::Guided)?);
+            networks.push(self.model(DEFAULT_NETWORK.into(), &default_network()?, Method::GUIDED)?);
             networks.extend(self.fetched()?);
         }
         Ok(Models::new(Arc::new(PatchMatch::default()), networks))
@@ -234,7 +234,7 @@ impl ServeArgs {
             PUBLISHED_MODELS.iter().filter_map(|model| Some((model.name, store.find(model.name)?)));
         let loaded = installed.filter_map(|(name, path)| {
             let model = Checkpoint::open(&path).map_err(anyhow::Error::from);
-            let model = model.and_then(|checkpoint| self.model(name.into(), &checkpoint, Method::Network));
+            let model = model.and_then(|checkpoint| self.model(name.into(), &checkpoint, Method::NETWORK));
             match model {
                 Ok(model) => Some(Model { label: Some(BEST), ..model }),
                 Err(problem) => {
@@ -279,7 +279,7 @@ pub fn run(args: ServeArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
     let config = args.config()?;
     if args.max_memory.is_none() {
-        let limit = lacuna::budget::at_most(args.max_memory());
+        let limit = lacuna::units::at_most(args.max_memory());
         eprintln!("lacuna: memory limit {limit}, half of what is available (--max-memory changes it)");
     }
     let models = args.load()?;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::base64::decode;
 use super::fields::Fields;
 use crate::config::Bounds;
-use crate::fill::{Upload, decode_picture, key, png};
+use crate::fill::{Upload, decode_mask, key, png};
 use crate::problem::{Code, Problem, excerpt};
 use crate::queue::{Key, Outcome};
 
@@ -75,7 +75,7 @@ impl AdjustMaskRequest {
     /// # Errors
     /// If the mask cannot be read.
     pub fn run(&self, bounds: &Bounds) -> Outcome {
-        let picture = decode_picture(&self.mask, &bounds.limits(), Code::MaskInvalid)?;
+        let picture = decode_mask(&self.mask, &bounds.limits())?;
         let options = MaskOptions { threshold: Some(THRESHOLD), ..MaskOptions::default() };
         let mask = self.adjusted(&Mask::from_picture(&picture, &options));
         let (width, height) = (mask.width() as u32, mask.height() as u32);

@@ -1,6 +1,6 @@
 //! IOPaint's inpaint request, and what of it Lacuna follows.
 
-use lacuna::{MaskOptions, Strategy};
+use lacuna::{MaskOptions, Sizing, Strategy};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use crate::body::Form;
 use crate::fill::{FillRequest, Upload};
 use crate::id::Id;
 use crate::problem::{Code, Problem, excerpt};
-use crate::settings::{Settings, Sizing};
+use crate::settings::Settings;
 
 /// A pixel of the mask is hole above this, as in IOPaint.
 const THRESHOLD: u8 = 127;

@@ -310,7 +310,7 @@ mod tests {
                     if opened.recv_timeout(Duration::from_millis(1)).is_ok() {
                         return answer("through");
                     }
-                    watch.reached(0.5).map_err(|error| Problem::from_error(&error, Code::Internal))?;
+                    watch.reached(0.5).map_err(|error| Problem::of(&error))?;
                 }
             });
             (Self { running, open }, task)

@@ -143,7 +143,7 @@ fn the_latent_view_lies_over_the_photo() {
     let network = Model {
         id: "one".into(),
         label: None,
-        method: Method::Network,
+        method: Method::NETWORK,
         device: "cpu".into(),
         parameters: 1,
         network: Arc::new(PatchMatch::default()),

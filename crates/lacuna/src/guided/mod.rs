@@ -10,9 +10,17 @@ mod guide;
 
 use std::sync::Arc;
 
+use crate::method::{Build, Method};
 use crate::patchmatch::PatchMatch;
 use crate::{EnginePredictor, Mask, Planes, Predictor, Result, Watch, default_network};
 use guide::{Scale, guide};
+
+/// The method, for the table in [`Method`].
+pub(crate) const METHOD: Method = Method {
+    name: "guided",
+    meaning: "Copies of matching patches of the photo, guided by a network",
+    build: Build::WithNetwork(|network| Arc::new(Guided::new(network, PatchMatch::default()))),
+};
 
 /// PatchMatch that a predictor guides.
 #[derive(Clone)]
@@ -68,6 +76,11 @@ impl Predictor for Guided {
         let seen = Scale::new((width, height), 0.0, self.network.as_ref()).seen();
         let network = self.network.forecast_bytes(seen.0, seen.1);
         network.max(self.patchmatch.forecast_bytes(width, height)) + guide
+    }
+
+    /// Specks and scratches need no guide, and a network for each of their windows would take most of the time.
+    fn for_thin_holes(&self) -> Option<&dyn Predictor> {
+        self.patchmatch.for_thin_holes()
     }
 
     fn resident_bytes(&self) -> u64 {

@@ -1,8 +1,8 @@
 //! One resolution of the picture while it is being completed.
 
-use super::depth::depths;
 use super::patch_map::PatchMap;
 use super::roughness;
+use crate::depth::depths;
 use crate::{Mask, Planes};
 use rayon::prelude::*;
 

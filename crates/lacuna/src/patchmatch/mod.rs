@@ -19,7 +19,6 @@
 
 mod complete;
 mod curate;
-mod depth;
 mod descent;
 mod field;
 mod forecast;
@@ -34,11 +33,20 @@ mod search;
 mod vote;
 mod weights;
 
+use crate::method::{Build, Method};
 use crate::{Error, Mask, Planes, Predictor, Result, Watch};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// The largest side in pixels: matches keep their place in 16 bits.
 const LARGEST_SIDE: usize = 1 << 16;
+
+/// The method, for the table in [`Method`].
+pub(crate) const METHOD: Method = Method {
+    name: "patchmatch",
+    meaning: "Copies of matching patches of the photo, without a network",
+    build: Build::Alone(|| Arc::new(PatchMatch::default())),
+};
 
 /// How hard PatchMatch tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +69,15 @@ impl Default for PatchMatchConfig {
         Self { finest_rounds: number(4), rounds_per_level: 1, candidates: number(3) }
     }
 }
+
+/// For specks and scratches: all completions look alike there, so one is enough.
+static THIN: PatchMatch = PatchMatch {
+    config: PatchMatchConfig {
+        finest_rounds: NonZeroUsize::new(4).unwrap(),
+        rounds_per_level: 1,
+        candidates: NonZeroUsize::MIN,
+    },
+};
 
 /// Fills holes with patches from elsewhere in the picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,6 +154,14 @@ impl Predictor for PatchMatch {
 
     fn largest_side(&self) -> usize {
         LARGEST_SIDE
+    }
+
+    fn for_thin_holes(&self) -> Option<&dyn Predictor> {
+        Some(&THIN)
+    }
+
+    fn runs_in_parallel(&self) -> bool {
+        true
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {

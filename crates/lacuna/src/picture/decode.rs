@@ -17,7 +17,7 @@ use super::{
     Floats, Format, JpegCoding, Limits, LossyWebP, Metadata, Palette, Picture, Samples, cmyk, jpeg_metadata,
     png, tiff_file, webp_file, xmp,
 };
-use crate::budget::at_most;
+use crate::units::at_most;
 use crate::{Error, Result};
 
 /// Bytes to which a PNG's colour profile may inflate. Profiles of printers have up to 4 MB; 261 kB can inflate to 256 MiB.

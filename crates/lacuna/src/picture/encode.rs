@@ -30,6 +30,9 @@ const LOSSY_GROWTH: f64 = 1.3;
 /// By how much the quality is lowered while a lossy WebP file is too long.
 const QUALITY_STEP: f32 = 8.0;
 
+/// Copies of the pixels that writing takes in the worst case, an image of noise.
+const WRITING_COPIES: u64 = 3;
+
 /// How to write a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaveOptions {
@@ -43,7 +46,7 @@ impl Picture {
     /// Writes the picture to `path`: the whole file or nothing.
     ///
     /// # Errors
-    /// [`Error::Picture`] if the format cannot hold the picture, [`Error::Write`] if the file cannot be written.
+    /// [`Error::Unfit`] if the format cannot hold the picture, [`Error::Write`] if the file cannot be written.
     pub fn save(&self, path: &Path, options: &SaveOptions) -> Result<()> {
         write_bytes_atomically(path, &self.encode(options)?)
     }
@@ -54,7 +57,7 @@ impl Picture {
     /// [`Picture::writing_notes`] lists what is lost. BMP stores the picture upright.
     ///
     /// # Errors
-    /// [`Error::Picture`] if the format cannot hold the picture's depth, alpha or size.
+    /// [`Error::Unfit`] if the format cannot hold the picture's depth, alpha or size.
     pub fn encode(&self, options: &SaveOptions) -> Result<Vec<u8>> {
         let format = options.format.unwrap_or(self.format);
         self.check_fits(format, options.quality)?;
@@ -81,7 +84,7 @@ impl Picture {
             Format::Tiff => self.encode_tiff(&mut bytes, pixels),
         };
         encoded.map_err(|problem| {
-            Error::picture(&self.name, format!("cannot be written as {format}: {problem}"))
+            Error::unfit(&self.name, format!("cannot be written as {format}: {problem}"))
         })?;
         Ok(bytes)
     }
@@ -117,7 +120,7 @@ impl Picture {
     /// Checks that a format can hold the picture as it is.
     ///
     /// # Errors
-    /// [`Error::Picture`] naming what the format cannot hold.
+    /// [`Error::Unfit`] naming what the format cannot hold.
     pub fn check_fits(&self, format: Format, quality: Option<u8>) -> Result<()> {
         let problem = if self.depth() == 32 && format != Format::Tiff {
             format!("{format} cannot hold 32-bit floats: write a TIFF file")
@@ -126,13 +129,21 @@ impl Picture {
         } else if self.has_alpha() && !format.holds_alpha() {
             format!("{format} cannot hold transparency: write a PNG, WebP, TIFF or BMP file")
         } else if quality.is_some() && format != Format::Jpeg {
-            format!("--quality is for JPEG files, the output is a {format} file")
+            format!("a JPEG quality was given, the output is a {format} file")
         } else if quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
             format!("JPEG quality is 1 to 100, not {}", quality.unwrap_or_default())
         } else {
             return Ok(());
         };
-        Err(Error::picture(&self.name, problem))
+        Err(Error::unfit(&self.name, problem))
+    }
+
+    /// The most bytes that writing the image takes beyond its pixels: the file before it is written, JPEG's
+    /// coefficients (two bytes a sample) or the compressed lines of other formats, and the turned copy if it is
+    /// stored turned.
+    pub(crate) fn writing_bytes(&self) -> u64 {
+        let turned = u64::from(self.orientation != Orientation::NoTransforms);
+        (WRITING_COPIES + turned) * self.pixel_bytes()
     }
 
     /// A palette file if the picture came with one that holds all colours or has room for them.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use image::ImageFormat;
 
+use crate::words::words;
 use crate::{Error, Result};
 
 /// A container format that Lacuna reads and writes.
@@ -20,6 +21,15 @@ pub enum Format {
     Tiff,
     /// BMP: lossless, 8 bit, alpha, no metadata.
     Bmp,
+}
+
+words! {
+    Format, "format",
+    Png = "png": "Lossless; transparency and 16 bits a channel",
+    Jpeg = "jpeg": "Lossy, small",
+    WebP = "webp": "Lossless; transparency",
+    Tiff = "tiff": "Lossless; transparency and 16 bits a channel",
+    Bmp = "bmp": "Uncompressed; no colour profile and no EXIF",
 }
 
 /// Every format, with the extensions that name it; the first is the usual one.

@@ -1,8 +1,8 @@
 //! What a picture file may ask for before it is refused.
 
-use crate::budget::{Budget, reading_bytes};
+use crate::error::Limit;
 use crate::picture::Format;
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 /// Bounds on what is decoded, checked against a file's header before anything is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +37,18 @@ impl Limits {
         if pixels == 0 {
             return Err(Error::picture(name, format!("the picture has no pixels ({width} x {height})")));
         }
-        let problem = if width.max(height) > self.side {
-            format!("{width} x {height} pixels: the longest allowed side is {} (--max-side)", self.side)
+        let (limit, problem) = if width.max(height) > self.side {
+            (Limit::Side, format!("{width} x {height} pixels: the longest allowed side is {}", self.side))
         } else if pixels > self.pixels {
-            format!(
-                "{width} x {height} = {pixels} pixels: at most {} are allowed (--max-pixels)",
-                self.pixels
-            )
+            let problem =
+                format!("{width} x {height} = {pixels} pixels: at most {} are allowed", self.pixels);
+            (Limit::Pixels, problem)
         } else if bytes > self.bytes {
-            format!("the picture needs {bytes} bytes: at most {} are allowed (--max-bytes)", self.bytes)
+            (Limit::Bytes, format!("the picture needs {bytes} bytes: at most {} are allowed", self.bytes))
         } else {
             return Ok(());
         };
-        Err(Error::TooLarge { name: name.into(), problem })
+        Err(Error::TooLarge { name: name.into(), limit, problem })
     }
 
     /// Checks that a picture can be read within [`Limits::memory`], before its pixels are allocated.
@@ -74,12 +73,20 @@ impl Limits {
     /// [`Error::TooLarge`] with the length and the limit.
     pub fn check_file(&self, name: &str, length: u64) -> Result<()> {
         if length > self.bytes {
-            let problem =
-                format!("the file has {length} bytes: at most {} are allowed (--max-bytes)", self.bytes);
-            return Err(Error::TooLarge { name: name.into(), problem });
+            let problem = format!("the file has {length} bytes: at most {} are allowed", self.bytes);
+            return Err(Error::TooLarge { name: name.into(), limit: Limit::Bytes, problem });
         }
         Ok(())
     }
+}
+
+/// The most bytes that reading an image of `pixel_bytes` from a file of `file_bytes` takes, the image included.
+///
+/// Progressive JPEG files are decoded through all coefficients, two bytes a sample; TIFF and WebP through a copy. Any
+/// image may have to be turned upright, which takes a copy too. The decoder of JPEG files copies the file.
+fn reading_bytes(format: Format, progressive: bool, file_bytes: u64, pixel_bytes: u64) -> u64 {
+    let copies = if progressive || matches!(format, Format::Tiff | Format::WebP) { 3 } else { 2 };
+    file_bytes.saturating_mul(2).saturating_add(pixel_bytes.saturating_mul(copies))
 }
 
 #[cfg(test)]

@@ -163,6 +163,11 @@ impl Picture {
         &self.notes
     }
 
+    /// Bytes of the pixels.
+    pub(crate) fn pixel_bytes(&self) -> u64 {
+        self.pixels.as_bytes().len() as u64
+    }
+
     /// The upright pixels.
     pub fn pixels(&self) -> &DynamicImage {
         &self.pixels

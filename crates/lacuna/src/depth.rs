@@ -5,7 +5,7 @@
 ///
 /// # Shapes
 /// `hole` and the result: `[height, width]`.
-pub(super) fn depths(width: usize, height: usize, hole: &[bool]) -> Vec<u16> {
+pub(crate) fn depths(width: usize, height: usize, hole: &[bool]) -> Vec<u16> {
     let mut depths: Vec<u16> = hole.iter().map(|&hole| if hole { u16::MAX } else { 0 }).collect();
     for y in 0..height {
         for x in 0..width {

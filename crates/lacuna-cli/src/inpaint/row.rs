@@ -1,0 +1,80 @@
+//! The result of one image: a line of progress, and a line of `--json`.
+
+use serde::Serialize;
+
+use super::task::Task;
+
+/// The result of one image.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The photo, as given.
+    pub image: String,
+    /// Its mask; none if no mask was found.
+    pub mask: Option<String>,
+    /// Where the result is or would be; none if nothing could be written.
+    pub output: Option<String>,
+    /// What happened to it.
+    #[serde(flatten)]
+    pub status: Status,
+    /// Seconds spent on it.
+    pub seconds: f64,
+    /// What the photo's owner should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl Row {
+    /// The row of a task, with no time spent and no notes.
+    pub fn of(task: &Task, status: Status) -> Self {
+        Self {
+            image: task.image.display().to_string(),
+            mask: Some(task.mask.display().to_string()),
+            output: Some(task.output.display().to_string()),
+            status,
+            seconds: 0.0,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// What happened to an image.
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Status {
+    /// The hole was filled.
+    Filled(Fill),
+    /// The mask is empty; the image was copied.
+    Copied,
+    /// An earlier run finished it.
+    Finished,
+    /// What a run would do.
+    Planned(Planned),
+    /// It failed.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// How a hole was or would be filled.
+#[derive(Debug, Serialize)]
+pub struct Fill {
+    /// The fraction of the image that is filled, 0 to 1.
+    pub hole_share: f64,
+    /// What fills it.
+    pub method: String,
+    /// How the image is cut into frames.
+    pub strategy: String,
+}
+
+/// A fill that was planned only.
+#[derive(Debug, Serialize)]
+pub struct Planned {
+    /// How; none if the mask is empty and the image would be copied.
+    #[serde(flatten)]
+    pub fill: Option<Fill>,
+    /// Forecast peak memory in bytes.
+    pub forecast_bytes: u64,
+    /// Forecast time in seconds.
+    pub forecast_seconds: f64,
+}

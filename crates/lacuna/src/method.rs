@@ -1,0 +1,107 @@
+//! The methods that fill holes: one table for the program, the HTTP API and evaluations.
+//!
+//! A method is a value that its own file declares. To add one, declare it there and list it in [`Method::ALL`].
+//! What a method predicts and costs is the [`Predictor`] that it builds.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::words::{UnknownWord, Word, display_name};
+use crate::{Predictor, engine, guided, patchmatch};
+
+/// A way to fill holes.
+#[derive(Clone, Copy)]
+pub struct Method {
+    /// Its name in arguments and form fields.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub meaning: &'static str,
+    /// How its predictor is built, and what that needs.
+    pub build: Build,
+}
+
+/// How the predictor of a method is built.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// From nothing.
+    Alone(fn() -> Arc<dyn Predictor>),
+    /// Around a network that is ready.
+    WithNetwork(fn(Arc<dyn Predictor>) -> Arc<dyn Predictor>),
+}
+
+impl Method {
+    /// A network guides PatchMatch.
+    pub const GUIDED: Self = guided::METHOD;
+    /// PatchMatch alone.
+    pub const PATCHMATCH: Self = patchmatch::METHOD;
+    /// A network alone.
+    pub const NETWORK: Self = engine::METHOD;
+
+    /// Whether it needs a network.
+    pub fn needs_network(self) -> bool {
+        matches!(self.build, Build::WithNetwork(_))
+    }
+}
+
+impl Word for Method {
+    const KIND: &'static str = "method";
+    const ALL: &'static [Self] = &[Self::GUIDED, Self::PATCHMATCH, Self::NETWORK];
+
+    fn name(self) -> &'static str {
+        self.name
+    }
+
+    fn meaning(self) -> &'static str {
+        self.meaning
+    }
+}
+
+impl FromStr for Method {
+    type Err = UnknownWord;
+
+    fn from_str(name: &str) -> Result<Self, UnknownWord> {
+        Self::from_name(name)
+    }
+}
+
+display_name!(Method);
+
+impl fmt::Debug for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+impl PartialEq for Method {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Method {}
+
+impl Hash for Method {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predictor::tests::Constant;
+
+    #[test]
+    fn every_method_builds_a_predictor() {
+        for method in Method::ALL {
+            let predictor = match method.build {
+                Build::Alone(build) => build(),
+                Build::WithNetwork(build) => build(Arc::new(Constant::default())),
+            };
+            let name = predictor.name();
+            assert_eq!(name.contains("constant"), method.needs_network(), "{method}: {name}");
+        }
+    }
+}
