@@ -7,11 +7,12 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::{Mask, Planes, Rect};
+use lacuna_network::geometry::{IMAGE_CHANNELS, MULTIPLE};
 use serde::Serialize;
 
+use crate::Features;
 use crate::error::{Error, Result};
-use crate::net::generator::MULTIPLE;
-use crate::net::{Features, Generator};
+use crate::net::Generator;
 use crate::weights::read_tensor;
 
 /// A step of distances in the curve, in pixels: one pixel of the latent.
@@ -113,7 +114,7 @@ impl LatentView {
         let upload = |values: Vec<f32>, channels: usize| {
             Tensor::<4>::from_data(TensorData::new(values, [1, channels, height, width]), device)
         };
-        let image = upload(photo.values().to_vec(), 3);
+        let image = upload(photo.values().to_vec(), IMAGE_CHANNELS);
         let hole = upload(mask.hole().iter().map(|&hole| f32::from(u8::from(hole))).collect(), 1);
         let mut plain = generator.clone();
         plain.control = None;
@@ -216,15 +217,17 @@ fn curve(errors: &[f32], distances: &[f64]) -> Vec<CurvePoint> {
 mod tests {
     use super::*;
     use crate::testing::rng;
-    use lacuna::checkpoint::{Checkpoint, Delta, Family, NetworkConfig};
+    use lacuna::checkpoint::Checkpoint;
+    use lacuna_network::geometry::LEVELS;
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::{assert_close, fixtures, pictures};
 
     /// Numbers of `oracle/make_fixtures.py`.
     const TOLERANCE: f32 = 2e-5;
 
     fn small(family: Family, channels_in: usize) -> Generator {
-        let config =
-            NetworkConfig { family, channels_in, width: 4, blocks: 1, control: false, delta: Delta::None };
+        let shape = Shape { channels_in, width: 4, blocks: 1, control: false, delta: Delta::None };
+        let config = family.network(shape);
         Generator::new(&config, rng(1), &Device::flex()).unwrap()
     }
 
@@ -244,7 +247,7 @@ mod tests {
 
     #[test]
     fn without_a_hole_nothing_is_damaged() {
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             for channels_in in [3, 4] {
                 let generator = small(family, channels_in);
                 let photo = Planes::new(32, 24, pictures::picture(32, 24));
@@ -260,13 +263,9 @@ mod tests {
                 );
                 assert!(masked.curve.is_empty());
                 let groups = masked.damage.iter().filter(|damage| damage.group == Group::Global).count();
-                assert_eq!(
-                    (masked.damage.len(), groups),
-                    match family {
-                        Family::Fourier => (5, 1),
-                        Family::Regular => (4, 0),
-                    }
-                );
+                // Each level has a local part, and the latent perhaps a global one.
+                let global = usize::from(generator.config().latent().global > 0);
+                assert_eq!((masked.damage.len(), groups), (LEVELS + 1 + global, global));
             }
         }
     }

@@ -4,33 +4,29 @@ use std::fmt::Write as _;
 
 use burn::tensor::Device;
 use lacuna::Predictor;
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
-use lacuna_nets::cost::Cost;
+use lacuna_nets::cost::{bytes, seconds};
 use lacuna_nets::weights::NamedWeight;
 use lacuna_nets::{DeviceName, Generator, NetworkPredictor};
+use lacuna_network::{Architecture, Cost, Delta, Family, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::golden::{assert_golden, sha256_of_bits};
 
 /// Both families with three and four inputs, with and without mask control.
-fn variants(width: usize, blocks: usize) -> Vec<NetworkConfig> {
-    [Family::Fourier, Family::Regular]
+fn variants(width: usize, blocks: usize) -> Vec<Architecture> {
+    Family::ALL
         .into_iter()
         .flat_map(|family| [(family, 3), (family, 4)])
         .flat_map(|(family, channels_in)| [(family, channels_in, false), (family, channels_in, true)])
-        .map(|(family, channels_in, control)| NetworkConfig {
-            family,
-            channels_in,
-            width,
-            blocks,
-            control,
-            delta: Delta::None,
+        .map(|(family, channels_in, control)| {
+            family.network(Shape { channels_in, width, blocks, control, delta: Delta::None })
         })
         .collect()
 }
 
-fn label(config: &NetworkConfig) -> String {
-    let NetworkConfig { family, channels_in, width, blocks, control, delta } = config;
+fn label(config: &Architecture) -> String {
+    let Shape { channels_in, width, blocks, control, delta } = config.shape();
+    let family = config.family();
     format!("{family:?} width {width} blocks {blocks} inputs {channels_in} control {control} delta {delta:?}")
 }
 
@@ -59,8 +55,8 @@ fn costs() {
     for (width, blocks) in [(8, 9), (64, 18), (3, 1)] {
         for config in variants(width, blocks) {
             for [columns, rows] in [[256, 256], [1000, 72], [9, 17]] {
-                let cost = Cost::of(&config, columns, rows);
-                let (bytes, seconds) = (cost.bytes(), cost.seconds(RATE));
+                let cost = Cost::of(&config.layers(), columns, rows);
+                let (bytes, seconds) = (bytes(&cost), seconds(&cost, RATE));
                 writeln!(
                     lines,
                     "{} {columns}x{rows}: {cost:?}, {bytes} bytes, {seconds:.9e} s",

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
+
 /// The widest network. LaMa caps channels at 1024, which the latent (eight times the width) reaches at 128: a wider network
 /// would have another layout. Published ones have 64.
 pub const WIDTH_LIMIT: usize = 128;
@@ -78,13 +80,15 @@ pub enum ConfigError {
     #[error("{0} refiner blocks, possible are 1 to {BLOCK_LIMIT}")]
     Blocks(usize),
     /// [`Shape::channels_in`] is neither 3 nor 4.
-    #[error("{0} input channels, possible are 3 (image) and 4 (image and mask)")]
+    #[error(
+        "{0} input channels, possible are {IMAGE_CHANNELS} (image) and {MASKED_CHANNELS} (image and mask)"
+    )]
     Inputs(usize),
 }
 
 /// A name that no family has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no family {0:?}: expected fourier or regular")]
+#[error("family {0:?} is unknown; expected one of {names}", names = Family::ALL.map(Family::name).join(", "))]
 pub struct UnknownFamily(String);
 
 impl Architecture {
@@ -115,16 +119,30 @@ impl Architecture {
         if !(1..=BLOCK_LIMIT).contains(&blocks) {
             return Err(ConfigError::Blocks(blocks));
         }
-        if !matches!(channels_in, 3 | 4) {
+        if !matches!(channels_in, IMAGE_CHANNELS | MASKED_CHANNELS) {
             return Err(ConfigError::Inputs(channels_in));
         }
         Ok(())
+    }
+
+    /// The network of the same family with other choices.
+    pub fn with(&self, change: impl FnOnce(&mut Shape)) -> Self {
+        let mut shape = self.shape().clone();
+        change(&mut shape);
+        self.family().network(shape)
     }
 
     /// A short name, such as `fourier-w64-b18`.
     pub fn label(&self) -> String {
         let Shape { width, blocks, .. } = self.shape();
         format!("{}-w{width}-b{blocks}", self.family())
+    }
+}
+
+impl Shape {
+    /// Whether the network sees the mask as a fourth channel of its input.
+    pub fn sees_mask(&self) -> bool {
+        self.channels_in == MASKED_CHANNELS
     }
 }
 
@@ -145,6 +163,14 @@ impl Family {
         match self {
             Self::Fourier => "fourier",
             Self::Regular => "regular",
+        }
+    }
+
+    /// One line for help texts.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Fourier => "LaMa's fast Fourier convolutions",
+            Self::Regular => "The pix2pixHD generator",
         }
     }
 }

@@ -22,6 +22,9 @@ pub const EPSILON: f64 = 1e-5;
 /// Channels of an image and of a prediction: red, green, blue.
 pub const IMAGE_CHANNELS: usize = 3;
 
+/// Channels of an image with the mask behind it.
+pub const MASKED_CHANNELS: usize = IMAGE_CHANNELS + 1;
+
 /// Pixels along a side of `length` at some level of the encoder; level 0 is the full resolution.
 pub fn side(length: usize, level: usize) -> usize {
     length.div_ceil(1 << level)

@@ -4,6 +4,7 @@ use crate::{Layer, Operation, Split};
 
 /// The parts of a layer that have parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, while a network is built")]
 pub enum Pieces {
     /// Of a convolution or a transposed one.
     Plain(Plain),

@@ -8,13 +8,12 @@ use std::sync::OnceLock;
 use lacuna_cpu::engine::{Engine, Plan, PlanOptions, Wanted, product_rate};
 use lacuna_cpu::{Error as EngineError, Isa};
 use lacuna_network::Architecture;
-use lacuna_network::geometry::{LARGEST_SIDE, MULTIPLE, SMALLEST_SIDE};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
 use crate::checkpoint::Checkpoint;
 use crate::method::{Build, Method};
-use crate::{Error, Mask, Planes, Predictor, Result, Watch};
+use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// The method that uses a network alone, for the table in [`Method`].
 pub(crate) const METHOD: Method = Method {
@@ -104,12 +103,8 @@ impl EnginePredictor {
     /// [`Error::Predict`] if the network cannot take the image, the mask has another size, or memory is short;
     /// [`Error::Stopped`] if `watch` cancels it.
     pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted, watch: &Watch) -> Result<Planes> {
+        self.check_frame(image, mask)?;
         let (width, height) = (image.width(), image.height());
-        if (mask.width(), mask.height()) != (width, height) {
-            let problem =
-                format!("image of {width} x {height}, mask of {} x {}", mask.width(), mask.height());
-            return Err(Error::Predict { predictor: self.name(), problem });
-        }
         let plan = self.plan(width, height)?;
         let proceed = |fraction| watch.reached(fraction).is_ok();
         let predicted = self.engine.run_watched(&plan, image.values(), mask.hole(), wanted, &proceed);
@@ -160,16 +155,8 @@ impl Predictor for EnginePredictor {
         self.run(image, mask, Wanted::Hole, watch)
     }
 
-    fn multiple(&self) -> usize {
-        MULTIPLE
-    }
-
-    fn smallest_side(&self) -> usize {
-        SMALLEST_SIDE
-    }
-
-    fn largest_side(&self) -> usize {
-        LARGEST_SIDE
+    fn sides(&self) -> Sides {
+        Sides::NETWORK
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {

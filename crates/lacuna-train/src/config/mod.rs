@@ -9,8 +9,9 @@ pub mod set;
 use std::path::{Path, PathBuf};
 
 use lacuna::Mask;
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
 use lacuna_eval::maskgen::{MaskGenerator, Preset};
+use lacuna_network::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
+use lacuna_network::{Architecture, Delta, Family, Shape};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
@@ -90,16 +91,18 @@ pub enum Conditioning {
 }
 
 impl Network {
-    /// The network's shape.
-    pub fn config(&self) -> NetworkConfig {
-        NetworkConfig {
-            family: self.family,
-            channels_in: if self.conditioning == Conditioning::Alpha { 4 } else { 3 },
+    /// The network's configuration.
+    pub fn config(&self) -> Architecture {
+        self.family.network(Shape {
+            channels_in: match self.conditioning {
+                Conditioning::Alpha => MASKED_CHANNELS,
+                Conditioning::None | Conditioning::Control | Conditioning::LatentAdd => IMAGE_CHANNELS,
+            },
             width: self.width,
             blocks: self.blocks,
             control: matches!(self.conditioning, Conditioning::Control | Conditioning::LatentAdd),
             delta: self.delta,
-        }
+        })
     }
 }
 
@@ -506,7 +509,7 @@ pub(crate) mod tests {
     fn what_is_written_reads_again() {
         let config = RunConfig::parse(SMALL, &[]).unwrap();
         assert_eq!(RunConfig::parse(&config.to_toml(), &[]).unwrap(), config);
-        assert_eq!(config.network.config().channels_in, 4);
+        assert_eq!(config.network.config().shape().channels_in, 4);
         assert!(config.ema.on);
     }
 

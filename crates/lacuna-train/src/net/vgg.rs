@@ -12,7 +12,8 @@ use burn::module::Module;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna_nets::block::{Conv2d, Conv2dConfig, Init, Padding};
+use lacuna_nets::block::{Conv2d, Conv2dConfig, Init};
+use lacuna_nets::ops::Padding;
 use lacuna_nets::weights;
 use serde::{Deserialize, Serialize};
 

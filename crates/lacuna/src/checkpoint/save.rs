@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{Architecture, header};
 use crate::atomic::write_atomically;
+use crate::words::{display_name, words};
 use crate::{Error, Result};
 
 /// How weights are stored.
@@ -25,6 +26,13 @@ pub enum Storage {
     /// of a file, and a running variance can leave the range of 16 bits.
     F16,
 }
+
+words! {
+    Storage, "dtype",
+    F32 = "f32": "32-bit floats, exact",
+    F16 = "f16": "16-bit floats, half the size",
+}
+display_name!(Storage);
 
 /// One tensor to be written.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Which layers the engine computes: what it has no kernel for is refused by name, before anything is packed.
 
-use lacuna_network::geometry::{IMAGE_CHANNELS, LEVELS};
+use lacuna_network::geometry::{IMAGE_CHANNELS, LEVELS, MASKED_CHANNELS};
 use lacuna_network::{Activation, Border, Control, Form, Layer, Layers, Operation};
 
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ enum Place {
 }
 
 impl Place {
-    /// Whether the kernels of this place compute layers of this form. A bias is folded into the norm or the activation.
+    /// Whether the kernels of this place compute layers of this form.
     fn computes(self, form: Form) -> bool {
         let (plain, relu, identity) = (CONVOLUTION, Activation::Relu, Activation::Identity);
         let borders = [Border::Zero, Border::Reflect];
@@ -58,7 +58,12 @@ impl Place {
             let fourier = |form: &Form| Form { operation: Operation::FastFourier, ..*form };
             forms.extend(forms.iter().map(fourier).collect::<Vec<_>>());
         }
-        forms.iter().any(|known| Form { bias: form.bias, ..*known } == form)
+        // Plain convolutions fold their bias into the norm, or into what they add before the activation; there may be none.
+        let bias = match (self, form.operation) {
+            (Self::Zero, _) | (_, Operation::FastFourier) => false,
+            _ => form.bias,
+        };
+        forms.iter().any(|known| Form { bias, ..*known } == form)
     }
 }
 
@@ -82,10 +87,11 @@ pub(super) fn check(layers: &Layers) -> Result<()> {
     path.windows(2)
         .try_for_each(|pair| channels(pair[1], pair[0].outputs.total(), pair[1].inputs.total()))?;
     let latent = encoder[LEVELS].outputs;
-    for half in refiner.iter().flatten().filter(|half| (half.inputs, half.outputs) != (latent, latent)) {
+    let mut halves = refiner.iter().flatten();
+    if let Some(half) = halves.find(|half| (half.inputs, half.outputs) != (latent, latent)) {
         return Err(structure(half, format!("a residual block keeps the latent's channels, {latent:?}")));
     }
-    if !matches!(encoder[0].inputs.total(), 3 | 4) {
+    if !matches!(encoder[0].inputs.total(), IMAGE_CHANNELS | MASKED_CHANNELS) {
         return channels(&encoder[0], IMAGE_CHANNELS, encoder[0].inputs.total());
     }
     channels(head, IMAGE_CHANNELS, head.outputs.total())

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lacuna_network::geometry::IMAGE_CHANNELS;
+
 use super::{ALL, CONTROL_STEM, COUNTER, Keys, LamaKey, lama_key};
 use crate::checkpoint::found::{NAMES_SHOWN, take};
 use crate::checkpoint::{Architecture, Delta, Parsed, Shape, Stored};
@@ -57,7 +59,7 @@ pub(in crate::checkpoint) fn import(mut tensors: BTreeMap<String, Stored>) -> Pa
         width,
         blocks: blocks(&tensors, &prefix, keys),
         // With a fourth channel the thesis's code takes the mask there and leaves its mask encoder unused.
-        control: control.is_some() && channels_in == 3,
+        control: control.is_some() && channels_in == IMAGE_CHANNELS,
         delta: Delta::None, // leaves no trace in weights
     });
     config.check().map_err(|problem| format!("has a generator that does not exist: {problem}"))?;

@@ -1,40 +1,11 @@
-//! What flows between the parts of a network.
+//! What flows between the layers of a network.
 
 use std::ops::{Add, Sub};
 
 use burn::tensor::Tensor;
-use lacuna::checkpoint::Family;
+use lacuna_network::Split;
 
-/// Numbers of channels of the two parts of [`Features`]; `global` is 0 where there is no global part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// Channels that see their neighbourhood.
-    pub local: usize,
-    /// Channels that see the whole picture.
-    pub global: usize,
-}
-
-impl Split {
-    /// No global part.
-    pub fn local(channels: usize) -> Self {
-        Self { local: channels, global: 0 }
-    }
-
-    /// The channels of a latent: `8 width`, of which the Fourier family makes three quarters global.
-    pub fn latent(family: Family, width: usize) -> Self {
-        match family {
-            Family::Fourier => Self { local: 2 * width, global: 6 * width },
-            Family::Regular => Self::local(8 * width),
-        }
-    }
-
-    /// All channels.
-    pub fn total(self) -> usize {
-        self.local + self.global
-    }
-}
-
-/// Feature maps in a local and, in the Fourier family's latents, a global part.
+/// Feature maps in a local and, in the Fourier family's latents, a global part; see [`Split`].
 ///
 /// # Shapes
 /// Each part: `[batch, channels, height, width]`, equal but for the channels.
@@ -47,6 +18,14 @@ pub struct Features {
 }
 
 impl Features {
+    /// Features without a global part.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, channels, height, width]`.
+    pub fn local(x: Tensor<4>) -> Self {
+        Self { local: x, global: None }
+    }
+
     /// Takes one tensor apart; the inverse of [`Features::concat`].
     ///
     /// # Shapes
@@ -58,7 +37,7 @@ impl Features {
         let [_, count, _, _] = x.dims();
         assert_eq!(count, channels.total(), "channels to split");
         if channels.global == 0 {
-            return Self { local: x, global: None };
+            return Self::local(x);
         }
         let local = x.clone().narrow(1, 0, channels.local);
         Self { local, global: Some(x.narrow(1, channels.local, channels.global)) }
@@ -137,11 +116,5 @@ mod tests {
         let local = Features::split(random([1, 4, 2, 2], 1), Split::local(4));
         let both = Features::split(random([1, 4, 2, 2], 1), Split { local: 1, global: 3 });
         let _ = local + both;
-    }
-
-    #[test]
-    fn latents_by_family() {
-        assert_eq!(Split::latent(Family::Fourier, 64), Split { local: 128, global: 384 });
-        assert_eq!(Split::latent(Family::Regular, 64), Split { local: 512, global: 0 });
     }
 }
