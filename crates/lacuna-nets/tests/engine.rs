@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna_cpu::Isa;
 use lacuna_cpu::engine::{Engine, PlanOptions, Wanted};
-use lacuna_nets::Generator;
+use lacuna_nets::block::Init;
+use lacuna_nets::net::Refiner;
 use lacuna_nets::weights::{NamedWeight, Weight, is_statistic};
+use lacuna_nets::{Features, Generator};
 use lacuna_network::{Architecture, Delta, Family, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -146,4 +148,23 @@ fn large_pictures() {
 fn the_depth_and_width_of_the_published_network() {
     assert_equal(&config(Family::Fourier, 4, 64, 18), 1, &[[64, 72]]);
     assert_equal(&config(Family::Regular, 4, 64, 9), 1, &[[64, 64]]);
+}
+
+#[test]
+fn burn_runs_what_the_engine_refuses_by_name() {
+    let mut layers = config(Family::Fourier, 4, 2, 1).layers();
+    layers.refiner[0][1].form.kernel = 5;
+    let refused = Engine::compile(&layers, Isa::best(), |_| None).err().expect("there is no such kernel");
+    assert_eq!(
+        refused.to_string(),
+        "refiner.blocks.0.second: the CPU engine has no 5x5 fast Fourier convolution of stride 1, border reflected, \
+         BatchNorm, ReLU"
+    );
+    let mut init = Init::drawn(Pcg64::seed_from_u64(1), &Device::flex());
+    let refiner = Refiner::new(&layers, &mut init).unwrap();
+    let latent = Features::split(Tensor::ones([1, 16, 4, 6], &Device::flex()), layers.latent());
+    let refined = refiner.forward(latent.clone());
+    assert_eq!(refined.channels(), layers.latent());
+    let added = (refined - latent).concat().into_data().try_into_vec::<f32>().unwrap();
+    assert!(added.iter().all(|&value| value >= 0.0) && added.iter().any(|&value| value > 0.0));
 }

@@ -155,16 +155,16 @@ fn convert(
 
 fn info_text(info: &Info) -> String {
     let Shape { channels_in, width, blocks, control, delta } = info.config.shape();
-    let elements: Vec<String> = info.elements.iter().map(word).collect();
+    let elements: Vec<String> = info.elements.iter().map(kind_name).collect();
     let mut lines = vec![
         format!("file        {}", info.source.path.display()),
-        format!("container   {}", word(&info.source.container)),
+        format!("container   {}", kind_name(&info.source.container)),
         format!("family      {}", info.config.family()),
         format!("width       {}", width),
         format!("blocks      {}", blocks),
         format!("inputs      {}", channels_in),
         format!("control     {}", if *control { "yes" } else { "no" }),
-        format!("delta       {}", word(delta)),
+        format!("delta       {}", kind_name(delta)),
         format!("parameters  {}", info.parameters),
         format!("values      {}", elements.join(", ")),
         format!("prefix      {:?}", info.source.prefix),
@@ -199,7 +199,7 @@ fn verification_text(verification: &Verification) -> String {
 }
 
 /// The name that a kind has in JSON, also for people.
-fn word(kind: &impl Serialize) -> String {
+fn kind_name(kind: &impl Serialize) -> String {
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(name)) => name,
         other => format!("{other:?}"),
