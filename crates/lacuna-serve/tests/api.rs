@@ -526,7 +526,7 @@ fn everything_is_served_below_the_base_path() {
         ("/tools/lacuna/assets/main.js", 200),
         ("/tools/lacuna/v1/health", 200),
         ("/tools/lacuna/v1/models", 401),
-        ("/tools/lacuna/nothing", 404),
+        ("/tools/lacuna/nothing", 401),
         ("/", 404),
         ("/v1/health", 404),
         ("/tools/lacunav1/health", 404),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use headless_chrome::browser::tab::Tab;
@@ -82,10 +83,19 @@ impl Page {
             enable_durable_messages: None,
         })
         .expect("a tab that tells of its requests");
-        tab.add_event_listener(Arc::new(move |event: &Event| {
-            if let Event::NetworkRequestWillBeSent(event) = event {
+        let confirming = Arc::downgrade(&tab);
+        tab.add_event_listener(Arc::new(move |event: &Event| match event {
+            Event::NetworkRequestWillBeSent(event) => {
                 heard.lock().expect("a whole list").push(event.params.request.url.clone());
             }
+            // A page with unsaved work asks before it is left. Events are delivered on the thread that also delivers
+            // the answer, so the dialog is confirmed from another.
+            Event::PageJavascriptDialogOpening(_) => {
+                if let Some(tab) = confirming.upgrade() {
+                    thread::spawn(move || tab.get_dialog().accept(None));
+                }
+            }
+            _ => {}
         }))
         .expect("a tab that can be listened to");
         Some(Self { tab, requests, _browser: browser })
