@@ -147,7 +147,9 @@ impl Page {
              if ({condition}) resolve(true); else if (Date.now() - begin > {PATIENCE_MILLISECONDS}) resolve(false); \
              else setTimeout(look, 10); }})(); }})"
         );
-        assert_eq!(self.ask(&script), true, "{condition} never held");
+        if self.ask(&script) != true {
+            panic!("{condition} never held. The page says:\n{}", self.ask("document.body.innerText"));
+        }
     }
 
     /// Clicks the middle of an element.

@@ -93,7 +93,7 @@ impl Desk {
         photo
     }
 
-    /// A point of the photo on the screen, by shares of its sides.
+    /// A point of the photo on the screen, by fractions of its sides.
     pub fn point(&self, x: f64, y: f64) -> (f64, f64) {
         let script = format!(
             "(() => {{ const box = document.getElementById('canvas').getBoundingClientRect(); \
@@ -124,12 +124,12 @@ impl Desk {
         self.page.drag_holding(held, &points);
     }
 
-    /// The share of the photo that is masked, in percent, as screen readers are told.
+    /// The percentage of the photo that is masked, from the label for screen readers, in any language.
     pub fn masked(&self) -> f64 {
         let label = self.page.ask("document.getElementById('canvas').getAttribute('aria-label')");
         let label = label.as_str().unwrap();
-        let share = label.rsplit(' ').nth(2).unwrap();
-        share.parse().unwrap_or_else(|_| panic!("{label}"))
+        let percentage = label.split_once(" %").and_then(|(before, _)| before.rsplit(' ').next());
+        percentage.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{label}"))
     }
 
     pub fn steps(&self) -> u64 {

@@ -153,6 +153,7 @@ fn the_latent_view_lies_over_the_photo() {
     let Some(desk) = Desk::with(Models::new(patchmatch, vec![network])) else { return };
     desk.open_photo();
     desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+    desk.page.ask("document.getElementById('latent').closest('details').open = true");
     desk.page.click("#latent");
     let shown = |is: bool| {
         desk.page.wait_for(&format!("{READY} && document.getElementById('latent').ariaPressed === '{is}'"));
@@ -239,7 +240,7 @@ fn another_result_leaves_the_earlier_one_to_choose() {
     current(1);
     assert!(saved() == first);
     // Steps after one result come back with it.
-    desk.drag(&[(0.1, 0.1), (0.2, 0.1)]);
+    desk.drag(&[(0.1, 0.1), (0.2, 0.2)]);
     desk.fill();
     assert_eq!(desk.steps(), 3);
     desk.page.click("#undo");

@@ -58,7 +58,7 @@ fn impossible_numbers_are_explained_beside_the_field() {
         assert_eq!(desk.page.ask("document.activeElement.id"), id);
         assert_eq!(desk.steps(), 1, "nothing was sent");
         desk.set(id, before.as_str().unwrap());
-        assert_eq!(desk.page.ask(&format!("{error} === null")), true, "it goes when the value is right");
+        assert_eq!(desk.page.ask(&format!("{error} === null")), true, "{id} = {before}");
     }
     desk.set("expand", "1024");
     desk.set("feather", "0");
