@@ -83,7 +83,7 @@ fn sets_have_the_same_bytes_whatever_the_number_of_threads() {
     }
     // A published set says so.
     let published = folder.lacuna("masks --preset half --count 120 -o half").success();
-    published.stderr(contains("equal to the published set"));
+    published.stderr(contains("identical to the published set"));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn methods_are_run_judged_and_reported_and_go_on() {
         .judged()
         .success()
         .stdout(contains("mean-colour").and(contains("patchmatch")))
-        .stderr(contains("no LPIPS (Alex), LPIPS (VGG), FID, KID and IDS"));
+        .stderr(contains("LPIPS (Alex), LPIPS (VGG), FID, KID and IDS are not computed"));
     let results = folder.results();
     for method in results["methods"].as_array().unwrap() {
         assert_eq!(method["judged"], 5);
@@ -175,11 +175,11 @@ fn a_bad_file_is_a_row() {
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&results["methods"][0]["judged"], &results["cases"]), (&2.into(), &5.into()));
     for (args, code, problem) in [
-        ("eval --masks set -o r", 2, "nothing to judge"),
+        ("eval --masks set -o r", 2, "nothing to evaluate"),
         ("eval --masks photos --method patchmatch -o r", 1, "no mask in photos"),
         ("eval --masks set --predictions a=fills --predictions a=set -o r", 2, "two methods are called a"),
-        ("eval --masks set --model truth=x.pt -o r", 2, "no method can be called truth"),
-        ("eval --masks set --predictions ../a=fills -o r", 2, "is no name for a method"),
+        ("eval --masks set --model truth=x.pt -o r", 2, "a method cannot be called truth"),
+        ("eval --masks set --predictions ../a=fills -o r", 2, "cannot be the name of a method"),
         ("eval --masks set --model x=nowhere.safetensors -o r", 1, "nowhere.safetensors"),
     ] {
         folder.lacuna(args).failure().code(code).stderr(contains(problem));

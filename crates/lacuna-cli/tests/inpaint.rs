@@ -187,7 +187,7 @@ fn bad_files_give_one_clear_line() {
         ("photo.png masks -o out.png", "masks is a folder, photo.png a single photo"),
         ("masks mask.png -o photo.png", "photo.png is a file, masks a folder"),
         ("photo.png mask.png -o mask.png --overwrite", "is a mask and would be overwritten"),
-        ("photo.png mask.png -o out.png --resume", "a single picture has no manifest"),
+        ("photo.png mask.png -o out.png --resume", "a single photo has no manifest"),
         ("photo.png mask.png", "--output"),
     ] {
         folder.inpaint(args).code(2).stderr(contains(words));
@@ -224,7 +224,7 @@ fn batches_go_on_after_bad_files() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(stdout.lines().count(), 20);
     assert_eq!(stdout.lines().filter(|line| line.contains("\"status\":\"failed\"")).count(), 3);
-    assert!(stderr.contains("20 pictures: 17 filled, 3 failed"), "{stderr}");
+    assert!(stderr.contains("20 photos: 17 filled, 3 failed"), "{stderr}");
     assert!(stderr.contains("failed  photos/p03.png"), "{stderr}");
     assert_eq!(folder.files("out").iter().filter(|name| name.ends_with(".png")).count(), 17);
 }
@@ -342,7 +342,7 @@ fn contradictions_about_engines_are_errors() {
         (with_network("new.png", "--engine fpga"), "invalid value 'fpga'"),
         (with_network("new.png", "--threads 0"), "invalid value '0'"),
         ("photo.png mask.png -o new.png --method patchmatch --engine cpu".into(), "runs no network"),
-        ("photo.png mask.png -o new.png --method patchmatch --device cuda".into(), "computes on the cpu"),
+        ("photo.png mask.png -o new.png --method patchmatch --device cuda".into(), "runs on the cpu"),
     ] {
         folder.inpaint(&args).code(2).stderr(contains(words));
         assert!(!folder.at("new.png").exists(), "{args}");

@@ -70,7 +70,7 @@ fn folders_have_a_mean_and_bad_pictures_are_left_out() {
     lacuna(folder.path(), "photos masks --model lama.ckpt -o view")
         .failure()
         .code(3)
-        .stderr(contains("left out: b_mask000").and(contains("was not trained on plain encodings")));
+        .stderr(contains("skipped: b_mask000").and(contains("was not trained on plain encodings")));
     let table = fs::read_to_string(folder.path().join("view/curve.csv")).unwrap();
     assert!(table.starts_with("stage,from,to,cells,error\nmasked,0,0,"), "{table}");
     assert!(folder.path().join("view/a_mask000/sheet.png").exists());

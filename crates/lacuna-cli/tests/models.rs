@@ -94,7 +94,7 @@ fn models_are_listed_with_what_they_are() {
 fn installed_models_go_by_their_names() {
     let user = User::new();
     let missing =
-        contains("big-lama is not installed").and(contains("`lacuna model fetch big-lama` gets it"));
+        contains("big-lama is not installed").and(contains("`lacuna model fetch big-lama` installs it"));
     user.lacuna("model info big-lama").code(2).stderr(missing);
     user.install_big_lama();
     user.lacuna("model info big-lama").success().stdout(contains("width       4"));
@@ -106,7 +106,7 @@ fn installed_models_go_by_their_names() {
     // A file of that name wins.
     fs::write(user.at("big-lama"), "no weights").unwrap();
     user.lacuna("model info big-lama").code(1).stderr(contains("big-lama: "));
-    user.lacuna("model info a:b=big-lama").code(2).stderr(contains("is no name"));
+    user.lacuna("model info a:b=big-lama").code(2).stderr(contains("cannot be a name"));
 }
 
 #[test]
@@ -186,7 +186,9 @@ mod fetch {
         });
         let part = user.at("models/downloads/big-lama.pt.part");
         for received in [1000, 2000, 3000] {
-            let words = format!("broke off after {received} of {PUBLISHED} bytes; the same command resumes");
+            let words = format!(
+                "broke off after {received} of {PUBLISHED} bytes; run the same command again to resume"
+            );
             let fetch = format!("model fetch big-lama --mirror {}", server.url());
             user.lacuna(&fetch).code(1).stderr(contains(words));
             assert_eq!(part.metadata().unwrap().len(), received);
@@ -206,7 +208,7 @@ mod fetch {
         let fetch = |arguments: &str| user.lacuna(&format!("model fetch metrics {arguments}")).code(1);
         let part = user.at(&format!("models/metrics/downloads/{name}.part"));
         let mirror = format!("--mirror {}", server.url());
-        fetch(&mirror).stderr(contains("the same command resumes"));
+        fetch(&mirror).stderr(contains("run the same command again to resume"));
         assert_eq!(fs::read(&part).unwrap(), b"12345");
         // Complete, and another file than the published one: both hashes are named, and nothing is kept.
         let hash = lacuna::hash::sha256(bytes);
