@@ -168,7 +168,7 @@ fn a_bad_file_is_a_row() {
     let report = folder.lacuna("eval --masks set --predictions mine=fills -o report2").failure().code(3);
     report.stderr(
         contains("p1_crop000_mask000")
-            .and(contains("the fill is 32 x 64 pixels, the true picture 64 x 64"))
+            .and(contains("the fill is 32 x 64 pixels, the ground truth 64 x 64"))
             .and(contains("mine has no fill of p4_crop000_mask000")),
     );
     let text = fs::read_to_string(folder.at("report2/results.json")).unwrap();
