@@ -162,7 +162,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
     for entry in fs::read_dir(place.path("damaged/checkpoints")).unwrap() {
         fs::write(entry.unwrap().path(), "nothing").unwrap();
     }
-    place.train("-o damaged --resume").code(1).stderr(contains("no checkpoint in damaged is whole"));
+    place.train("-o damaged --resume").code(1).stderr(contains("no checkpoint in damaged is intact"));
 }
 
 #[cfg(unix)]
@@ -204,14 +204,14 @@ fn what_makes_no_sense_is_refused() {
     place.train("-o done --set run.steps=5").success();
     for (args, words) in [
         ("--set run.stpes=1", "--set run.stpes: unknown field `stpes`"),
-        ("--set run.batch=13", "12 photos are fewer than a batch of 13"),
+        ("--set run.batch=13", "12 photos are not enough for a batch of 13"),
         ("--set data.train=[{kind=\"folder\",path=\"empty\"}]", "no photos in empty"),
         ("--set data.train=[{kind=\"folder\",path=\"nowhere\"}]", "cannot read nowhere"),
         ("--set data.side=33", "data.side: expected a multiple of 8"),
         ("--set start.network=\"nothing.safetensors\"", "nothing.safetensors"),
-        ("--device cpu,cpu", "2 devices cannot share out its batches evenly"),
-        ("-o done", "has a run already"),
-        ("-o done --resume --set seed=2", "is another run"),
+        ("--device cpu,cpu", "2 devices cannot split these batches evenly"),
+        ("-o done", "already contains a run"),
+        ("-o done --resume --set seed=2", "contains another run"),
     ] {
         place.train(args).code(1).stdout("").stderr(contains(words));
     }

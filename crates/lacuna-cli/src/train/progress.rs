@@ -60,7 +60,7 @@ impl Progress {
                 }
                 self.bar.set_message(message);
             }
-            Event::Judged { step, scores, best } => {
+            Event::Validated { step, scores, best } => {
                 let best = if *best { "  best so far" } else { "" };
                 let Scores { ssim, psnr, l1, lpips } = scores;
                 let lpips = lpips.map_or_else(String::new, |lpips| format!("  LPIPS {lpips:.4}"));

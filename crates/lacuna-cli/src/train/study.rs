@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lacuna_nets::DeviceName;
-use lacuna_train::study::{self, Scale, StudyOptions, Table, Told};
+use lacuna_train::study::{self, Scale, StudyEvent, StudyOptions, Table};
 
 use super::progress::{Progress, duration};
 use super::stop_on_interrupt;
@@ -63,20 +63,20 @@ pub fn study(args: &StudyArgs) -> Result<Outcome> {
     };
     let stop = stop_on_interrupt()?;
     let mut progress: Option<Progress> = None;
-    let mut watch = |told: Told| match told {
-        Told::Run { name, seed, steps } => {
+    let mut watch = |event: StudyEvent| match event {
+        StudyEvent::Run { name, seed, steps } => {
             if let Some(before) = progress.take() {
                 before.finish(false);
             }
             eprintln!("== {name}, seed {seed}, {steps} steps");
             progress = Some(Progress::new(steps));
         }
-        Told::Event(event) => {
+        StudyEvent::Event(event) => {
             if let Some(progress) = &mut progress {
                 progress.report(&event);
             }
         }
-        Told::Reached { name, seed, reached } => {
+        StudyEvent::Validated { name, seed, reached } => {
             let scores = &reached.judgement.scores;
             eprintln!(
                 "== {name}, seed {seed}: SSIM {:.4}, PSNR {:.2} dB, L1 {:.4}, in {}",
