@@ -113,7 +113,7 @@ fn it_starts_at_once_and_ends_when_asked_to() {
     assert_eq!(models["limits"]["pixels"], 50_000_000);
     assert_eq!(models["default"], serde_json::json!({"method": "guided", "model": "lacuna"}));
     program.terminate();
-    assert!(program.child.wait().unwrap().success(), "an end that was asked for is no failure");
+    assert!(program.child.wait().unwrap().success(), "a requested shutdown is not a failure");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_open_door_must_be_wanted() {
             .stderr(contains(words.to_owned()));
     };
     refused("--address 0.0.0.0:0", 2, "give a --token");
-    refused("--address 127.0.0.1:0 --allow-origin example.org", 2, "example.org is no origin");
+    refused("--address 127.0.0.1:0 --allow-origin example.org", 2, "example.org is not an origin");
     refused("--address 127.0.0.1:0 --queue 0", 2, "--queue must be at least 1");
     refused("--address 127.0.0.1:0 --model missing.safetensors", 1, "missing.safetensors");
     refused("--address 127.0.0.1:0 --device cuda:0", 1, "cuda:0");
@@ -197,7 +197,7 @@ fn clients_that_read_nothing_are_disconnected() {
             stream
         })
         .collect();
-    // Both places are taken until the answers of 18 MB, which nobody reads, are given up.
+    // Both slots are taken until the responses of 18 MB, which no client reads, are abandoned.
     assert_eq!(Request::new("GET", "/v1/health").send(program.address).status, 200);
     drop(held);
 }
