@@ -106,7 +106,10 @@ fn deep_tiff_and_alpha_png() {
     folder.inpaint("clear.png mask.png -o out.png").success();
     let after = image::open(folder.at("out.png")).unwrap().to_rgba8();
     assert!(clear.pixels().zip(after.pixels()).all(|(a, b)| a.0[3] == b.0[3]), "alpha is kept");
-    folder.inpaint("clear.png mask.png -o out.jpg").code(1).stderr(contains("JPEG cannot hold transparency"));
+    folder
+        .inpaint("clear.png mask.png -o out.jpg")
+        .code(1)
+        .stderr(contains("JPEG cannot store transparency"));
     assert!(!folder.at("out.jpg").exists());
 }
 
@@ -120,7 +123,7 @@ fn masks_stand_upright() {
     encoder.set_exif_metadata(exif.clone()).unwrap();
     photo().write_with_encoder(encoder).unwrap();
     fs::write(folder.at("turned.png"), bytes).unwrap();
-    let wrong = contains("the mask is 48 x 40 pixels, the picture 40 x 48").and(contains("upright"));
+    let wrong = contains("the mask is 48 x 40 pixels, the image 40 x 48").and(contains("upright"));
     folder.inpaint("turned.png mask.png -o out.png").code(1).stderr(wrong);
     image::imageops::rotate90(&mask()).save(folder.at("upright.png")).unwrap();
     folder.inpaint("turned.png upright.png -o out.png").success();
@@ -138,7 +141,7 @@ fn empty_and_full_masks() {
     folder
         .inpaint("photo.png empty.png -o full.png --invert")
         .code(1)
-        .stderr(contains("covers the whole picture"));
+        .stderr(contains("covers the whole image"));
     assert!(!folder.at("full.png").exists());
 }
 
@@ -170,9 +173,12 @@ fn bad_files_give_one_clear_line() {
         ("text.png mask.png -o out.png", "this is not a PNG"),
         ("nowhere.png mask.png -o out.png", "cannot read nowhere.png"),
         ("photo.png cut.png -o out.png", "truncated PNG file"),
-        ("photo.png small.png -o out.png", "the mask is 5 x 5 pixels, the picture 48 x 40"),
+        ("photo.png small.png -o out.png", "the mask is 5 x 5 pixels, the image 48 x 40"),
         ("photo.png mask.png -o out.xyz", ".xyz is not a format that can be written"),
-        ("photo.png mask.png -o out.png --quality 80", "a JPEG quality was given, the output is a PNG file"),
+        (
+            "photo.png mask.png -o out.png --quality 80",
+            "a JPEG quality was given, but the output is a PNG file",
+        ),
         ("photo.png mask.png -o out.png --max-side 40", "the longest allowed side is 40 (--max-side)"),
         ("photo.png mask.png -o out.png --max-pixels 100", "at most 100 are allowed (--max-pixels)"),
         ("photo.png mask.png -o out.png --max-bytes 100", "at most 100 are allowed (--max-bytes)"),

@@ -231,7 +231,7 @@ fn what_cannot_be_used_is_named() {
         (fill(b"", &hole, &[]), 422, "image-invalid", "empty"),
         (fill(&image, b"GIF89a", &[]), 422, "mask-invalid", "mask.png"),
         (fill(&image, &png(mask(40, 48)), &[]), 422, "mask-size", "40 x 48"),
-        (fill(&image, &all, &[]), 422, "no-known-pixels", "covers the whole picture"),
+        (fill(&image, &all, &[]), 422, "no-known-pixels", "covers the whole image"),
         (fill(&alpha, &hole, &[Part::value("format", "jpeg")]), 422, "format-unfit", "transparency"),
         (fill(&image, &hole, &[Part::value("quality", "80")]), 422, "format-unfit", "JPEG"),
         (fill(&image, &hole, &[Part::value("file", "/etc/passwd")]), 422, "field-unknown", "\"file\""),

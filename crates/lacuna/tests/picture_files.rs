@@ -160,9 +160,9 @@ fn formats_refuse_what_they_cannot_hold() {
     let deep = Picture::decode(&png(&pixels(3, true), 1), "deep.png", &limits()).unwrap();
     let clear = Picture::decode(&png(&pixels(4, false), 1), "clear.png", &limits()).unwrap();
     for (picture, format, words) in [
-        (&deep, Format::Jpeg, "JPEG cannot hold 16 bits"),
-        (&deep, Format::WebP, "WebP cannot hold 16 bits"),
-        (&clear, Format::Jpeg, "JPEG cannot hold transparency"),
+        (&deep, Format::Jpeg, "JPEG cannot store 16 bits"),
+        (&deep, Format::WebP, "WebP cannot store 16 bits"),
+        (&clear, Format::Jpeg, "JPEG cannot store transparency"),
     ] {
         let options = SaveOptions { format: Some(format), quality: None };
         let error = picture.encode(&options).unwrap_err().to_string();
@@ -234,7 +234,7 @@ fn content_decides_and_a_wrong_extension_is_noted() {
     let picture = Picture::open(&path, &limits()).unwrap();
     assert_eq!(picture.format(), Format::Png);
     assert!(
-        picture.notes()[0].contains("the extension says JPEG, the file holds PNG"),
+        picture.notes()[0].contains("the extension is that of JPEG, but the file is PNG"),
         "{:?}",
         picture.notes()
     );

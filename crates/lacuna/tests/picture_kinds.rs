@@ -63,7 +63,12 @@ fn every_kind_is_read_and_written() {
         Case { file: "cmyk.jpg", format: Format::Jpeg, note: "CMYK is converted", difference: 3.0 },
         Case { file: "big.tif", format: Format::Tiff, note: "", difference: 0.0 },
         Case { file: "t_jpeg.tif", format: Format::Tiff, note: "JPEG compression in TIFF", difference: 6.0 },
-        Case { file: "wrong.png", format: Format::Jpeg, note: "the extension says PNG", difference: 6.0 },
+        Case {
+            file: "wrong.png",
+            format: Format::Jpeg,
+            note: "the extension is that of PNG",
+            difference: 6.0,
+        },
         Case { file: "dpi.jpg", format: Format::Jpeg, note: "", difference: 9.0 },
         Case { file: "a.webp", format: Format::WebP, note: "", difference: 9.0 },
     ] {
@@ -125,7 +130,7 @@ fn floats_keep_the_bits_of_known_pixels() {
             }
         }
         let error = picture.encode(&SaveOptions { format: Some(Format::Png), quality: None }).unwrap_err();
-        assert!(error.to_string().contains("PNG cannot hold 32-bit floats"), "{error}");
+        assert!(error.to_string().contains("PNG cannot store 32-bit floats"), "{error}");
     }
 }
 
@@ -211,7 +216,7 @@ fn the_first_of_several_pages_is_read() {
     }
     let picture = decode(bytes.get_ref());
     assert_eq!(picture.pixels().as_bytes(), [40; 8]);
-    assert!(picture.notes()[0].contains("first page of several"), "{:?}", picture.notes());
+    assert!(picture.notes()[0].contains("first of several pages"), "{:?}", picture.notes());
 }
 
 #[test]
@@ -224,7 +229,7 @@ fn density_goes_from_format_to_format() {
         assert_eq!((density.unit, density.x, density.y), (DensityUnit::Inch, 300, 300), "{format}");
     }
     let notes = picture.writing_notes(&SaveOptions { format: Some(Format::WebP), quality: None }).join("");
-    assert!(notes.contains("WebP files hold no pixel density"), "{notes}");
+    assert!(notes.contains("WebP files cannot store a pixel density"), "{notes}");
 }
 
 const PACKET: &[u8] = br#"<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="me"/></rdf:RDF></x:xmpmeta>"#;
@@ -345,7 +350,7 @@ fn masks_compressed_with_loss_are_cut_at_half() {
     let differing = plain.hole().iter().zip(lossy.hole()).filter(|(a, b)| a != b).count();
     assert!(differing * 100 <= plain.count(), "{differing} of {} pixels differ", plain.count());
     assert!(options.notes(&open("m.png")).is_empty());
-    assert!(options.notes(&open("m_jpg.jpg"))[0].contains("cut at half"));
+    assert!(options.notes(&open("m_jpg.jpg"))[0].contains("thresholded at half"));
     let zero = MaskOptions { threshold: Some(0), ..options };
     assert!(mask("m_jpg.jpg", &zero).count() > lossy.count() && zero.notes(&open("m_jpg.jpg")).is_empty());
 }
