@@ -116,7 +116,7 @@ fn deep_tiff_and_alpha_png() {
 #[test]
 fn masks_stand_upright() {
     let folder = Folder::new();
-    // Orientation 6 in a minimal EXIF block: the stored picture is turned by 90 degrees to be seen.
+    // Orientation 6 in a minimal EXIF block: the stored image is rotated by 90 degrees for display.
     let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
@@ -240,7 +240,7 @@ fn killed_batches_go_on() {
     let folder = twenty();
     folder.inpaint("photos mask.png -o out").code(3);
     let manifest = folder.at("out/lacuna-manifest.jsonl");
-    // As if it had been killed while the fifth output was done but not recorded, and later ones not begun.
+    // As after a kill when the fifth output was written but not recorded, and later ones not started.
     let text = fs::read_to_string(&manifest).unwrap();
     let kept: Vec<&str> = text.lines().filter(|line| !line.is_empty()).take(10).collect();
     fs::write(&manifest, kept.join("\n") + "\n{\"event\":\"fini").unwrap();
@@ -252,12 +252,12 @@ fn killed_batches_go_on() {
     }
     let resumed = folder.inpaint("photos mask.png -o out --resume").code(3);
     resumed.stderr(contains("13 filled, 4 finished before, 3 failed"));
-    // Other settings are other work; what was made before is the batch's own to replace.
+    // Other settings mean other work; earlier outputs belong to the batch and may be replaced.
     folder
         .inpaint("photos mask.png -o out --resume --seed 5")
         .code(3)
         .stderr(contains("17 filled, 3 failed"));
-    // Without --resume nothing that exists is touched.
+    // Without --resume no existing file is changed.
     folder.inpaint("photos mask.png -o out").code(3).stderr(contains("20 failed"));
 }
 
@@ -366,7 +366,7 @@ fn contradictions_about_engines_are_errors() {
         .stderr(contains("--engine burn needs Burn"));
 }
 
-/// The largest difference of two pictures, in grey levels.
+/// The largest difference of two images, in grey levels.
 fn difference(one: &Path, other: &Path) -> u8 {
     let (one, other) = (image::open(one).unwrap().to_rgb8(), image::open(other).unwrap().to_rgb8());
     assert_eq!(one.dimensions(), other.dimensions());
@@ -424,10 +424,10 @@ fn burn_gives_nearly_the_same_fill() {
 fn memory_is_promised_or_refused() {
     let folder = Folder::new();
     let model = with_network("out.png", "");
-    // Less than the program itself takes.
+    // Less than the program itself needs.
     let refused = folder.inpaint(&format!("{model} --max-memory 3M")).code(1);
     refused.stderr(contains("3.0 MiB are allowed (--max-memory)").and(contains("MiB of memory are needed")));
-    // Enough for the picture, not for the network.
+    // Enough for the image, not for the network.
     for strategy in ["full", "crop", "auto"] {
         let refused = folder.inpaint(&format!("{model} --max-memory 30M --strategy {strategy}")).code(1);
         refused.stderr(contains("30.0 MiB are allowed").and(contains("MiB of memory are needed")));
@@ -435,7 +435,7 @@ fn memory_is_promised_or_refused() {
     folder.inpaint(&format!("{model} --max-memory 1GB")).code(2).stderr(contains("such as 2G"));
     assert_eq!(folder.files("."), ["mask.png", "photo.png"], "nothing was written");
     folder.inpaint(&format!("{model} --max-memory 1G")).success().stderr(contains(", full, in"));
-    // A picture that its header alone forbids: 16000 x 16000 pixels of nothing.
+    // An image that its header alone rules out: 16000 x 16000 empty pixels.
     let mut bytes = Vec::new();
     let mut huge = PngEncoder::new(&mut bytes);
     huge.set_exif_metadata(Vec::new()).unwrap();

@@ -1,4 +1,4 @@
-//! Requests as other programs send them, from `fixtures/serve/`.
+//! Requests as sent by other programs, from `fixtures/serve/`.
 
 mod server;
 
@@ -15,7 +15,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Sends bytes as they are.
+/// Sends raw bytes.
 fn raw(server: &Running, name: &str) -> Response {
     let mut stream = connect(server.address, None);
     stream.write_all(&fixture(name)).unwrap();
