@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Fills one image and prints time and memory.
+/// Fills one image and prints the time.
 fn fill(image: &Path, mask: &Path, output: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let picture = image::open(image)?.to_rgb8();
     let (width, height) = (picture.width() as usize, picture.height() as usize);
