@@ -54,7 +54,7 @@ pub struct Models {
 
 /// The predictor and device of one request.
 #[derive(Clone)]
-pub(crate) struct Chosen {
+pub(crate) struct Selection {
     /// The method with its network.
     pub predictor: Arc<dyn Predictor>,
     /// The device whose worker runs it.
@@ -159,7 +159,7 @@ impl Models {
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] if there is no such model, or the method uses none.
-    pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Chosen, Problem> {
+    pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Selection, Problem> {
         let implied = || -> Result<Method, Problem> {
             let none = model.is_none() && self.networks.is_empty();
             if none { Ok(WITHOUT_NETWORK) } else { Ok(self.network(model)?.method) }
@@ -172,7 +172,7 @@ impl Models {
                     None => {
                         let is_ready = method == WITHOUT_NETWORK;
                         let predictor = if is_ready { Arc::clone(&self.patchmatch) } else { build() };
-                        Ok(Chosen { predictor, device: CPU.to_owned() })
+                        Ok(Selection { predictor, device: CPU.to_owned() })
                     }
                     Some(model) => {
                         let detail = format!("method {method} uses no model, but model {model:?} was given");
@@ -182,7 +182,7 @@ impl Models {
             }
         };
         let model = self.network(model)?;
-        Ok(Chosen { predictor: build(Arc::clone(&model.network)), device: model.device.clone() })
+        Ok(Selection { predictor: build(Arc::clone(&model.network)), device: model.device.clone() })
     }
 }
 
