@@ -22,6 +22,7 @@ pub mod job;
 pub mod mask;
 pub mod method;
 pub mod models;
+pub mod pairs;
 pub mod patchmatch;
 pub mod picture;
 pub mod planes;
