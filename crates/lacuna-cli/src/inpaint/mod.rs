@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, bail};
 use lacuna::{FillJob, Sizing};
 
-pub use args::{InpaintArgs, LimitArgs};
+pub use args::InpaintArgs;
 use fill::Filler;
 use manifest::Manifest;
 use progress::Progress;
@@ -51,7 +51,8 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
             let manifest = if args.dry_run {
                 None
             } else {
-                let settings = args.settings(&args.method.identity(predictor.as_ref())?);
+                let identity = args.method.identity(predictor.as_ref())?;
+                let settings = args.settings(&identity.to_string());
                 Some(Manifest::open(path, settings, args.resume)?)
             };
             Batch { filler, manifest }.run(&tasks)
