@@ -1,5 +1,8 @@
 //! The method that fills, and the engine and device of its network.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -18,27 +21,27 @@ use crate::words::word;
 /// The device that every build and machine has.
 const CPU: &str = "cpu";
 
-/// What fills, and where it computes.
+/// The method, and where it computes.
 #[derive(Args)]
 pub struct MethodArgs {
-    /// What fills the hole [default: network with --model, else guided]
+    /// Method that fills the hole [default: network with --model, else guided]
     #[arg(long, value_name = "METHOD", value_parser = word::<Method>())]
     pub method: Option<Method>,
     /// Network: a weights file (Lacuna's .safetensors, or a LaMa checkpoint: .ckpt, .pt, .pth), or the name of an
-    /// installed model such as big-lama; see `lacuna models` [default: the network that Lacuna comes with]
+    /// installed model such as big-lama; see `lacuna models` [default: the network that ships with Lacuna]
     #[arg(long, value_name = MODEL_SYNTAX)]
     pub model: Option<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
 }
 
-/// Where a network computes, and with what.
+/// Where a network computes, and with which engine.
 #[derive(Args, Clone)]
 pub struct PlaceArgs {
-    /// Where networks compute: cpu, cuda, cuda:N, wgpu or wgpu:N
+    /// Device for networks: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = CPU)]
     pub device: String,
-    /// What runs networks [default: cpu on the processor, burn elsewhere]
+    /// Engine for networks [default: cpu on the processor, burn on other devices]
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
 }
@@ -47,21 +50,21 @@ pub struct PlaceArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineName {
-    /// Lacuna's own, on the processor
+    /// Lacuna's own engine, on the processor
     Cpu,
     /// The Burn framework: processor and GPUs
     Burn,
 }
 
 impl PlaceArgs {
-    /// The engine that was asked for, or that the device needs.
+    /// The engine that was given, or the one that the device needs.
     ///
     /// # Errors
     /// If the engine does not run on the device, or is not in this build.
     pub fn engine(&self) -> Result<EngineName> {
         let engine = match self.engine {
             Some(EngineName::Cpu) if self.device != CPU => {
-                bail_usage!("--engine cpu computes on the cpu, but --device {} was given", self.device)
+                bail_usage!("--engine cpu runs on the cpu, but --device {} was given", self.device)
             }
             Some(engine) => engine,
             None if self.device == CPU => EngineName::Cpu,
@@ -72,19 +75,19 @@ impl PlaceArgs {
                 Some(_) => "--engine burn".into(),
                 None => format!("--device {}", self.device),
             };
-            bail!("{asked} needs Burn, which is not in this program: build it without --no-default-features");
+            bail!("{asked} needs Burn, which this build does not have: build without --no-default-features");
         }
         Ok(engine)
     }
 
-    /// Makes a network ready. With `memory`, weights that do not fit into so many bytes are refused before.
+    /// Loads a network. With `memory`, weights that do not fit into that many bytes are refused before they are loaded.
     ///
     /// # Errors
-    /// If the network cannot be built, or the device is not there.
+    /// If the network cannot be built, or the device does not exist.
     pub fn load_network(&self, checkpoint: &Checkpoint, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let engine = self.engine()?;
         if let Some(total) = memory {
-            // Packed they take this and a little more.
+            // Packed weights take this and a little more.
             let weights = (checkpoint.parameters() * size_of::<f32>()) as u64;
             Budget::new(total, 0).check(checkpoint.source().path.display().to_string(), weights)?;
         }
@@ -96,17 +99,17 @@ impl PlaceArgs {
 }
 
 impl MethodArgs {
-    /// The method that was given, or the best.
+    /// The method that was given, or the best one.
     fn method(&self) -> Method {
         let best = if self.model.is_some() { Method::NETWORK } else { Method::GUIDED };
         self.method.unwrap_or(best)
     }
 
-    /// Makes the method ready: loads weights, opens the device. With `memory`, weights that do not fit into
-    /// so many bytes are refused before they are loaded.
+    /// Loads the method: its weights and its device. With `memory`, weights that do not fit into that many bytes are
+    /// refused before they are loaded.
     ///
     /// # Errors
-    /// If the arguments contradict each other, the model cannot be read, or the device is not there.
+    /// If the arguments contradict each other, the model cannot be read, or the device does not exist.
     pub fn load(&self, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let network = || -> Result<Arc<dyn Predictor>> {
             let checkpoint = match &self.model {
@@ -124,7 +127,7 @@ impl MethodArgs {
                 }
                 if self.place.device != CPU {
                     bail_usage!(
-                        "--method {method} computes on the cpu, but --device {} was given",
+                        "--method {method} runs on the cpu, but --device {} was given",
                         self.place.device
                     );
                 }
@@ -136,16 +139,45 @@ impl MethodArgs {
         })
     }
 
-    /// The method's name and, for a network, the hash of its weights: the same text means the same fills.
+    /// What decides the method's fills.
     ///
     /// # Errors
     /// If the model cannot be read.
-    pub fn identity(&self, predictor: &dyn Predictor) -> Result<String> {
-        Ok(match (self.method().needs_network(), &self.model) {
+    pub fn identity(&self, predictor: &dyn Predictor) -> Result<Identity> {
+        let method = match (self.method().needs_network(), &self.model) {
             (false, _) => predictor.name(),
             (true, Some(model)) => format!("{} {}", predictor.name(), sha256_of_file(&model.path()?)?),
             (true, None) => format!("{} {}", predictor.name(), default_network_hash()),
-        })
+        };
+        Ok(Identity { method, version: predictor.version() })
+    }
+}
+
+/// What decides a method's fills of the same photos and masks: equal identities mean equal fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The predictor's name and, for a network, the SHA-256 of its weights.
+    pub method: String,
+    /// See [`Predictor::version`].
+    pub version: String,
+}
+
+/// What stands between method and version in the text.
+const VERSION: &str = "; version ";
+
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}{VERSION}{}", self.method, self.version)
+    }
+}
+
+impl FromStr for Identity {
+    type Err = Infallible;
+
+    /// Reads an identity that was written; one without a version is older than versions.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let (method, version) = text.rsplit_once(VERSION).unwrap_or((text, ""));
+        Ok(Self { method: method.into(), version: version.into() })
     }
 }
 
@@ -162,4 +194,19 @@ fn burn_predictor(checkpoint: &Checkpoint, device: &str) -> Result<Arc<dyn Predi
     let device: DeviceName = device.parse()?;
     let generator = Generator::from_checkpoint(checkpoint, &device.open()?)?;
     Ok(Arc::new(NetworkPredictor::new(generator, device)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_read_as_they_are_written() {
+        let identity =
+            |method: &str, version: &str| Identity { method: method.into(), version: version.into() };
+        let guided =
+            identity("patchmatch guided by x (cpu, avx2) 00ff, seed 0", "1 (patchmatch 2, network 1)");
+        assert_eq!(guided.to_string().parse(), Ok(guided));
+        assert_eq!("patchmatch, seed 0".parse(), Ok(identity("patchmatch, seed 0", "")));
+    }
 }

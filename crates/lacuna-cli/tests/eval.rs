@@ -35,7 +35,8 @@ impl Folder {
             .current_dir(self.0.path())
             .args(args.split_whitespace())
             .env("NO_COLOR", "1")
-            .env("LACUNA_METRIC_WEIGHTS", self.at("no-weights"))
+            .env("LACUNA_MODELS", self.at("no-models"))
+            .env_remove("LACUNA_METRIC_WEIGHTS")
             .timeout(std::time::Duration::from_secs(300))
             .assert()
     }
@@ -81,9 +82,9 @@ fn sets_have_the_same_bytes_whatever_the_number_of_threads() {
         assert!(text.starts_with("mask,image,width,height,hole_share,sha256\n"));
         assert_eq!(one.len(), if source.is_empty() { 13 } else { 25 });
     }
-    // A published set says so.
+    // A published set is recognised.
     let published = folder.lacuna("masks --preset half --count 120 -o half").success();
-    published.stderr(contains("equal to the published set"));
+    published.stderr(contains("identical to the published set"));
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn methods_are_run_judged_and_reported_and_go_on() {
         .judged()
         .success()
         .stdout(contains("mean-colour").and(contains("patchmatch")))
-        .stderr(contains("no LPIPS (Alex), LPIPS (VGG), FID, KID and IDS"));
+        .stderr(contains("LPIPS (Alex), LPIPS (VGG), FID, KID and IDS are not computed"));
     let results = folder.results();
     for method in results["methods"].as_array().unwrap() {
         assert_eq!(method["judged"], 5);
@@ -136,7 +137,7 @@ fn methods_are_run_judged_and_reported_and_go_on() {
     }
     let table = fs::read_to_string(folder.at("report/patchmatch.tsv")).unwrap();
     assert!(table.starts_with("\tfid\tlpips") && table.lines().last().unwrap().starts_with("total\t"));
-    // What is judged is not judged again, and not filled again.
+    // Existing scores and fills are not computed again.
     let rows = folder.at("report/rows/patchmatch.jsonl");
     let before = (fs::read_to_string(&rows).unwrap(), folder.results());
     folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report").success();
@@ -144,11 +145,27 @@ fn methods_are_run_judged_and_reported_and_go_on() {
         (fs::read_to_string(&rows).unwrap(), folder.results()) == before,
         "the second report is another one"
     );
-    // A fill that changed is.
+    // A fill that changed is scored again.
     fs::copy(folder.at("set/p0_crop000.png"), folder.at("report/fills/patchmatch/p0_crop000_mask000.png"))
         .unwrap();
     folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report").success();
     assert_eq!(fs::read_to_string(&rows).unwrap().lines().count(), 6);
+    // Fills of an earlier version of a method are computed again; so are those from before versions.
+    let made_by = folder.at("report/fills/patchmatch/made-by.txt");
+    let identity = fs::read_to_string(&made_by).unwrap();
+    let (method, _) = identity.rsplit_once("; version ").unwrap();
+    for older in [format!("{method}; version 0"), method.to_owned()] {
+        fs::write(&made_by, older).unwrap();
+        fs::copy(
+            folder.at("set/p1_crop000.png"),
+            folder.at("report/fills/patchmatch/p1_crop000_mask000.png"),
+        )
+        .unwrap();
+        let again = folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report");
+        again.success().stderr(contains("patchmatch has changed since its fills were stored"));
+        assert_eq!(fs::read_to_string(&made_by).unwrap(), identity);
+        assert!(folder.results()["methods"] == before.1["methods"], "other fills of this version");
+    }
     let error = folder.lacuna("eval --masks set --method patchmatch --seed 7 -o report").failure().code(1);
     error.stderr(contains("seed 0").and(contains("seed 7")));
 }
@@ -168,18 +185,19 @@ fn a_bad_file_is_a_row() {
     let report = folder.lacuna("eval --masks set --predictions mine=fills -o report2").failure().code(3);
     report.stderr(
         contains("p1_crop000_mask000")
-            .and(contains("the fill is 32 x 64 pixels, the true picture 64 x 64"))
+            .and(contains("the fill is 32 x 64 pixels, the ground truth 64 x 64"))
             .and(contains("mine has no fill of p4_crop000_mask000")),
     );
     let text = fs::read_to_string(folder.at("report2/results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&results["methods"][0]["judged"], &results["cases"]), (&2.into(), &5.into()));
     for (args, code, problem) in [
-        ("eval --masks set -o r", 2, "nothing to judge"),
+        ("eval --masks set -o r", 2, "nothing to evaluate"),
         ("eval --masks photos --method patchmatch -o r", 1, "no mask in photos"),
         ("eval --masks set --predictions a=fills --predictions a=set -o r", 2, "two methods are called a"),
-        ("eval --masks set --model truth=x.pt -o r", 2, "no method can be called truth"),
-        ("eval --masks set --predictions ../a=fills -o r", 2, "is no name for a method"),
+        ("eval --masks set --metric-weights nowhere --method patchmatch -o r", 2, "nowhere is not a folder"),
+        ("eval --masks set --model truth=x.pt -o r", 2, "a method cannot be called truth"),
+        ("eval --masks set --predictions ../a=fills -o r", 2, "cannot be the name of a method"),
         ("eval --masks set --model x=nowhere.safetensors -o r", 1, "nowhere.safetensors"),
     ] {
         folder.lacuna(args).failure().code(code).stderr(contains(problem));
@@ -187,7 +205,7 @@ fn a_bad_file_is_a_row() {
 }
 
 #[test]
-fn the_report_works_in_a_browser_and_asks_nobody() {
+fn the_report_works_in_a_browser_and_makes_no_requests() {
     let Some(browser) = Page::new(1280, 900) else { return };
     let folder = Folder::new();
     folder.judged().success();
@@ -202,17 +220,17 @@ fn the_report_works_in_a_browser_and_asks_nobody() {
     assert_eq!(ask(&format!("{first}{names}")), "patchmatch,mean-colour");
     assert_eq!(ask("document.querySelector('#scores thead th').getAttribute('aria-sort')"), "descending");
 
-    // Charts are there, with a line for each method.
+    // There is a chart with a line for each method.
     assert_eq!(ask("document.querySelector('.chart svg').querySelectorAll('polyline').length"), 2);
 
-    // A slider that is moved with the keyboard shows more of the left picture.
+    // Moving a slider by keyboard shows more of the left image.
     ask("document.querySelector('.card input').focus()");
     for _ in 0..5 {
         browser.press("ArrowRight");
     }
     assert_eq!(ask("document.querySelector('.card .left').style.clipPath"), "inset(0px 45% 0px 0px)");
 
-    // Another method is another picture; cards are put in the order of their holes.
+    // Another method shows another image; cards are sorted by hole size.
     let choose = |select: &str, value: &str| {
         ask(&format!(
             "{{ const list = document.getElementById('{select}'); list.value = '{value}'; list.dispatchEvent(new Event('change')); document.querySelector('.card .right').src.length }}"

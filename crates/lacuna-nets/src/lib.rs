@@ -20,6 +20,8 @@ pub mod net;
 pub mod ops;
 pub mod predictor;
 pub mod speed;
+pub mod tensors;
+pub mod viewer;
 pub mod weights;
 
 #[cfg(test)]
@@ -32,3 +34,4 @@ pub use features::Features;
 pub use lacuna_network::Split;
 pub use net::{Generator, Prediction};
 pub use predictor::NetworkPredictor;
+pub use viewer::LatentViewer;

@@ -88,7 +88,7 @@ pub enum ConfigError {
 
 /// A name that no family has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("family {0:?} is unknown; expected one of {names}", names = Family::ALL.map(Family::name).join(", "))]
+#[error("unknown family {0:?}: expected one of {names}", names = Family::ALL.map(Family::name).join(", "))]
 pub struct UnknownFamily(String);
 
 impl Architecture {

@@ -1,4 +1,4 @@
-//! Time of whole training steps on random pictures:
+//! Time of whole training steps on random images:
 //! `cargo run --release -p lacuna-train --example step_speed -- configs/latent-control.toml [--steps N] [--set KEY=VALUE]…`.
 //! Prints one line of JSON: median and 95 % quantile in seconds, and the peak memory in bytes. `bench/training` compares it
 //! with PyTorch.
@@ -18,9 +18,9 @@ use lacuna_train::{RunConfig, fit};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-/// Steps before those that count: they start threads and grow the heap.
+/// Warm-up steps, which start threads and grow the heap.
 const WARM_UP: usize = 2;
-/// Share of holes.
+/// Hole fraction.
 const HOLE: f32 = 0.3;
 
 fn batch(config: &RunConfig, rng: &mut Pcg64) -> Batch {
@@ -67,13 +67,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         config.start.autoencoder = Some(fresh_autoencoder(&config)?);
     }
     let times = ops::among_workers(|| measure(&config, steps))?;
-    let at = |share: f64| times[((share * times.len() as f64) as usize).min(times.len() - 1)];
+    let at = |fraction: f64| times[((fraction * times.len() as f64) as usize).min(times.len() - 1)];
     let peak = peak_bytes().map_or("null".to_owned(), |bytes| bytes.to_string());
     println!("{{\"p50_s\":{},\"p95_s\":{},\"peak_bytes\":{peak}}}", at(0.5), at(0.95));
     Ok(())
 }
 
-/// A file with an untrained autoencoder of the run's width: how good it is does not matter for time.
+/// A file with an untrained autoencoder of the run's width: its quality does not affect timings.
 fn fresh_autoencoder(config: &RunConfig) -> Result<PathBuf, Box<dyn Error>> {
     let path = std::env::temp_dir().join(format!("lacuna-step-speed-{}.safetensors", std::process::id()));
     let shape = config.network.config().with(|shape| {

@@ -23,8 +23,9 @@ pub struct ConnectedHoles {
 }
 
 impl ConnectedHoles {
-    /// Finds the holes within `window`.
+    /// Finds the holes within `window`, and looks one pixel beyond it for the known pixels around them.
     pub fn new(mask: &Mask, window: Rect) -> Self {
+        let window = window.grown(1, mask.width(), mask.height());
         let labels = connected_components(&mask.grey(window), Connectivity::Eight, Luma([0]));
         let mut bounds: Vec<Option<Rect>> = Vec::new();
         for (x, y, label) in labels.enumerate_pixels() {

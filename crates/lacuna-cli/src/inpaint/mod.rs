@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, bail};
 use lacuna::{FillJob, Sizing};
 
-pub use args::{InpaintArgs, LimitArgs};
+pub use args::InpaintArgs;
 use fill::Filler;
 use manifest::Manifest;
 use progress::Progress;
@@ -28,7 +28,7 @@ use crate::usage::bail_usage;
 /// Runs the command.
 ///
 /// # Errors
-/// What keeps all of it from being done; a picture that fails in a batch is counted instead.
+/// Whatever prevents the whole run; a photo that fails in a batch is counted instead.
 pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     let tasks = Tasks::find(args)?;
     start_threads(args.threads)?;
@@ -51,13 +51,14 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
             let manifest = if args.dry_run {
                 None
             } else {
-                let settings = args.settings(&args.method.identity(predictor.as_ref())?);
+                let identity = args.method.identity(predictor.as_ref())?;
+                let settings = args.settings(&identity.to_string());
                 Some(Manifest::open(path, settings, args.resume)?)
             };
             Batch { filler, manifest }.run(&tasks)
         }
         None if args.resume => {
-            bail_usage!("--resume is for folders and tables; a single picture has no manifest")
+            bail_usage!("--resume is for folders and tables; a single photo has no manifest")
         }
         None => single(&filler, &tasks.tasks[0]),
     }
@@ -71,11 +72,11 @@ fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
         }
         bail!("{error}");
     }
-    Progress::new(1, filler.args.json).tell(&row)?;
+    Progress::new(1, filler.args.json).report(&row)?;
     Ok(Outcome::Done)
 }
 
-/// Many pictures.
+/// A batch of photos.
 struct Batch<'a> {
     filler: Filler<'a>,
     manifest: Option<Manifest>,
@@ -95,7 +96,7 @@ impl Batch<'_> {
                 seconds: 0.0,
                 notes: Vec::new(),
             };
-            progress.tell(&row)?;
+            progress.report(&row)?;
             rows.push(row);
         }
         let next = AtomicUsize::new(0);
@@ -103,7 +104,7 @@ impl Batch<'_> {
         let worker = || -> Result<()> {
             while let Some(task) = tasks.tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let row = self.row(task)?;
-                progress.tell(&row)?;
+                progress.report(&row)?;
                 filled.lock().expect("no worker panics with it").push(row);
             }
             Ok(())
@@ -122,7 +123,7 @@ impl Batch<'_> {
         Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
     }
 
-    /// One picture; an error only if the manifest itself cannot be kept.
+    /// Runs one task; fails only if the manifest cannot be written.
     fn row(&self, task: &Task) -> Result<Row> {
         let (args, filler) = (self.filler.args, &self.filler);
         let Some(manifest) = &self.manifest else {
@@ -130,7 +131,7 @@ impl Batch<'_> {
         };
         let key = match manifest.key(task) {
             Ok(key) => key,
-            // An input that cannot be read: let the fill say so in its own words.
+            // An input that cannot be read: the fill reports the error.
             Err(_) => return Ok(filler.row(task, args.overwrite)),
         };
         if args.resume && manifest.is_finished(task, &key) {

@@ -1,35 +1,35 @@
-//! Which pictures are to be filled: one, a folder, or a table.
+//! The photos to fill: one, a folder, or a table.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use lacuna::pairs::{Layout, Pair, Pairs, images_outside, is_same_file};
 use lacuna::picture::Format;
 use serde::Deserialize;
-use walkdir::{DirEntry, WalkDir};
 
 use super::args::InpaintArgs;
 use crate::usage::{bail_usage, ensure_usage};
 
-/// One picture to fill.
+/// One photo to fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// The photo.
     pub image: PathBuf,
     /// Its mask.
     pub mask: PathBuf,
-    /// Where the filled photo goes.
+    /// Where the filled photo is written.
     pub output: PathBuf,
 }
 
-/// What is to be done.
+/// All photos to fill.
 #[derive(Debug, Default)]
 pub struct Tasks {
-    /// Pictures to fill.
+    /// Photos to fill.
     pub tasks: Vec<Task>,
-    /// Files that have no partner: what and why.
+    /// Files without a partner, with the reason.
     pub unmatched: Vec<(PathBuf, String)>,
-    /// Where a batch keeps its manifest; `None` for a single picture.
+    /// Where a batch keeps its manifest; `None` for a single photo.
     pub manifest: Option<PathBuf>,
 }
 
@@ -37,10 +37,10 @@ pub struct Tasks {
 const MANIFEST: &str = "lacuna-manifest.jsonl";
 
 impl Tasks {
-    /// Finds out what the arguments name.
+    /// Finds the photos and masks that the arguments name.
     ///
     /// # Errors
-    /// If a path does not exist, a table is malformed, or two pictures would be written to one file.
+    /// If a path does not exist, a table is malformed, or two photos would be written to one file.
     pub fn find(args: &InpaintArgs) -> Result<Self> {
         let tasks = match (&args.csv, &args.image, &args.mask, &args.output) {
             (Some(csv), ..) => from_csv(csv)?,
@@ -54,11 +54,7 @@ impl Tasks {
     fn check(&self) -> Result<()> {
         let mut outputs = HashSet::new();
         for task in &self.tasks {
-            ensure!(
-                outputs.insert(&task.output),
-                "two pictures would be written to {}",
-                task.output.display()
-            );
+            ensure!(outputs.insert(&task.output), "two photos would be written to {}", task.output.display());
             ensure_usage!(
                 task.output != task.mask,
                 "{} is a mask and would be overwritten",
@@ -92,7 +88,7 @@ fn from_csv(path: &Path) -> Result<Tasks> {
         })
         .collect::<Result<Vec<_>, csv::Error>>()
         .with_context(|| format!("{}: the columns must be image,mask,output", path.display()))?;
-    ensure!(!tasks.is_empty(), "{} names no pictures", path.display());
+    ensure!(!tasks.is_empty(), "{} lists no photos", path.display());
     let mut manifest = path.as_os_str().to_owned();
     manifest.push(".");
     manifest.push(MANIFEST);
@@ -101,7 +97,7 @@ fn from_csv(path: &Path) -> Result<Tasks> {
 
 fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     for path in [image, mask] {
-        // A broken link or a missing folder is told apart from a bad picture here.
+        // Distinguish a broken link or missing folder from an unreadable image.
         path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
     }
     if !image.is_dir() {
@@ -124,40 +120,22 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
         if mask.is_dir() { match_folders(image, mask, output)? } else { one_mask(image, mask, output)? };
     ensure!(
         !tasks.tasks.is_empty() || !tasks.unmatched.is_empty(),
-        "{} holds no PNG, JPEG, WebP, TIFF, BMP or GIF files",
+        "{} has no PNG, JPEG, WebP, TIFF, BMP or GIF files",
         image.display()
     );
     tasks.manifest = Some(output.join(MANIFEST));
     Ok(tasks)
 }
 
-/// All photos below a folder, relative to it, sorted; without hidden files and folders, and without those of earlier runs
-/// in an `output` folder inside it.
-fn pictures(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let is_output =
-        |entry: &DirEntry| entry.depth() > 0 && entry.file_type().is_dir() && same_file(entry.path(), output);
-    let is_hidden =
-        |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
-    let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    for entry in entries.into_iter().filter_entry(|entry| !is_output(entry) && !is_hidden(entry)) {
-        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-        if entry.file_type().is_file() && Format::reads_extension(entry.path()) {
-            found.push(entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_path_buf());
-        }
-    }
-    Ok(found)
-}
-
-/// The output's name for a photo: its own, or PNG where its format is only read.
+/// The output's name for a photo: the same name, or PNG where the format can only be read.
 fn written_name(photo: PathBuf) -> PathBuf {
     if Format::from_extension(&photo).is_some() { photo } else { photo.with_extension("png") }
 }
 
 fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     let is_mask =
-        |image: &Path| image == mask || (image.file_name() == mask.file_name() && same_file(image, mask));
-    let tasks = pictures(images, output)?
+        |image: &Path| image == mask || (image.file_name() == mask.file_name() && is_same_file(image, mask));
+    let tasks = images_outside(images, output)?
         .into_iter()
         .filter(|relative| !is_mask(&images.join(relative)))
         .map(|relative| Task {
@@ -169,68 +147,28 @@ fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     Ok(Tasks { tasks, ..Tasks::default() })
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Photos and masks with the same stem, or with LaMa's `NAME_mask000` (several for one photo).
+/// Photos and masks that [`Pairs`] matches. Outputs are named after the masks, as LaMa does.
 fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
-    let together = same_file(images, masks);
-    let mask_files: Vec<PathBuf> =
-        pictures(masks, output)?.into_iter().filter(|mask| !together || photo_of(mask).is_some()).collect();
-    let mut by_photo: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
-    for mask in &mask_files {
-        by_photo.entry(photo_of(mask).unwrap_or_else(|| mask.with_extension(""))).or_default().push(mask);
-        // A photo may itself be called NAME_mask000.
-        if !together && photo_of(mask).is_some() {
-            by_photo.entry(mask.with_extension("")).or_default().push(mask);
-        }
-    }
-    let mut found = Tasks::default();
-    let mut used = BTreeSet::new();
-    let mut stems = BTreeMap::new();
-    for relative in
-        pictures(images, output)?.into_iter().filter(|image| !together || photo_of(image).is_none())
-    {
-        let image = images.join(&relative);
-        let stem = relative.with_extension("");
-        if let Some(first) = stems.insert(stem.clone(), relative.clone()) {
-            let reason =
-                format!("{} has the same name: which one is the mask for?", images.join(first).display());
-            found.unmatched.push((image, reason));
-            continue;
-        }
-        let Some(partners) = by_photo.get(&stem) else {
-            found.unmatched.push((image, format!("no mask of that name in {}", masks.display())));
-            continue;
-        };
-        for &mask in partners {
-            used.insert(mask);
-            // LaMa names its outputs after the masks.
-            let name = if photo_of(mask).is_some() { mask.with_extension("") } else { stem.clone() };
-            let mut file = name.into_os_string();
-            file.push(".");
-            file.push(relative.extension().unwrap_or_default());
-            found.tasks.push(Task {
-                image: image.clone(),
-                mask: masks.join(mask),
-                output: output.join(written_name(file.into())),
-            });
-        }
-    }
-    for mask in mask_files.iter().filter(|mask| !used.contains(mask)) {
-        found.unmatched.push((masks.join(mask), format!("no photo of that name in {}", images.display())));
-    }
-    Ok(found)
-}
-
-/// The photo (without extension) that a mask in LaMa's naming belongs to: what stands before the last `_mask`
-/// and digits.
-fn photo_of(mask: &Path) -> Option<PathBuf> {
-    let stem = mask.file_stem()?.to_str()?;
-    let (photo, number) = stem.rsplit_once("_mask")?;
-    let named = !photo.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    named.then(|| mask.with_file_name(photo))
+    let find = |folder: &Path| images_outside(folder, output);
+    let found = Pairs::find(&find(images)?, &find(masks)?, Layout::of(images, masks));
+    let tasks = found.pairs.into_iter().map(|Pair { photo, mask, .. }| {
+        let name = mask.with_extension(photo.extension().unwrap_or_default());
+        Task { image: images.join(photo), mask: masks.join(mask), output: output.join(written_name(name)) }
+    });
+    let ambiguous = found.ambiguous.into_iter().map(|(photo, first)| {
+        let reason = format!("ambiguous mask: {} has the same name", images.join(first).display());
+        (images.join(photo), reason)
+    });
+    let photos = found
+        .photos_alone
+        .into_iter()
+        .map(|photo| (images.join(photo), format!("no mask of that name in {}", masks.display())));
+    let masks_alone = found
+        .masks_alone
+        .into_iter()
+        .map(|mask| (masks.join(mask), format!("no photo of that name in {}", images.display())));
+    let unmatched = ambiguous.chain(photos).chain(masks_alone).collect();
+    Ok(Tasks { tasks: tasks.collect(), unmatched, ..Tasks::default() })
 }
 
 #[cfg(test)]
@@ -275,12 +213,12 @@ mod tests {
 
     #[test]
     fn lama_layout_in_one_folder() {
-        let dir = folder(&["d/a.png", "d/a_mask000.png", "d/a_mask001.png", "d/b_mask.png", "d/b.jpg"]);
+        let dir = folder(&["d/a.png", "d/a_mask000.png", "d/a_mask_soft.png", "d/b_mask.png", "d/b.jpg"]);
         let at = |name: &str| dir.path().join(name);
         let tasks = from_paths(&at("d"), &at("d"), &at("out")).unwrap();
         let expected = [
             "d/a.png d/a_mask000.png out/a_mask000.png",
-            "d/a.png d/a_mask001.png out/a_mask001.png",
+            "d/a.png d/a_mask_soft.png out/a_mask_soft.png",
             "d/b.jpg d/b_mask.png out/b_mask.jpg",
         ];
         assert_eq!(rows(dir.path(), &tasks), expected);
@@ -329,7 +267,7 @@ mod tests {
     fn clashes_are_refused() {
         let task = |output: &str| Task { image: "a".into(), mask: "m".into(), output: output.into() };
         let twice = Tasks { tasks: vec![task("o"), task("o")], ..Tasks::default() };
-        assert!(twice.check().unwrap_err().to_string().contains("two pictures"));
+        assert!(twice.check().unwrap_err().to_string().contains("two photos"));
         let over_mask = Tasks { tasks: vec![task("m")], ..Tasks::default() };
         assert!(over_mask.check().unwrap_err().to_string().contains("is a mask"));
     }

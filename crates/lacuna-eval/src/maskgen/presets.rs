@@ -1,11 +1,11 @@
-//! Named sets of parameters: those that LaMa trains with and is evaluated on, and three of ours.
+//! Named sets of parameters: LaMa's for training and evaluation, and three of ours.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Boxes, Brush, Irregular, MaskGenerator, Outpainting, Share};
+use super::{Boxes, Brush, Irregular, MaskGenerator, Outpainting, WeightedGenerator};
 
 /// A set of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,11 +31,11 @@ pub enum Preset {
     Box256,
     /// Borders.
     Outpainting256,
-    /// Half of the picture.
+    /// Half of the image.
     Half,
 }
 
-/// Chains and rectangles, and how often the latter come for one of the former.
+/// Parameters of strokes and rectangles, and the probability of the latter relative to the former.
 struct Parameters {
     times: [usize; 2],
     length: usize,
@@ -57,8 +57,8 @@ impl Parameters {
         let Some((probability, boxes)) = self.boxes else { return irregular };
         MaskGenerator::Mixed {
             of: vec![
-                Share { probability: 1.0, generator: irregular },
-                Share { probability, generator: MaskGenerator::Box(boxes) },
+                WeightedGenerator { probability: 1.0, generator: irregular },
+                WeightedGenerator { probability, generator: MaskGenerator::Box(boxes) },
             ],
         }
     }
@@ -69,7 +69,7 @@ fn boxes(times: [usize; 2], size: [usize; 2], margin: usize) -> Boxes {
 }
 
 impl Preset {
-    /// All of them.
+    /// All presets.
     pub const ALL: [Self; 11] = [
         Self::Train256,
         Self::TrainThin256,
@@ -187,20 +187,20 @@ mod tests {
     use rand_pcg::Pcg64;
     use sha2::{Digest, Sha256};
 
-    /// Hole shares of `count` masks, sorted.
-    fn shares(generator: &MaskGenerator, side: usize, count: u64) -> Vec<f64> {
+    /// Hole fractions of `count` masks, sorted.
+    fn fractions(generator: &MaskGenerator, side: usize, count: u64) -> Vec<f64> {
         let mut rng = Pcg64::seed_from_u64(1);
-        let mut shares: Vec<f64> = (0..count)
+        let mut fractions: Vec<f64> = (0..count)
             .map(|_| generator.draw(side, side, &mut rng).count() as f64 / (side * side) as f64)
             .collect();
-        shares.sort_by(f64::total_cmp);
-        shares
+        fractions.sort_by(f64::total_cmp);
+        fractions
     }
 
     #[test]
     fn statistics_are_those_of_the_reference_generator() {
-        // Mean, deviation, and quantiles at 5, 50 and 95 %, measured on LaMa's own generator; 0.02 is allowed, and half of the
-        // last printed digit of the quantiles.
+        // Mean, standard deviation, and quantiles at 5, 50 and 95 %, measured on LaMa's own generator. Allowed is 0.02,
+        // plus half of the last printed digit of the quantiles.
         const TOLERANCE: f64 = 0.02;
         const QUANTILE_TOLERANCE: f64 = 0.025;
         struct Case {
@@ -242,11 +242,11 @@ mod tests {
             case(Preset::Thick256, 256, 0.401, 0.217, [0.08, 0.38, 0.77]),
             case(Preset::Thick512, 512, 0.463, 0.248, [0.08, 0.45, 0.85]),
         ] {
-            let shares = shares(&generator, side, count);
-            let found = shares.iter().sum::<f64>() / shares.len() as f64;
-            let variance =
-                shares.iter().map(|share| (share - found).powi(2)).sum::<f64>() / shares.len() as f64;
-            let at = |share: f64| shares[(share * (shares.len() - 1) as f64).round() as usize];
+            let fractions = fractions(&generator, side, count);
+            let found = fractions.iter().sum::<f64>() / fractions.len() as f64;
+            let variance = fractions.iter().map(|fraction| (fraction - found).powi(2)).sum::<f64>()
+                / fractions.len() as f64;
+            let at = |fraction: f64| fractions[(fraction * (fractions.len() - 1) as f64).round() as usize];
             let found_quantiles = [0.05, 0.5, 0.95].map(at);
             println!(
                 "{name}: mean {found:.3}, deviation {:.3}, quantiles {found_quantiles:.3?}",

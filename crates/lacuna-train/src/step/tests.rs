@@ -1,4 +1,4 @@
-//! Steps against PyTorch, and what must hold for every kind of run.
+//! Training steps against PyTorch, and properties that hold for every kind of run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,24 +13,25 @@ use testkit::fixtures::{self, Fixtures};
 use testkit::{assert_close, worst_difference};
 
 use super::*;
-use crate::config::RunConfig;
+use crate::config::{Loss, RunConfig};
 use crate::data::Batch;
+use crate::loss::Term;
 use crate::testing::{device, from_fixture};
 
 const LOSS_TOLERANCE: f32 = 1e-5;
-/// What two correct implementations differ by after three steps.
+/// Difference of two correct implementations after three steps.
 const TOLERANCE: f32 = 1e-4;
-/// A bias in front of a norm in train mode has gradient 0; Adam makes whole steps of its rounding noise, at most three of
-/// one implementation this way and three of the other that way.
+/// A bias before a norm in train mode has gradient 0. Adam takes full steps along its rounding noise: at most three of
+/// one implementation in one direction, and three of the other in the opposite direction.
 const IDLE_BIAS_TOLERANCE: f32 = 6e-3;
 
-/// Whether `name` is a bias in front of a norm, or the mean that follows such a bias.
+/// Whether `name` is a bias before a norm, or the running mean after such a bias.
 fn follows_noise(name: &str) -> bool {
     let layer = name.starts_with("decoder.up.") || name.starts_with("control.encoder.");
     layer && (name.ends_with(".conv.bias") || name.ends_with(".norm.running_mean"))
 }
 
-/// Writes the network whose published names follow `prefix` as a weights file of ours.
+/// Writes the network whose published names follow `prefix` as one of our weights files.
 fn network(numbers: &Fixtures, prefix: &str, path: &Path) -> Generator {
     let tensors: HashMap<&str, (&[usize], &[u8])> = numbers
         .names()
@@ -53,7 +54,7 @@ fn write(generator: &Generator, path: &Path) {
     save(path, generator.config(), "test", tensors, Storage::F32).unwrap();
 }
 
-/// A run file for tests: width 4, one block, one batch of two to a step.
+/// A run file for tests: width 4, one block, one batch of two per step.
 fn config(task: &str, conditioning: &str, rest: &str) -> RunConfig {
     let text = format!(
         r#"
@@ -82,7 +83,7 @@ impl Run {
         self.folder.path().join(name)
     }
 
-    /// A fresh autoencoder's file, as the start of a run file.
+    /// A new autoencoder's file, for the start of a run file.
     fn autoencoder(&self, seed: u64) -> PathBuf {
         let mut config = config("autoencoder", "none", "loss.pixel_mse = { weight = 1.0 }");
         config.seed = seed;
@@ -104,7 +105,7 @@ fn random_batch(seed: u64) -> Batch {
     Batch { side: 32, images, masks: masks.collect(), names: vec!["a".into(), "b".into()] }
 }
 
-/// Trains from the fixture's start on its batches and compares losses and the end.
+/// Trains from the fixture's start on its batches; compares losses and final weights.
 fn assert_steps(name: &str, task: &str, conditioning: &str, loss: &str) {
     let numbers = fixtures::load(&format!("training/{name}.safetensors"));
     let run = Run::new();
@@ -158,7 +159,7 @@ fn named(generator: &Generator) -> BTreeMap<String, Vec<f32>> {
     generator.weights().unwrap().into_iter().map(|named| (named.name, named.weight.values)).collect()
 }
 
-/// Names of tensors that two networks differ in.
+/// Names of tensors in which two networks differ.
 fn changed(before: &Generator, after: &Generator) -> Vec<String> {
     let after = named(after);
     named(before).into_iter().filter(|(name, values)| after[name] != *values).map(|(name, _)| name).collect()
@@ -173,7 +174,7 @@ fn frozen_parts_stay_and_latent_losses_never_decode() {
             "loss.latent_l1 = {{ weight = 1.0 }}\nstart = {{ autoencoder = {autoencoder:?}, freeze = [\"encoder\", \"decoder\"] }}"
         );
         let mut learner = Learner::new(config("inpainting", conditioning, &rest), &[device()]).unwrap();
-        // A decoder that ran would make everything not a number.
+        // A decoder that ran would turn everything into NaN.
         let broken = learner.parts.generator.decoder.clone();
         learner.parts.generator.decoder = weights::load(broken, |name| {
             let found = weights::shapes(&learner.parts.generator.decoder)
@@ -255,6 +256,73 @@ fn all_terms_at_once_go_down() {
     assert!(discriminators(&last) < discriminators(&first), "{first:?} {last:?}");
 }
 
+/// All keys of the table `loss`; `VGG` stands for a weights file.
+const ALL_TERMS: &str = r#"
+    pixel_l1 = { known = 10.0, hole = 1.0 }
+    pixel_mse = { weight = 1.0 }
+    latent_l1 = { weight = 1.0 }
+    vgg16 = { weights = VGG }
+    perceptual_mse = { weight = 1.0 }
+    style_l1 = { weight = 1.0 }
+    adversarial = { weight = 1.0, r1 = 0.001, width = 4, learning_rate = 1e-4 }
+    feature_matching_mse = { weight = 1.0 }
+    latent_adversarial = { weight = 1.0, r1 = 0.001, learning_rate = 1e-4 }
+"#;
+
+/// Keys that a term needs beside its own.
+fn prerequisite(term: Term) -> &'static str {
+    match term {
+        Term::PerceptualMse | Term::StyleL1 => "vgg16",
+        Term::FeatureMatchingMse => "adversarial",
+        _ => "",
+    }
+}
+
+#[test]
+fn every_term_alone_is_computed_and_moves_the_network() {
+    let run = Run::new();
+    let vgg = run.path("vgg.safetensors");
+    let weights = crate::net::vgg::tests::noisy_weights();
+    let views = weights.iter().map(|(name, weight)| {
+        let bytes = bytemuck::cast_slice(&weight.values);
+        (name, TensorView::new(Dtype::F32, weight.shape.clone(), bytes).unwrap())
+    });
+    std::fs::write(&vgg, serialize(views, None).unwrap()).unwrap();
+    let keys = ALL_TERMS.replace("VGG", &format!("{vgg:?}"));
+    let start = format!("start = {{ autoencoder = {:?} }}", run.autoencoder(7));
+    let parse = |loss: &str| config("inpainting", "control", &format!("{start}\n[loss]\n{loss}"));
+    let all = parse(&keys).loss;
+    // Without `..`: a new key does not compile until it stands here.
+    let Loss {
+        pixel_l1: Some(_),
+        pixel_mse: Some(_),
+        latent_l1: Some(_),
+        vgg16: Some(_),
+        perceptual_mse: Some(_),
+        style_l1: Some(_),
+        adversarial: Some(_),
+        feature_matching_mse: Some(_),
+        latent_adversarial: Some(_),
+    } = all
+    else {
+        panic!("ALL_TERMS lacks a key: {all:?}");
+    };
+    for (term, _) in all.terms() {
+        let is_wanted = |line: &&str| {
+            let key = line.split(" =").next().unwrap().trim();
+            key == term.name() || (!key.is_empty() && key == prerequisite(term))
+        };
+        let alone: Vec<&str> = keys.lines().filter(is_wanted).collect();
+        let mut learner = Learner::new(parse(&alone.join("\n")), &[device()]).unwrap();
+        let before = learner.parts.generator.clone();
+        let report = learner.step(&[random_batch(1)]).unwrap();
+        let value = report.terms.iter().find(|(found, _)| *found == term);
+        assert!(value.is_some_and(|(_, value)| value.is_finite()), "{term}: {report:?}");
+        assert!(report.gradient_norm > 0.0, "{term}: {report:?}");
+        assert!(!changed(&before, &learner.parts.generator).is_empty(), "{term}");
+    }
+}
+
 #[test]
 fn a_divergence_names_step_term_and_photos() {
     let mut config = config("inpainting", "alpha", "loss.pixel_l1 = { known = 1.0, hole = 1.0 }");
@@ -272,7 +340,7 @@ fn two_batches_average_their_gradients() {
     let (one, two) = (random_batch(1), random_batch(2));
     let mut learner = Learner::new(full(&run, ""), &[device()]).unwrap();
     learner.step(&[one.clone(), two.clone()]).unwrap();
-    // Two devices, which happen to be the same: the same gradients, but every batch with statistics from the start.
+    // Two devices, which happen to be the same: the same gradients, but every batch starts from the initial statistics.
     let mut parallel = Learner::new(full(&run, ""), &[device(), device()]).unwrap();
     parallel.step(&[one, two]).unwrap();
     for (name, values) in named(&parallel.parts.generator) {
@@ -333,7 +401,7 @@ fn a_restored_learner_goes_on_bit_for_bit() {
         assert_eq!(restored.step(&[random_batch(step)]).unwrap(), one);
     }
     assert_eq!(named(&restored.parts.generator), named(&learner.parts.generator));
-    assert_eq!(named(&restored.judged()), named(&learner.judged()));
+    assert_eq!(named(&restored.averaged()), named(&learner.averaged()));
 
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() - 5;
