@@ -31,7 +31,7 @@ pub use element::Element;
 pub use lacuna_network::{Architecture, Delta, Family, Shape, is_parameter};
 pub use open::{Checkpoint, Source};
 pub use save::{NamedTensor, Storage, save};
-pub use tensors::{FloatTensor, read_tensors};
+pub use tensors::{FloatTensor, Tensors, parse_tensors, read_tensors, take_tensor};
 pub use verify::{Info, Suspect, Verification, info, verify};
 
 use stored::Stored;
