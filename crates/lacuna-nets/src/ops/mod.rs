@@ -3,7 +3,7 @@
 
 mod autodiff;
 mod backend;
-mod dft;
+pub mod dft;
 mod fallback;
 pub mod padding;
 
