@@ -14,7 +14,8 @@ use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::checkpoint::{Tensors, read_tensors};
 use lacuna_eval::metric::lpips::{VGG16_CONVOLUTIONS, VGG16_STAGES};
-use lacuna_nets::block::{Conv2d, Conv2dConfig, Init, Padding};
+use lacuna_nets::block::{Conv2d, Conv2dConfig, Init};
+use lacuna_nets::ops::Padding;
 use lacuna_nets::weights;
 use serde::{Deserialize, Serialize};
 

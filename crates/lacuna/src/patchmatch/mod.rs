@@ -34,7 +34,7 @@ mod vote;
 mod weights;
 
 use crate::method::{Build, Method};
-use crate::{Error, Mask, Planes, Predictor, Result, Watch};
+use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -151,16 +151,8 @@ impl Predictor for PatchMatch {
         self.complete(image, mask, None, seed, watch)
     }
 
-    fn multiple(&self) -> usize {
-        1
-    }
-
-    fn smallest_side(&self) -> usize {
-        1
-    }
-
-    fn largest_side(&self) -> usize {
-        LARGEST_SIDE
+    fn sides(&self) -> Sides {
+        Sides::any(LARGEST_SIDE)
     }
 
     fn for_thin_holes(&self) -> Option<&dyn Predictor> {
