@@ -1,35 +1,35 @@
-//! What can go wrong in the engine.
+//! Errors of the engine.
 
 use crate::isa::IsaError;
 
-/// The result of the engine's calls.
+/// The result of the engine's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The source of weights lacks a tensor.
+    /// A tensor of the network is missing in the source.
     #[error("the network's tensor {0} is missing")]
     MissingTensor(String),
-    /// A tensor of another size than the network's.
+    /// A tensor has another size than the network's.
     #[error("the network's tensor {name} has {found} values, expected {expected}")]
     TensorSize {
         /// Its name.
         name: String,
-        /// Values that the network needs.
+        /// Expected number of values.
         expected: usize,
-        /// Values that it has.
+        /// Found number of values.
         found: usize,
     },
-    /// A layer that the engine has no kernel for; Burn may run the network.
+    /// The engine has no kernel for a layer; Burn may be able to run the network.
     #[error("{layer}: the CPU engine has no {operation}")]
     Operation {
         /// The layer's path.
         layer: String,
-        /// What it computes.
+        /// The unsupported operation.
         operation: String,
     },
-    /// Layers that do not fit together as the engine expects.
+    /// Layers do not fit together.
     #[error("{layer}: {problem}")]
     Structure {
         /// The layer's path, or the part of the network.
@@ -37,16 +37,16 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
-    /// An image that no plan can be made for.
+    /// No plan exists for images of this size.
     #[error("sides must be multiples of {multiple} from {smallest} up, got {width} x {height}")]
     Size {
         /// Sides must be a multiple of this …
         multiple: usize,
         /// … and at least this.
         smallest: usize,
-        /// Columns asked for.
+        /// Requested columns.
         width: usize,
-        /// Rows asked for.
+        /// Requested rows.
         height: usize,
     },
     /// More memory is needed than allowed.
@@ -56,36 +56,36 @@ pub enum Error {
         width: usize,
         /// Rows.
         height: usize,
-        /// Bytes that it needs.
+        /// Needed bytes.
         needed: u64,
-        /// Bytes that it may take.
+        /// Allowed bytes.
         allowed: u64,
     },
-    /// An image or mask of another size than the plan's.
+    /// The size of image or mask differs from the plan's.
     #[error("{what} has {found} values, the plan expects {expected}")]
     Input {
         /// Image or mask.
         what: &'static str,
-        /// Values that the plan expects.
+        /// Expected number of values.
         expected: usize,
-        /// Values that it has.
+        /// Found number of values.
         found: usize,
     },
-    /// A plan that another engine made: its buffers would not fit.
+    /// The plan was made by another engine; its buffers would not fit.
     #[error("the plan was made for another network or instruction set")]
     ForeignPlan,
     /// The system has no memory left.
     #[error("cannot get {bytes} bytes of memory")]
     Allocation {
-        /// Bytes asked for.
+        /// Requested bytes.
         bytes: u64,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The run was cancelled.
     #[error("the run was stopped")]
     Stopped,
-    /// The instruction set that was asked for cannot be used.
+    /// The requested instruction set cannot be used.
     #[error(transparent)]
     Isa(#[from] IsaError),
 }

@@ -1,4 +1,4 @@
-//! Which instructions the kernels use.
+//! Selection of the instruction set.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 /// The environment variable that forces an instruction set.
 pub const ISA_VARIABLE: &str = "LACUNA_ISA";
 
-/// An instruction set that the kernels are built for; all of them are in every binary.
+/// An instruction set of the kernels; every binary contains all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// Whatever the target has without asking: SSE2 on x86-64, NEON on 64-bit Arm.
+    /// The target's baseline: SSE2 on x86-64, NEON on 64-bit Arm.
     Portable,
     /// AVX2 with FMA.
     Avx2,
@@ -21,15 +21,15 @@ pub enum Isa {
 /// An instruction set that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
-    /// No such name.
+    /// The name is unknown.
     #[error("{ISA_VARIABLE}={0}: expected portable, avx2 or avx512")]
     Unknown(String),
     /// This machine lacks it.
     #[error("{ISA_VARIABLE}={asked}: this processor has {best} at best")]
     Missing {
-        /// What was asked for.
+        /// The requested set.
         asked: Isa,
-        /// The best that there is.
+        /// The best available set.
         best: Isa,
     },
 }
@@ -38,7 +38,7 @@ impl Isa {
     /// All, from the slowest to the fastest.
     pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
 
-    /// The best that this machine has.
+    /// The best set on this machine.
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -56,15 +56,15 @@ impl Isa {
         Self::Portable
     }
 
-    /// All that this machine has.
+    /// All sets on this machine.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|isa| *isa <= Self::best())
     }
 
-    /// The one that `LACUNA_ISA` names, or else the best. Read once.
+    /// The set named in `LACUNA_ISA`, or else the best. Read once.
     ///
     /// # Errors
-    /// If the variable names none, or one that this machine lacks.
+    /// If the variable has an unknown name, or this machine lacks the set.
     pub fn selected() -> Result<Self, IsaError> {
         static SELECTED: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
         SELECTED

@@ -1,7 +1,7 @@
 //! Lacuna on processors, without a tensor library.
 //!
-//! [`kernels`] are plain functions on slices, forward and backward, for whoever trains. [`engine`] compiles a
-//! network into a plan over one block of memory and runs it. Both choose their instructions at run time, by [`isa`].
+//! [`kernels`] are plain functions on slices, forward and backward, for training. [`engine`] compiles a network into a
+//! plan over one block of memory and runs it. Both select their instruction set at run time, see [`isa`].
 
 mod after;
 pub mod engine;

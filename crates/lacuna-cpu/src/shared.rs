@@ -1,4 +1,4 @@
-//! Memory that threads write to in disjoint places.
+//! Memory to which threads write at disjoint positions.
 #![expect(
     unsafe_code,
     reason = "threads write to interleaved rows of one buffer, which slices cannot express"
@@ -6,10 +6,10 @@
 
 use std::marker::PhantomData;
 
-/// Tasks to make for each thread, so that one that is slow does not hold up all.
+/// Tasks per thread, so that one slow task does not delay all threads.
 pub(crate) const TASKS_PER_THREAD: usize = 3;
 
-/// A buffer that several threads write to; who writes where is the kernel's affair.
+/// A buffer that several threads write to; the kernels ensure that their positions are disjoint.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared<'a> {
     start: *mut f32,
@@ -28,7 +28,7 @@ impl<'a> Shared<'a> {
         Self { start: buffer.as_mut_ptr(), length: buffer.len(), buffer: PhantomData }
     }
 
-    /// The number at `index`, and all behind it.
+    /// A pointer to the value at `index` and those after it.
     ///
     /// # Panics
     /// If it lies outside the buffer.
@@ -39,7 +39,7 @@ impl<'a> Shared<'a> {
         unsafe { self.start.add(index) }
     }
 
-    /// One number, while nobody writes.
+    /// One value, while no thread writes.
     ///
     /// # Panics
     /// If it lies outside the buffer.
@@ -50,7 +50,7 @@ impl<'a> Shared<'a> {
         unsafe { *self.start.add(index) }
     }
 
-    /// The buffer from `index` on.
+    /// The buffer starting at `index`.
     ///
     /// # Panics
     /// If it lies outside the buffer.

@@ -1,4 +1,4 @@
-//! Sixteen numbers at a time, whatever the instruction set.
+//! Vectors of sixteen values, for any instruction set.
 //!
 //! A kernel is written once, generic over [`Simd`], as an [`Op`] whose `run` and all that it calls are
 //! `#[inline(always)]`; [`dispatch`] compiles it for every instruction set and picks one at run time.
@@ -6,27 +6,27 @@
 
 use crate::Isa;
 
-/// Numbers in a vector.
+/// Values in a vector.
 pub(crate) const LANES: usize = 16;
 
-/// What a kernel may do with vectors of [`LANES`] numbers. A value of an implementing type proves that the processor
-/// has the instructions.
+/// Vector operations on [`LANES`] values. A value of an implementing type proves that the processor has the
+/// instructions.
 pub(crate) trait Simd: Copy + Send + Sync {
     /// A vector.
     type V: Copy;
-    /// Vectors that fit in the registers beside two operands: what a register tile may hold.
+    /// Vectors that fit into the registers beside two operands: the size limit of a register tile.
     const ACCUMULATORS: usize;
 
-    /// Every lane `value`.
+    /// A vector with `value` in every lane.
     fn splat(self, value: f32) -> Self::V;
 
-    /// Reads [`LANES`] numbers.
+    /// Reads [`LANES`] values.
     ///
     /// # Safety
     /// They must be readable at `from`, which need not be aligned.
     unsafe fn load(self, from: *const f32) -> Self::V;
 
-    /// Writes [`LANES`] numbers.
+    /// Writes [`LANES`] values.
     ///
     /// # Safety
     /// They must be writable at `to`, which need not be aligned.
@@ -40,13 +40,13 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`; rounded once, except in the portable implementation.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger of each pair.
+    /// Lanewise maximum.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
-    /// Each lane of `value` where that of `test` is above 0, else 0.
+    /// Each lane of `value` if that of `test` is positive, else 0.
     fn where_positive(self, test: Self::V, value: Self::V) -> Self::V;
 
-    /// Runs `op` as a function of its own: a hot loop inside a large function may lose its registers.
+    /// Runs `op` as a function of its own: inside a large function a hot loop may lose its registers.
     fn apart<O: Op>(self, op: O) -> O::Output;
 
     /// The sum of all lanes.
@@ -65,7 +65,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
         lanes[0]
     }
 
-    /// Reads as many numbers as the slice has, at most [`LANES`]; the other lanes are 0.
+    /// Reads the slice's values, at most [`LANES`]; the other lanes are 0.
     #[inline(always)]
     fn load_part(self, from: &[f32]) -> Self::V {
         let mut lanes = [0.0; LANES];
@@ -74,7 +74,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
         unsafe { self.load(lanes.as_ptr()) }
     }
 
-    /// Writes the first lanes, as many as the slice has, at most [`LANES`].
+    /// Writes the first lanes, as many as the slice has values, at most [`LANES`].
     #[inline(always)]
     fn store_part(self, to: &mut [f32], value: Self::V) {
         let mut lanes = [0.0; LANES];
@@ -86,10 +86,10 @@ pub(crate) trait Simd: Copy + Send + Sync {
 
 /// A kernel that is compiled for every instruction set.
 pub(crate) trait Op {
-    /// What it gives.
+    /// Its result.
     type Output;
 
-    /// Does the work. Must be `#[inline(always)]`, with all that it calls, or the vectors go through memory.
+    /// Runs the kernel. Must be `#[inline(always)]`, with everything it calls, or vectors go through memory.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn dispatch<O: Op>(isa: Isa, op: O) -> O::Output {
     }
 }
 
-/// Plain arrays, for the compiler to vectorise with what the target has.
+/// Plain arrays, which the compiler vectorises for the target's baseline.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -121,7 +121,7 @@ fn zip(a: [f32; LANES], b: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> [f32
 
 impl Simd for Portable {
     type V = [f32; LANES];
-    // 16 registers of four numbers: SSE2. NEON has 32.
+    // 16 registers of four values: SSE2. NEON has 32.
     const ACCUMULATORS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
 
     #[inline(always)]
@@ -161,7 +161,7 @@ impl Simd for Portable {
         if cfg!(target_arch = "aarch64") {
             return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
         }
-        // Without the instruction a fused product is a slow library call.
+        // Without the instruction, fused multiply-add is a slow library call.
         self.add(self.mul(a, b), c)
     }
 

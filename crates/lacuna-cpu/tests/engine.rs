@@ -1,4 +1,4 @@
-//! What the engine promises of its results, with whole networks.
+//! Properties of the engine's results, with whole networks.
 
 mod common;
 
@@ -8,7 +8,7 @@ use lacuna_cpu::{Error, Isa};
 use lacuna_network::{Activation, Border, Family, Layers, Split};
 use testkit::{assert_close, pictures};
 
-/// Between instruction sets: some fuse products with sums, and they add up lanes in another order.
+/// Difference between instruction sets: some have fused multiply-add, and they sum lanes in another order.
 const ISA_TOLERANCE: f32 = 1e-5;
 
 fn predict(
@@ -139,7 +139,7 @@ fn a_plan_prints_every_step_once() {
     assert_eq!(plan.steps()[0].operations, f64::from(2 * 49 * 3 * 4 * 64 * 48));
 }
 
-/// A plan of an equal network will do: an engine may be compiled again.
+/// A plan of an equal network is accepted: an engine may be compiled again.
 #[test]
 fn plans_belong_to_networks_not_to_engines() {
     let network = network(Family::Regular, 2, 1);

@@ -1,4 +1,4 @@
-//! Results that must stay as they are: the engine's bits, its plans and forecasts.
+//! Results that must not change: the engine's bits, plans and forecasts.
 
 mod common;
 
@@ -40,7 +40,7 @@ fn the_engines_bits() {
     use testkit::golden::sha256_of_bits;
     use testkit::pictures;
 
-    /// What predictions must at least span.
+    /// Smallest range of values that predictions must have.
     const CONTRAST: f32 = 0.1;
 
     if !is_x86_feature_detected!("fma") {
@@ -70,7 +70,7 @@ fn the_engines_bits() {
 
 #[test]
 fn plans_and_forecasts() {
-    /// Operations a second that forecasts of time are made for.
+    /// Operations per second for forecasts of time.
     const RATE: f64 = 1e11;
     let options = PlanOptions { threads: 2, ..PlanOptions::default() };
     for isa in Isa::available() {

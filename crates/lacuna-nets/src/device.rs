@@ -1,4 +1,4 @@
-//! Choosing where to compute.
+//! Selection of the device.
 
 use std::fmt;
 use std::str::FromStr;

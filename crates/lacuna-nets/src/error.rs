@@ -1,37 +1,37 @@
-//! What can go wrong with networks.
+//! Errors of the networks.
 
-/// The result of this crate's calls.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// How many problems with weights a message lists before it only counts them.
+/// Problems with weights that a message lists; further ones are only counted.
 pub(crate) const LISTED_PROBLEMS: usize = 10;
 
-/// An error of the networks. Where two values disagree the message has both.
+/// An error of the networks. If two values disagree, the message states both.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller asked for a network that cannot exist.
+    /// The requested network cannot exist.
     #[error("no such network: {0}")]
     Config(String),
-    /// The caller passed pictures, masks or features of a wrong shape.
+    /// Images, masks or features have a wrong shape.
     #[error("{0}")]
     Shape(String),
     /// The weights do not fit the network: nothing was loaded.
     #[error("{count} of the network's tensors cannot be loaded:\n{}", .listed.join("\n"))]
     Weights {
-        /// How many tensors are missing or have a wrong shape.
+        /// Number of tensors that are missing or have a wrong shape.
         count: usize,
         /// The first ten: name, expected and found shape.
         listed: Vec<String>,
     },
-    /// A device that is not a device, is not in this build, or is not in this machine.
+    /// A device name that is invalid, or a device that is not in this build or this machine.
     #[error("device {name}: {problem}")]
     Device {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// Why it cannot be had.
+        /// Why it is not available.
         problem: String,
     },
-    /// The device failed while computing.
+    /// The device failed during computation.
     #[error("computing failed: {0}")]
     Execution(String),
 }

@@ -1,4 +1,4 @@
-//! What flows between the layers of a network.
+//! The values between the layers of a network.
 
 use std::ops::{Add, Sub};
 
@@ -11,9 +11,9 @@ use lacuna_network::Split;
 /// Each part: `[batch, channels, height, width]`, equal but for the channels.
 #[derive(Clone, Debug)]
 pub struct Features {
-    /// Channels that see their neighbourhood.
+    /// Channels computed from their neighbourhood.
     pub local: Tensor<4>,
-    /// Channels that see the whole picture.
+    /// Channels computed from the whole image.
     pub global: Option<Tensor<4>>,
 }
 
@@ -26,7 +26,7 @@ impl Features {
         Self { local: x, global: None }
     }
 
-    /// Takes one tensor apart; the inverse of [`Features::concat`].
+    /// Splits one tensor; the inverse of [`Features::concat`].
     ///
     /// # Shapes
     /// `x`: `[batch, channels.total(), height, width]`.
@@ -54,7 +54,7 @@ impl Features {
         }
     }
 
-    /// How many channels the parts have.
+    /// Number of channels of the parts.
     pub fn channels(&self) -> Split {
         let count = |part: &Tensor<4>| part.dims()[1];
         Split { local: count(&self.local), global: self.global.as_ref().map_or(0, count) }

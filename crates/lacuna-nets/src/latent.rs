@@ -1,9 +1,9 @@
-//! A view into the latent space: what a hole damages, how far around it, and what is healed again.
+//! A view into the latent space: the damage of a hole, its reach, and its repair.
 //!
-//! "Image inpainting in latent space" (Babin 2024), eq. 4.1: `D[E(truth) - E(masked)]`, the decoded difference of latents.
-//! Beside it, for the plain encoder, for mask control and for the refiner: where features differ from the truth's, at every
-//! level and group of channels, and the error of the latent against the distance to the hole. Differences are means over
-//! channels of absolute values, relative to the mean of the true features.
+//! "Image inpainting in latent space" (Babin 2024), eq. 4.1: `D[E(truth) - E(masked)]`, the decoded difference of
+//! latents. In addition, for the plain encoder, for mask control and for the refiner: where features differ from the
+//! ground truth's, at every level and group of channels, and the latent error by distance to the hole. Differences are
+//! means over channels of absolute values, relative to the mean of the ground truth's features.
 
 use burn::tensor::{Device, Tensor};
 use lacuna::{Mask, Planes, Rect};
@@ -16,14 +16,14 @@ use crate::net::Generator;
 use crate::tensors::{download, upload};
 use crate::weights::read_tensor;
 
-/// A step of distances in the curve, in pixels: one pixel of the latent.
+/// A step of distances in the curve, in pixels: one latent pixel.
 const STEP: f64 = MULTIPLE as f64;
 
-/// What is compared with the encoding of the true picture.
+/// The latent that is compared with the encoding of the ground truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// The encoding of the masked picture.
+    /// The encoding of the masked image.
     Masked,
     /// The same with mask control, in networks that have it.
     Controlled,
@@ -31,50 +31,50 @@ pub enum Stage {
     Refined,
 }
 
-/// Channels that belong together.
+/// A group of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
-    /// Channels that see their neighbourhood.
+    /// Channels computed from their neighbourhood.
     Local,
-    /// Channels that see the whole picture.
+    /// Channels computed from the whole image.
     Global,
 }
 
-/// Everything that there is to see.
+/// The view of one image.
 #[derive(Clone, Debug)]
 pub struct LatentView {
-    /// The network's picture, the hole composited.
+    /// The network's result, composited.
     pub inpainted: Planes,
     /// Each stage that the network has.
     pub stages: Vec<StageView>,
 }
 
-/// A stage against the truth.
+/// A stage compared with the ground truth.
 #[derive(Clone, Debug)]
 pub struct StageView {
     /// The stage.
     pub stage: Stage,
-    /// The decoded difference of latents, truth less stage: eq. 4.1 for [`Stage::Masked`].
+    /// The decoded difference of latents, ground truth minus stage: eq. 4.1 for [`Stage::Masked`].
     pub decoded: Planes,
-    /// Where features differ, of every level and group; of the refiner the last level alone.
+    /// Damage at every level and group; only the last level for the refiner.
     pub damage: Vec<Damage>,
-    /// The latent's error by distance to the hole.
+    /// The latent error by distance to the hole.
     pub curve: Vec<CurvePoint>,
 }
 
-/// Where features of a level differ from the truth's.
+/// Where features of a level differ from the ground truth's.
 #[derive(Clone, Debug)]
 pub struct Damage {
-    /// The level: sides are the picture's, divided by `2^level`.
+    /// The level: sides are the image's, divided by `2^level`.
     pub level: usize,
     /// The channels.
     pub group: Group,
-    /// Where.
+    /// The differences.
     pub map: Map,
 }
 
-/// Differences of features, relative to the mean of the true ones.
+/// Differences of features, relative to the mean of the ground truth's.
 #[derive(Clone, Debug)]
 pub struct Map {
     /// Columns.
@@ -85,27 +85,27 @@ pub struct Map {
     pub values: Vec<f32>,
 }
 
-/// The latent's error at some distance to the hole.
+/// The latent error at some distance to the hole.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CurvePoint {
-    /// Pixels of the picture from the hole, without; 0 stands for the hole itself if `to` is 0, too.
+    /// Lower bound of the distance in image pixels, exclusive; if `from` and `to` are 0, the hole itself.
     pub from: f64,
-    /// Up to so many pixels, with.
+    /// Upper bound in pixels, inclusive.
     pub to: f64,
-    /// Pixels of the latent that are so far away.
+    /// Latent pixels at this distance.
     pub cells: usize,
-    /// Their mean error, relative to the mean of the true latent.
+    /// Their mean error, relative to the mean of the ground truth's latent.
     pub error: f64,
 }
 
 impl LatentView {
-    /// Looks at a picture and its hole.
+    /// Computes the view of an image and its hole.
     ///
     /// # Shapes
     /// Both `[height, width]` with sides that are multiples of 8 from 16 up.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the sizes are others.
+    /// [`Error::Shape`] for other sizes.
     pub fn new(generator: &Generator, photo: &Planes, mask: &Mask, device: &Device) -> Result<Self> {
         let (width, height) = (photo.width(), photo.height());
         if (mask.width(), mask.height()) != (width, height) {
@@ -136,7 +136,7 @@ impl LatentView {
                 [&truth, &levels].map(|levels| levels.last().expect("an encoder has levels").clone());
             let [true_latent, latent] = latent;
             let decoded = download(decoded_difference(generator, true_latent.clone(), latent.clone()))?;
-            // The refiner has the last level alone.
+            // The refiner has only the last level.
             let first = truth.len() - levels.len();
             let mut damage = Vec::new();
             for (at, features) in levels.into_iter().enumerate() {
@@ -185,7 +185,7 @@ impl Map {
     }
 }
 
-/// The distance of each pixel of the latent to the hole, 0 for those that the hole reaches into.
+/// The distance of each latent pixel to the hole, 0 for those that overlap it.
 fn distances(mask: &Mask) -> Vec<f64> {
     let (width, height) = (mask.width(), mask.height());
     if mask.bounds().is_none() {
@@ -231,7 +231,7 @@ mod tests {
     use lacuna_network::{Delta, Family, Shape};
     use testkit::{assert_close, fixtures, pictures};
 
-    /// Numbers of `oracle/make_fixtures.py`.
+    /// Reference values of `oracle/make_fixtures.py`.
     const TOLERANCE: f32 = 2e-5;
 
     fn small(family: Family, channels_in: usize) -> Generator {
@@ -291,7 +291,7 @@ mod tests {
         );
         let Damage { level: 0, map, .. } = &view.stages[0].damage[0] else { panic!("level 0 is first") };
         assert!(map.values[0] > 0.0);
-        // The first layer sees three pixels around.
+        // The first layer has a radius of three pixels.
         assert_eq!(map.values[20 * map.width + 20], 0.0);
         let curve = &view.stages[0].curve;
         assert_eq!((curve[0].from, curve[0].to, curve[0].cells), (0.0, 0.0, 1));

@@ -1,12 +1,13 @@
 //! The networks as Burn modules: LaMa's generator of fast Fourier convolutions, the pix2pixHD global
 //! generator, and the mask control of the thesis "Image inpainting in latent space".
 //!
-//! What a network is made of stands in `lacuna-network`: [`block`] holds the blocks of its layers, on the operations of
-//! [`ops`], [`net`] the parts of a network and the [`Generator`] that joins them, [`weights`] moves values in and out by name, [`device`] chooses where to compute, and
-//! [`latent`] looks into the latent space, and [`predictor`] is the [`lacuna::Predictor`] for those who only fill holes.
+//! `lacuna-network` describes networks as data. Here [`block`] has the blocks of their layers, on the operations of
+//! [`ops`], [`net`] the parts of a network and the [`Generator`] that joins them, [`weights`] reads and writes tensors
+//! by name, [`device`] selects a device, [`latent`] computes views into the latent space, and [`predictor`] is a
+//! [`lacuna::Predictor`] for filling holes.
 //!
-//! The path of a parameter through the structs *is* its key in Lacuna's checkpoints: renaming a field is a
-//! change of the file format.
+//! The path of a parameter through the structs *is* its key in Lacuna's checkpoints: renaming a field changes the file
+//! format.
 
 #![forbid(unsafe_code)]
 

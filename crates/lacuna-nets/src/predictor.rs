@@ -1,4 +1,4 @@
-//! The network as a [`lacuna::Predictor`], for those who only fill holes.
+//! A network as a [`lacuna::Predictor`], for filling holes.
 
 use std::sync::OnceLock;
 
@@ -24,7 +24,7 @@ pub struct NetworkPredictor {
 }
 
 impl NetworkPredictor {
-    /// A predictor that computes where `device_name` says.
+    /// A predictor on the device `device_name`.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if this build or this machine lacks the device.
@@ -44,7 +44,7 @@ impl NetworkPredictor {
         let upload = |values: Vec<f32>, channels: usize| {
             Tensor::<4>::from_data(TensorData::new(values, [1, channels, height, width]), &self.device)
         };
-        // Zeroed here and not only by the product with the mask: a hole may hold anything, even NaN.
+        // Zeroed here and not only by the product with the mask, because a hole may contain NaN.
         let masked = image.values().iter().zip(mask.hole().iter().cycle());
         let masked = masked.map(|(&value, &hole)| if hole { 0.0 } else { value }).collect();
         let hole = mask.hole().iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
@@ -58,7 +58,7 @@ impl Predictor for NetworkPredictor {
         format!("{} (burn, {})", self.generator.config().label(), self.device_name)
     }
 
-    /// A pass cannot be stopped on the way.
+    /// A pass cannot be cancelled halfway.
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> lacuna::Result<Planes> {
         watch.reached(0.0)?;
         self.check_frame(image, mask)?;
@@ -75,7 +75,7 @@ impl Predictor for NetworkPredictor {
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        // Measured at the first question. A device that cannot even multiply takes forever.
+        // Measured on first use. A device that cannot even multiply takes forever.
         let rate = *self.rate.get_or_init(|| matrix_product_rate(&self.device).unwrap_or(0.0));
         cost::seconds(&self.cost(width, height), rate)
     }
@@ -91,7 +91,7 @@ mod tests {
     fn predictor(family: Family) -> NetworkPredictor {
         let shape = Shape { channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None };
         let config = family.network(shape);
-        // Even a network for training predicts without autodiff.
+        // A network for training predicts without autodiff too.
         let generator = Generator::new(&config, rng(1), &Device::flex().autodiff()).unwrap();
         NetworkPredictor::new(generator, DeviceName::Cpu).unwrap()
     }

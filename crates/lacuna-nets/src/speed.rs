@@ -1,4 +1,4 @@
-//! How fast a device multiplies large matrices, now: what forecasts of time are scaled by.
+//! Current matrix-product speed of a device, which scales forecasts of time.
 
 use std::time::Instant;
 
@@ -6,13 +6,13 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Result};
 
-/// Rows and columns of the matrices: enough to keep every core busy, done in 10 ms on two fast ones.
+/// Rows and columns of the matrices: enough to keep every core busy, 10 ms on two fast ones.
 const SIDE: usize = 1024;
 
-/// The first product also starts threads or compiles kernels; the best of the rest is taken.
+/// The first product also starts threads or compiles kernels; the best of the others counts.
 const PRODUCTS: usize = 4;
 
-/// Operations a second in a product of two large float32 matrices; a multiplication and its addition count as two.
+/// Operations per second in a product of two large float32 matrices; a multiplication and its addition count as two.
 ///
 /// # Errors
 /// [`Error::Execution`] if the device fails.

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: tensors in and out, and gradient checks of whole blocks.
+//! Test helpers of this crate: conversion of tensors, and gradient checks of whole blocks.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
@@ -15,12 +15,12 @@ pub fn rng(seed: u64) -> Pcg64 {
     Pcg64::seed_from_u64(seed)
 }
 
-/// Drawn values on the plain CPU device.
+/// Seeded initialisation on the plain CPU device.
 pub fn seeded(seed: u64) -> Init {
     Init::drawn(rng(seed), &Device::flex())
 }
 
-/// Drawn values on the CPU, for training.
+/// Seeded initialisation on the CPU, for training.
 pub fn seeded_to_train(seed: u64) -> Init {
     Init::drawn(rng(seed), &Device::flex().autodiff())
 }
@@ -45,7 +45,7 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().expect("float32")
 }
 
-/// Loads `module` from fixtures, asking `rename` for the fixture's name of each key.
+/// Loads `module` from fixtures; `rename` maps each key to the fixture's name.
 pub fn load_fixture<M: Module>(module: M, fixtures: &Fixtures, rename: impl Fn(&str) -> String) -> M {
     weights::load(module, |name| {
         fixtures
@@ -55,7 +55,7 @@ pub fn load_fixture<M: Module>(module: M, fixtures: &Fixtures, rename: impl Fn(&
     .unwrap()
 }
 
-/// Gives every BatchNorm statistic of `module` a value that shows a mix-up.
+/// Sets every BatchNorm statistic of `module` to a distinct value, so that a mix-up is detected.
 pub fn with_random_statistics<M: Module>(module: M, seed: u64) -> M {
     let all = weights::read(&module).unwrap();
     weights::load(module, |name| {
@@ -83,7 +83,7 @@ pub fn in_float64<M: Module>(module: M) -> M {
     module.map(&mut Mapper)
 }
 
-/// The sum of all values with these weights, computed in float64.
+/// The weighted sum of all values, computed in float64.
 pub fn weighted_sum<const D: usize>(tensor: Tensor<D>, weighting: &[f32]) -> f64 {
     let values = tensor.into_data().try_into_vec::<f64>().expect("float64");
     assert_eq!(values.len(), weighting.len());

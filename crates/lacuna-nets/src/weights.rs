@@ -1,8 +1,8 @@
-//! Moving weights in and out of networks by name.
+//! Reading and writing networks' tensors by name.
 //!
 //! A tensor's name is the path of its field through the structs, such as
-//! `refiner.blocks.0.first.ffc.local_to_local.weight`. Which of several kinds a layer is (an enum in the code)
-//! does not appear in names.
+//! `refiner.blocks.0.first.ffc.local_to_local.weight`. The kind of a layer (an enum in the code) does not appear in
+//! names.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -12,7 +12,7 @@ use lacuna_network::Architecture;
 use crate::error::{Error, LISTED_PROBLEMS, Result};
 use crate::net::Generator;
 
-/// One tensor, as weights files hold it.
+/// The shape and values of one tensor.
 pub use lacuna::checkpoint::FloatTensor as Weight;
 
 /// One tensor and its name.
@@ -20,16 +20,16 @@ pub use lacuna::checkpoint::FloatTensor as Weight;
 pub struct NamedWeight {
     /// The path of its field.
     pub name: String,
-    /// Its numbers.
+    /// Its values.
     pub weight: Weight,
 }
 
-/// One tensor's shape and its name.
+/// The shape and name of one tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedShape {
     /// The path of its field.
     pub name: String,
-    /// Sides, outermost first.
+    /// Dimensions, outermost first.
     pub shape: Vec<usize>,
 }
 
@@ -38,7 +38,7 @@ pub fn is_statistic(name: &str) -> bool {
     !is_parameter(name)
 }
 
-/// Names and shapes of all tensors of the network that `config` describes. Computes nothing.
+/// Names and shapes of all tensors of the network with this configuration. Computes nothing.
 ///
 /// # Errors
 /// [`Error::Config`] if there is no such network.
@@ -53,7 +53,7 @@ pub fn shapes<M: Module>(module: &M) -> Vec<NamedShape> {
     visitor.found
 }
 
-/// All tensors of a module, to save.
+/// All tensors of a module, for saving.
 ///
 /// # Errors
 /// [`Error::Execution`] if a tensor cannot be read from its device.
@@ -63,7 +63,8 @@ pub fn read<M: Module>(module: &M) -> Result<Vec<NamedWeight>> {
     visitor.found.into_iter().collect()
 }
 
-/// Puts the tensors that `source` gives by name into a module, which keeps its device and what is frozen.
+/// Replaces the tensors of a module by those that `source` returns by name. The module keeps its device and what is
+/// frozen.
 ///
 /// # Errors
 /// [`Error::Weights`] if `source` lacks a tensor or has one of another shape.
@@ -76,13 +77,13 @@ pub fn load<M: Module>(module: M, source: impl FnMut(&str) -> Option<Weight>) ->
     }
 }
 
-/// Lets only those parameters of a module learn that `learns` names. Norms keep the mode that they are in.
+/// Makes only those parameters of a module trainable for whose names `learns` is true. Norms keep their mode.
 pub fn set_learning<M: Module>(module: M, learns: impl Fn(&str) -> bool) -> M {
     module.map(&mut Learning { path: Path::default(), learns })
 }
 
 impl Generator {
-    /// The network that `config` describes, with the tensors that `source` gives by name.
+    /// The network with this configuration, with the tensors that `source` returns by name.
     ///
     /// # Errors
     /// [`Error::Config`] if there is no such network, [`Error::Weights`] if `source` lacks a tensor or has one
@@ -98,13 +99,13 @@ impl Generator {
     /// The network of a weights file.
     ///
     /// # Errors
-    /// As [`Generator::load`]; a checkpoint that opened has all tensors.
+    /// As [`Generator::load`]; an opened checkpoint has all tensors.
     pub fn from_checkpoint(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let source = |name: &str| checkpoint.tensor(name).map(|(shape, values)| Weight { shape, values });
         Self::load(checkpoint.config(), source, device)
     }
 
-    /// All tensors, to save.
+    /// All tensors, for saving.
     ///
     /// # Errors
     /// [`Error::Execution`] if a tensor cannot be read from its device.
@@ -113,22 +114,22 @@ impl Generator {
     }
 }
 
-/// Where a visitor or mapper is in the module tree. The only place that makes names.
+/// The position of a visitor or mapper in the module tree. Only this type creates names.
 #[derive(Debug, Default)]
 pub struct Path(Vec<Option<String>>);
 
 impl Path {
-    /// To be called when the visitor enters a module.
+    /// Call when the visitor enters a module.
     pub fn enter(&mut self, name: &str, container: &str) {
         self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
     }
 
-    /// To be called when it leaves the module again.
+    /// Call when it leaves the module again.
     pub fn exit(&mut self) {
         self.0.pop();
     }
 
-    /// The name of the tensor that is visited.
+    /// The name of the current tensor.
     pub fn name(&self) -> String {
         self.0.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
     }
@@ -173,7 +174,7 @@ impl ModuleVisitor for Reader {
     }
 }
 
-/// The numbers of a tensor.
+/// The values of a tensor.
 ///
 /// # Errors
 /// [`Error::Execution`] if the tensor cannot be read from its device.

@@ -1,4 +1,4 @@
-//! The CPU engine against the Burn networks, which are the source of truth.
+//! The CPU engine compared with the Burn networks, which are the reference.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,10 +18,10 @@ use testkit::pictures;
 /// On predictions in `[0, 1]`, through all layers.
 const TOLERANCE: f32 = 1e-4;
 
-/// What predictions must at least span.
+/// Smallest range of values that predictions must have.
 const CONTRAST: f32 = 0.1;
 
-/// A network with weights as training leaves them: statistics that are not 0 and 1, and control that has left zero.
+/// A network with weights like trained ones: statistics that are not 0 and 1, and nonzero control.
 struct Both {
     generator: Generator,
     engine: Engine,
@@ -38,7 +38,7 @@ impl Both {
                 let noise = pictures::noise(index as u64, weight.values.len());
                 let fan_in = weight.shape.iter().skip(1).product::<usize>() as f32;
                 if name.ends_with("running_var") {
-                    // About what a convolution of drawn weights leaves of a variance of 1.
+                    // The approximate variance after a convolution with random weights and input of variance 1.
                     let typical = if name.contains("refiner") { 1.0 } else { 0.15 };
                     weight.values = noise.iter().map(|noise| typical * (1.0 + 0.3 * noise)).collect();
                 } else if is_statistic(&name) {
@@ -55,7 +55,7 @@ impl Both {
         Self { generator, engine }
     }
 
-    /// The largest difference of predictions for a batch of pictures.
+    /// The largest difference of predictions for a batch of images.
     fn difference(&self, batch: usize, [height, width]: [usize; 2]) -> f32 {
         let pixels = height * width;
         let image: Vec<f32> = (0..batch)

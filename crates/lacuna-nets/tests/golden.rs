@@ -1,4 +1,4 @@
-//! Results that must stay as they are: first weights, forecasts and names.
+//! Results that must not change: first weights, forecasts and names.
 
 use std::fmt::Write as _;
 
@@ -49,7 +49,7 @@ fn first_weights() {
 
 #[test]
 fn costs() {
-    /// Operations a second that forecasts of time are made for.
+    /// Operations per second for forecasts of time.
     const RATE: f64 = 1e11;
     let mut lines = String::new();
     for (width, blocks) in [(8, 9), (64, 18), (3, 1)] {

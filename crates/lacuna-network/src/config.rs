@@ -1,4 +1,4 @@
-//! Which network it is: all that is needed, besides weights, to build one.
+//! The configuration of a network: everything besides weights that is needed to build it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
 
-/// The widest network. LaMa caps channels at 1024, which the latent (eight times the width) reaches at 128: a wider network
-/// would have another layout. Published ones have 64.
+/// Largest width. LaMa caps channels at 1024, which the latent (eight times the width) reaches at 128: a wider network
+/// would have another layout. Published networks have 64.
 pub const WIDTH_LIMIT: usize = 128;
 
-/// The most refiner blocks; big-lama has 18. Keeps a hostile file from asking for an endless layout.
+/// Most refiner blocks; big-lama has 18. Prevents a hostile file from requesting an endless layout.
 pub const BLOCK_LIMIT: usize = 64;
 
-/// A network's configuration: its family, with what the family lets one choose.
+/// A network's configuration: its family, with the options of that family.
 ///
-/// This is what a weights file stores as JSON, with the family's name under `family` beside the fields of its variant. A
-/// family with other choices is a variant with a struct of its own.
+/// Weights files store it as JSON, with the family's name under `family` beside the fields of its variant. A family
+/// with other options is a variant with its own struct.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "family", rename_all = "kebab-case")]
 pub enum Architecture {
@@ -53,7 +53,7 @@ pub enum Delta {
     Signed,
 }
 
-/// What one chooses of a network with encoder, refiner and decoder.
+/// The options of a network with encoder, refiner and decoder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
@@ -70,7 +70,7 @@ pub struct Shape {
     pub delta: Delta,
 }
 
-/// A value that no network has.
+/// An invalid value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// [`Shape::width`] is 0 or too large.
@@ -86,7 +86,7 @@ pub enum ConfigError {
     Inputs(usize),
 }
 
-/// A name that no family has.
+/// An unknown family name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown family {0:?}: expected one of {names}", names = Family::ALL.map(Family::name).join(", "))]
 pub struct UnknownFamily(String);
@@ -100,14 +100,14 @@ impl Architecture {
         }
     }
 
-    /// What was chosen within the family.
+    /// The options within the family.
     pub fn shape(&self) -> &Shape {
         match self {
             Self::Fourier(shape) | Self::Regular(shape) => shape,
         }
     }
 
-    /// Whether there is such a network.
+    /// Checks the options.
     ///
     /// # Errors
     /// The value that is out of range.
@@ -125,7 +125,7 @@ impl Architecture {
         Ok(())
     }
 
-    /// The network of the same family with other choices.
+    /// The network of the same family with other options.
     pub fn with(&self, change: impl FnOnce(&mut Shape)) -> Self {
         let mut shape = self.shape().clone();
         change(&mut shape);
@@ -140,7 +140,7 @@ impl Architecture {
 }
 
 impl Shape {
-    /// Whether the network sees the mask as a fourth channel of its input.
+    /// Whether the mask is a fourth input channel.
     pub fn sees_mask(&self) -> bool {
         self.channels_in == MASKED_CHANNELS
     }
@@ -150,7 +150,7 @@ impl Family {
     /// All families.
     pub const ALL: [Self; 2] = [Self::Fourier, Self::Regular];
 
-    /// The network of this family with these choices.
+    /// The network of this family with these options.
     pub fn network(self, shape: Shape) -> Architecture {
         match self {
             Self::Fourier => Architecture::Fourier(shape),
@@ -198,7 +198,7 @@ mod tests {
 
     const SHAPE: Shape = Shape { channels_in: 4, width: 64, blocks: 18, control: false, delta: Delta::None };
 
-    /// What files of the first version hold.
+    /// JSON in files of the first version.
     const JSON: &str =
         r#"{"family":"fourier","channels_in":4,"width":64,"blocks":18,"control":false,"delta":"none"}"#;
 
@@ -207,7 +207,7 @@ mod tests {
         let network = Architecture::Fourier(SHAPE);
         assert_eq!(serde_json::to_string(&network).unwrap(), JSON);
         assert_eq!(serde_json::from_str::<Architecture>(JSON).unwrap(), network);
-        // Written before there were deltas, and in another order.
+        // Written before deltas existed, and in another order.
         let older = r#"{"width":64,"blocks":18,"control":false,"channels_in":4,"family":"fourier"}"#;
         assert_eq!(serde_json::from_str::<Architecture>(older).unwrap(), network);
         for (wrong, problem) in [

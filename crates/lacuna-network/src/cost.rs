@@ -1,4 +1,4 @@
-//! What a forward pass costs, counted from the layers.
+//! The cost of a forward pass, derived from the layers.
 
 use crate::geometry::side;
 use crate::{Domain, Layer, Layers, Pieces};
@@ -6,12 +6,12 @@ use crate::{Domain, Layer, Layers, Pieces};
 /// The work of one forward pass for one image.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Floating-point operations of all convolutions and Fourier transforms, by their definitions; a multiplication and its
+    /// Floating-point operations of all convolutions and Fourier transforms, by definition; a multiplication and its
     /// addition count as two.
     pub operations: f64,
-    /// Values that these write, all together.
+    /// Values written by them in total.
     pub written: f64,
-    /// Values of the first layer's map: the largest tensor there is.
+    /// Values of the first layer's map, the largest tensor.
     pub largest: f64,
     /// Weights of the convolutions.
     pub weights: f64,
@@ -35,7 +35,7 @@ impl Cost {
             let (computed, written) = match kernel.domain {
                 Domain::Map => (columns * rows, columns * rows),
                 Domain::Spectrum => (frequencies * rows, frequencies * rows),
-                // Every pixel of the input meets all taps.
+                // Every input pixel is multiplied with all taps.
                 Domain::Transposed => {
                     let (columns_in, rows_in) = sides(layer.level + 1);
                     (columns_in * rows_in, columns * rows)

@@ -1,6 +1,6 @@
-//! Sizes that all networks share.
+//! Sizes common to all networks.
 
-/// Times that the encoder halves the resolution, and the decoder doubles it.
+/// How often the encoder halves the resolution, and the decoder doubles it.
 pub const LEVELS: usize = 3;
 
 /// An image's sides must be multiples of this, or the prediction would be larger than the image.
@@ -16,13 +16,13 @@ pub const SMALLEST_ENCODED_SIDE: usize = MULTIPLE + 1;
 /// about 2,000 (Suvorov et al. 2022).
 pub const LARGEST_SIDE: usize = 2048;
 
-/// What BatchNorm adds to a variance: PyTorch's default, with which all published weights were trained.
+/// BatchNorm's epsilon: PyTorch's default, with which all published weights were trained.
 pub const EPSILON: f64 = 1e-5;
 
 /// Channels of an image and of a prediction: red, green, blue.
 pub const IMAGE_CHANNELS: usize = 3;
 
-/// Channels of an image with the mask behind it.
+/// Channels of an image with the mask appended.
 pub const MASKED_CHANNELS: usize = IMAGE_CHANNELS + 1;
 
 /// Pixels along a side of `length` at some level of the encoder; level 0 is the full resolution.

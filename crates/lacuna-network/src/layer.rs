@@ -7,7 +7,7 @@ use crate::Split;
 /// A convolution with what follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// The path of its field in the network: what the names of its tensors begin with.
+    /// The path of its field in the network: the prefix of its tensors' names.
     pub path: String,
     /// Channels of the input.
     pub inputs: Split,
@@ -15,26 +15,26 @@ pub struct Layer {
     pub outputs: Split,
     /// Level of the output's resolution; 0 is the image's.
     pub level: usize,
-    /// What it computes, whatever the channels.
+    /// What it computes, independent of its channels.
     pub form: Form,
 }
 
-/// What a layer computes, whatever its channels: `activation(norm(operation(x) + bias))`.
+/// What a layer computes, independent of its channels: `activation(norm(operation(x) + bias))`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
     /// The operation.
     pub operation: Operation,
     /// Rows and columns of the kernel.
     pub kernel: usize,
-    /// Pixels between outputs; of a transposed convolution, output pixels between inputs.
+    /// Input pixels between outputs; for a transposed convolution, output pixels between inputs.
     pub stride: usize,
-    /// What lies beyond the border: `kernel / 2` pixels of it.
+    /// Values beyond the border, `kernel / 2` pixels wide.
     pub border: Border,
     /// Whether each output channel has an offset.
     pub bias: bool,
     /// Whether BatchNorm follows.
     pub norm: bool,
-    /// What comes last.
+    /// The last step.
     pub activation: Activation,
 }
 
@@ -45,12 +45,12 @@ pub enum Operation {
     Convolution,
     /// The transpose of a convolution: sides grow by the stride.
     Transposed,
-    /// A fast Fourier convolution: local and global channels are convolved into each other, and global channels also see the
-    /// whole image through its spectrum (Chi, Jiang and Mu 2020).
+    /// A fast Fourier convolution: local and global channels are convolved into each other, and global channels also
+    /// depend on the whole image through its spectrum (Chi, Jiang and Mu 2020).
     FastFourier,
 }
 
-/// What lies beyond the border of a feature map.
+/// Values beyond the border of a feature map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Border {
     /// Zeros.
@@ -71,7 +71,7 @@ pub enum Activation {
 }
 
 impl Form {
-    /// A pointwise convolution and nothing else.
+    /// A pointwise convolution without norm, bias and activation.
     pub const POINTWISE: Self = Self {
         operation: Operation::Convolution,
         kernel: 1,
@@ -84,7 +84,7 @@ impl Form {
 }
 
 impl Border {
-    /// The position within `0..length` whose value stands at `index`; none for a zero.
+    /// The index within `0..length` of the value at `index`; `None` for a zero.
     ///
     /// # Panics
     /// If `index` is reflected beyond the other border.
@@ -106,7 +106,7 @@ impl Border {
 }
 
 impl fmt::Display for Form {
-    /// The form in words, such as `3x3 convolution of stride 2, border reflected, bias, BatchNorm, ReLU`.
+    /// The form as text, such as `3x3 convolution of stride 2, border reflected, bias, BatchNorm, ReLU`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, kernel, stride, border, bias, norm, activation } = *self;
         write!(formatter, "{kernel}x{kernel} {operation} of stride {stride}")?;

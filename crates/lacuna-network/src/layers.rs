@@ -2,23 +2,23 @@
 
 use crate::{Architecture, Layer, Split, family};
 
-/// The layers of a network, by the part that they belong to.
+/// The layers of a network, by part.
 ///
-/// The encoder takes the masked image (and the mask) to a latent at an eighth of the resolution, the refiner turns it into
-/// the latent of a whole image, and the decoder makes an image of that.
+/// The encoder maps the masked image (and the mask) to a latent at an eighth of the resolution, the refiner maps it to
+/// the latent of a complete image, and the decoder maps that to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layers {
     /// One for each level: the first keeps the resolution, each of the others halves it.
     pub encoder: Vec<Layer>,
     /// Residual blocks: `x + second(first(x))`.
     pub refiner: Vec<[Layer; 2]>,
-    /// Whether the latent is added to what comes out of the refiner.
+    /// Whether the latent is added to the refiner's output.
     pub adds_latent: bool,
     /// Each doubles the resolution.
     pub decoder: Vec<Layer>,
     /// From the decoder's last map to an image.
     pub head: Layer,
-    /// What the mask adds to the encoder.
+    /// Mask control.
     pub control: Option<Control>,
 }
 

@@ -1,9 +1,9 @@
-//! What Lacuna's networks are made of, as data.
+//! Lacuna's networks as data.
 //!
-//! An [`Architecture`] is what a weights file says about its network. It expands to [`Layers`], and everything else
-//! follows from these: the names and shapes of tensors ([`Layers::tensors`]), the arithmetic and memory of a forward pass
-//! ([`Cost`]), the network that the CPU engine compiles and the one that Burn trains. There are no tensors, files or
-//! threads here.
+//! An [`Architecture`] is a network's configuration in its weights file. It expands to [`Layers`], from which
+//! everything else is derived: names and shapes of tensors ([`Layers::tensors`]), operations and memory of a forward
+//! pass ([`Cost`]), the network that the CPU engine compiles and the one that Burn trains. This crate has no tensors,
+//! files or threads.
 //!
 //! A new family is a variant of [`Architecture`] and a file in `family/`.
 

@@ -1,4 +1,4 @@
-//! What a layer's parameters belong to: kernels, offsets and norms.
+//! The parts of a layer that have parameters: kernels, biases and norms.
 
 use crate::{Layer, Operation, Split};
 
@@ -41,15 +41,14 @@ pub struct FastFourier {
     pub norm_global: Option<Norm>,
 }
 
-/// The parts of the path through the spectrum: `expand(y + irfft2(relu(norm(mix(rfft2(y))))))` with
-/// `y = relu(norm(reduce(x)))`.
+/// The parts of the spectral path: `expand(y + irfft2(relu(norm(mix(rfft2(y))))))` with `y = relu(norm(reduce(x)))`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spectral {
     /// To half of the output's channels, which are transformed.
     pub reduce: Kernel,
     /// BatchNorm of these.
     pub reduce_norm: Norm,
-    /// Of the spectrum, whose channels are real and imaginary parts.
+    /// Applied to the spectrum, whose channels are real and imaginary parts.
     pub mix: Kernel,
     /// BatchNorm of the spectrum.
     pub mix_norm: Norm,
@@ -77,18 +76,18 @@ pub struct Kernel {
 pub enum Domain {
     /// The feature map; the result has the layer's resolution.
     Map,
-    /// The feature map before its resolution grows: of transposed convolutions, whose weights begin with the inputs.
+    /// The feature map before it is enlarged: for transposed convolutions, whose weights begin with the inputs.
     Transposed,
     /// The half spectrum of the feature map: `width / 2 + 1` columns.
     Spectrum,
 }
 
-/// An offset for each channel: the tensor `path.bias`.
+/// An offset per channel: the tensor `path.bias`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bias {
     /// The path of the convolution.
     pub path: String,
-    /// How many there are.
+    /// Number of channels.
     pub channels: usize,
 }
 
@@ -97,7 +96,7 @@ pub struct Bias {
 pub struct Norm {
     /// The path of the norm.
     pub path: String,
-    /// How many channels it normalises.
+    /// Number of channels.
     pub channels: usize,
 }
 
@@ -110,12 +109,12 @@ pub(crate) enum Piece<'a> {
 }
 
 impl Kernel {
-    /// How many weights there are.
+    /// Number of weights.
     pub fn weights(&self) -> usize {
         self.inputs * self.outputs * self.size * self.size
     }
 
-    /// The sides of its tensor, outermost first.
+    /// The dimensions of its tensor, outermost first.
     pub fn shape(&self) -> [usize; 4] {
         let [first, second] = match self.domain {
             Domain::Transposed => [self.inputs, self.outputs],
@@ -126,7 +125,7 @@ impl Kernel {
 }
 
 impl FastFourier {
-    /// The convolutions of neighbourhoods: all kernels but those of the spectral path.
+    /// The spatial convolutions: all kernels except those of the spectral path.
     pub fn neighbourhood(&self) -> impl Iterator<Item = &Kernel> {
         [&self.local_to_local].into_iter().chain(&self.local_to_global).chain(&self.global_to_local)
     }
@@ -175,7 +174,7 @@ impl Layer {
         }
     }
 
-    /// A convolution is a field `conv` beside its `norm`, and the layer itself where there is none.
+    /// A convolution is a field `conv` beside its `norm`, or the layer itself if it has no norm.
     fn plain(&self, domain: Domain) -> Plain {
         let path = if self.form.norm { self.field("conv") } else { self.path.clone() };
         let (inputs, channels) = (self.inputs.total(), self.outputs.total());

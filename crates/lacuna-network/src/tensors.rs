@@ -10,7 +10,7 @@ pub fn is_parameter(name: &str) -> bool {
 }
 
 impl Layer {
-    /// Name and sides of every tensor, in the order of the computation.
+    /// Name and shape of every tensor, in the order of computation.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let tensors = |piece: Piece| match piece {
             Piece::Kernel(kernel) => vec![(format!("{}.weight", kernel.path), kernel.shape().to_vec())],
@@ -25,7 +25,7 @@ impl Layer {
 }
 
 impl Layers {
-    /// Name and sides of every tensor: encoder, refiner, decoder, control.
+    /// Name and shape of every tensor: encoder, refiner, decoder, control.
     ///
     /// A name is the path of a field. Weights of convolutions are `[outputs, inputs, kernel, kernel]`, those of transposed
     /// ones `[inputs, outputs, kernel, kernel]`.
@@ -33,7 +33,7 @@ impl Layers {
         self.iter().flat_map(Layer::tensors).collect()
     }
 
-    /// The name of the first kernel: the one that sees the image, and whose shape depends on its channels.
+    /// The name of the first kernel, which reads the image, and whose shape depends on the input channels.
     pub fn first_kernel(&self) -> String {
         let stem = self.encoder.first().expect("an encoder begins with a convolution").pieces();
         format!("{}.weight", stem.kernels().next().expect("a convolution has a kernel").path)

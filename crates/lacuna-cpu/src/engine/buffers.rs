@@ -1,4 +1,4 @@
-//! The buffers of a run: how large they are, and at which moments they are needed.
+//! The buffers of a run: sizes and lifetimes.
 
 use lacuna_network::geometry::LEVELS;
 
@@ -18,13 +18,13 @@ pub(crate) struct Buffers {
     pub encoder: [Level; LEVELS + 1],
     /// Levels of the mask encoder.
     pub masks: Option<[Level; LEVELS + 1]>,
-    /// Those of the halves of all residual blocks, in order.
+    /// Buffers of the halves of all residual blocks, in order.
     pub halves: Vec<HalfBuffers>,
     /// Levels of the decoder, full resolution first; the last is the whole refined latent.
     pub decoder: [Level; LEVELS + 1],
 }
 
-/// A level's buffer and the window on its map that it holds.
+/// The buffer of a level, and the window of its map that it contains.
 #[derive(Clone, Debug)]
 pub(crate) struct Level {
     pub buffer: Buffer,
@@ -36,26 +36,26 @@ pub(crate) struct Level {
 pub(crate) struct HalfBuffers {
     pub input: Buffer,
     pub output: Buffer,
-    /// What is added last: the input of the block, in its second half.
+    /// Added last: the input of the block, in its second half.
     pub residual: Option<Buffer>,
-    /// Those of the spectral path.
+    /// Buffers of the spectral path.
     pub spectral: Option<SpectralBuffers>,
     pub scratch: Buffer,
 }
 
-/// Buffers of the path through the spectrum.
+/// Buffers of the spectral path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpectralBuffers {
-    /// The map of reduced channels.
+    /// The map with reduced channels.
     pub reduced: Buffer,
     /// Its spectrum …
     pub spectrum: Buffer,
-    /// … and the mixed one.
+    /// … and the mixed spectrum.
     pub mixed: Buffer,
 }
 
 impl Network {
-    /// Windows of the encoder, of which the last is the whole latent, then those of mask control.
+    /// Windows of the encoder, the last of which is the whole latent, then those of mask control.
     pub fn encoder_windows(&self, sizes: Sizes, strip: usize) -> Vec<Window> {
         let most = most_rows(strips(sizes.rows(LEVELS), strip).map(|latent| sizes.encoder_rows(latent)));
         let window = |blocks: usize, level: usize| {
@@ -80,7 +80,7 @@ impl Network {
     }
 }
 
-/// The most rows that any strip needs of each level.
+/// Most rows of each level that any strip needs.
 fn most_rows<const N: usize>(all: impl Iterator<Item = [std::ops::Range<usize>; N]>) -> [usize; N] {
     all.fold([0; N], |most, rows| std::array::from_fn(|level| most[level].max(rows[level].len())))
 }
@@ -100,7 +100,7 @@ impl<'n> Planner<'n> {
         Self { network, sizes, threads, requests: Requests::default(), moment: 0 }
     }
 
-    /// The buffers of a run whose encoder and decoder work in strips of so many rows of the latent.
+    /// The buffers of a run whose encoder and decoder work in strips of this many latent rows.
     pub fn buffers(mut self, encoder_strip: usize, decoder_strip: usize) -> (Buffers, Requests) {
         let network = self.network;
         let mut windows = network.encoder_windows(self.sizes, encoder_strip).into_iter();
@@ -122,7 +122,7 @@ impl<'n> Planner<'n> {
         (buffers, self.requests)
     }
 
-    /// Requests a buffer for each of some windows.
+    /// Requests a buffer for each window.
     fn levels<const N: usize>(&mut self, windows: &mut impl Iterator<Item = Window>) -> [Level; N] {
         std::array::from_fn(|_| {
             let window = windows.next().expect("a window for each level");
@@ -155,7 +155,7 @@ impl<'n> Planner<'n> {
         (halves, input)
     }
 
-    /// Buffers of a spectral path, with a moment for each of: reduce, forward, mix, inverse. Expand comes next.
+    /// Buffers of a spectral path; each step takes one moment: reduce, forward, mix, inverse. Expand comes next.
     fn spectral(&mut self, blocks: usize) -> SpectralBuffers {
         let (rows, columns) = (self.sizes.rows(LEVELS), self.sizes.columns(LEVELS));
         let (moment, requests) = (self.moment, &mut self.requests);

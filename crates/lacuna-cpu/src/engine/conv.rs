@@ -1,4 +1,4 @@
-//! Convolution by register tiles straight from the map: strided, pointwise, and by phases transposed.
+//! Convolution with register tiles that read the map directly: strided, pointwise, and transposed by phases.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
 
 use std::ops::Range;
@@ -13,12 +13,12 @@ use crate::tiles::channels::Channels;
 use crate::tiles::map::Map;
 use crate::tiles::tile::{self, Finish, Panels, Row, Segment, panel_blocks};
 
-/// How the taps of a kernel lie around an output pixel.
+/// Positions of a kernel's taps relative to an output pixel.
 #[derive(Clone, Debug)]
 pub(crate) struct Taps {
-    /// For each tap, in the order of the weights: rows and columns from the output's pixel times the stride.
+    /// For each tap, in the order of the weights: rows and columns from the output pixel times the stride.
     pub places: Vec<(isize, isize)>,
-    /// Pixels of the input between outputs.
+    /// Input pixels between outputs.
     pub stride: usize,
     /// The border.
     pub border: Border,
@@ -49,27 +49,27 @@ pub(crate) struct Conv {
     isa: Isa,
 }
 
-/// Where results go: output pixel `(y, x)` to map pixel `(y * step + down, x * step + right)`.
+/// The destination of results: output pixel `(y, x)` goes to map pixel `(y * step + down, x * step + right)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     /// The map.
     pub map: Map<'a>,
-    /// Pixels of the map between outputs: 1, or 2 for a phase of a transposed convolution.
+    /// Map pixels between outputs: 1, or 2 for a phase of a transposed convolution.
     pub step: usize,
     /// Rows before the first output.
     pub down: usize,
     /// Columns before the first output.
     pub right: usize,
-    /// What happens to what is there.
+    /// How results are combined with the map's values.
     pub store: Store,
 }
 
 /// How results are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Store {
-    /// In place of what is there.
+    /// Overwrites the map's values.
     Replace,
-    /// Added to what is there.
+    /// Added to the map's values.
     Add,
 }
 
@@ -117,10 +117,10 @@ impl Conv {
         }
     }
 
-    /// Computes some rows and columns.
+    /// Computes a range of rows and columns.
     ///
     /// # Panics
-    /// If the maps have other channels than the weights.
+    /// If the maps' channels do not match the weights.
     pub fn run(&self, input: Map<'_>, target: Target<'_>, rows: Range<usize>, columns: Range<usize>) {
         assert_eq!(input.layout.blocks, self.inputs.blocks(), "input blocks");
         assert_eq!(target.map.layout.blocks, self.panels.blocks, "output blocks");
@@ -137,10 +137,10 @@ impl Conv {
         );
     }
 
-    /// Computes all pixels of a pointwise convolution, which has no rows to respect.
+    /// Computes all pixels of a pointwise convolution, ignoring rows.
     ///
     /// # Panics
-    /// If it is not pointwise, or the maps have other channels than the weights.
+    /// If it is not pointwise, or the maps' channels do not match the weights.
     pub fn run_pointwise(&self, input: Map<'_>, output: Map<'_>, store: Store) {
         assert_eq!(self.taps.places, [(0, 0)], "a pointwise convolution");
         assert_eq!((input.layout.blocks, output.layout.blocks), (self.inputs.blocks(), self.panels.blocks));
@@ -160,7 +160,7 @@ impl Conv {
         });
     }
 
-    /// The summands of the output at `row` and, for a pixel at the border, `column`.
+    /// The summands of the output at `row` and, for a border pixel, `column`.
     #[inline(always)]
     fn segments(&self, input: &Map<'_>, row: usize, column: Option<usize>, segments: &mut Vec<Segment>) {
         let Taps { places, stride, border } = &self.taps;
@@ -187,11 +187,10 @@ impl Conv {
     }
 }
 
-/// Pixels of a pointwise convolution that one task takes: their inputs stay in the second-level cache while all panels
-/// pass.
+/// Pixels of a pointwise convolution per task: their inputs stay in the L2 cache during the pass over all panels.
 const POINTWISE_PIXELS: usize = 192;
 
-/// How the output blocks of a row are shared when there are fewer rows than tasks wanted.
+/// Split of a row's output blocks into tasks, for maps with fewer rows than wanted tasks.
 struct Parts {
     count: usize,
     blocks: usize,
@@ -211,7 +210,7 @@ impl Parts {
     }
 }
 
-/// Summands of the pixels of a row: those whose taps all lie inside, and each of the others.
+/// Summands of the pixels of a row: shared by the inner pixels, whose taps all lie inside, and separate for the others.
 #[derive(Default)]
 struct RowSegments {
     inner: Vec<Segment>,
@@ -274,7 +273,7 @@ impl Op for RowJob<'_> {
 }
 
 impl RowJob<'_> {
-    /// The columns whose taps all lie inside the map; the others are before and behind it.
+    /// The columns whose taps all lie inside the map; border columns are before and after them.
     fn inner(&self) -> Range<usize> {
         let (stride, taps) = (self.conv.taps.stride as isize, self.conv.taps.columns());
         // The last tap of column c lies at c * stride + taps.end - 1.
@@ -377,7 +376,7 @@ mod tests {
                 assert_close(&output.map().to_planes(&to), &linear, TOLERANCE);
                 let whole: Vec<u32> =
                     output.map().to_planes(&to).iter().map(|value| value.to_bits()).collect();
-                // Any piece of it has the same bits.
+                // Computing any part gives the same bits.
                 output.values.fill(f32::NAN);
                 for row in 0..rows {
                     for half in [columns / 3..columns, 0..columns / 3] {

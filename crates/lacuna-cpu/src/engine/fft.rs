@@ -1,15 +1,15 @@
 //! The discrete Fourier transform of a line of complex vectors: sixteen transforms at once, of any length.
 //!
-//! Stockham's self-sorting form (Cochran et al. 1967) with radices 2, 3, 4, 5 and 7; lengths with other factors by
-//! Bluestein's chirp (1970), as a convolution of a length that has none. Crates transform one line of scalars at a
-//! time; with channels in vectors every instruction is full and nothing is transposed.
+//! Stockham's self-sorting form (Cochran et al. 1967) with radices 2, 3, 4, 5 and 7; other lengths use Bluestein's
+//! chirp transform (1970), a convolution of a length with these factors. Existing crates transform one line of scalars
+//! at a time; with channels in vectors every lane is used and nothing is transposed.
 #![expect(unsafe_code, reason = "vectors in raw memory")]
 
 use std::f64::consts::TAU;
 
 use crate::simd::{LANES, Simd};
 
-/// Numbers of a complex vector: real lanes, then imaginary lanes.
+/// Values of a complex vector: real lanes, then imaginary lanes.
 pub(crate) const COMPLEX: usize = 2 * LANES;
 
 /// A transform of one length.
@@ -41,11 +41,11 @@ struct Turn {
 #[derive(Debug)]
 struct Stage {
     radix: usize,
-    /// Butterflies with turns of their own …
+    /// Butterflies with different twiddle factors …
     butterflies: usize,
-    /// … each for so many neighbours.
+    /// … each for this many neighbours.
     neighbours: usize,
-    /// For each butterfly the turns of its outputs but the first.
+    /// For each butterfly the twiddle factors of its outputs except the first.
     turns: Vec<Turn>,
 }
 
@@ -65,7 +65,7 @@ impl Fft {
         Self { length, kind }
     }
 
-    /// Complex vectors that each of the two work buffers of [`Fft::run`] must have room for.
+    /// Size of each of the two work buffers of [`Fft::run`], in complex vectors.
     pub fn work(&self) -> usize {
         match &self.kind {
             Kind::Stockham(_) => self.length,
@@ -73,8 +73,8 @@ impl Fft {
         }
     }
 
-    /// Transforms the line in `a` without scaling; returns where the result is, `a` or `b`. With real and imaginary
-    /// lanes swapped before and after it is the inverse.
+    /// Transforms the line in `a` without scaling; returns the buffer with the result, `a` or `b`. Swapping real and
+    /// imaginary lanes before and after gives the inverse.
     ///
     /// # Safety
     /// Both buffers must be complex vectors, [`Fft::work`] of them, and not overlap.
@@ -93,7 +93,7 @@ impl Fft {
     }
 }
 
-/// The radices of a length, if they are all there.
+/// The radices of a length, if it has no other factors.
 fn factors(mut length: usize) -> Option<Vec<usize>> {
     let mut radices = Vec::new();
     for radix in RADICES {
@@ -124,7 +124,7 @@ fn stages(length: usize, radices: &[usize]) -> Vec<Stage> {
 }
 
 fn bluestein(length: usize) -> Kind {
-    // The shortest length without foreign factors that holds the convolution.
+    // The shortest length with supported factors that fits the convolution.
     let inner =
         (2 * length - 1..).find(|&length| factors(length).is_some()).expect("a power of two at the latest");
     let chirp: Vec<Turn> = (0..length).map(|k| turn(k * k, 2 * length)).collect();
@@ -333,7 +333,7 @@ fn odd<S: Simd, const R: usize>(simd: S, x: [Complex<S::V>; R], turns: &Turns<R>
     y
 }
 
-/// Bluestein's transform with the stages of the inner length.
+/// Bluestein's transform, given the stages of the inner length.
 ///
 /// # Safety
 /// As [`Fft::run`].
@@ -377,7 +377,7 @@ mod tests {
     use testkit::assert_close;
     use testkit::pictures::noise;
 
-    /// Of values of the size of the square root of the length.
+    /// For values of the size of the square root of the length.
     const TOLERANCE: f32 = 2e-6;
 
     struct Line<'a> {

@@ -1,7 +1,7 @@
-//! The real two-dimensional Fourier transform of a map and its inverse, ortho-scaled, as the Fourier unit needs them.
+//! The real two-dimensional Fourier transform of a map and its inverse, with ortho scaling, for the Fourier unit.
 //!
-//! Two rows make one complex line: the even rows its real, the odd ones its imaginary part. A spectrum has for each
-//! block of channels one block of real and one of imaginary parts, and the columns `0 ..= width / 2`.
+//! Two rows form one complex line: even rows are its real part, odd rows its imaginary part. A spectrum has one block
+//! of real and one of imaginary parts for each block of channels, and the columns `0 ..= width / 2`.
 #![expect(unsafe_code, reason = "vectors in raw memory")]
 
 use std::ops::Range;
@@ -44,8 +44,8 @@ impl Fourier {
         self.rows_then_columns([Pass::SplitRows, Pass::Columns(Direction::Forward)], map, spectrum);
     }
 
-    /// Adds to `map` the map of `spectrum`, which is overwritten. A spectrum that belongs to no real map is taken as
-    /// PyTorch's `irfft2` takes it: a complex inverse along the columns; then the columns of DC and, for even widths,
+    /// Adds the map of `spectrum` to `map`; `spectrum` is overwritten. A spectrum without Hermitian symmetry is treated
+    /// like in PyTorch's `irfft2`: a complex inverse along the columns; then the columns of DC and, for even widths,
     /// Nyquist lose their imaginary part.
     ///
     /// # Panics
@@ -85,7 +85,7 @@ impl Fourier {
         }
     }
 
-    /// What makes a transform keep lengths.
+    /// The ortho scaling factor.
     fn scale(&self) -> f32 {
         (1.0 / ((self.rows * self.columns) as f64).sqrt()) as f32
     }
@@ -192,7 +192,7 @@ impl LinesJob<'_> {
                     |row: *mut f32, wanted: bool| if wanted { simd.load(row.add(k * LANES)) } else { zero };
                 let (re, im) = (part(even[0], true), part(even[1], !alone));
                 let (odd_re, odd_im) = (part(odd[0], paired), part(odd[1], paired && !alone));
-                // Imaginary parts first: the transform is the inverse of what is swapped.
+                // Imaginary parts first: swapping gives the inverse transform.
                 simd.store(a.add(k * COMPLEX), simd.add(im, odd_re));
                 simd.store(a.add(k * COMPLEX + LANES), simd.sub(re, odd_im));
                 if !alone {
@@ -253,7 +253,7 @@ mod tests {
 
     const TOLERANCE: f32 = 1e-5;
 
-    /// Real and imaginary planes of the spectrum, interleaved, by the definition in float64.
+    /// Real and imaginary planes of the spectrum, interleaved, by definition in float64.
     fn spectrum(plane: &[f32], rows: usize, columns: usize) -> [Vec<f32>; 2] {
         let (mut real, mut imaginary) = (Vec::new(), Vec::new());
         for ky in 0..rows {
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn the_imaginary_part_of_nyquist_is_dropped() {
         let (maps, spectra) = (Channels::parts([1]), Channels::spectrum(1));
-        // One row of four pixels: three frequencies, of which the outer ones have only imaginary parts.
+        // One row of four pixels: three frequencies, of which the outer two have only imaginary parts.
         let mut spectrum = Memory::of(&spectra, 1, 3, &[0.0, 0.0, 0.0, 5.0, 0.0, 7.0]);
         let mut map = Memory::of(&maps, 1, 4, &[0.0; 4]);
         Fourier::new(Isa::Portable, 1, 4).add_inverse(spectrum.map(), map.map());

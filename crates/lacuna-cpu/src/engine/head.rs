@@ -1,7 +1,7 @@
-//! The last convolution: 7x7 to red, green and blue, reflected at the border, with bias and sigmoid.
+//! The RGB head: 7x7 convolution to red, green and blue, reflected at the border, with bias and sigmoid.
 //!
-//! Three outputs would leave most lanes of a register tile empty, so here the lanes are the input channels, summed up
-//! at the end.
+//! Three outputs would leave most lanes of a register tile empty, so the lanes are input channels here, summed at the
+//! end.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
 #![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
@@ -81,8 +81,8 @@ struct RowJob<'a> {
     image: Shared<'a>,
     row: usize,
     columns: Range<usize>,
-    /// The sums so far, `[columns][IMAGE_CHANNELS][LANES]`: one block of channels at a time, so that its weights stay in the
-    /// first-level cache.
+    /// Partial sums, `[columns][IMAGE_CHANNELS][LANES]`: one block of channels at a time, so that its weights stay in
+    /// the L1 cache.
     sums: Shared<'a>,
 }
 
@@ -100,7 +100,7 @@ impl Op for RowJob<'_> {
         let taps = |lines: [usize; KERNEL]| -> [usize; KERNEL * KERNEL] {
             std::array::from_fn(|tap| rows[tap / KERNEL] + lines[tap % KERNEL])
         };
-        // Of pixels whose taps all lie inside, relative to the pixel under the first.
+        // Offsets of the taps of inner pixels, relative to the pixel under the first tap.
         let inner = taps(std::array::from_fn(|tap| tap * LANES));
         let half = HALF as usize;
         for block in 0..self.head.blocks {
@@ -139,12 +139,12 @@ impl Op for RowJob<'_> {
     }
 }
 
-/// `P` pixels from `column` on.
+/// `P` pixels, beginning at `column`.
 struct Pixels<'a, const P: usize> {
     job: &'a RowJob<'a>,
     block: usize,
-    /// Where the taps lie, from `x` on; as a slice, so that the compiler leaves the loop over them a loop and keeps the
-    /// sums in registers.
+    /// Offsets of the taps from `x`. It is a slice, so that the compiler keeps the loop over taps and the sums in
+    /// registers.
     taps: &'a [usize],
     x: usize,
     column: usize,
@@ -228,7 +228,7 @@ mod tests {
                 let mut image = vec![f32::NAN; IMAGE_CHANNELS * height * width];
                 head.run(input.map(), &mut image, 0..height, 0..width);
                 assert_close(&image, &expected, TOLERANCE);
-                // Any piece of it has the same bits.
+                // Computing any part gives the same bits.
                 let mut pieces = vec![f32::NAN; image.len()];
                 for columns in [0..3, 3..width] {
                     head.run(input.map(), &mut pieces, 0..1, columns.clone());

@@ -1,4 +1,4 @@
-//! The inference engine: a network compiled once, a plan for each size of picture, one block of memory, and kernels that
+//! The inference engine: a network compiled once, a plan for each image size, one block of memory, and kernels that
 //! work on blocks of sixteen channels.
 
 mod buffers;
@@ -40,16 +40,16 @@ use profile::Profile;
 use run::Run;
 use stem::Picture;
 
-/// A network that is ready to run on this processor.
+/// A network compiled for this processor.
 #[derive(Debug)]
 pub struct Engine {
     network: Network,
-    /// The memory of the last run, for the next: fresh pages cost time.
+    /// The memory of the last run, reused by the next: fresh pages cost time.
     kept: Kept,
 }
 
 impl Engine {
-    /// Packs the weights that `weights` gives by the names of [`Layers::tensors`].
+    /// Packs weights, which `weights` returns by the names of [`Layers::tensors`].
     ///
     /// # Errors
     /// [`Error::Operation`] if the engine has no kernel for a layer, [`Error::Structure`] if layers do not fit together;
@@ -67,17 +67,17 @@ impl Engine {
         &self.network.layers
     }
 
-    /// The instructions that it uses.
+    /// The instruction set that it uses.
     pub fn isa(&self) -> Isa {
         self.network.isa
     }
 
-    /// Bytes of all weights, as they are packed.
+    /// Bytes of all packed weights.
     pub fn weight_bytes(&self) -> u64 {
         self.network.bytes() as u64
     }
 
-    /// Releases the memory that was kept for the next run.
+    /// Releases the memory kept for the next run.
     pub fn release(&self) {
         self.kept.release();
     }
@@ -85,7 +85,8 @@ impl Engine {
     /// Plans a run for images of this size.
     ///
     /// # Errors
-    /// [`Error::Size`] if the network cannot take it, [`Error::Memory`] if it needs more memory than allowed.
+    /// [`Error::Size`] if the network does not accept that size, [`Error::Memory`] if it needs more memory than
+    /// allowed.
     pub fn plan(&self, width: usize, height: usize, options: &PlanOptions) -> Result<Plan> {
         self.network.plan(width, height, options)
     }
@@ -98,8 +99,8 @@ impl Engine {
     /// - the result: `[3, height, width]` in `[0, 1]`
     ///
     /// # Errors
-    /// [`Error::Input`] if image or mask have another size than the plan, [`Error::ForeignPlan`] if it was made for another
-    /// network, [`Error::Allocation`] if the system has no memory.
+    /// [`Error::Input`] if image or mask differ from the plan's size, [`Error::ForeignPlan`] if the plan belongs to
+    /// another network, [`Error::Allocation`] if the system has no memory.
     pub fn run(&self, plan: &Plan, image: &[f32], mask: &[bool], wanted: Wanted) -> Result<Vec<f32>> {
         self.run_watched(plan, image, mask, wanted, &|_| true)
     }

@@ -1,10 +1,10 @@
-//! Reports a run's progress, and whether it is cancelled.
+//! Reports a run's progress, and checks for cancellation.
 
 use super::plan::Plan;
 use super::steps::Stage;
 use crate::error::{Error, Result};
 
-/// Counts what is done, in operations of the plan's steps.
+/// Counts finished work, in operations of the plan's steps.
 pub(crate) struct Pace<'a> {
     /// Each stage's fraction of all operations.
     fractions: [f32; 3],
@@ -13,7 +13,7 @@ pub(crate) struct Pace<'a> {
 }
 
 impl<'a> Pace<'a> {
-    /// At the start of a plan.
+    /// The start of a plan.
     pub fn new(plan: &Plan, go_on: &'a dyn Fn(f32) -> bool) -> Self {
         let mut operations = [0.0; 3];
         for step in plan.steps() {
@@ -23,10 +23,10 @@ impl<'a> Pace<'a> {
         Self { fractions: operations.map(|sum| (sum / total) as f32), done: 0.0, go_on }
     }
 
-    /// One of `parts` equal parts of a stage is done.
+    /// Reports that one of `parts` equal parts of a stage is finished.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if the run is cancelled.
+    /// [`Error::Stopped`] if the run was cancelled.
     pub fn passed(&mut self, stage: Stage, parts: usize) -> Result<()> {
         self.done += self.fractions[stage as usize] / parts as f32;
         if (self.go_on)(self.done.min(1.0)) { Ok(()) } else { Err(Error::Stopped) }

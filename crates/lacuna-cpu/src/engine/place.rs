@@ -1,11 +1,11 @@
-//! Where buffers lie in the arena: two that are never needed at the same moment may share a place.
+//! Placement of buffers in the arena: two whose lifetimes do not overlap may use the same memory.
 
 use std::ops::Range;
 
-/// Buffers start at multiples of so many numbers: a page, so that they do not share cache lines.
+/// Buffers start at multiples of this many values: a page, so that they have no cache line in common.
 const ALIGNMENT: usize = 1024;
 
-/// A buffer of a [`Places`] under construction.
+/// Handle of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Buffer(usize);
 
@@ -16,32 +16,33 @@ struct Request {
     last: usize,
 }
 
-/// Collects what is needed, and when.
+/// Collects requested buffers with their lifetimes.
 #[derive(Debug, Default)]
 pub(crate) struct Requests(Vec<Request>);
 
-/// Where everything lies.
+/// The positions of all buffers.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     ranges: Vec<Range<usize>>,
-    /// Numbers of the whole arena.
+    /// Values in the whole arena.
     pub numbers: usize,
 }
 
 impl Requests {
-    /// A buffer that is first written at moment `first`.
+    /// Requests a buffer that is first written at moment `first`.
     pub fn buffer(&mut self, numbers: usize, first: usize) -> Buffer {
         self.0.push(Request { numbers, first, last: first });
         Buffer(self.0.len() - 1)
     }
 
-    /// Keeps a buffer until `moment`.
+    /// Extends a buffer's lifetime to `moment`.
     pub fn keep(&mut self, buffer: Buffer, moment: usize) {
         let last = &mut self.0[buffer.0].last;
         *last = (*last).max(moment);
     }
 
-    /// Places all buffers: the largest first, each at the lowest place where it meets none that lives at the same time.
+    /// Places all buffers: the largest first, each at the lowest position where it overlaps none with an overlapping
+    /// lifetime.
     pub fn place(self) -> Places {
         let mut order: Vec<usize> = (0..self.0.len()).collect();
         order.sort_by_key(|&index| (std::cmp::Reverse(self.0[index].numbers), index));
@@ -72,15 +73,15 @@ impl Requests {
 }
 
 impl Places {
-    /// Where a buffer lies.
+    /// The position of a buffer.
     pub fn range(&self, buffer: Buffer) -> Range<usize> {
         self.ranges[buffer.0].clone()
     }
 
-    /// Some buffers of the arena, all at once.
+    /// Borrows several buffers of the arena at once.
     ///
     /// # Panics
-    /// If they are not all alive at the same moment.
+    /// If their lifetimes do not overlap.
     pub fn pick<'a, const N: usize>(&self, arena: &'a mut [f32], buffers: [Buffer; N]) -> [&'a mut [f32]; N] {
         arena
             .get_disjoint_mut(buffers.map(|buffer| self.range(buffer)))

@@ -1,4 +1,4 @@
-//! What a run will do, decided before anything is allocated: steps, strips, and where every buffer lies.
+//! The plan of a run, made before anything is allocated: steps, strips, and the position of every buffer.
 
 use std::sync::Arc;
 
@@ -15,21 +15,21 @@ use super::window::Window;
 use crate::error::{Error, Result};
 use crate::isa::Isa;
 
-/// Bytes that windows of full-resolution maps take by default: what stays in a large cache.
+/// Default size of the windows of full-resolution maps in bytes: fits into a large cache.
 pub const WINDOW_BYTES: usize = 8 << 20;
 
-/// What a process needs besides weights, arena and image: code, stacks and the allocator's own room.
+/// Memory of a process besides weights, arena and image, in bytes: code, stacks and the allocator's overhead.
 const FIXED_BYTES: u64 = 24 << 20;
 
-/// How much a plan may take.
+/// Limits of a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanOptions {
-    /// Threads that will run it.
+    /// Threads of the run.
     pub threads: usize,
-    /// The most bytes that the process may need for it, weights included.
+    /// Memory limit of the process in bytes, weights included.
     pub max_bytes: Option<u64>,
-    /// Windows of full-resolution maps get as many rows as fit in this many bytes, or else as few as possible. The result
-    /// has the same bits whatever they get.
+    /// Windows of full-resolution maps get as many rows as fit into this many bytes, but at least the necessary ones.
+    /// The result has the same bits for any value.
     pub window_bytes: usize,
 }
 
@@ -46,11 +46,11 @@ pub struct Plan {
     pub width: usize,
     /// Rows of the image.
     pub height: usize,
-    /// Threads that it is made for.
+    /// Threads of the run.
     pub threads: usize,
-    /// Rows of the latent in a strip of the encoder and of the decoder.
+    /// Latent rows per strip of the encoder and of the decoder.
     pub strips: Strips,
-    /// What it was made for: buffers have the sizes of this network.
+    /// The network it was made for, whose sizes the buffers have.
     pub(crate) layers: Arc<Layers>,
     pub(crate) isa: Isa,
     pub(crate) steps: Vec<Step>,
@@ -59,12 +59,12 @@ pub struct Plan {
     weight_bytes: u64,
 }
 
-/// Rows of the latent in a strip.
+/// Latent rows per strip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Strips {
-    /// Of the encoder.
+    /// In the encoder.
     pub encoder: usize,
-    /// Of the decoder.
+    /// In the decoder.
     pub decoder: usize,
 }
 
@@ -72,7 +72,8 @@ impl Network {
     /// Plans a run for images of this size.
     ///
     /// # Errors
-    /// [`Error::Size`] if the network cannot take it; [`Error::Memory`] if it needs more memory than allowed.
+    /// [`Error::Size`] if the network does not accept that size; [`Error::Memory`] if it needs more memory than
+    /// allowed.
     pub fn plan(&self, width: usize, height: usize, options: &PlanOptions) -> Result<Plan> {
         let fits = |side: usize| side >= SMALLEST_SIDE && side.is_multiple_of(MULTIPLE);
         if !fits(width) || !fits(height) {
@@ -106,9 +107,9 @@ impl Network {
     }
 }
 
-/// The longest strip whose windows take no more bytes than wanted; one row of the latent if none does.
+/// The longest strip whose windows fit into the wanted bytes; one latent row if none does.
 fn longest_strip(sizes: Sizes, options: &PlanOptions, windows: impl Fn(usize) -> Vec<Window>) -> usize {
-    // The latent is whole whatever the strip.
+    // The latent is always whole.
     let strips = |strip: usize| windows(strip).into_iter().filter(|window| !window.is_whole());
     let numbers = |strip: usize| strips(strip).map(|window| window.numbers()).sum::<usize>();
     let fits = |strip: &usize| numbers(*strip) * size_of::<f32>() <= options.window_bytes;
@@ -126,28 +127,28 @@ impl Plan {
         (self.places.numbers * size_of::<f32>()) as u64
     }
 
-    /// Bytes of weights, as they are packed.
+    /// Bytes of all packed weights.
     pub fn weight_bytes(&self) -> u64 {
         self.weight_bytes
     }
 
-    /// The most bytes that a process needs to run this, weights, image and prediction included.
+    /// Peak memory of the process in bytes: weights, image and prediction included.
     pub fn forecast_bytes(&self) -> u64 {
         self.weight_bytes + self.arena_bytes() + self.picture_bytes() + FIXED_BYTES
     }
 
-    /// Bytes of image and prediction, and a byte a pixel for the mask.
+    /// Bytes of image and prediction, plus one byte per pixel for the mask.
     pub fn picture_bytes(&self) -> u64 {
         let pixels = (self.width * self.height) as u64;
         pixels * (2 * 3 * size_of::<f32>() as u64 + 1)
     }
 
-    /// Multiplications and additions by the definition.
+    /// Multiplications and additions, counted as direct convolution.
     pub fn operations(&self) -> f64 {
         self.steps.iter().map(|step| step.operations).sum()
     }
 
-    /// Whether the plan was made for this network and its instructions.
+    /// Whether the plan was made for this network and instruction set.
     pub(crate) fn is_for(&self, network: &Network) -> bool {
         self.isa == network.isa
             && (Arc::ptr_eq(&self.layers, &network.layers) || self.layers == network.layers)

@@ -1,4 +1,4 @@
-//! How long each step of a run took, printed if `LACUNA_PROFILE=1`.
+//! Time of each step of a run, printed if `LACUNA_PROFILE=1`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::plan::Plan;
 use super::steps::Kernel;
 
-/// The environment variable that, set to 1, asks for a profile on standard error.
+/// The environment variable that, set to 1, prints a profile to standard error.
 pub const PROFILE_VARIABLE: &str = "LACUNA_PROFILE";
 
-/// Time by step; measures only if asked to.
+/// Time by step; measures only on request.
 #[derive(Debug, Default)]
 pub(crate) struct Profile {
     times: Option<HashMap<String, Duration>>,
@@ -22,7 +22,7 @@ impl Profile {
         Self { times: Some(HashMap::new()) }
     }
 
-    /// A profile that measures if the environment asks for it.
+    /// A profile that measures if the environment requests it.
     pub fn from_environment() -> Self {
         let wanted = std::env::var_os(PROFILE_VARIABLE).is_some_and(|value| value == "1");
         if wanted { Self::measuring() } else { Self::default() }
@@ -36,7 +36,7 @@ impl Profile {
         *times.entry(step.to_string()).or_default() += start.elapsed();
     }
 
-    /// The table of a plan's steps with their times, largest first; none if nothing was measured.
+    /// A table of a plan's steps with their times, longest first; `None` if nothing was measured.
     pub fn table(&self, plan: &Plan) -> Option<String> {
         let times = self.times.as_ref()?;
         let mut rows: Vec<(f64, String)> = plan

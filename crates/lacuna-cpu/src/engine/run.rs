@@ -1,4 +1,4 @@
-//! Following a plan: picture in, prediction out.
+//! Execution of a plan: image in, prediction out.
 
 use std::ops::Range;
 
@@ -19,13 +19,13 @@ use crate::tiles::channels::Layout;
 use crate::tiles::map::Map;
 use crate::tiles::winograd::Ending;
 
-/// Which pixels of the prediction are wanted.
+/// The pixels of the prediction that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// All.
+    /// All pixels.
     Everything,
-    /// Those of the hole, with the same bits as in [`Wanted::Everything`]. The decoder leaves out strips and columns
-    /// without any; there the known picture comes back.
+    /// The pixels of the hole, with the same bits as in [`Wanted::Everything`]. The decoder skips strips and columns
+    /// without any; there the result is the known image.
     Hole,
 }
 
@@ -42,7 +42,7 @@ impl Run<'_> {
     /// The prediction `[3, height, width]`.
     ///
     /// # Errors
-    /// [`Error::Stopped`](crate::Error::Stopped) if the run shall stop.
+    /// [`Error::Stopped`](crate::Error::Stopped) if the run was cancelled.
     pub fn predict(&mut self, picture: Picture<'_>, wanted: Wanted) -> Result<Vec<f32>> {
         self.encode(picture)?;
         self.refine()?;
@@ -57,7 +57,7 @@ impl Run<'_> {
         &self.plan.buffers
     }
 
-    /// Fills the latent, strip by strip.
+    /// Computes the latent, strip by strip.
     fn encode(&mut self, picture: Picture<'_>) -> Result<()> {
         let (network, sizes) = (self.network, self.sizes());
         let (mut image, mut masks) = (self.buffers().encoder.clone(), self.buffers().masks.clone());
@@ -65,7 +65,7 @@ impl Run<'_> {
         let count = strips.len();
         for latent in strips {
             let needed = sizes.encoder_rows(latent.clone());
-            // Rows of each level that no strip before has made.
+            // Rows of each level that no earlier strip has computed.
             let new: [Range<usize>; LEVELS + 1] = std::array::from_fn(|level| {
                 let rows = needed[level].clone();
                 let new =
@@ -164,7 +164,7 @@ impl Run<'_> {
         Layout::new(blocks, self.sizes().rows(LEVELS), self.sizes().columns(LEVELS))
     }
 
-    /// Writes what the spectral path gives to the global part of the output, if there is one.
+    /// Writes the result of the spectral path to the global part of the output, if there is one.
     fn spectral(&mut self, name: &str, half: &Half, buffers: &HalfBuffers, fourier: &Fourier) {
         let (Some(path), Some(spectral)) = (&half.spectral, buffers.spectral) else { return };
         let SpectralPath { reduce, mix, expand, reduced_blocks } = path;
@@ -197,7 +197,7 @@ impl Run<'_> {
         self.profile.time(format_args!("{name}.expand"), || expand.run_pointwise(from, to, Store::Replace));
     }
 
-    /// The convolutions of neighbourhoods, with norm, activation and residual.
+    /// The spatial convolutions, with norm, activation and residual.
     fn convolve(&mut self, name: &str, half: &Half, buffers: &HalfBuffers) {
         let (layout, threads) = (self.latent_layout(), self.plan.threads);
         let HalfBuffers { input, output, scratch, residual, .. } = *buffers;
@@ -221,7 +221,7 @@ impl Run<'_> {
         });
     }
 
-    /// Decodes the refined latent, strip by strip, where a pixel is wanted.
+    /// Decodes the refined latent, strip by strip, where pixels are wanted.
     fn decode(&mut self, picture: Picture<'_>, wanted: Wanted) -> Result<Vec<f32>> {
         let (network, sizes) = (self.network, self.sizes());
         let mut predicted = known(picture);
@@ -270,13 +270,13 @@ fn phase_of(range: &Range<usize>, phase: usize) -> Range<usize> {
     before(range.start)..before(range.end)
 }
 
-/// The picture without what the hole held.
+/// The image with a black hole.
 fn known(picture: Picture<'_>) -> Vec<f32> {
     let pixels = picture.image.iter().zip(picture.mask.iter().cycle());
     pixels.map(|(&value, &hole)| if hole { 0.0 } else { value }).collect()
 }
 
-/// The columns that are wanted; none if no pixel is.
+/// The wanted columns; `None` if no pixel is wanted.
 fn wanted_columns(picture: Picture<'_>, wanted: Wanted) -> Option<Range<usize>> {
     if wanted == Wanted::Everything {
         return Some(0..picture.width);

@@ -1,4 +1,4 @@
-//! Rows and columns of the levels of an image, and which of them others need.
+//! Rows and columns of an image's levels, and the ranges that other levels need.
 
 use std::ops::Range;
 
@@ -44,7 +44,7 @@ impl Sizes {
     }
 }
 
-/// Rows (or columns) of every level that the decoder needs for those of an image of `length`.
+/// Rows (or columns) of every level that the decoder needs for a range of an image of `length`.
 fn decoder_extent(image: Range<usize>, length: usize) -> [Range<usize>; LEVELS] {
     let mut extent = rows_around(&image, length);
     std::array::from_fn(|level| {
@@ -83,7 +83,7 @@ mod tests {
     fn rows_by_hand() {
         let sizes = Sizes { width: 64, height: 80 };
         assert_eq!(sizes.encoder_rows(0..1), [0..8, 0..4, 0..2, 0..1]);
-        // A tap row above each first row: 3 → 5 → 9 → 17.
+        // One tap row above each first row: 3 → 5 → 9 → 17.
         assert_eq!(sizes.encoder_rows(3..4), [17..32, 9..16, 5..8, 3..4]);
         assert_eq!(sizes.decoder_rows(0..1), [0..11, 0..6, 0..4]);
         assert_eq!(sizes.decoder_rows(9..10), [69..80, 34..40, 17..20]);

@@ -1,4 +1,4 @@
-//! A network's tensors by name, with BatchNorm folded into the convolution before it.
+//! A network's tensors by name, with BatchNorm folded into the preceding convolution.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use lacuna_network::{Bias, Domain, FastFourier, Kernel, Layer, Norm, Pieces, Pla
 
 use crate::error::{Error, Result};
 
-/// Gives the values of a tensor by its name, row-major; none if there is no such tensor.
+/// Returns a tensor's values by name, row-major; `None` if there is no such tensor.
 pub(crate) trait Weights<'w>: Fn(&str) -> Option<Cow<'w, [f32]>> {}
 
 impl<'w, F: Fn(&str) -> Option<Cow<'w, [f32]>>> Weights<'w> for F {}
@@ -26,7 +26,7 @@ pub(crate) struct Affine {
 /// The weights of a plain convolution.
 pub(crate) struct Values<'w> {
     values: Cow<'w, [f32]>,
-    /// Channels of the second side.
+    /// Channels of the second dimension.
     inner: usize,
     taps: usize,
     /// Whether inputs come first, as in transposed convolutions.
@@ -41,8 +41,8 @@ pub(crate) struct Folded<'w> {
 
 enum Kernels<'w> {
     Plain(Values<'w>),
-    /// Local channels come first. What the input or output lacks a global part for is never asked for, and neither is what
-    /// goes from global to global channels through the spectrum.
+    /// Local channels come first. Missing global parts are never requested, and neither are weights from global to
+    /// global channels, which go through the spectrum.
     FastFourier {
         /// Local channels of the input …
         inputs: usize,
@@ -70,7 +70,7 @@ impl Folded<'_> {
         self.affine.scale[output] * self.kernels.at(output, input, tap)
     }
 
-    /// What is added to an output channel.
+    /// The offset of an output channel.
     pub fn offset(&self, output: usize) -> f32 {
         self.affine.offset[output]
     }
@@ -97,7 +97,7 @@ fn part<'a, 'w>(values: &'a Option<Values<'w>>) -> &'a Values<'w> {
 }
 
 impl<'w, W: Weights<'w>> Source<W> {
-    /// Tensors that `weights` gives by name.
+    /// A source of the tensors in `weights`.
     pub fn new(weights: W) -> Self {
         Self(weights)
     }
@@ -134,12 +134,12 @@ impl<'w, W: Weights<'w>> Source<W> {
         Ok(Affine { offset: offset.collect(), scale: scale.iter().map(|&scale| scale as f32).collect() })
     }
 
-    /// A plain convolution with the norm behind it.
+    /// A plain convolution with the following norm folded in.
     pub fn normed(&self, kernel: &Kernel, norm: &Norm) -> Result<Folded<'w>> {
         Ok(Folded { kernels: Kernels::Plain(self.kernel(kernel)?), affine: self.norm(norm)? })
     }
 
-    /// A layer's convolutions of neighbourhoods with what follows them.
+    /// A layer's spatial convolutions with everything that follows them folded in.
     pub fn folded(&self, layer: &Layer) -> Result<Folded<'w>> {
         match layer.pieces() {
             Pieces::Plain(plain) => self.plain(&plain),

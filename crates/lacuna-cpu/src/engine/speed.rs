@@ -1,4 +1,4 @@
-//! How fast this processor multiplies, now: what forecasts of time are scaled by.
+//! Current matrix-product speed of this processor, which scales forecasts of time.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use crate::Isa;
 use crate::tiles::channels::{Channels, Layout};
 use crate::tiles::map::Map;
 
-/// Channels in and out of the trial: a weight panel that fits in the cache.
+/// Input and output channels of the trial: a weight panel that fits into the cache.
 const CHANNELS: usize = 192;
-/// Rows and columns of the trial: done in 3 ms on two fast cores.
+/// Rows and columns of the trial: 3 ms on two fast cores.
 const SIDE: usize = 64;
-/// The first pass also starts threads; the best of the rest counts.
+/// The first pass also starts threads; the best of the others counts.
 const PASSES: usize = 4;
 
-/// Operations a second in a large pointwise convolution; a multiplication and its addition count as two.
+/// Operations per second in a large pointwise convolution; a multiplication and its addition count as two.
 pub fn product_rate(isa: Isa) -> f64 {
     let mut trial = Trial::new(isa);
     best_rate((0..PASSES).map(|_| trial.run()))
@@ -32,7 +32,7 @@ struct Trial {
     to: Vec<f32>,
 }
 
-/// What a trial multiplies and adds.
+/// Multiplications and additions of a trial.
 const OPERATIONS: f64 = 2.0 * (CHANNELS * CHANNELS * SIDE * SIDE) as f64;
 
 impl Trial {
@@ -44,7 +44,7 @@ impl Trial {
         Self { conv, layout, from: vec![1.0; layout.len()], to: vec![0.0; layout.len()] }
     }
 
-    /// Runs it once and returns its time.
+    /// Runs the trial once and returns its time.
     fn run(&mut self) -> Duration {
         let start = Instant::now();
         let (from, to) = (Map::whole(&mut self.from, self.layout), Map::whole(&mut self.to, self.layout));
@@ -53,12 +53,12 @@ impl Trial {
     }
 }
 
-/// The rate of the fastest of some trials.
+/// The rate of the fastest trial.
 fn best_rate(times: impl Iterator<Item = Duration>) -> f64 {
     times.map(|time| OPERATIONS / time.as_secs_f64()).fold(0.0, f64::max)
 }
 
-/// How fast a kernel is, as a part of [`product_rate`], by the definition's operations.
+/// Speed of a kernel relative to [`product_rate`], in operations of direct convolution.
 fn efficiency(kernel: Kernel) -> f64 {
     match kernel {
         Kernel::Winograd => 2.5,
@@ -69,18 +69,18 @@ fn efficiency(kernel: Kernel) -> f64 {
     }
 }
 
-/// Operations that could be done while a byte goes through memory. With the above, forecasts of big-lama from 256 to 4096
-/// pixels are 2 to 14 % above what was measured (docs/performance.md).
+/// Operations that could be done during the memory transfer of one byte. With the above, forecasts of big-lama from 256
+/// to 4096 pixels are 2 to 14 % above the measured times (docs/performance.md).
 const OPERATIONS_PER_BYTE: f64 = 4.0;
 
 impl Plan {
-    /// Seconds that a run is expected to take where large products run at `rate` operations a second.
+    /// Forecast time of a run in seconds, if large products run at `rate` operations per second.
     pub fn forecast_seconds(&self, rate: f64) -> f64 {
         self.steps().iter().map(cost).sum::<f64>() / rate
     }
 }
 
-/// What a step costs, in operations of large products.
+/// The cost of a step, in operations of large products.
 fn cost(step: &Step) -> f64 {
     step.operations / efficiency(step.kernel) + step.bytes * OPERATIONS_PER_BYTE
 }

@@ -1,7 +1,7 @@
-//! The first convolution: 7x7 over the masked picture (and the mask), reflected at the border, with bias and ReLU.
+//! The first convolution: 7x7 over the masked image (and the mask), reflected at the border, with bias and ReLU.
 //!
-//! The picture is interleaved row by row, so that the 7 pixels of a tap row are neighbouring numbers and no lane is
-//! spent on channels that three or four inputs do not have.
+//! The image is interleaved row by row, so that the 7 pixels of a tap row are contiguous values, and no lane is wasted
+//! on missing channels.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
 
 use std::ops::Range;
@@ -25,12 +25,12 @@ pub(crate) struct Stem {
     channels_in: usize,
     panels: Panels,
     bias: Vec<f32>,
-    /// What mask control adds to each pixel: outside the hole and inside it.
+    /// Values that mask control adds to each pixel: outside and inside the hole.
     added: Option<[Vec<f32>; 2]>,
     isa: Isa,
 }
 
-/// A picture with a hole.
+/// An image with a hole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Picture<'a> {
     /// `[3, height, width]`.
@@ -63,7 +63,7 @@ impl Stem {
         self.panels.bytes()
     }
 
-    /// Numbers of scratch memory for `rows` rows of `width` pixels.
+    /// Values of scratch memory for `rows` rows of `width` pixels.
     pub fn scratch(&self, rows: usize, width: usize) -> usize {
         (rows + 2 * HALF) * self.row(width)
     }
@@ -72,10 +72,10 @@ impl Stem {
         (width + 2 * HALF) * self.channels_in
     }
 
-    /// Computes some rows.
+    /// Computes a range of rows.
     ///
     /// # Panics
-    /// If the picture has a side of 3 pixels or less: it cannot be reflected.
+    /// If a side of the image has at most 3 pixels, which cannot be reflected.
     pub fn run(&self, picture: Picture<'_>, output: Map<'_>, rows: Range<usize>, scratch: &mut [f32]) {
         let length = self.row(picture.width);
         let scratch = &mut scratch[..self.scratch(rows.len(), picture.width)];
@@ -118,7 +118,7 @@ impl Stem {
     }
 }
 
-/// Writes rows of a map that has one of two values for each channel: outside the hole and inside it.
+/// Writes rows of a map that has one of two values per channel: one outside and one inside the hole.
 pub(crate) fn spread_mask(picture: Picture<'_>, values: &[Vec<f32>; 2], output: Map<'_>, rows: Range<usize>) {
     rows.into_par_iter().for_each(|row| {
         let mask = &picture.mask[row * picture.width..][..picture.width];
@@ -219,7 +219,7 @@ mod tests {
                     (linear[i] + bias[i / pixels]).max(0.0) + added
                 })
                 .collect();
-            // What the hole held must not matter.
+            // The original values inside the hole must not matter.
             let mut spoiled = image.clone();
             spoiled
                 .iter_mut()

@@ -1,4 +1,4 @@
-//! The steps of a run, counted from the network's layers.
+//! The steps of a run, derived from the network's layers.
 
 use std::fmt;
 
@@ -12,15 +12,15 @@ use super::sizes::Sizes;
 /// A step of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// Where in the network.
+    /// Path in the network.
     pub name: String,
     /// The part of the run that it belongs to.
     pub stage: Stage,
-    /// What computes it.
+    /// The kernel that computes it.
     pub kernel: Kernel,
     /// Channels, rows and columns of its result.
     pub shape: [usize; 3],
-    /// Multiplications and additions by the definition, whatever the kernel saves.
+    /// Multiplications and additions, counted as direct convolution whatever the kernel saves.
     pub operations: f64,
     /// Bytes of weights, input and output.
     pub bytes: f64,
@@ -55,7 +55,7 @@ pub enum Kernel {
     Fourier,
     /// 7x7 convolution to an image.
     Head,
-    /// One of two values for each pixel.
+    /// One of two values at each pixel.
     TwoValues,
     /// Sum of two maps.
     Sum,
@@ -109,7 +109,7 @@ impl Steps {
         let Some(control) = &layers.control else { return };
         for (level, (mask, zero)) in control.encoder.iter().zip(&control.zero).enumerate() {
             if level == 0 {
-                // The stem adds what the first zero convolution gives.
+                // The stem adds the result of the first zero convolution.
                 let map = self.map(mask.outputs.total(), 0);
                 self.add(&mask.path, Kernel::TwoValues, map, 0.0, count(map));
             } else {
@@ -145,7 +145,7 @@ impl Steps {
         let map = self.map(path.reduce.outputs, LEVELS);
         let [reduced, rows, columns] = map;
         let spectrum = [path.mix.outputs, rows, frequencies(columns)];
-        // Five operations for each value and level of halving, the usual count for a fast transform.
+        // Five operations per value and halving, the usual count for a fast transform.
         let pixels = (rows * columns) as f64;
         let transform = 2.5 * reduced as f64 * pixels * pixels.log2();
         let moved = count(map) + count(spectrum);
@@ -170,7 +170,7 @@ impl Steps {
             Operation::Convolution | Operation::FastFourier => (level + 1 - form.stride, false),
         };
         let (from, to) = (self.map(inputs.total(), from_level), self.map(outputs.total(), *level));
-        // Each pixel of a transposed convolution's input meets all taps.
+        // Each input pixel of a transposed convolution is multiplied with all taps.
         let computed = if is_transposed { from } else { to };
         let weights = inputs.total() * outputs.total() * form.kernel * form.kernel;
         let operations = 2.0 * weights as f64 * (computed[1] * computed[2]) as f64;

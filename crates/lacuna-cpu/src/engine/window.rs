@@ -1,4 +1,5 @@
-//! Full-resolution maps go through memory in strips: a window holds the rows that are needed at the moment.
+//! Sliding windows: full-resolution maps are computed in strips, and a window contains the rows that are needed at the
+//! moment.
 
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A window with room for `room` rows of a map of `blocks`, `height` and `columns`; it holds none yet.
+    /// An empty window with room for `room` rows of a map of `blocks`, `height` and `columns`.
     pub fn new(blocks: usize, room: usize, height: usize, columns: usize) -> Self {
         Self { layout: Layout::of_long_rows(blocks, room.min(height), columns), height, rows: 0..0 }
     }
@@ -25,25 +26,25 @@ impl Window {
         Self { layout: Layout::new(blocks, height, columns), height, rows: 0..height }
     }
 
-    /// Whether it holds the whole map from the start.
+    /// Whether it contains the whole map from the start.
     pub fn is_whole(&self) -> bool {
         self.rows == (0..self.height)
     }
 
-    /// Rows that it has room for.
+    /// Capacity in rows.
     pub fn room(&self) -> usize {
         self.layout.rows
     }
 
-    /// Numbers of memory.
+    /// Values of memory.
     pub fn numbers(&self) -> usize {
         self.layout.len()
     }
 
-    /// Moves the window to the rows `needed`, keeps those that it has already, and tells which must be computed.
+    /// Moves the window to the rows `needed`, keeps those that it already contains, and returns the rows to compute.
     ///
     /// # Panics
-    /// If they are more than there is room for, or lie before the window.
+    /// If they exceed the capacity, or lie before the window.
     pub fn advance(&mut self, memory: &mut [f32], needed: Range<usize>) -> Range<usize> {
         assert!(
             needed.len() <= self.layout.rows && needed.end <= self.height,
@@ -65,7 +66,7 @@ impl Window {
         kept.end..end
     }
 
-    /// The map, to read the window's rows and write new ones.
+    /// The map, for reading the window's rows and writing new ones.
     pub fn map<'a>(&self, memory: &'a mut [f32]) -> Map<'a> {
         Map { buffer: Shared::new(memory), layout: self.layout, height: self.height, first: self.rows.start }
     }

@@ -1,4 +1,4 @@
-//! Batch normalisation for training, fused with the ReLU behind it.
+//! Batch normalisation for training, fused with a following ReLU.
 //!
 //! Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>: `y = weight (x - mean) / sqrt(variance + epsilon) + bias`.
 //! The ReLU mask is recomputed from `x`, so the backward pass does not need `y`.
@@ -14,17 +14,17 @@ use crate::{After, Isa};
 /// Added to the variance.
 const EPSILON: f32 = geometry::EPSILON as f32;
 
-/// Values that are summed in single precision before they join a double: bounds the rounding of long sums.
+/// Values summed in single precision before they are added to a double: bounds the rounding error of long sums.
 const RUN: usize = 4096;
 
-/// The shape of a map and what follows its normalisation.
+/// The shape of a map, and what follows its normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NormShape {
-    /// Pictures.
+    /// Images.
     pub batch: usize,
     /// Channels.
     pub channels: usize,
-    /// Pixels of a channel.
+    /// Pixels per channel.
     pub pixels: usize,
     /// What follows.
     pub after: After,
@@ -44,9 +44,9 @@ pub struct Statistics {
 pub struct Gradients {
     /// `[batch, channels, pixels]`.
     pub x: Vec<f32>,
-    /// Of the factor of each channel, `[channels]`.
+    /// With respect to the factor of each channel, `[channels]`.
     pub weight: Vec<f32>,
-    /// Of the summand of each channel, `[channels]`.
+    /// With respect to the offset of each channel, `[channels]`.
     pub bias: Vec<f32>,
 }
 
@@ -57,7 +57,7 @@ impl NormShape {
         assert!(channels.iter().all(|channels| channels.len() == self.channels), "channels of {self:?}");
     }
 
-    /// The runs of a channel's values in memory.
+    /// The contiguous ranges of a channel's values.
     fn runs(&self, channel: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
         let Self { batch, channels, pixels, .. } = *self;
         (0..batch).flat_map(move |picture| {
@@ -91,7 +91,7 @@ pub fn statistics(isa: Isa, shape: &NormShape, x: &[f32]) -> Statistics {
     Statistics { mean, variance }
 }
 
-/// `scale x + offset` for each channel, and ReLU if the shape says so: a norm in eval mode.
+/// `scale x + offset` for each channel, followed by ReLU if the shape has it: a norm in eval mode.
 ///
 /// # Shapes
 /// `x` and the result: `[batch, channels, pixels]`; `scale` and `offset`: `[channels]`.
@@ -157,7 +157,7 @@ pub fn forward(
     affine(isa, shape, x, &scale, &offset)
 }
 
-/// Gradients of [`forward`] where the statistics are those of `x` itself.
+/// Gradients of [`forward`] if the statistics are those of `x` itself.
 ///
 /// # Shapes
 /// As there; `dy` like the result.
@@ -192,7 +192,7 @@ pub fn gradient(
     gradients(isa, shape, x, dy, centred)
 }
 
-/// The factor and summand that normalise each channel.
+/// The factor and offset that normalise each channel.
 fn folded(weight: &[f32], bias: &[f32], statistics: &Statistics) -> (Vec<f32>, Vec<f32>) {
     let scale: Vec<f32> = weight
         .iter()
@@ -204,7 +204,7 @@ fn folded(weight: &[f32], bias: &[f32], statistics: &Statistics) -> (Vec<f32>, V
     (scale.clone(), offset.collect())
 }
 
-/// What a channel's gradient is made of: `dx = factor (dy - constant - slope (x - about))`.
+/// Coefficients of a channel's gradient: `dx = factor (dy - constant - slope (x - about))`.
 struct Channel {
     cut: (f32, f32),
     about: f32,
@@ -300,7 +300,7 @@ struct Affine<'a> {
     after: After,
 }
 
-/// `scale x + offset`, with one rounding or two as the vectors have it, so that signs agree everywhere.
+/// `scale x + offset`, with one rounding or two depending on the vectors, so that signs agree everywhere.
 #[inline(always)]
 fn line<S: Simd>(simd: S, x: &[f32], scale: S::V, offset: S::V) -> S::V {
     let x = if x.len() == LANES {
@@ -331,7 +331,7 @@ impl Op for Affine<'_> {
     }
 }
 
-/// Sums of dy, where it passed ReLU, and of its product with x.
+/// Sums of dy, where it passed the ReLU, and of its product with x.
 struct Sums<'a> {
     x: &'a [f32],
     dy: &'a [f32],
@@ -412,7 +412,7 @@ mod tests {
         bias: Vec<f32>,
     }
 
-    /// The definition, in float64; `frozen` keeps the statistics out of the gradient.
+    /// By definition, in float64; `frozen` excludes the statistics from the gradient.
     fn reference(
         shape: &NormShape,
         [x, dy, weight, bias]: [&[f32]; 4],

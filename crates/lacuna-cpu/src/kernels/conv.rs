@@ -1,7 +1,7 @@
-//! Convolution for training: forward, and the gradients of input and weights. The transposed convolution is the same three
-//! with the roles of input and output exchanged.
+//! Convolution for training: forward, and the gradients of input and weights. The transposed convolution uses the same
+//! three with input and output exchanged.
 //!
-//! Planes stay as they are (NCHW): vectors run along rows, so that layers of three or eight channels waste no lanes.
+//! Planes stay in NCHW layout: vectors run along rows, so that layers of three or eight channels waste no lanes.
 
 use rayon::prelude::*;
 
@@ -20,7 +20,7 @@ use crate::Isa;
 /// `[channels_out]`; the result: `[batch, channels_out, rows, columns]`.
 ///
 /// # Panics
-/// If a slice has another size, or there is nothing to reflect.
+/// If a slice has another size, or the map is too small to reflect.
 pub fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     shape.check(Some(x), None, Some(weight));
     assert!(bias.is_none_or(|bias| bias.len() == shape.channels_out), "bias of {shape:?}");
@@ -69,7 +69,7 @@ pub fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -
     scatter(isa, &shape.flattened(), dy, weight, None)
 }
 
-/// The transposed convolution of `x`: the gradient of the input of a convolution whose shape is `shape`, with bias. Its own
+/// The transposed convolution of `x`: the input gradient of a convolution with the shape `shape`, plus bias. Its own
 /// gradients are [`forward`] without bias for `x`, and [`weight_gradient`] with its gradient as x and `x` as dy.
 ///
 /// # Shapes
@@ -77,7 +77,7 @@ pub fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -
 /// channels_in, height, width]`.
 ///
 /// # Panics
-/// As [`forward`]; also if the shape reflects, which no transposed convolution does.
+/// As [`forward`]; also if the shape reflects, which transposed convolutions do not support.
 pub fn transposed(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     shape.check(None, Some(x), Some(weight));
     assert!(!matches!(shape.padding, Padding::Reflect(_)), "a transposed convolution that reflects");
@@ -93,13 +93,13 @@ fn scatter(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32], bias: Option
         let gradient = scatter(isa, &padded, dy, weight, None);
         return folded(&gradient, (height, width), by);
     }
-    // Output pixel y * stride + phase collects dy[y + (phase + padding - k) / stride] for each tap k that divides.
+    // Output pixel y * stride + phase sums dy[y + (phase + padding - k) / stride] over each tap k that divides.
     let along = |phase: usize| -> Vec<(isize, usize)> {
         let place = |k: usize| (phase + padding.width()) as isize - k as isize;
         let stride = stride as isize;
         (0..kernel).filter(|&k| place(k) % stride == 0).map(|k| (place(k) / stride, k)).collect()
     };
-    // Zeros in front, as many as any tap reaches.
+    // Leading zeros, as many as any tap reaches.
     let lead = kernel.div_ceil(stride);
     let forward = |place: isize| usize::try_from(place + lead as isize).expect("within the lead");
     let phases = (0..stride * stride).map(|phase| {
@@ -172,7 +172,7 @@ mod tests {
     /// Of values near 1.
     const TOLERANCE: f32 = 2e-5;
 
-    /// Calls `visit` with the places in x, dy and weight of every product of the definition.
+    /// Calls `visit` with the indices in x, dy and weight of every product in the definition.
     fn products(shape: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
         let ConvShape { batch, channels_in, channels_out, height, width, kernel, stride, padding } = *shape;
         let place = |index: usize, length: usize| -> Option<usize> {

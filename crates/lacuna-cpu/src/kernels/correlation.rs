@@ -1,7 +1,7 @@
-//! The gradient of a convolution's weights: how its input goes with the gradient of its output, for every tap.
+//! Weight gradient of a convolution: cross-correlation of its input with the output gradient.
 //!
-//! Vectors run along the pixels of a row; a register tile is some output channels times some taps, and its lanes are added
-//! up at the end. What is added in which order depends on sizes alone, never on the number of threads.
+//! Vectors run along the pixels of a row. A register tile has some output channels times some taps; its lanes are
+//! summed at the end. The order of summation depends on sizes alone, never on the number of threads.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
 #![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
@@ -14,18 +14,18 @@ use super::strip::{Padded, Strip};
 use crate::Isa;
 use crate::simd::{LANES, Op, Simd, dispatch};
 
-/// The most output channels and taps of a register tile.
+/// Largest numbers of output channels and taps in a register tile.
 const MOST_OUTPUTS: usize = 8;
 const MOST_TAPS: usize = 3;
 /// Pixels whose products are summed in registers before they are added to memory.
 const STRIP_PIXELS: usize = 2048;
-/// Strips of a task, which sums them by itself.
+/// Strips per task.
 const STRIPS: usize = 4;
-/// Output channels and input channels of a task: what it copies stays in the second-level cache.
+/// Output and input channels per task: its copies stay in the L2 cache.
 const TASK_OUTPUTS: usize = 48;
 const TASK_INPUTS: usize = 32;
 
-/// The weights' gradient of one convolution.
+/// The weight gradient of one convolution.
 pub(super) struct Correlation<'a> {
     isa: Isa,
     shape: &'a ConvShape,
@@ -35,7 +35,7 @@ pub(super) struct Correlation<'a> {
 }
 
 impl<'a> Correlation<'a> {
-    /// Of input `x` and gradient of the output `dy`.
+    /// For the input `x` and the output gradient `dy`.
     pub fn new(isa: Isa, shape: &'a ConvShape, x: &'a [f32], dy: &'a [f32]) -> Self {
         let input = Padded::new(x, [shape.channels_in, shape.height, shape.width], shape.padding);
         let output = Padded::new(dy, [shape.channels_out, shape.rows(), shape.columns()], Padding::None);
@@ -169,11 +169,11 @@ impl Op for StripJob<'_> {
 struct Tile<'a> {
     x: &'a [f32],
     dy: &'a [f32],
-    /// Numbers from an output channel to the next.
+    /// Distance between output channels, in values.
     channel: usize,
     places: &'a [usize],
     rows: usize,
-    /// Numbers from a row to the next, of x and of dy.
+    /// Distance between rows of x and of dy, in values.
     steps: (usize, usize),
     vectors: usize,
     /// `[outputs][taps][LANES]`.

@@ -14,15 +14,15 @@ use crate::simd::{LANES, Op, Simd, dispatch};
 /// A tap of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    /// Rows of the padded source below the output's pixel times the stride.
+    /// Rows of the padded source below the output pixel times the stride.
     pub down: usize,
     /// Columns to the right of it.
     pub right: usize,
-    /// Its number among the weights.
+    /// Its index among the weights.
     pub index: usize,
 }
 
-/// Outputs at every `out_step`-th row and column, from `(down, right)` on.
+/// Outputs at every `out_step`-th row and column, starting at `(down, right)`.
 #[derive(Clone, Debug)]
 pub(super) struct Phase {
     pub down: usize,
@@ -30,17 +30,17 @@ pub(super) struct Phase {
     pub taps: Vec<Tap>,
 }
 
-/// A convolution of all pictures of a batch.
+/// A convolution of all images of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Direct<'a> {
     pub isa: Isa,
     pub batch: usize,
     pub source: Padded<'a>,
     pub outputs: usize,
-    /// Pixels of the source between outputs of a phase.
+    /// Source pixels between outputs of a phase.
     pub stride: usize,
     pub phases: Vec<Phase>,
-    /// Pixels between outputs of a phase.
+    /// Output pixels between outputs of a phase.
     pub out_step: usize,
     /// Rows of the output.
     pub rows: usize,
@@ -48,14 +48,14 @@ pub(super) struct Direct<'a> {
     pub columns: usize,
 }
 
-/// Bytes of a strip: it stays in the second-level cache while all outputs pass over it.
+/// Bytes of a strip: it stays in the L2 cache during the pass over all outputs.
 const STRIP_BYTES: usize = 256 << 10;
-/// The most columns of a kernel: what may be read behind a strip allows it.
+/// Most columns of a kernel: limited by the readable values after a strip.
 const MOST_REACH: usize = 64;
-/// The most output channels of a register tile.
+/// Most output channels of a register tile.
 const MOST_OUTPUTS: usize = 12;
 
-/// Output channels of a register tile with these instructions.
+/// Output channels of a register tile with this instruction set.
 fn tile_outputs(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => MOST_OUTPUTS,
@@ -72,8 +72,8 @@ struct Packed {
 }
 
 impl Direct<'_> {
-    /// Writes the convolution to `to`, `[batch][outputs][rows][columns]`, with the weights that `weight` gives for output,
-    /// input and tap.
+    /// Writes the convolution to `to`, `[batch][outputs][rows][columns]`; `weight` returns weights by output, input and
+    /// tap.
     pub fn run(
         &self,
         to: &mut [f32],
@@ -173,7 +173,7 @@ impl Op for StripJob<'_> {
 }
 
 impl StripJob<'_> {
-    /// Goes over the rows, `N` vectors at a time.
+    /// Processes the rows, `N` vectors at a time.
     #[inline(always)]
     fn rows<S: Simd, const N: usize>(&self, simd: S) {
         let Self { direct, phase, strip, places, .. } = *self;
@@ -204,7 +204,7 @@ impl StripJob<'_> {
         }
     }
 
-    /// Adds the bias and writes some columns of a row of some outputs.
+    /// Adds the bias and writes some columns of a row for some outputs.
     #[inline(always)]
     fn store(&self, sums: &[f32], width: usize, outputs: &Range<usize>, row: usize, columns: Range<usize>) {
         let Direct { outputs: all, rows, columns: all_columns, out_step, .. } = *self.direct;
@@ -232,9 +232,9 @@ impl StripJob<'_> {
 
 /// Sums for some outputs and neighbouring pixels.
 struct Tile<'a> {
-    /// The strip from the first pixel on.
+    /// The strip, starting at the first pixel.
     x: &'a [f32],
-    /// Where the summands of a pixel lie.
+    /// Offsets of a pixel's summands.
     places: &'a [usize],
     /// For each summand a weight of each output.
     weights: &'a [f32],

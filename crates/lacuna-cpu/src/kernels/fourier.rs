@@ -1,7 +1,8 @@
-//! The real two-dimensional Fourier transform of planes, any size, ortho-scaled, and what leads gradients back through it.
+//! The real two-dimensional Fourier transform of planes of any size, with ortho scaling, and its gradients.
 //!
-//! A spectrum `[channels, 2, height, width / 2 + 1]` alternates real and imaginary planes. One way is the transpose of the
-//! other but for the columns between DC and Nyquist, which stand for two frequencies each: [`Columns`] says how they count.
+//! A spectrum `[channels, 2, height, width / 2 + 1]` alternates real and imaginary planes. Each direction is the
+//! transpose of the other, except for the columns between DC and Nyquist, which represent two frequencies each:
+//! [`Columns`] is their factor.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,14 +11,14 @@ use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftPlanner};
 
-/// How the columns count that stand for two frequencies.
+/// The factor of columns that represent two frequencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Columns {
-    /// As the transform has it.
+    /// One, as in the transform itself.
     Once,
-    /// Twice: [`spectrum`] so is the gradient of [`plane`].
+    /// Two: makes [`spectrum`] the gradient of [`plane`].
     Twice,
-    /// Half: [`plane`] so is the gradient of [`spectrum`].
+    /// One half: makes [`plane`] the gradient of [`spectrum`].
     Half,
 }
 
@@ -54,7 +55,7 @@ impl Size {
         self.height * self.frequencies()
     }
 
-    /// The factor of a column of the spectrum, the ortho scale included.
+    /// The factor of a column of the spectrum, including the ortho scaling.
     fn factor(self, column: usize, columns: Columns) -> f32 {
         let scale = 1.0 / (self.pixels() as f32).sqrt();
         let alone = column == 0 || 2 * column == self.width;
@@ -62,7 +63,7 @@ impl Size {
     }
 }
 
-/// Transforms of one size; planning is expensive, so the last ones are kept.
+/// Transforms of one size. Planning is expensive, so recent plans are kept.
 #[derive(Clone)]
 struct Plans {
     rows_forward: Arc<dyn RealToComplex<f32>>,
@@ -71,7 +72,7 @@ struct Plans {
     columns_back: Arc<dyn Fft<f32>>,
 }
 
-/// Planners keep what they planned.
+/// Planners cache their plans.
 struct Planners {
     rows: RealFftPlanner<f32>,
     columns: FftPlanner<f32>,

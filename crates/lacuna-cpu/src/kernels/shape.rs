@@ -1,4 +1,4 @@
-//! The shape of a convolution for training, and the gradient of its border.
+//! The shape of a training convolution, and the gradient of its border.
 
 use lacuna_network::Border;
 use rayon::prelude::*;
@@ -8,9 +8,9 @@ use rayon::prelude::*;
 pub enum Padding {
     /// Nothing.
     None,
-    /// So many zeros on each side.
+    /// This many zeros on each side.
     Zero(usize),
-    /// So many mirrored pixels on each side, without repeating the border itself.
+    /// This many mirrored pixels on each side, without repeating the border itself.
     Reflect(usize),
 }
 
@@ -27,7 +27,7 @@ impl Padding {
 /// The shape of a convolution with a square kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {
-    /// Pictures.
+    /// Images.
     pub batch: usize,
     /// Channels of the input.
     pub channels_in: usize,
@@ -39,7 +39,7 @@ pub struct ConvShape {
     pub width: usize,
     /// Rows and columns of the kernel.
     pub kernel: usize,
-    /// Pixels between outputs.
+    /// Input pixels between outputs.
     pub stride: usize,
     /// The border.
     pub padding: Padding,
@@ -60,7 +60,7 @@ impl ConvShape {
         (length + 2 * self.padding.width() - self.kernel) / self.stride + 1
     }
 
-    /// The same convolution with longer rows, if it is pointwise and rows do not matter: whole vectors where they can be.
+    /// The same convolution with longer rows, if it is pointwise and rows do not matter: whole vectors where possible.
     pub(super) fn flattened(&self) -> Self {
         if self.kernel != 1 || self.stride != 1 || self.padding.width() != 0 {
             return *self;
@@ -93,13 +93,13 @@ impl ConvShape {
     }
 }
 
-/// Pixels of a row that pointwise convolutions like to have a multiple of: two vectors.
+/// Preferred multiple of pixels per row in pointwise convolutions: two vectors.
 const ROW_UNIT: usize = 32;
-/// The most pixels of a row of a pointwise convolution; enough rows must be left for all threads.
+/// Most pixels per row of a pointwise convolution; enough rows must remain for all threads.
 const LONGEST_ROW: usize = 128;
 
-/// The gradient of planes of `size` from that of the planes with `by` pixels of mirrored border: what fell on the border goes
-/// where it was mirrored from.
+/// The gradient of planes of `size`, from that of planes with `by` pixels of mirrored border: gradients of border
+/// pixels are added to the pixels that they mirror.
 pub(super) fn folded(padded: &[f32], (height, width): (usize, usize), by: usize) -> Vec<f32> {
     let padded_pixels = (height + 2 * by) * (width + 2 * by);
     let mut planes = vec![0.0; padded.len() / padded_pixels * height * width];
@@ -108,7 +108,7 @@ pub(super) fn folded(padded: &[f32], (height, width): (usize, usize), by: usize)
     planes
 }
 
-/// Adds a plane with `by` pixels of mirrored border to the plane inside.
+/// Adds a plane with `by` pixels of mirrored border to the inner plane.
 fn fold(padded: &[f32], plane: &mut [f32], (height, width): (usize, usize), by: usize) {
     let mirrored = |index: usize, length: usize| {
         Border::Reflect.place(index as isize - by as isize, length).expect("reflected")

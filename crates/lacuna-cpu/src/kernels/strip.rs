@@ -1,11 +1,11 @@
-//! Rows of padded pictures, copied to where they are close together.
+//! Rows of padded images, copied to a compact buffer.
 
 use std::ops::Range;
 
 use super::shape::Padding;
 use crate::simd::LANES;
 
-/// Pictures with a border.
+/// Images with a border.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Padded<'a> {
     values: &'a [f32],
@@ -15,36 +15,36 @@ pub(super) struct Padded<'a> {
     padding: Padding,
 }
 
-/// Rows of one picture: `[channels][rows][phases][columns]`, where column `c` of phase `p` is the padded picture's column
-/// `c * phases + p`: outputs of a strided convolution find their inputs side by side.
+/// Rows of one image: `[channels][rows][phases][columns]`, where column `c` of phase `p` is column `c * phases + p` of
+/// the padded image: neighbouring outputs of a strided convolution have contiguous inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Strip {
     pub values: Vec<f32>,
     pub rows: usize,
     pub phases: usize,
-    /// Numbers from a phase to the next.
+    /// Distance between phases, in values.
     pub phase: usize,
-    /// Numbers from a row to the next.
+    /// Distance between rows, in values.
     pub row: usize,
-    /// Numbers from a channel to the next.
+    /// Distance between channels, in values.
     pub channel: usize,
 }
 
-/// Numbers behind the last row, for the taps and vectors of its last column.
+/// Values after the last row, for the taps and vectors of its last column.
 const BEHIND: usize = 8 * LANES;
 
 impl Strip {
-    /// Room for `rows` rows of `columns` columns. Whole vectors may be read from any column on: what lies behind a row's
-    /// last is the next row, or zeros.
+    /// Room for `rows` rows of `columns` columns. Whole vectors may be read from any column: the values after a row are
+    /// the next row, or zeros.
     pub fn new(channels: usize, rows: usize, columns: usize, phases: usize) -> Self {
-        // An odd number of vectors, so that rows do not compete for the same lines of the cache.
+        // An odd number of vectors, so that rows do not compete for the same cache lines.
         let phase = (columns.div_ceil(phases).div_ceil(LANES) | 1) * LANES;
         let row = phase * phases;
         let channel = rows * row;
         Self { values: vec![0.0; channels * channel + BEHIND], rows, phases, phase, row, channel }
     }
 
-    /// Where a tap of the output at column 0 of the strip's first row lies in its channel.
+    /// Offset in its channel of a tap of the output at column 0 of the strip's first row.
     pub fn place(&self, down: usize, right: usize) -> usize {
         down * self.row + right % self.phases * self.phase + right / self.phases
     }
@@ -61,7 +61,7 @@ impl<'a> Padded<'a> {
         self.width + 2 * self.padding.width()
     }
 
-    /// The position without border; none where there is a zero.
+    /// The position without border; `None` for a zero.
     fn inside(&self, index: usize, length: usize) -> Option<usize> {
         let (index, last) = (index as isize - self.padding.width() as isize, length as isize - 1);
         match self.padding {
@@ -74,7 +74,7 @@ impl<'a> Padded<'a> {
         }
     }
 
-    /// Copies rows (counted with the border; rows beyond it are zeros) of some channels of a picture.
+    /// Copies rows (counted with the border; rows outside are zeros) of some channels of an image.
     pub fn copy(&self, picture: usize, channels: Range<usize>, rows: Range<usize>, strip: &mut Strip) {
         assert!(rows.len() <= strip.rows, "{rows:?} in a strip of {}", strip.rows);
         let by = self.padding.width();
@@ -88,7 +88,7 @@ impl<'a> Padded<'a> {
                 };
                 let from = &plane[row * self.width..][..self.width];
                 for (phase, to) in to.chunks_exact_mut(strip.phase).enumerate() {
-                    // Columns of this phase that lie inside: from the first one at or behind the border.
+                    // Columns of this phase inside the image, from the first one at or after the border.
                     let first = by.saturating_sub(phase).div_ceil(strip.phases);
                     let start = first * strip.phases + phase - by;
                     let count = self.width.saturating_sub(start).div_ceil(strip.phases);
@@ -128,7 +128,7 @@ mod tests {
         let padded = Padded::new(&plane, [1, 2, 3], Padding::Reflect(1));
         let mut strip = Strip::new(1, 2, padded.columns(), 2);
         padded.copy(0, 0..1, 0..2, &mut strip);
-        // Row -1 is row 1: 5 | 4 5 6 | 5, of which even columns come first.
+        // Row -1 is row 1: 5 | 4 5 6 | 5; even columns come first.
         let phase = |row: usize, phase: usize| &strip.values[row * strip.row + phase * strip.phase..][..4];
         assert_eq!(phase(0, 0), [5.0, 5.0, 5.0, 0.0]);
         assert_eq!(phase(0, 1), [4.0, 6.0, 0.0, 0.0]);

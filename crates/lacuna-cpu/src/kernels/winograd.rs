@@ -1,4 +1,4 @@
-//! Wide 3x3 convolutions and their gradients by the engine's Winograd kernel, which wants channels in blocks.
+//! Wide 3x3 convolutions and their gradients by the engine's Winograd kernel, which needs channels in blocks.
 
 use lacuna_network::Border;
 use rayon::prelude::*;
@@ -11,12 +11,12 @@ use crate::tiles::map::Map;
 use crate::tiles::winograd::{Blocks, Ending, Winograd};
 use crate::{After, Isa};
 
-/// From so many channels on, in and out, what it saves is more than moving channels into blocks and back costs.
+/// From this many input and output channels, the savings exceed the cost of converting channels to blocks and back.
 const FEWEST_CHANNELS: usize = 64;
-/// Smaller maps are mostly border tiles.
+/// Smaller maps consist mostly of border tiles.
 const SMALLEST_SIDE: usize = 8;
 
-/// Whether a convolution of this shape goes this way.
+/// Whether a convolution of this shape uses this kernel.
 pub(super) fn applies(shape: &ConvShape) -> bool {
     let ConvShape { channels_in, channels_out, height, width, kernel, stride, padding, .. } = *shape;
     kernel == 3
@@ -48,7 +48,7 @@ pub(super) fn forward(
 /// As [`super::conv::input_gradient`].
 pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -> Vec<f32> {
     let ConvShape { channels_in, channels_out, height, width, .. } = *shape;
-    // The input's gradient is a convolution with kernels turned by half a turn.
+    // The input gradient is a convolution with kernels rotated by half a turn.
     let plan = Plan::new(isa, (channels_out, channels_in), Border::Zero, |output, input, tap| {
         weight[(input * channels_in + output) * 9 + 8 - tap]
     });
@@ -77,7 +77,7 @@ impl Plan {
         Self { inputs, outputs, winograd }
     }
 
-    /// Convolves pictures with a ring of `ring` zeros around each, which the result has too.
+    /// Convolves images with a ring of `ring` zeros around each, which the result has too.
     fn run(&self, x: &[f32], (height, width): (usize, usize), ring: usize, bias: Option<&[f32]>) -> Vec<f32> {
         let (rows, columns) = (height + 2 * ring, width + 2 * ring);
         let from = Layout::new(self.inputs.blocks(), rows, columns);
@@ -104,7 +104,7 @@ impl Plan {
     }
 }
 
-/// Memory from one convolution for the next: fresh pages would cost as much time as the products.
+/// Memory kept for the next convolution: fresh pages would cost as much time as the products.
 static KEPT: Kept = Kept::new();
 
 /// Moves planes into blocks of channels, with a ring of zeros.
@@ -117,7 +117,7 @@ fn gather(planes: &[f32], (height, width): (usize, usize), ring: usize, map: &mu
         }
         for row in 0..height {
             let line = &mut block[layout.row(row + ring) + ring * LANES..][..width * LANES];
-            // A few pixels at a time: their lines stay in the first-level cache until all lanes are written.
+            // A few pixels at a time: their lines stay in the L1 cache until all lanes are written.
             for start in (0..width).step_by(LANES) {
                 let end = width.min(start + LANES);
                 for (lane, plane) in planes.chunks_exact(height * width).enumerate() {

@@ -1,10 +1,10 @@
-//! The one block of memory that a run works in.
+//! The one block of memory of a run.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memmap2::MmapMut;
 
-/// Memory of zeros, straight from the operating system: it takes room only where it was written, and comes in large
+/// Zeroed memory, directly from the operating system: it uses physical memory only where it was written, and large
 /// pages where the system has them (transformed weights are written to 36 places at a time).
 #[derive(Debug)]
 pub(crate) struct Arena {
@@ -13,25 +13,25 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    /// Room for `numbers`.
+    /// Room for `numbers` values.
     ///
     /// # Errors
     /// If the system has no such memory.
     pub fn new(numbers: usize) -> std::io::Result<Self> {
         let map = MmapMut::map_anon((numbers * size_of::<f32>()).max(1))?;
-        // A wish: without it the arena works as well, only slower.
+        // A hint: without large pages the arena works as well, only slower.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Self { map, numbers })
     }
 
-    /// All numbers.
+    /// All values.
     pub fn numbers(&mut self) -> &mut [f32] {
         bytemuck::cast_slice_mut(&mut self.map[..self.numbers * size_of::<f32>()])
     }
 }
 
-/// An arena kept from one run for the next: fresh pages cost time.
+/// An arena kept from one run for the next, because fresh pages cost time.
 #[derive(Debug)]
 pub(crate) struct Kept(Mutex<Option<Arena>>);
 
@@ -41,7 +41,7 @@ impl Kept {
         Self(Mutex::new(None))
     }
 
-    /// The kept arena if it has room for exactly so many numbers, or else a new one.
+    /// The kept arena if it has room for exactly this many values, or else a new one.
     ///
     /// # Errors
     /// If the system has no such memory.
@@ -49,7 +49,7 @@ impl Kept {
         self.take(numbers, |arena| arena.numbers == numbers)
     }
 
-    /// The kept arena if it has room for so many numbers or more, or else a new one.
+    /// The kept arena if it has room for at least this many values, or else a new one.
     ///
     /// # Errors
     /// If the system has no such memory.
@@ -58,7 +58,7 @@ impl Kept {
     }
 
     fn take(&self, numbers: usize, fits: impl Fn(&Arena) -> bool) -> std::io::Result<Arena> {
-        // What does not fit is released before new memory is taken.
+        // An arena that does not fit is released before new memory is allocated.
         match self.kept().take().filter(fits) {
             Some(arena) => Ok(arena),
             None => Arena::new(numbers),
@@ -70,12 +70,12 @@ impl Kept {
         *self.kept() = Some(arena);
     }
 
-    /// Releases what is kept.
+    /// Releases the kept arena.
     pub fn release(&self) {
         *self.kept() = None;
     }
 
-    /// Nothing panics while it holds the lock, and memory is usable whatever it holds.
+    /// A panic cannot leave the lock in an inconsistent state, and the memory is usable with any contents.
     fn kept(&self) -> MutexGuard<'_, Option<Arena>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

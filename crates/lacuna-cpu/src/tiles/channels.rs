@@ -1,11 +1,11 @@
-//! How channels lie in memory: in blocks of [`LANES`], so that every kernel works on whole vectors at any size.
+//! Memory layout of channels: blocks of [`LANES`], so that every kernel works on whole vectors at any size.
 //!
-//! A feature map is `[blocks][rows][columns][LANES]`. The parts of a latent (local, global) start blocks of their own;
-//! lanes that belong to no channel are zero and are skipped when they are summed over.
+//! A feature map is `[blocks][rows][columns][LANES]`. Each part of a latent (local, global) starts a new block; lanes
+//! without a channel are zero and excluded from sums.
 
 use crate::simd::LANES;
 
-/// Which channel each lane of each block holds.
+/// The channel of each lane of each block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Channels {
     blocks: Vec<Block>,
@@ -15,14 +15,14 @@ pub(crate) struct Channels {
 struct Block {
     /// Channel of the first lane …
     first: usize,
-    /// … and how far apart those of neighbouring lanes are.
+    /// … and the distance between channels of neighbouring lanes.
     step: usize,
-    /// Lanes that hold a channel; they come first.
+    /// Number of lanes with a channel; they come first.
     count: usize,
 }
 
 impl Channels {
-    /// Channels in order; each part starts a block.
+    /// Channels in order; each part starts a new block.
     pub fn parts(parts: impl IntoIterator<Item = usize>) -> Self {
         let mut first = 0;
         let mut blocks = Vec::new();
@@ -45,17 +45,17 @@ impl Channels {
         Self { blocks }
     }
 
-    /// How many blocks there are.
+    /// Number of blocks.
     pub fn blocks(&self) -> usize {
         self.blocks.len()
     }
 
-    /// How many lanes of a block hold a channel.
+    /// Number of lanes of a block with a channel.
     pub fn count(&self, block: usize) -> usize {
         self.blocks[block].count
     }
 
-    /// How many channels there are.
+    /// Number of channels.
     pub fn total(&self) -> usize {
         self.blocks.iter().map(|block| block.count).sum()
     }
@@ -66,7 +66,7 @@ impl Channels {
         (0..count).map(move |lane| first + lane * step)
     }
 
-    /// Values given for each channel, lane by lane; lanes without a channel are 0.
+    /// Values by lane, given by channel; lanes without a channel are 0.
     pub fn spread(&self, values: impl Fn(usize) -> f32) -> Vec<f32> {
         let mut lanes = vec![0.0; self.blocks() * LANES];
         for (block, lanes) in lanes.chunks_exact_mut(LANES).enumerate() {
@@ -76,7 +76,7 @@ impl Channels {
     }
 }
 
-/// The place of every value of a feature map in memory.
+/// The memory layout of a feature map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Blocks of [`LANES`] channels.
@@ -85,35 +85,35 @@ pub(crate) struct Layout {
     pub rows: usize,
     /// Columns.
     pub columns: usize,
-    /// Vectors from a row to the next.
+    /// Distance between rows, in vectors.
     pub stride: usize,
-    /// Numbers from a block to the next.
+    /// Distance between blocks, in values.
     pub plane: usize,
 }
 
-/// Sets of a first-level cache, in lines of one vector: planes whose distance is a multiple of it push each other out.
+/// Sets of an L1 cache, in lines of one vector: planes at a distance of a multiple of this evict each other.
 const CACHE_SETS: usize = 64;
-/// What the distance of planes leaves when divided by [`CACHE_SETS`]: odd, so that all sets are used.
+/// Remainder of the distance between planes, modulo [`CACHE_SETS`]: odd, so that all sets are used.
 const CACHE_PHASE: usize = 17;
 
-/// At least `vectors`, such that places so far apart do not compete for the same lines of the cache.
+/// At least `vectors`, such that positions at this distance do not compete for the same cache lines.
 pub(crate) fn spaced(vectors: usize) -> usize {
     vectors + (CACHE_PHASE + CACHE_SETS - vectors % CACHE_SETS) % CACHE_SETS
 }
 
 impl Layout {
-    /// A map of `blocks`, `rows` and `columns` without gaps between rows, so that a block is one run of pixels.
+    /// A map of `blocks`, `rows` and `columns` without gaps between rows, so that a block is one range of pixels.
     pub fn new(blocks: usize, rows: usize, columns: usize) -> Self {
         Self { blocks, rows, columns, stride: columns, plane: spaced(rows * columns) * LANES }
     }
 
-    /// A map whose rows, of a large picture, do not compete for the same lines of the cache.
+    /// A map of a large image whose rows do not compete for the same cache lines.
     pub fn of_long_rows(blocks: usize, rows: usize, columns: usize) -> Self {
         let stride = if columns < CACHE_SETS { columns } else { spaced(columns) };
         Self { blocks, rows, columns, stride, plane: spaced(rows * stride) * LANES }
     }
 
-    /// Numbers in memory.
+    /// Values in memory.
     pub fn len(self) -> usize {
         self.blocks * self.plane
     }
@@ -127,7 +127,7 @@ impl Layout {
         self.rows * self.columns
     }
 
-    /// The place of a row's first vector within a block.
+    /// Offset of a row's first vector within a block.
     pub fn row(self, row: usize) -> usize {
         row * self.stride * LANES
     }

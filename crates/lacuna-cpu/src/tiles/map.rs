@@ -1,4 +1,4 @@
-//! A feature map in the arena, or the rows of it that are there at the moment.
+//! A feature map in the arena, or the rows of it that are in memory at the moment.
 
 #[cfg(test)]
 use super::channels::Channels;
@@ -6,16 +6,16 @@ use super::channels::Layout;
 use crate::shared::Shared;
 use crate::simd::LANES;
 
-/// A map `[blocks][rows][columns][LANES]` of which the rows from `first` on are in memory.
+/// A map `[blocks][rows][columns][LANES]`; the rows starting at `first` are in memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Map<'a> {
     /// The memory.
     pub buffer: Shared<'a>,
-    /// Places in it; `rows` is how many rows it has room for.
+    /// Its layout; `rows` is the capacity in rows.
     pub layout: Layout,
     /// Rows of the whole map.
     pub height: usize,
-    /// The row that the memory starts with.
+    /// The first row in memory.
     pub first: usize,
 }
 
@@ -37,14 +37,14 @@ impl<'a> Map<'a> {
         self.layout.columns
     }
 
-    /// The place of a pixel's first lane in block 0.
+    /// Offset of a pixel's first lane in block 0.
     #[inline(always)]
     pub fn place(&self, row: usize, column: usize) -> usize {
         debug_assert!(row >= self.first && row - self.first < self.layout.rows, "row {row} is not there");
         self.layout.row(row - self.first) + column * LANES
     }
 
-    /// Copies channels out as planes `[channels, rows, columns]`.
+    /// Copies channels to planes `[channels, rows, columns]`.
     #[cfg(test)]
     pub fn to_planes(self, channels: &Channels) -> Vec<f32> {
         let pixels = self.layout.pixels();

@@ -1,4 +1,4 @@
-//! What the engine and the kernels for training both stand on: feature maps in blocks of channels, the register tile, and
+//! The common base of the engine and the training kernels: feature maps in blocks of channels, the register tile, and
 //! Winograd's convolution.
 
 pub(crate) mod arena;

@@ -1,4 +1,4 @@
-//! What the tests of the engine share: maps from planes, and convolution by its definition.
+//! Test helpers of the engine: maps from planes, and convolution by definition.
 
 use testkit::pictures::noise;
 
@@ -8,20 +8,20 @@ use lacuna_network::Border;
 use super::map::Map;
 use crate::simd::LANES;
 
-/// A map's memory and its places.
+/// A map's memory and layout.
 pub struct Memory {
     pub values: Vec<f32>,
     pub layout: Layout,
 }
 
 impl Memory {
-    /// A map of zeros … and of nonsense where no pixel is, which nobody may read.
+    /// A map of zeros, with garbage in the gaps that nothing may read.
     pub fn empty(channels: &Channels, rows: usize, columns: usize) -> Self {
         let layout = Layout::new(channels.blocks(), rows, columns);
         Self { values: vec![f32::NAN; layout.len()], layout }
     }
 
-    /// A map of these planes `[channels, rows, columns]`.
+    /// A map of the planes `[channels, rows, columns]`.
     pub fn of(channels: &Channels, rows: usize, columns: usize, planes: &[f32]) -> Self {
         let mut memory = Self::empty(channels, rows, columns);
         let pixels = rows * columns;
@@ -42,7 +42,7 @@ impl Memory {
     }
 }
 
-/// A convolution of planes by its definition, in float64.
+/// A convolution of planes by definition, in float64.
 pub struct Reference<'a> {
     pub kernel: usize,
     pub stride: usize,
@@ -84,7 +84,7 @@ impl Reference<'_> {
     }
 }
 
-/// Weights that keep the size of values, as PyTorch draws them.
+/// Random weights that keep the scale of values, as in PyTorch.
 pub fn weights(outputs: usize, inputs: usize, kernel: usize, seed: u64) -> Vec<f32> {
     let scale = 1.0 / ((inputs * kernel * kernel) as f32).sqrt();
     noise(seed, outputs * inputs * kernel * kernel).into_iter().map(|value| value * scale).collect()

@@ -1,8 +1,8 @@
-//! The one product behind every convolution: a few neighbouring pixels times a panel of weights, held in registers.
+//! The product in every convolution: some neighbouring pixels times a panel of weights, held in registers.
 //!
-//! For each pixel `m` and output channel: `sum over k of x[m * STEP + place(k)] * weight[k][channel]`. The summands
-//! come in [`Segment`]s of neighbouring values: a block's lanes at one tap of a kernel, or a row of an interleaved
-//! picture. A sum always runs in the order of the weights, so that a result does not depend on how pixels are grouped.
+//! For each pixel `m` and output channel: `sum over k of x[m * STEP + place(k)] * weight[k][channel]`. The summands are
+//! grouped into [`Segment`]s of contiguous values: a block's lanes at one tap of a kernel, or a row of an interleaved
+//! image. Sums always run in the order of the weights, so the result does not depend on the grouping of pixels.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
 #![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
@@ -12,28 +12,28 @@ use super::channels::Channels;
 use crate::Isa;
 use crate::simd::{LANES, Op, Simd};
 
-/// Neighbouring summands of every pixel.
+/// Contiguous summands of every pixel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
-    /// Where they start, relative to the pixel, in numbers.
+    /// Offset of the first, relative to the pixel, in values.
     pub x: isize,
-    /// The row of the weights that belongs to the first.
+    /// The row of the weights of the first.
     pub row: usize,
-    /// How many there are.
+    /// Their number.
     pub count: usize,
 }
 
-/// Weights as register tiles read them: for one or two blocks of output channels at a time, `[rows][LANES or 2 LANES]`.
+/// Weights in the layout of register tiles: one or two blocks of output channels at a time, `[rows][LANES or 2 LANES]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Panels {
     values: Vec<f32>,
-    /// Summands of each output.
+    /// Summands per output.
     pub rows: usize,
     /// Blocks of output channels.
     pub blocks: usize,
 }
 
-/// Blocks of output channels that a register tile holds with these instructions.
+/// Blocks of output channels in a register tile with this instruction set.
 pub(crate) fn panel_blocks(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 2,
@@ -63,36 +63,36 @@ impl Panels {
         Self { values, rows, blocks }
     }
 
-    /// Bytes in memory.
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.values.len() * size_of::<f32>()
     }
 
-    /// The panels, as [`product`] takes them.
+    /// A view of the panels, for [`product`].
     pub fn view(&self) -> PanelsView {
         PanelsView { start: self.values.as_ptr(), rows: self.rows, blocks: self.blocks }
     }
 }
 
-/// Panels somewhere in memory.
+/// Panels anywhere in memory.
 #[derive(Clone, Copy)]
 pub(crate) struct PanelsView {
     /// The first panel.
     pub start: *const f32,
-    /// Summands of each output.
+    /// Summands per output.
     pub rows: usize,
     /// Blocks of output channels.
     pub blocks: usize,
 }
 
-/// What happens to a sum before it is stored.
+/// How a sum is stored.
 #[derive(Clone, Copy)]
 pub(crate) enum Finish {
     /// Nothing.
     Plain,
-    /// It is added to what is there.
+    /// It is added to the existing value.
     Add,
-    /// The bias (a number for each output lane) is added, and negative values become 0.
+    /// The bias (one value per output lane) is added, and negative values become 0.
     BiasRelu(*const f32),
 }
 
@@ -103,22 +103,22 @@ pub(crate) struct Row<'a> {
     pub x: *const f32,
     /// The summands.
     pub segments: &'a [Segment],
-    /// How many pixels.
+    /// Number of pixels.
     pub pixels: usize,
     /// The first pixel's output in block 0.
     pub out: *mut f32,
-    /// Numbers from a pixel's output to the next.
+    /// Distance between pixels of the output, in values.
     pub out_step: usize,
-    /// Numbers from an output block to the next.
+    /// Distance between output blocks, in values.
     pub out_plane: usize,
 }
 
-/// Computes some rows for some panels: the blocks from `from` (where a panel starts) up to `to`. All rows meet a panel
-/// before the next comes, so that it is read from far away only once.
+/// Computes rows for the panels of the blocks from `from` (where a panel starts) up to `to`. All rows are processed
+/// with one panel before the next, so that it is fetched from far memory only once.
 ///
 /// # Safety
-/// All inputs that the segments of all pixels name, all weights, biases and outputs must be in memory, and nobody else
-/// may touch the outputs meanwhile.
+/// All inputs that the segments of all pixels refer to, and all weights, biases and outputs must be in memory, and no
+/// other thread may access the outputs meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn product<S: Simd, const STEP: usize>(
     simd: S,
@@ -150,11 +150,11 @@ pub(crate) unsafe fn product<S: Simd, const STEP: usize>(
     }
 }
 
-/// The most pixels of a register tile.
+/// Most pixels of a register tile.
 const MOST_PIXELS: usize = 12;
 
-/// Goes along the row in register tiles of about equal size: a last one of one or two pixels would wait for each of its
-/// sums.
+/// Splits the row into register tiles of about equal size: a last tile of one or two pixels would wait for the latency
+/// of each sum.
 ///
 /// # Safety
 /// As [`product`].
@@ -186,7 +186,7 @@ unsafe fn pixels<S: Simd, const N: usize, const STEP: usize>(
     }
 }
 
-/// `M` pixels times `N` blocks of output channels; made only by [`pixels`], whose caller promised the memory.
+/// `M` pixels times `N` blocks of output channels; constructed only by [`pixels`], whose caller guarantees the memory.
 struct Tile<'a, const M: usize, const N: usize, const STEP: usize> {
     row: Row<'a>,
     panel: *const f32,

@@ -1,4 +1,4 @@
-//! Whole networks with weights that look trained.
+//! Whole networks with weights that resemble trained ones.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use lacuna_cpu::engine::Engine;
 use lacuna_network::{Architecture, Delta, Family, Layers, Shape};
 use testkit::pictures;
 
-/// How much larger than PyTorch's first weights those of these networks are, so that predictions are not flat.
+/// Scale of the random weights relative to PyTorch's initialisation, so that predictions are not flat.
 const GAIN: f32 = 2.0;
 
 pub fn network(family: Family, width: usize, blocks: usize) -> Architecture {
@@ -45,7 +45,7 @@ pub fn engine(network: &Architecture, isa: Isa) -> Engine {
     compile(&network.layers(), isa).unwrap()
 }
 
-/// An image of noise: no function of the C library is in it.
+/// An image of noise, computed without functions of the C library.
 pub fn image(width: usize, height: usize) -> Vec<f32> {
     pictures::noise(9, 3 * width * height).into_iter().map(|value| 0.5 + 0.5 * value).collect()
 }

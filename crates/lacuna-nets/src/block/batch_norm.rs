@@ -16,10 +16,10 @@ use crate::ops::{self, After};
 /// The weight of the newest batch in the running statistics. PyTorch's default.
 pub const MOMENTUM: f32 = 0.1;
 
-/// Normalises every channel, in train mode over the batch, in eval mode by the running statistics.
+/// Normalises every channel: in train mode over the batch, in eval mode with the running statistics.
 ///
-/// It is in train mode on an autodiff device unless frozen: `module.freeze()` keeps the statistics and the
-/// parameters of a whole subtree while the rest of the network trains, `module.valid()` leaves autodiff.
+/// It is in train mode on an autodiff device unless frozen: `module.freeze()` freezes the statistics and the parameters
+/// of a whole subtree while the rest of the network trains; `module.valid()` leaves autodiff.
 ///
 /// # Shapes
 /// All parameters and statistics: `[channels]`.
@@ -54,12 +54,12 @@ impl BatchNorm {
     /// `x` and the result: `[batch, channels, height, width]`.
     ///
     /// # Panics
-    /// In train mode if there is only one value for each channel: it has no variance.
+    /// In train mode if there is only one value per channel, which has no variance.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.then(x, After::Nothing)
     }
 
-    /// Normalises `x` and cuts off negative values, in one pass where there are kernels for it.
+    /// Normalises `x` and applies ReLU, in one pass where there are kernels for it.
     ///
     /// # Shapes
     /// As [`BatchNorm::forward`].
@@ -85,8 +85,8 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises `x`, and carries a direction of `x` along: the output's derivative in that direction (forward mode). Both
-    /// can be differentiated by the parameters, which gives what needs second derivatives elsewhere, such as R1.
+    /// Normalises `x`, and computes the directional derivative along `tangent` (forward mode). Both can be
+    /// differentiated with respect to the parameters, which replaces second derivatives, for example in R1.
     ///
     /// # Shapes
     /// `x`, `tangent` and both results: `[batch, channels, height, width]`.
@@ -135,7 +135,7 @@ impl BatchNorm {
     }
 
     fn eval_mode(&self, x: Tensor<4>, after: After) -> Tensor<4> {
-        // One scale and one offset for each channel: two passes over the values instead of four.
+        // One scale and one offset per channel: two passes over the values instead of four.
         let scale = self.weight.val() / self.running_var.value().add_scalar(EPSILON).sqrt();
         let offset = self.bias.val() - self.running_mean.value() * scale.clone();
         ops::affine(x, scale, offset, after)

@@ -16,11 +16,11 @@ pub struct Conv2dConfig {
     pub channels_out: usize,
     /// Rows and columns of the kernel.
     pub kernel: usize,
-    /// Steps between outputs, in pixels.
+    /// Input pixels between outputs.
     pub stride: usize,
     /// The border.
     pub padding: Padding,
-    /// Whether an offset is added to every output channel.
+    /// Whether each output channel has an offset.
     pub bias: bool,
 }
 
@@ -43,7 +43,7 @@ impl Conv2dConfig {
         }
     }
 
-    /// The convolution, with PyTorch's default values: uniform in `±1/sqrt(channels_in * kernel²)`.
+    /// The convolution with PyTorch's default initialisation: uniform in `±1/sqrt(channels_in * kernel²)`.
     pub fn init(&self, init: &mut Init) -> Conv2d {
         let Self { channels_in, channels_out, kernel, stride, padding, bias } = *self;
         let fan_in = channels_in * kernel * kernel;
@@ -55,7 +55,7 @@ impl Conv2dConfig {
         }
     }
 
-    /// The convolution that gives zero whatever comes in.
+    /// The convolution with all weights zero.
     pub fn init_zero(&self, init: &mut Init) -> Conv2d {
         let Self { channels_in, channels_out, kernel, stride, padding, bias } = *self;
         Conv2d {
@@ -93,7 +93,7 @@ impl Conv2d {
         ops::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.stride, self.padding)
     }
 
-    /// The derivative of the output when `x` moves along `tangent`: the convolution without its offsets.
+    /// The directional derivative of the output along `tangent`: the convolution without its offsets.
     ///
     /// # Shapes
     /// As [`Conv2d::forward`].

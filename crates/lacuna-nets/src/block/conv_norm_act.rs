@@ -16,7 +16,7 @@ pub struct ConvNormAct {
 }
 
 impl ConvNormAct {
-    /// PyTorch's default values.
+    /// With PyTorch's default initialisation.
     pub fn new(config: &Conv2dConfig, activation: Activation, init: &mut Init) -> Self {
         Self { conv: config.init(init), norm: BatchNorm::new(config.channels_out, init), activation }
     }

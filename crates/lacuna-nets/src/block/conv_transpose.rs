@@ -18,7 +18,7 @@ pub struct ConvTransposeConfig {
     pub kernel: usize,
     /// Output pixels between inputs.
     pub stride: usize,
-    /// Whether an offset is added to every output channel.
+    /// Whether each output channel has an offset.
     pub bias: bool,
 }
 
@@ -35,8 +35,8 @@ impl ConvTransposeConfig {
         }
     }
 
-    /// PyTorch's default values. PyTorch takes the fan-in from the weight's *second* side, which here is the output: uniform
-    /// in `±1/sqrt(kernel² channels_out)`.
+    /// With PyTorch's default initialisation. PyTorch computes the fan-in from the weight's *second* dimension, which
+    /// is the output here: uniform in `±1/sqrt(kernel² channels_out)`.
     pub fn init(&self, init: &mut Init) -> ConvTranspose2d {
         let Self { channels_in, channels_out, kernel, stride, bias } = *self;
         let fan_in = channels_out * kernel * kernel;
@@ -91,7 +91,7 @@ mod tests {
         let mut conv = doubling(1, 1);
         conv.weight = Param::from_tensor(tensor([1, 1, 3, 3], (1..=9).map(|k| k as f32).collect()));
         conv.bias = Some(Param::from_tensor(tensor([1], vec![0.5])));
-        // Padding 1 cuts the first row and column of the pixel's 3x3 stamp.
+        // Padding 1 cuts the first row and column of the pixel's 3x3 footprint.
         let y = conv.forward(tensor([1, 1, 1, 1], vec![2.0]));
         assert_close(&values(y), &[10.5, 12.5, 16.5, 18.5], 1e-6);
     }

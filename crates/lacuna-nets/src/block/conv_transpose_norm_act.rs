@@ -16,7 +16,7 @@ pub struct ConvTransposeNormAct {
 }
 
 impl ConvTransposeNormAct {
-    /// PyTorch's default values.
+    /// With PyTorch's default initialisation.
     pub fn new(config: &ConvTransposeConfig, activation: Activation, init: &mut Init) -> Self {
         Self { conv: config.init(init), norm: BatchNorm::new(config.channels_out, init), activation }
     }

@@ -21,7 +21,7 @@ pub struct FfcConfig {
     pub channels_out: Split,
     /// Rows and columns of the kernels.
     pub kernel: usize,
-    /// Steps between outputs, in pixels; 1 if both sides have a global part.
+    /// Input pixels between outputs; 1 if both sides have a global part.
     pub stride: usize,
     /// The border.
     pub padding: Padding,
@@ -40,10 +40,10 @@ impl FfcConfig {
         }
     }
 
-    /// The convolution, with PyTorch's default values.
+    /// The convolution with PyTorch's default initialisation.
     ///
     /// # Panics
-    /// If a stride above 1 meets a global path.
+    /// For a stride above 1 with a global path.
     pub fn init(&self, init: &mut Init) -> Ffc {
         let Self { channels_in, channels_out, kernel, stride, padding } = *self;
         assert!(stride == 1 || channels_in.global == 0, "the spectral path has no stride");
@@ -61,7 +61,7 @@ impl FfcConfig {
     }
 }
 
-/// A convolution of a local and a global part that exchange what they know.
+/// A convolution of a local and a global part that are mixed.
 #[derive(Module, Debug)]
 pub struct Ffc {
     local_to_local: Conv2d,
@@ -78,7 +78,7 @@ impl Ffc {
     /// with stride 2, half the sides (rounded up).
     ///
     /// # Panics
-    /// If `x` lacks a part that the convolution has weights for.
+    /// If `x` lacks a part for which the convolution has weights.
     pub fn forward(&self, x: Features) -> Features {
         let from_local = self.local_to_global.as_ref().map(|conv| conv.forward(x.local.clone()));
         let mut local = self.local_to_local.forward(x.local);

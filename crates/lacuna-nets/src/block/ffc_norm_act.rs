@@ -17,7 +17,7 @@ pub struct FfcNormAct {
 }
 
 impl FfcNormAct {
-    /// PyTorch's default values.
+    /// With PyTorch's default initialisation.
     pub fn new(config: &FfcConfig, activation: Activation, init: &mut Init) -> Self {
         let channels = config.channels_out;
         Self {

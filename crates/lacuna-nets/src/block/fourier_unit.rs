@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use super::{BatchNorm, Conv2d, Conv2dConfig, Init};
 use crate::ops;
 
-/// Mixes all channels at every frequency, and so sees the whole picture at once.
+/// Mixes all channels at every frequency, and so has a global receptive field.
 #[derive(Module, Debug)]
 pub struct FourierUnit {
     conv: Conv2d,
@@ -17,7 +17,7 @@ pub struct FourierUnit {
 }
 
 impl FourierUnit {
-    /// A unit for pictures of `channels`; the spectrum has twice as many.
+    /// A unit for maps of `channels`; the spectrum has twice as many.
     pub fn new(channels: usize, init: &mut Init) -> Self {
         let parts = 2 * channels;
         Self { conv: Conv2dConfig::pointwise(parts, parts).init(init), norm: BatchNorm::new(parts, init) }
@@ -41,7 +41,7 @@ mod tests {
     use crate::testing::{assert_block_gradient, from_fixture, load_fixture, random, seeded, values};
     use testkit::{assert_close, fixtures};
 
-    /// Numbers of `oracle/make_fixtures.py`; PyTorch's own FFT rounds differently by 1e-6.
+    /// Reference values of `oracle/make_fixtures.py`; PyTorch's own FFT rounds differently by 1e-6.
     const TOLERANCE: f32 = 1e-5;
     const GRADIENT_TOLERANCE: f64 = 1e-4;
 

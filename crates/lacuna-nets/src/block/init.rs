@@ -1,14 +1,14 @@
-//! Where parameters get their first values.
+//! Initialisation of parameters.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-/// Makes parameters on one device, either with PyTorch's default values or unset, to be loaded.
+/// Creates parameters on one device, either with PyTorch's default initialisation or uninitialised, to be loaded.
 ///
-/// The values are drawn on the host, one parameter after another, so that the same generator gives the same
-/// network on every device and with any number of threads.
+/// Values are drawn on the host, one parameter after another, so that the same generator gives the same network on
+/// every device and with any number of threads.
 #[derive(Debug)]
 pub struct Init {
     values: Values,
@@ -27,7 +27,7 @@ impl Init {
         Self { values: Values::Drawn(Box::new(rng)), device: device.clone() }
     }
 
-    /// No values: parameters know their shape only, and cost nothing until they are loaded.
+    /// Uninitialised: parameters have only a shape, and cost nothing until they are loaded.
     pub fn unset(device: &Device) -> Self {
         Self { values: Values::Unset, device: device.clone() }
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::Features;
 use crate::error::{Error, Result};
 
-/// A [`Layer`] that ends in BatchNorm, as all do inside a network.
+/// A [`Layer`] that ends in BatchNorm, as all inner layers of a network do.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a few dozen of them live in a network of megabytes")]
 pub enum LayerBlock {
@@ -22,7 +22,7 @@ pub enum LayerBlock {
 }
 
 impl LayerBlock {
-    /// The block with PyTorch's default values.
+    /// The block with PyTorch's default initialisation.
     ///
     /// # Errors
     /// [`Error::Config`] for a layer without BatchNorm, and for a fast Fourier convolution with bias or with a stride across
@@ -78,7 +78,7 @@ mod tests {
         Layer { path: "layer".into(), inputs: Split::local(4), outputs: Split::local(8), level: 0, form }
     }
 
-    /// The tensors of the module are those that the layer lists, in any form.
+    /// The module has exactly the tensors that the layer lists, for any form.
     #[test]
     fn a_block_has_the_tensors_of_its_layer() {
         let mut layers = Vec::new();

@@ -1,5 +1,5 @@
-//! Building blocks: a block is one file with its configuration, struct, initialisation, forward and tests. [`LayerBlock`] is
-//! the block of a layer of `lacuna-network`.
+//! Building blocks, one per file, with configuration, struct, initialisation, forward and tests. [`LayerBlock`] is the
+//! block of a layer of `lacuna-network`.
 
 pub mod batch_norm;
 pub mod conv;

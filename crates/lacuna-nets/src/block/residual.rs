@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// `x + second(first(x))`.
 ///
-/// Where the second half ends in ReLU, as in the Fourier family, a block can only add.
+/// If the second half ends in ReLU, as in the Fourier family, a block can only add.
 #[derive(Module, Debug)]
 pub struct Residual {
     first: LayerBlock,
@@ -17,7 +17,7 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// The block of these halves, with PyTorch's default values.
+    /// The block of these halves, with PyTorch's default initialisation.
     ///
     /// # Errors
     /// As [`LayerBlock::new`].

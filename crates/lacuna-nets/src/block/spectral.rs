@@ -7,7 +7,7 @@ use super::{BatchNorm, Conv2d, Conv2dConfig, FourierUnit, Init};
 
 /// `expand(y + fourier(y))` with `y = relu(norm(reduce(x)))` at half the channels.
 ///
-/// LaMa's local Fourier unit is left out: every published model has it switched off.
+/// LaMa's local Fourier unit is omitted: it is disabled in every published model.
 #[derive(Module, Debug)]
 pub struct Spectral {
     reduce: Conv2d,

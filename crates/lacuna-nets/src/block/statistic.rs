@@ -1,7 +1,7 @@
 //! A running statistic: a buffer that a forward pass in train mode changes.
 //!
-//! Burn's own `RunningState` does not fit: its clones share one value, so a frozen copy of a network would
-//! keep following the original, and an update only shows to a visitor (such as saving) one pass later.
+//! Burn's own `RunningState` is unsuitable: its clones hold one common value, so a frozen copy of a network would keep
+//! following the original, and an update becomes visible to a visitor (such as saving) only one pass later.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor};
 
-/// One number for each channel that is measured, not trained. Clones are independent.
+/// One value per channel that is measured, not trained. Clones are independent.
 ///
 /// # Shapes
 /// value: `[channels]`.
@@ -22,7 +22,7 @@ pub struct Statistic {
 }
 
 impl Statistic {
-    /// A statistic that is `value`, `[channels]`.
+    /// A statistic with the initial value `value`, `[channels]`.
     pub fn new(value: Tensor<1>) -> Self {
         Self::with_id(ParamId::new(), value)
     }
@@ -31,7 +31,7 @@ impl Statistic {
         Self { id, value: Mutex::new(value) }
     }
 
-    /// The value now, `[channels]`, without gradients.
+    /// The current value, `[channels]`, without gradients.
     pub fn value(&self) -> Tensor<1> {
         self.lock().clone()
     }
@@ -45,7 +45,7 @@ impl Statistic {
         *value = (value.clone().mul_scalar(1.0 - momentum) + measured.mul_scalar(momentum)).detach();
     }
 
-    // A panic elsewhere cannot leave a half-written value: only whole tensors are stored.
+    // A panic elsewhere cannot leave a partial value: only whole tensors are stored.
     fn lock(&self) -> MutexGuard<'_, Tensor<1>> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +85,7 @@ impl Module for Statistic {
 
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
         let mapped = mapper.map_float(Param::initialized(self.id, self.value()));
-        // A mapper that turns gradients on for all it meets must not reach a buffer.
+        // A mapper that enables gradients everywhere must not affect a buffer.
         Self::with_id(self.id, mapped.into_value().set_require_grad(false))
     }
 

@@ -1,8 +1,8 @@
 //! Mask control: an encoder of the mask that adds to every level of the image encoder.
 //!
-//! "Image inpainting in latent space" (Babin 2024), section 4.1.1 and appendix B.1, after ControlNet (Zhang et
-//! al. 2023, <https://arxiv.org/abs/2302.05543>): `level_i += zero_i(mask_encoder_i(mask))`, where the 1x1
-//! convolutions `zero_i` start at zero, so that training starts from the network without control.
+//! "Image inpainting in latent space" (Babin 2024), section 4.1.1 and appendix B.1, after ControlNet (Zhang et al.
+//! 2023, <https://arxiv.org/abs/2302.05543>): `level_i += zero_i(mask_encoder_i(mask))`, where the 1x1 convolutions
+//! `zero_i` are initialised with zeros, so that training starts from the network without control.
 //! Differs from it in: the widths follow the generator's (the thesis fixes 8, 16, 32, 64, its width being 8).
 
 use burn::module::Module;
@@ -21,7 +21,7 @@ pub struct MaskControl {
 }
 
 impl MaskControl {
-    /// PyTorch's default values for the mask encoder, zeros for the zero convolutions.
+    /// With PyTorch's default initialisation for the mask encoder, and zeros for the zero convolutions.
     ///
     /// # Errors
     /// As [`LayerBlock::new`].
@@ -32,7 +32,7 @@ impl MaskControl {
         Ok(Self { encoder, zero })
     }
 
-    /// What to add behind each level of the image encoder.
+    /// The summands of the image encoder's levels.
     ///
     /// # Shapes
     /// - `mask`: `[batch, 1, height, width]`, 1 = hole
@@ -56,7 +56,7 @@ mod tests {
     use lacuna_network::{Delta, Family, Shape};
     use testkit::{assert_close, fixtures};
 
-    /// Numbers of `oracle/make_fixtures.py`.
+    /// Reference values of `oracle/make_fixtures.py`.
     const TOLERANCE: f32 = 2e-5;
 
     fn layers(width: usize) -> Control {

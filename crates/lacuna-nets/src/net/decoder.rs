@@ -19,7 +19,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// PyTorch's default values.
+    /// With PyTorch's default initialisation.
     ///
     /// # Errors
     /// As [`LayerBlock::new`].

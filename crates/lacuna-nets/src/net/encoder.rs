@@ -8,7 +8,7 @@ use crate::Features;
 use crate::block::{Init, LayerBlock};
 use crate::error::Result;
 
-/// A layer at full resolution, then some that halve the sides and double the channels.
+/// A layer at full resolution, then layers that halve the sides and double the channels.
 #[derive(Module, Debug)]
 pub struct Encoder {
     stem: LayerBlock,
@@ -16,7 +16,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// PyTorch's default values.
+    /// With PyTorch's default initialisation.
     ///
     /// # Errors
     /// As [`LayerBlock::new`].
@@ -31,7 +31,7 @@ impl Encoder {
         })
     }
 
-    /// Encodes `x`, adding `added` (from mask control) behind each level.
+    /// Encodes `x`, adding `added` (from mask control) after each level.
     ///
     /// # Shapes
     /// - `x`: `[batch, channels_in, height, width]`
@@ -41,7 +41,7 @@ impl Encoder {
         self.levels(x, added).last().expect("an encoder has levels")
     }
 
-    /// What comes out behind each level, one after the other; the last is what [`Encoder::forward`] returns.
+    /// The outputs of all levels in order; the last is the result of [`Encoder::forward`].
     ///
     /// # Shapes
     /// As [`Encoder::forward`]; level `i` has sides `height / 2^i`, `width / 2^i`, rounded up.

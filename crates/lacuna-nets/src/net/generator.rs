@@ -1,4 +1,4 @@
-//! The generator: encoder, mask control, refiner and decoder in a row.
+//! The generator: encoder, mask control, refiner and decoder.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -13,15 +13,15 @@ use crate::error::{Error, Result};
 
 /// A network that fills holes.
 ///
-/// The parts are public so that training can freeze one of them whole:
-/// `generator.encoder = generator.encoder.freeze()` keeps its parameters and its BatchNorm statistics.
+/// The parts are public, so that training can freeze one of them completely: `generator.encoder =
+/// generator.encoder.freeze()` freezes its parameters and its BatchNorm statistics.
 #[derive(Module, Debug)]
 pub struct Generator {
     /// From pixels to the latent.
     pub encoder: Encoder,
-    /// What the mask adds to the encoder's levels, in networks that have it.
+    /// Mask control, in networks that have it.
     pub control: Option<MaskControl>,
-    /// From the latent of a masked picture to that of a whole one.
+    /// From the latent of a masked image to that of a complete one.
     pub refiner: Refiner,
     /// From a latent to pixels.
     pub decoder: Decoder,
@@ -29,7 +29,7 @@ pub struct Generator {
     config: Architecture,
 }
 
-/// Everything that a forward pass made.
+/// All results of a forward pass.
 #[derive(Clone, Debug)]
 pub struct Prediction {
     /// The encoder's output.
@@ -38,14 +38,14 @@ pub struct Prediction {
     pub refined: Features,
     /// The network's output, `[batch, 3, height, width]` in `[0, 1]`.
     pub predicted: Tensor<4>,
-    /// `predicted` inside the hole, the picture outside, `[batch, 3, height, width]`.
+    /// `predicted` inside the hole, the image outside, `[batch, 3, height, width]`.
     pub inpainted: Tensor<4>,
 }
 
 impl Generator {
-    /// A network with PyTorch's default values, drawn from `rng`. To train, pass an autodiff device.
+    /// A network with PyTorch's default initialisation, drawn from `rng`. To train, pass an autodiff device.
     ///
-    /// Control is drawn last: with and without it, the rest of the network has the same values.
+    /// Control is drawn last: the rest of the network has the same values with and without it.
     ///
     /// # Errors
     /// [`Error::Config`] if there is no such network.
@@ -73,7 +73,7 @@ impl Generator {
         })
     }
 
-    /// The shape of the network.
+    /// The configuration of the network.
     pub fn config(&self) -> &Architecture {
         &self.config
     }
@@ -101,7 +101,7 @@ impl Generator {
         Ok(Prediction { latent, refined, predicted, inpainted })
     }
 
-    /// The latent of a masked picture. With an empty mask it is the latent of the whole picture.
+    /// The latent of a masked image. With an empty mask it is the latent of the whole image.
     ///
     /// # Shapes
     /// As [`Generator::forward`], but any sides from 9 up; the result: parts
@@ -113,7 +113,7 @@ impl Generator {
         Ok(self.encode_levels(image, mask)?.pop().expect("an encoder has levels"))
     }
 
-    /// What comes out behind each level of the encoder; the last is what [`Generator::encode`] returns.
+    /// The outputs of all levels of the encoder; the last is the result of [`Generator::encode`].
     ///
     /// # Errors
     /// As [`Generator::encode`].
@@ -126,7 +126,7 @@ impl Generator {
         Ok(self.encoder.levels(x, added).collect())
     }
 
-    /// The latent without the hole.
+    /// The latent of the complete image.
     ///
     /// # Shapes
     /// As [`Refiner::forward`].
@@ -134,7 +134,7 @@ impl Generator {
         self.refiner.forward(latent)
     }
 
-    /// The picture of a latent.
+    /// The image of a latent.
     ///
     /// # Shapes
     /// As [`Decoder::forward`].
@@ -176,14 +176,14 @@ mod tests {
     use testkit::fixtures::{self, Fixtures};
     use testkit::{assert_close, pictures};
 
-    /// Numbers of `oracle/make_fixtures.py`: two correct float32 implementations differ by about 1e-5.
+    /// Reference values of `oracle/make_fixtures.py`: two correct float32 implementations differ by about 1e-5.
     const TOLERANCE: f32 = 2e-5;
 
     fn config(family: Family, channels_in: usize, control: bool) -> Architecture {
         family.network(Shape { channels_in, width: 4, blocks: 2, control, delta: Delta::None })
     }
 
-    /// The network of a fixture, by way of the importer that users have.
+    /// The network of a fixture, through the public importer.
     fn from_file(name: &str) -> Generator {
         let checkpoint = Checkpoint::open(fixtures::path(name)).unwrap();
         Generator::from_checkpoint(&checkpoint, &Device::flex()).unwrap()

@@ -7,7 +7,7 @@ use crate::Features;
 use crate::block::{Init, Residual};
 use crate::error::Result;
 
-/// A row of residual blocks.
+/// A chain of residual blocks.
 #[derive(Module, Debug)]
 pub struct Refiner {
     blocks: Vec<Residual>,
@@ -16,7 +16,7 @@ pub struct Refiner {
 }
 
 impl Refiner {
-    /// PyTorch's default values.
+    /// With PyTorch's default initialisation.
     ///
     /// # Errors
     /// As [`Residual::new`].

@@ -12,7 +12,7 @@ use lacuna_cpu::kernels::fourier::Columns;
 
 use super::backend::{Kernels, TRANSPOSED};
 
-/// Gradients are only computed of what asks for one.
+/// Gradients are computed only where requested.
 macro_rules! register {
     ($backend:ty, $gradients:expr, $parent:expr, $value:expr) => {
         if let Some(parent) = $parent {
@@ -22,7 +22,7 @@ macro_rules! register {
     };
 }
 
-/// Operations that are only called on tensors without gradients.
+/// For operations that are only called on tensors without gradients.
 fn no_gradient(name: &str) -> ! {
     unreachable!("{name} has no gradient and takes plain tensors")
 }
@@ -159,7 +159,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 let (x, weight) = ops.state;
                 let x: FloatTensor<B> = kept.retrieve_node_output(x);
                 let weight: FloatTensor<B> = kept.retrieve_node_output(weight);
-                // It is a convolution's way back, so its own way back is that convolution.
+                // This is a convolution's backward pass, so its own backward pass is that convolution.
                 let (kernel, stride, padding) = TRANSPOSED;
                 register!(B, gradients, of_bias, B::channel_sums(dy.clone()));
                 register!(

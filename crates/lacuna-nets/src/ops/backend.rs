@@ -1,4 +1,4 @@
-//! The operations that a backend must have: on the CPU they are the kernels of `lacuna-cpu`. Float32 only.
+//! The operations that a backend provides: on the CPU they are the kernels of `lacuna-cpu`. Float32 only.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -108,12 +108,12 @@ pub(super) trait Kernels: Backend {
     fn plane(spectrum: FloatTensor<Self>, width: usize, columns: Columns) -> FloatTensor<Self>;
 }
 
-/// The instructions to use. Whoever asked for impossible ones by `LACUNA_ISA` is told so.
+/// The instruction set. An invalid `LACUNA_ISA` was reported before.
 fn isa() -> Isa {
     Isa::selected().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A tensor's numbers side by side.
+/// A contiguous tensor's values.
 struct Numbers(FlexTensor);
 
 impl Numbers {

@@ -1,11 +1,11 @@
 //! The real two-dimensional Fourier transform and its inverse, as products with constant matrices.
 //!
-//! As matrix products it takes any height and width, is differentiable for free and suits GPUs; Burn's own
-//! `rfft` panics unless a length is a power of two. Both directions have ortho scaling, so a transform and its
-//! inverse use the same factor `1/sqrt(height * width)`.
+//! As matrix products it supports any height and width, is differentiable for free and suits GPUs; Burn's own `rfft`
+//! panics unless a length is a power of two. Both directions have ortho scaling, so a transform and its inverse use the
+//! same factor `1/sqrt(height * width)`.
 //!
-//! The matrices are made anew for every call, from one table of sines for each side: that costs far less than
-//! the products, and there is no cache to keep correct over threads and devices.
+//! The matrices are computed for every call, from one table of sines per side: this costs far less than the products,
+//! and there is no cache to keep correct across threads and devices.
 
 use std::f64::consts::TAU;
 
@@ -29,11 +29,11 @@ pub fn real_dft(x: Tensor<4>) -> Tensor<4> {
     spectrum.reshape([batch, 2 * channels, height, columns])
 }
 
-/// The picture that has this half spectrum, `width` pixels wide.
+/// The map with this half spectrum, `width` pixels wide.
 ///
-/// A filtered spectrum need not belong to any real picture. Then this does what PyTorch's `irfft2` does: a complex
-/// inverse along the height, then along the width the columns of DC and (for even widths) Nyquist count once
-/// and lose their imaginary part, all others count twice.
+/// A filtered spectrum may lack Hermitian symmetry. It is then treated like in PyTorch's `irfft2`: a complex inverse
+/// along the height, then along the width the columns of DC and (for even widths) Nyquist count once and lose their
+/// imaginary part; all others count twice.
 ///
 /// # Shapes
 /// `spectrum`: `[batch, 2 channels, height, width / 2 + 1]`, real and imaginary parts interleaved as
@@ -55,7 +55,7 @@ pub fn inverse_real_dft(spectrum: Tensor<4>, width: usize) -> Tensor<4> {
     rows.sum_dim(1).reshape([batch, channels, height, width])
 }
 
-/// Where the matrices are needed. They are computed in float64 and then rounded to this type.
+/// Device and type of the matrices. They are computed in float64 and then rounded to this type.
 type Place<'a> = (&'a Device, DType);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -73,7 +73,7 @@ struct Turns {
 impl Turns {
     fn new(length: usize) -> Self {
         let angle = |index: usize| TAU * index as f64 / length as f64;
-        // Half a turn has sine 0, not the 1e-16 of a rounded pi: Nyquist's imaginary part must vanish exactly.
+        // The sine of half a turn is exactly 0, not the 1e-16 of a rounded pi: Nyquist's imaginary part must vanish.
         let sine = |index: usize| if 2 * index == length { 0.0 } else { angle(index).sin() };
         Self {
             cosines: (0..length).map(|index| angle(index).cos()).collect(),
@@ -82,7 +82,7 @@ impl Turns {
     }
 }
 
-/// `[1, 2, width, columns]`: what multiplies a row of pixels to give real and imaginary parts.
+/// `[1, 2, width, columns]`: maps a row of pixels to real and imaginary parts.
 fn forward_along_width(width: usize, place: Place<'_>) -> Tensor<4> {
     let turns = Turns::new(width);
     let columns = width / 2 + 1;
@@ -95,7 +95,7 @@ fn forward_along_width(width: usize, place: Place<'_>) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [1, 2, width, columns]), place)
 }
 
-/// `[1, 2, columns, width]`: what multiplies real and imaginary parts; their sum is a row of pixels.
+/// `[1, 2, columns, width]`: maps real and imaginary parts to summands of a row of pixels.
 fn inverse_along_width(width: usize, place: Place<'_>) -> Tensor<4> {
     let turns = Turns::new(width);
     let columns = width / 2 + 1;
@@ -141,7 +141,7 @@ mod tests {
 
     const TOLERANCE: f32 = 1e-5;
 
-    /// The definition, in float64: real and imaginary parts `[2, height, columns]` of one plane.
+    /// By definition, in float64: real and imaginary parts `[2, height, columns]` of one plane.
     fn by_definition(x: &[f32], height: usize, width: usize) -> Vec<f32> {
         let columns = width / 2 + 1;
         let mut spectrum = vec![0.0f32; 2 * height * columns];

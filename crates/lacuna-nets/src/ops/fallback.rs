@@ -1,4 +1,4 @@
-//! The same operations by Burn's own: for GPUs, for float64, and to compare with.
+//! The same operations with Burn's own: for GPUs, for float64, and for comparison.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;

@@ -1,5 +1,5 @@
-//! What the blocks compute with: on the processor, in float32, the kernels of `lacuna-cpu`, which training takes its
-//! gradients from too; everywhere else (GPUs, float64) Burn's own operations and the DFT as matrix products.
+//! The operations of the blocks: on the processor, in float32, the kernels of `lacuna-cpu` with their gradients;
+//! everywhere else (GPUs, float64) Burn's own operations and the DFT as matrix products.
 
 mod autodiff;
 mod backend;
@@ -17,20 +17,19 @@ use backend::{Kernels, TRANSPOSED};
 pub use lacuna_cpu::After;
 pub use padding::Padding;
 
-/// The environment variable that, set to `burn`, keeps to Burn's own operations: to compare with.
+/// The environment variable that, set to `burn`, selects Burn's own operations, for comparison.
 pub const OPS_VARIABLE: &str = "LACUNA_OPS";
 
-/// Runs `work` on one of the threads that the kernels share out their work to. A loop over many operations on the processor,
-/// such as training, belongs in here: called from any other thread, each operation wakes another thread and sleeps until it
-/// is done.
+/// Runs `work` inside the rayon pool. A loop over many operations on the processor, such as training, belongs in here:
+/// called from outside, each operation wakes a worker and sleeps until it is done.
 ///
-/// While it waits for a kernel, such a thread also takes up what else was given to these threads, which must not need a lock
-/// that `work` holds: train one network at a time.
+/// While it waits for a kernel, the thread may steal other jobs, which must not need a lock that `work` holds: train
+/// one network at a time.
 pub fn among_workers<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
 
-/// Whether our kernels can compute this.
+/// Whether our kernels support this tensor.
 fn has_kernels(x: &Tensor<4>) -> bool {
     static UNWANTED: OnceLock<bool> = OnceLock::new();
     if *UNWANTED.get_or_init(|| std::env::var_os(OPS_VARIABLE).is_some_and(|value| value == "burn")) {
@@ -66,8 +65,8 @@ pub fn conv2d(
     fallback::conv2d(x, weight, bias, stride, padding)
 }
 
-/// The transpose of a convolution with an odd kernel and padding `kernel / 2`; sides grow by exactly `stride`. There are
-/// kernels for what decoders have: kernel 3, stride 2, bias.
+/// The transpose of a convolution with an odd kernel and padding `kernel / 2`; sides grow by exactly `stride`. The
+/// kernels support the decoder's case: kernel 3, stride 2, bias.
 ///
 /// # Shapes
 /// `x`: `[batch, channels_in, height, width]`; `weight`: `[channels_in, channels_out, kernel, kernel]`; `bias`:
@@ -82,7 +81,7 @@ pub fn conv_transposed(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>,
     fallback::conv_transposed(x, weight, bias, stride)
 }
 
-/// A normalised map, and what it was normalised with.
+/// A normalised map, and the statistics that were used.
 pub struct Normalised {
     /// `[batch, channels, height, width]`.
     pub output: Tensor<4>,
@@ -168,7 +167,8 @@ mod tests {
         bias: usize,
     }
 
-    /// The output of `operation`, and gradients of a weighted sum of it by x, weight and bias, as far as it takes them.
+    /// The output of `operation`, and the gradients of a weighted sum of it with respect to x, weight and bias, if it
+    /// uses them.
     fn outcome(operation: Operation, shapes: Shapes) -> [Vec<f32>; 4] {
         let x = Tensor::<4>::from_inner(random(shapes.x, 1)).require_grad();
         let weight = Tensor::<4>::from_inner(random(shapes.weight, 2)).require_grad();
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn wide_convolutions_are_burns() {
-        // Enough channels and pixels for whichever algorithm the kernels take.
+        // Enough channels and pixels for every algorithm of the kernels.
         let shapes = Shapes { x: [1, 64, 17, 16], weight: [64, 64, 3, 3], bias: 64 };
         let root = 576f32.sqrt();
         assert_same(

@@ -1,11 +1,11 @@
-//! What lies beyond the border of a map.
+//! Padding at the border of a map.
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::PadMode;
 pub use lacuna_cpu::kernels::conv::Padding;
 use lacuna_network::Border;
 
-/// The padding of a convolution that keeps the sides, apart from its stride: half of the kernel.
+/// The padding that keeps the sides, apart from the stride: half of the kernel.
 pub fn of(border: Border, kernel: usize) -> Padding {
     match (border, kernel / 2) {
         (_, 0) => Padding::None,
@@ -14,7 +14,7 @@ pub fn of(border: Border, kernel: usize) -> Padding {
     }
 }
 
-/// Checks that `x`, `[batch, channels, height, width]`, can be padded so.
+/// Checks that `x`, `[batch, channels, height, width]`, can be padded like this.
 ///
 /// # Panics
 /// If a side is too short to reflect: it must be longer than the padding.
@@ -26,7 +26,7 @@ pub(super) fn check(padding: Padding, x: &Tensor<4>) {
     );
 }
 
-/// `x` with this padding written out.
+/// `x` with explicit padding.
 ///
 /// # Shapes
 /// `x`: `[batch, channels, height, width]`; the result: both sides longer by twice the padding.

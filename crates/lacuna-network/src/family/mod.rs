@@ -9,7 +9,7 @@ use crate::{Architecture, Layers};
 /// Kernel of the first and the last convolution.
 const OUTER_KERNEL: usize = 7;
 
-/// Kernel of all other convolutions that see a neighbourhood.
+/// Kernel of all other spatial convolutions.
 const INNER_KERNEL: usize = 3;
 
 /// The layers of a network.

@@ -1,4 +1,4 @@
-//! What the families share: decoder, mask control and the paths of fields.
+//! Common parts of the families: decoder, mask control and the paths of fields.
 
 use super::{INNER_KERNEL, OUTER_KERNEL};
 use crate::geometry::{IMAGE_CHANNELS, LEVELS};
@@ -17,7 +17,7 @@ pub(super) fn half_paths(block: usize) -> [String; 2] {
     ["first", "second"].map(|half| format!("refiner.blocks.{block}.{half}"))
 }
 
-/// A network's decoder and control; encoder and refiner are left to the family.
+/// A network's decoder and control; the family adds encoder and refiner.
 pub(super) fn layers(shape: &Shape) -> Layers {
     Layers {
         encoder: Vec::new(),
@@ -29,7 +29,7 @@ pub(super) fn layers(shape: &Shape) -> Layers {
     }
 }
 
-/// Doubles the resolution for the `step`th time.
+/// The layer that doubles the resolution for the `step`th time.
 fn up(shape: &Shape, step: usize) -> Layer {
     let level = LEVELS - 1 - step;
     Layer {

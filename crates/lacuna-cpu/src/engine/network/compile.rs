@@ -18,7 +18,7 @@ impl Network {
     /// Packs the weights that `weights` gives by name.
     ///
     /// # Errors
-    /// If a layer is none that the kernels compute, or a tensor is missing or has another size.
+    /// If the kernels do not support a layer, or a tensor is missing or has another size.
     pub fn compile<'w>(layers: &Layers, isa: Isa, weights: impl Weights<'w>) -> Result<Self> {
         support::check(layers)?;
         Compiler { isa, source: Source::new(weights) }.network(layers)
@@ -100,7 +100,7 @@ impl<'w, W: Weights<'w>> Compiler<W> {
         Conv::new(self.isa, (inputs.clone(), outputs), taps, None, |output, input, _| weight(output, input))
     }
 
-    /// Mask control, and what its first level adds outside the hole and inside it.
+    /// Mask control, and the values that its first level adds outside and inside the hole.
     fn control(
         &self,
         layers: &ControlLayers,
@@ -134,10 +134,10 @@ impl<'w, W: Weights<'w>> Compiler<W> {
     }
 
     /// A transposed convolution of kernel 3, stride 2, padding 1 and output padding 1, as one convolution for each
-    /// phase of the output: pixel `2 y` sees the middle row of the kernel at `y`, pixel `2 y + 1` the last row at `y` and
+    /// phase of the output: pixel `2 y` reads the kernel's middle row at `y`, pixel `2 y + 1` the last row at `y` and
     /// the first at `y + 1`.
     fn up(&self, layer: &Layer, channels: (&Channels, &Channels)) -> Result<[Conv; 4]> {
-        /// Positions in the input and rows (or columns) of the kernel.
+        /// Offsets in the input, and rows (or columns) of the kernel.
         const ALONG: [&[(isize, usize)]; 2] = [&[(0, 1)], &[(0, 2), (1, 0)]];
         let folded = self.source.folded(layer)?;
         Ok(std::array::from_fn(|phase| {
@@ -162,12 +162,12 @@ impl<'w, W: Weights<'w>> Compiler<W> {
     }
 }
 
-/// Channels of what comes out of the layers of an encoder.
+/// Output channels of an encoder's layers.
 fn levels_of(encoder: &[Layer]) -> [Channels; LEVELS + 1] {
     std::array::from_fn(|level| Channels::parts(Split::parts(encoder[level].outputs)))
 }
 
-/// [`std::array::from_fn`] for what can fail.
+/// [`std::array::from_fn`] for fallible items.
 fn try_array<T, const N: usize>(item: impl FnMut(usize) -> Result<T>) -> Result<[T; N]> {
     let items: Vec<T> = (0..N).map(item).collect::<Result<_>>()?;
     Ok(items.try_into().unwrap_or_else(|_| unreachable!("as many as asked for")))

@@ -13,19 +13,19 @@ use crate::tiles::winograd::{Blocks, Winograd};
 /// A convolution of the latent with norm and activation.
 #[derive(Debug)]
 pub(crate) struct Half {
-    /// What the spectrum adds to the global channels.
+    /// The spectral path to the global channels.
     pub spectral: Option<SpectralPath>,
-    /// The convolutions of neighbourhoods.
+    /// The spatial convolutions.
     pub convolve: Winograd,
     /// Bias lanes of the sum.
     pub bias: Vec<f32>,
-    /// The block from which on the spectral path has written what is added to.
+    /// The first block to which the spectral path has already written a summand.
     pub add_from: usize,
     /// What follows the sum.
     pub after: After,
 }
 
-/// The path through the spectrum.
+/// The spectral path.
 #[derive(Debug)]
 pub(crate) struct SpectralPath {
     /// From the global channels to half as many.
@@ -58,7 +58,7 @@ impl<'w, W: Weights<'w>> Compiler<W> {
         let local = Channels::parts([layer.outputs.local]).blocks();
         let blocks = match &spectral {
             None => vec![Blocks { inputs: 0..all, outputs: 0..all }],
-            // From global to global channels there is the spectral path alone.
+            // Global to global channels go through the spectral path only.
             Some(_) => vec![
                 Blocks { inputs: 0..all, outputs: 0..local },
                 Blocks { inputs: 0..local, outputs: local..all },
@@ -72,7 +72,7 @@ impl<'w, W: Weights<'w>> Compiler<W> {
             bias: latent.spread(|channel| folded.offset(channel)),
             after: match layer.form.activation {
                 Activation::Relu => After::Relu,
-                // A sigmoid was refused.
+                // `check` has refused sigmoids.
                 Activation::Identity | Activation::Sigmoid => After::Nothing,
             },
         })
@@ -91,7 +91,7 @@ impl<'w, W: Weights<'w>> Compiler<W> {
         Ok(Some(SpectralPath {
             reduce: self.pointwise_relu((&globals, &halves), &reduce),
             mix: self.pointwise_relu((&spectrum, &spectrum), &mix),
-            // The norm's offsets are in the bias of the sum.
+            // The norm's offsets are part of the sum's bias.
             expand: self.pointwise((&halves, &Channels::parts([layer.outputs.global])), |output, input| {
                 norm.scale[output] * expand.at(output, input, 0)
             }),

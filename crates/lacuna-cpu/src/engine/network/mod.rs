@@ -17,22 +17,22 @@ use crate::tiles::channels::Channels;
 
 pub(crate) use half::{Half, SpectralPath};
 
-/// A network that is ready to run.
+/// A compiled network.
 #[derive(Debug)]
 pub(crate) struct Network {
-    /// What it was compiled from.
+    /// Its layers.
     pub layers: Arc<Layers>,
-    /// The instructions that it was packed for.
+    /// The instruction set of the packed weights.
     pub isa: Isa,
     /// From the image to level 0.
     pub stem: Stem,
     /// From each level to the next.
     pub down: [Conv; LEVELS],
-    /// What the mask adds.
+    /// Mask control.
     pub control: Option<Control>,
     /// Residual blocks.
     pub refiner: Vec<[Half; 2]>,
-    /// From each level to the one above, coarsest first; a convolution for each phase of the output.
+    /// From each level to the next finer one, coarsest first; one convolution per phase of the output.
     pub up: [[Conv; 4]; LEVELS],
     /// From level 0 to an image.
     pub head: RgbHead,
@@ -47,7 +47,8 @@ pub(crate) struct Control {
     pub stem: [Vec<f32>; 2],
     /// From each level of the mask encoder to the next.
     pub down: [Conv; LEVELS],
-    /// From each level of the mask encoder but 0 (which the stem adds) to what is added to the image encoder's.
+    /// From each level of the mask encoder, except 0 (which the stem adds), to the summand of the image encoder's
+    /// level.
     pub zero: [Conv; LEVELS],
     /// Channels of the levels of the mask encoder.
     pub levels: [Channels; LEVELS + 1],

@@ -1,11 +1,11 @@
-//! Which layers the engine computes: what it has no kernel for is refused by name, before anything is packed.
+//! The layers that the engine supports; others are refused by name before anything is packed.
 
 use lacuna_network::geometry::{IMAGE_CHANNELS, LEVELS, MASKED_CHANNELS};
 use lacuna_network::{Activation, Border, Control, Form, Layer, Layers, Operation};
 
 use crate::error::{Error, Result};
 
-/// A normalised 3x3 convolution that rectifies and reflects.
+/// A 3x3 convolution with reflected border, norm and ReLU.
 const CONVOLUTION: Form = Form {
     operation: Operation::Convolution,
     kernel: 3,
@@ -16,7 +16,7 @@ const CONVOLUTION: Form = Form {
     activation: Activation::Relu,
 };
 
-/// A layer's place in the network decides which kernels compute it.
+/// A layer's position in the network, which decides on its kernels.
 #[derive(Clone, Copy)]
 enum Place {
     /// From the image to level 0.
@@ -25,7 +25,7 @@ enum Place {
     Down,
     /// From the mask to level 0 of the mask encoder.
     MaskStem,
-    /// From the mask encoder to what is added to the image encoder.
+    /// From the mask encoder to the summands of the image encoder.
     Zero,
     /// Half of a residual block.
     Half,
@@ -36,7 +36,7 @@ enum Place {
 }
 
 impl Place {
-    /// Whether the kernels of this place compute layers of this form.
+    /// Whether the kernels for this position support this form.
     fn computes(self, form: Form) -> bool {
         let (plain, relu, identity) = (CONVOLUTION, Activation::Relu, Activation::Identity);
         let borders = [Border::Zero, Border::Reflect];
@@ -58,7 +58,8 @@ impl Place {
             let fourier = |form: &Form| Form { operation: Operation::FastFourier, ..*form };
             forms.extend(forms.iter().map(fourier).collect::<Vec<_>>());
         }
-        // Plain convolutions fold their bias into the norm, or into what they add before the activation; there may be none.
+        // Plain convolutions fold their bias into the norm, or into what they add before the activation; it may be
+        // absent.
         let bias = match (self, form.operation) {
             (Self::Zero, _) | (_, Operation::FastFourier) => false,
             _ => form.bias,
@@ -67,10 +68,10 @@ impl Place {
     }
 }
 
-/// Whether the engine has kernels for all layers, and these fit together.
+/// Checks that the engine has kernels for all layers, and that these fit together.
 ///
 /// # Errors
-/// [`Error::Operation`] with the first layer that it lacks; [`Error::Structure`] if layers do not fit together.
+/// [`Error::Operation`] with the first unsupported layer; [`Error::Structure`] if layers do not fit together.
 pub(super) fn check(layers: &Layers) -> Result<()> {
     let Layers { encoder, refiner, decoder, head, control, .. } = layers;
     levels("the encoder", encoder.len(), LEVELS + 1)?;

@@ -1,10 +1,10 @@
 //! 3x3 convolution of stride 1 by Winograd's minimal filtering F(4x4, 3x3): 36 products where the definition has 144.
 //!
 //! Lavin and Gray 2016, <https://arxiv.org/abs/1509.09308>: `Y = A' [ (G g G') . (B' d B) ] A`, with the sum over input
-//! channels as one matrix product for each of the 36 places of the transformed tile.
-//! Differs from it in: several convolutions that read the same map share its transform, and those that end in the same
-//! map are summed before the transform back; weights are transformed anew for every picture, since transformed ones
-//! are four times as large and reading them from memory takes as long as making them.
+//! channels as one matrix product for each of the 36 positions of the transformed tile.
+//! Differs from it in: several convolutions of the same map use one transform of it, and those with the same output map
+//! are summed before the inverse transform. Weights are transformed again for every image, since transformed weights
+//! are four times as large and reading them from memory takes as long as computing them.
 
 mod kernel_job;
 mod tile_job;
@@ -25,17 +25,17 @@ use crate::{After, Isa};
 use kernel_job::KernelJob;
 use tile_job::TileJob;
 
-/// Sides of a tile of outputs …
+/// Side of a tile of outputs …
 const OUT: usize = 4;
 /// … and of the inputs that it needs.
 const IN: usize = 6;
-/// Places of a transformed tile.
+/// Positions in a transformed tile.
 const PLACES: usize = IN * IN;
 /// Taps of a kernel.
 const TAPS: usize = 9;
-/// Tiles that lie together in transformed maps: as many pixels as a register tile has.
+/// Tiles that are stored together in transformed maps: as many as a register tile has pixels.
 const GROUP: usize = 12;
-/// Tiles that one task takes at a time. More read the weights less often, fewer keep transformed maps in the cache.
+/// Tiles per task. More tiles read the weights less often, fewer keep transformed maps in the cache.
 const TASK_TILES: usize = 48;
 
 /// Convolutions with one input map and one output map.
@@ -53,31 +53,31 @@ pub(crate) struct Winograd {
 struct Product {
     inputs: Range<usize>,
     outputs: Range<usize>,
-    /// Summands of each output.
+    /// Summands per output.
     rows: usize,
     /// Kernels `[output block][row][TAPS][LANES]`.
     kernels: Vec<f32>,
 }
 
-/// Which blocks a product reads and writes.
+/// The blocks that a product reads and writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocks {
-    /// Input blocks that are summed over.
+    /// Input blocks of the sum.
     pub inputs: Range<usize>,
     /// Output blocks; every output block belongs to one product.
     pub outputs: Range<usize>,
 }
 
-/// What happens to the sums before they are stored.
+/// How sums are stored.
 #[derive(Clone, Copy)]
 pub(crate) struct Ending<'a> {
-    /// A number for each output lane.
+    /// One value per output lane.
     pub bias: &'a [f32],
-    /// From this block on what the output holds already is added first.
+    /// From this block on, the existing output is added first.
     pub add_from: usize,
     /// What follows.
     pub after: After,
-    /// Added at last.
+    /// Added last.
     pub residual: Option<Map<'a>>,
 }
 
@@ -113,7 +113,7 @@ impl Winograd {
         self.products.iter().map(|product| product.kernels.len() * size_of::<f32>()).sum()
     }
 
-    /// Numbers of scratch memory for a map of `rows` and `columns` on `threads`.
+    /// Values of scratch memory for a map of `rows` and `columns` on `threads` threads.
     pub fn scratch(&self, rows: usize, columns: usize, threads: usize) -> usize {
         let scratch = Scratch::of(self, rows, columns, threads);
         self.weight_numbers() + scratch.tasks * (scratch.input + scratch.output)
@@ -126,7 +126,7 @@ impl Winograd {
     /// Convolves `input` into `output`. All of `scratch` is overwritten.
     ///
     /// # Panics
-    /// If the maps have other channels than the weights, or the scratch memory is too small.
+    /// If the maps' channels do not match the weights, or the scratch memory is too small.
     pub fn run(
         &self,
         input: Map<'_>,
@@ -151,7 +151,7 @@ impl Winograd {
         };
         let tasks = sizes.tiles.div_ceil(sizes.task_tiles);
         let next = AtomicUsize::new(0);
-        // As many workers as there is scratch memory for; each takes the next tiles until none are left.
+        // As many workers as there is scratch memory for; each takes the next tiles until none is left.
         maps.par_chunks_exact_mut(sizes.input + sizes.output).take(sizes.tasks).with_max_len(1).for_each(
             |maps| {
                 let (transformed, products) = maps.split_at_mut(sizes.input);
@@ -202,7 +202,7 @@ impl Winograd {
 const ROWS_PER_TASK: usize = 64;
 
 impl Product {
-    /// Numbers of transformed weights for each place.
+    /// Values of transformed weights per position.
     fn place(&self) -> usize {
         spaced(self.rows * self.outputs.len()) * LANES
     }
@@ -227,7 +227,7 @@ struct Scratch {
 impl Scratch {
     fn of(winograd: &Winograd, rows: usize, columns: usize, threads: usize) -> Self {
         let tiles = rows.div_ceil(OUT) * columns.div_ceil(OUT);
-        // Equal shares for all threads, none larger than the cache likes.
+        // Equal parts for all threads, none larger than the cache allows.
         let shares = tiles.div_ceil(TASK_TILES).next_multiple_of(threads);
         let task_tiles = tiles.div_ceil(shares).max(1);
         let tasks = threads.min(tiles.div_ceil(task_tiles));
@@ -242,7 +242,7 @@ impl Scratch {
     }
 }
 
-/// Numbers of one place of a transformed map `[group][block][GROUP][LANES]`.
+/// Values of one position of a transformed map `[group][block][GROUP][LANES]`.
 fn place(tiles: usize, blocks: usize) -> usize {
     spaced(tiles.div_ceil(GROUP) * GROUP * blocks) * LANES
 }
@@ -276,7 +276,7 @@ mod tests {
                 (Channels::parts(inputs.iter().copied()), Channels::parts(outputs.iter().copied()));
             let planes = noise(1, from.total() * height * width);
             let mut weights = weights(to.total(), from.total(), 3, 2);
-            // The second output part sees the first input part alone, as in a Fourier convolution.
+            // The second output part reads only the first input part, as in a Fourier convolution.
             let split = inputs.len() > 1;
             if split {
                 for output in outputs[0]..to.total() {

@@ -1,4 +1,4 @@
-//! From a map to transformed tiles, through the products, and back.
+//! From a map through transformed tiles and products to the output.
 #![expect(unsafe_code, reason = "register tiles over raw memory")]
 #![expect(clippy::needless_range_loop, reason = "indices that the compiler unrolls keep tiles in registers")]
 
@@ -14,13 +14,13 @@ use crate::tiles::tile::{self, Finish, PanelsView, Row, Segment};
 /// A row or column of a tile's inputs.
 #[derive(Clone, Copy)]
 struct Line {
-    /// Where it is, or anywhere in the map if it is not.
+    /// Its index, or any valid index if it is outside the map.
     place: usize,
-    /// Whether it is there; zeros are not.
+    /// Whether it is inside the map; otherwise it is zero.
     inside: bool,
 }
 
-/// Some tiles of a map, from transform to transform.
+/// Some tiles of a map, through both transforms.
 pub(super) struct TileJob<'a> {
     pub winograd: &'a Winograd,
     pub input: Map<'a>,
@@ -45,7 +45,7 @@ impl Op for TileJob<'_> {
 }
 
 impl TileJob<'_> {
-    /// Where a tile's vector lies in a transformed map.
+    /// Offset of a tile's vector in a transformed map.
     #[inline(always)]
     fn vector(index: usize, block: usize, blocks: usize) -> usize {
         ((index / GROUP * blocks + block) * GROUP + index % GROUP) * LANES
@@ -56,8 +56,8 @@ impl TileJob<'_> {
         (tile / self.geometry.tile_columns * OUT, tile % self.geometry.tile_columns * OUT)
     }
 
-    /// The rows (or columns) of a tile's inputs. Beyond the border tiles need no more than the one line next to it; what
-    /// lies further is never used.
+    /// The rows (or columns) of a tile's inputs. Tiles need only one line beyond the border; lines further out are
+    /// never used.
     #[inline(always)]
     fn along(&self, start: usize, length: usize) -> [Line; IN] {
         let mut lines = [Line { place: 0, inside: false }; IN];
