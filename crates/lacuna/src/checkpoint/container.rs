@@ -1,4 +1,4 @@
-//! Which kind of file this is, by its content, and the tensors that it holds.
+//! Detects the kind of a weights file by its content, and finds the tensors in it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Parsed, Stored, pickle, safetensors_file, torch_legacy, torch_zip};
 
-/// The kinds of files that weights come in.
+/// The container formats of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Container {
-    /// Lacuna's own: safetensors with the network's shape in the header.
+    /// Lacuna's own: safetensors with the network's configuration in the header.
     Lacuna,
     /// safetensors with LaMa's keys.
     Safetensors,
@@ -22,7 +22,7 @@ pub enum Container {
     TorchScript,
 }
 
-/// What a file holds, before anybody asked which network it is.
+/// The contents of a file, before the network is identified.
 #[derive(Debug)]
 pub(super) struct Contents {
     /// The kind of file.
@@ -42,15 +42,15 @@ impl Contents {
 
 /// First bytes of a zip archive's first entry.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// Where a tar archive says that it is one, and what it says.
+/// Offset and value of the tar format's magic number.
 const TAR: (usize, &[u8]) = (257, b"ustar");
-/// A safetensors file begins with its header's length in this many bytes, and the header with a brace.
+/// A safetensors file begins with the header's length in this many bytes; the header begins with a brace.
 const SAFETENSORS_LENGTH: usize = 8;
 
-/// Reads the table of contents of a weights file.
+/// Reads the index of a weights file.
 ///
 /// # Errors
-/// What is wrong with the file, or what else it seems to be.
+/// The problem of the file, or what it seems to be instead.
 pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
     if file.is_empty() {
         return Err("is empty".into());
@@ -69,7 +69,7 @@ pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
     if file.get(SAFETENSORS_LENGTH) == Some(&b'{') {
         return safetensors_file::read(file);
     }
-    // Old pickles have no mark of their own, and an attack is worth its own words: so look at it as one.
+    // Old pickles have no magic number. Reading them as pickles gives attacks their own error message.
     match pickle::read(file) {
         Ok(_) => Err("is a pickle, but not one of torch's weight files".into()),
         Err(problem) => Err(format!(

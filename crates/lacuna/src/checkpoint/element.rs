@@ -1,11 +1,11 @@
-//! The kinds of numbers that weight files hold, and their conversion to f32.
+//! Element types of weights files, and their conversion to f32.
 
 use std::borrow::Cow;
 
 use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
 
-/// The kind of one number in a file.
+/// The element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Element {
@@ -17,14 +17,14 @@ pub enum Element {
     Bf16,
     /// 64-bit float, rounded to 32 bits when read.
     F64,
-    /// 64-bit integer: BatchNorm's step counter, which nothing here needs.
+    /// 64-bit integer: BatchNorm's step counter, which is not needed here.
     I64,
-    /// Any other kind, by its size in bytes; such tensors are skipped.
+    /// Any other type, by its size in bytes; such tensors are skipped.
     Other(u8),
 }
 
 impl Element {
-    /// Bytes of one number.
+    /// Bytes per element.
     pub fn bytes(self) -> usize {
         match self {
             Self::F16 | Self::Bf16 => 2,
@@ -39,10 +39,10 @@ impl Element {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16 | Self::F64)
     }
 
-    /// The numbers in `bytes` (little-endian) as f32: borrowed where they lie aligned as f32 already.
+    /// The values in `bytes` (little-endian) as f32: borrowed if they are aligned f32 already.
     ///
     /// # Panics
-    /// If this is not a float kind: such tensors are refused before their values are asked for.
+    /// If this is not a float type: such tensors are refused before their values are read.
     pub(super) fn to_f32(self, bytes: &[u8]) -> Cow<'_, [f32]> {
         if self == Self::F32
             && cfg!(target_endian = "little")
@@ -61,7 +61,7 @@ impl Element {
     }
 }
 
-/// Little-endian 16-bit numbers.
+/// Little-endian 16-bit values.
 fn halves<T>(bytes: &[u8], from_bytes: fn([u8; 2]) -> T) -> Vec<T> {
     bytes.as_chunks().0.iter().map(|&two| from_bytes(two)).collect()
 }
@@ -70,7 +70,7 @@ fn halves<T>(bytes: &[u8], from_bytes: fn([u8; 2]) -> T) -> Vec<T> {
 mod tests {
     use super::*;
 
-    /// A buffer that starts at an address divisible by 4, so that borrowing can be tested.
+    /// A buffer at an address divisible by 4, so that borrowing can be tested.
     fn aligned(values: &[f32]) -> &[u8] {
         bytemuck::cast_slice(values)
     }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn every_float_kind_reads_as_the_same_numbers() {
-        // Exact in every kind, so equality can be asked for.
+        // Exact in every type, so that equality can be asserted.
         let values = [0.0f32, 1.0, -2.5, 0.125, f32::INFINITY];
         let f64s: Vec<u8> = values.iter().flat_map(|&value| f64::from(value).to_le_bytes()).collect();
         let f16s: Vec<u8> = values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();

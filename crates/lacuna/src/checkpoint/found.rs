@@ -1,4 +1,4 @@
-//! From the bytes of a file to the tensors of one network, whatever the container.
+//! From the bytes of a file to the tensors of one network, for any container.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use super::container::{self, Container};
 use super::header::Header;
 use super::{Architecture, Parsed, Stored, lama};
 
-/// How many names an error lists.
+/// Names that an error lists.
 pub(super) const NAMES_SHOWN: usize = 10;
 
-/// The complete weights of one network, as they lie in a file.
+/// The complete weights of one network, located in a file.
 #[derive(Debug)]
 pub(super) struct Weights {
-    /// The shape of the network.
+    /// The network's configuration.
     pub config: Architecture,
-    /// Where the weights come from, in words; only Lacuna's own files say so.
+    /// A description of the weights' origin; only in Lacuna's own files.
     pub provenance: Option<String>,
     /// The kind of file.
     pub container: Container,
-    /// What stood before LaMa's layer numbers; empty for Lacuna's own files.
+    /// The prefix of LaMa's layer numbers; empty for Lacuna's own files.
     pub prefix: String,
     /// Prefixes of other generators in the file.
     pub other_generators: Vec<String>,
-    /// All tensors of the network, by name, checked to lie in the file.
+    /// All tensors of the network, by name, with verified locations in the file.
     pub tensors: BTreeMap<String, Stored>,
-    /// Names, as in the file, of all other tensors.
+    /// Names of all other tensors, as in the file.
     pub skipped: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ impl Weights {
     /// Finds the weights in the bytes of a file.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// The problem of the file.
     pub fn find(file: &[u8]) -> Parsed<Self> {
         let mut contents = container::read(file)?;
         let weights = match Header::read(&contents.metadata)? {
@@ -71,10 +71,10 @@ impl Weights {
     }
 }
 
-/// Takes every tensor of a network out of `tensors`, found under `key(name)`.
+/// Takes every tensor of a network out of `tensors`, by `key(name)`.
 ///
 /// # Errors
-/// If some are missing or of another shape, with the names of the first ten.
+/// If some are missing or have another shape, with the names of the first ten.
 pub(super) fn take(
     config: &Architecture,
     tensors: &mut BTreeMap<String, Stored>,

@@ -1,4 +1,4 @@
-//! What Lacuna's own files say about themselves in the safetensors `__metadata__`.
+//! Metadata of Lacuna's own files, in the safetensors `__metadata__`.
 
 use std::collections::HashMap;
 
@@ -6,20 +6,19 @@ use super::{Architecture, Parsed};
 
 /// Marks a file as Lacuna's, with the version of the format.
 pub const FORMAT: &str = "lacuna.format";
-/// The network's shape, as JSON.
+/// The network's configuration, as JSON.
 pub const NETWORK: &str = "lacuna.network";
-/// Where the weights come from, in words.
+/// A description of the weights' origin.
 pub const PROVENANCE: &str = "lacuna.provenance";
-/// The version that is written, and the only one so far. A reader of an older version must refuse a newer
-/// one.
+/// The version that is written, and the only one so far. Older readers must refuse newer versions.
 pub const VERSION: &str = "1";
 
-/// A Lacuna file's header.
+/// The header of a Lacuna file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// The network's shape, checked to be possible.
+    /// The network's configuration, checked.
     pub config: Architecture,
-    /// Where the weights come from, in words.
+    /// A description of the weights' origin.
     pub provenance: String,
 }
 

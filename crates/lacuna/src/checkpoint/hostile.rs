@@ -1,5 +1,5 @@
-//! Damaged and hostile files: every one is read or refused; none panics, loops or takes memory without end
-//! (what may grow is limited, and each limit has its test beside it).
+//! Damaged and hostile files: each is read or refused; none causes a panic, an endless loop or unbounded memory use
+//! (everything that can grow is limited, and each limit has its test next to it).
 
 use std::time::{Duration, Instant};
 
@@ -17,14 +17,14 @@ const FILES: [&str; 6] = [
     "generator/rewrapped.pth",
     "control/weights.safetensors",
 ];
-/// Lengths to which each file is cut.
+/// Truncations of each file.
 const CUTS: usize = 150;
 /// Damaged versions of each file.
 const DAMAGES: usize = 600;
-/// Headers, pickles and directories lie within this many bytes of a file's ends; damage there does most.
+/// Headers, pickles and directories are within this many bytes of a file's ends; damage there has the most effect.
 const ENDS: usize = 32 << 10;
 
-/// Reads the file as far as anything would.
+/// Reads the file as far as possible.
 fn attempt(file: &[u8]) -> bool {
     let Ok(weights) = Weights::find(file) else { return false };
     weights.tensors.values().map(|tensor| tensor.values(file).len()).sum::<usize>() > 0
@@ -37,7 +37,7 @@ fn cut_files_are_refused() {
         assert!(attempt(&file), "{name} whole");
         let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(1);
         for cut in 0..CUTS {
-            // Short ones one by one, then anywhere.
+            // Short lengths one by one, then random ones.
             let length = if cut < CUTS / 3 { cut } else { random.random_range(0..file.len()) };
             assert!(!attempt(&file[..length]), "{name} cut to {length} bytes");
         }
@@ -65,7 +65,7 @@ fn damaged_files_are_read_or_refused() {
     }
 }
 
-/// A small archive whose bytes are nearly all structure: each byte is damaged in turn.
+/// A small archive that consists mostly of structure: each byte is damaged in turn.
 #[test]
 fn every_byte_of_a_small_archive_may_be_wrong() {
     let mut pickle = PickleWriter::new();
@@ -98,7 +98,7 @@ fn attacks_are_refused_by_name_in_every_container() {
     });
     let attack = attack.finish();
     let legacy = std::fs::read(fixture("generator/lightning-legacy.ckpt")).unwrap();
-    /// Where the saved value begins: after the magic number, version and facts about the machine.
+    /// Offset of the saved value: after the magic number, version and system information.
     const SAVED: usize = 137;
     let files = [
         attack.clone(),
@@ -112,10 +112,10 @@ fn attacks_are_refused_by_name_in_every_container() {
     }
 }
 
-/// big-lama's size in the container that users have. Measured with `cargo test --release -p lacuna big_lama`.
+/// big-lama's size in the published container. Measured with `cargo test --release -p lacuna big_lama`.
 #[test]
 fn a_checkpoint_of_big_lamas_size_is_read_in_seconds() {
-    /// Promised for a release build; a build without optimisation converts and compares more slowly.
+    /// The limit of a release build; a build without optimisation converts and compares more slowly.
     const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 3 });
     /// Each has a step counter among torch's 81,304 buffers, which is not loaded.
     const NORMS: usize = 152;

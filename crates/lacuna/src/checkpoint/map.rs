@@ -1,4 +1,4 @@
-//! A file mapped into memory, or bytes of the program: weights are read in place, not copied.
+//! A memory-mapped file, or bytes of the program: weights are read in place, not copied.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,17 +7,17 @@ use memmap2::Mmap;
 
 use crate::{Error, Result};
 
-/// Bytes that stay where they are.
+/// Bytes at a fixed address.
 #[derive(Debug)]
 pub(super) enum Map {
-    /// A file's, mapped read-only.
+    /// A file, mapped read-only.
     File(Mmap),
-    /// Those of an empty file, which several systems refuse to map, or of the program itself.
+    /// An empty file, which several systems refuse to map, or bytes of the program itself.
     Program(&'static [u8]),
 }
 
 impl Map {
-    /// Maps the file at `path`; an empty file gives no bytes.
+    /// Maps the file at `path`; an empty file has no bytes.
     ///
     /// # Errors
     /// [`Error::Read`] if it cannot be opened or is not a plain file.
@@ -42,7 +42,7 @@ impl Map {
         }
     }
 
-    /// Lets the system take back the memory of what was read; it is read again when it is looked at again.
+    /// Releases the memory of pages that were read; they are read from the file again on the next access.
     pub fn release(&self) {
         #[cfg(target_os = "linux")]
         if let Self::File(map) = self {
@@ -60,11 +60,11 @@ impl Map {
 fn drop_pages(map: &Mmap) {
     // SAFETY: the map is read-only, so every page holds what the file holds and comes back from there.
     let dropped = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
-    // A wish: without it the pages stay until the file is closed.
+    // A hint: without it the pages stay in memory until the file is closed.
     let _ = dropped;
 }
 
-/// This and [`drop_pages`] are the places of this crate where the compiler must take our word.
+/// This and [`drop_pages`] are the only `unsafe` in this crate.
 #[expect(unsafe_code, reason = "mapping a file is the only way to read weights without a copy")]
 fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the map is read-only and private to `Map`, which hands out shared slices of plain bytes only;

@@ -1,10 +1,10 @@
-//! Network weights in files: Lacuna's own format, and the containers that LaMa's weights come in.
+//! Weights files: Lacuna's own format, and the containers of LaMa's weights.
 //!
-//! [`Checkpoint::open`] takes any of them: `map.rs` maps the file, `container.rs` recognises its kind by its content,
-//! `safetensors_file.rs`, `torch_zip.rs` or `torch_legacy.rs` finds its tensors (the latter two through `pickle/`, which
-//! executes nothing), and `found.rs` checks them against the layers of the network, which `header.rs` reads or
-//! `lama/import.rs` infers. [`save`] writes Lacuna's format: one safetensors file whose header holds the network's
-//! [`Architecture`].
+//! [`Checkpoint::open`] reads all of them. `map.rs` maps the file, and `container.rs` detects its kind by its content.
+//! `safetensors_file.rs`, `torch_zip.rs` or `torch_legacy.rs` finds its tensors (the latter two through `pickle/`,
+//! which executes nothing). `found.rs` checks them against the layers of the network, which `header.rs` reads or
+//! `lama/import.rs` infers. [`save`] writes Lacuna's format: one safetensors file with the network's [`Architecture`]
+//! in its header.
 
 mod container;
 mod element;
@@ -36,7 +36,7 @@ pub use verify::{Info, Suspect, Verification, info, verify};
 
 use stored::Stored;
 
-/// A value read from a file, or what is wrong with the file, as the end of a sentence that its name begins.
+/// A value read from a file, or the problem of the file, as the end of a sentence that begins with its name.
 type Parsed<T> = std::result::Result<T, String>;
 
 /// A file of the repository's `fixtures` folder.

@@ -1,4 +1,4 @@
-//! A network's weights, ready to be loaded.
+//! A network's weights, ready for loading.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use super::map::Map;
 use super::{Architecture, Element, NamedTensor, is_parameter};
 use crate::{Error, Result};
 
-/// Where a checkpoint came from.
+/// The origin of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Source {
     /// The file.
     pub path: PathBuf,
     /// The kind of file.
     pub container: Container,
-    /// What stood before LaMa's layer numbers, such as `generator.model.`; empty for Lacuna's own files.
+    /// The prefix of LaMa's layer numbers, such as `generator.model.`; empty for Lacuna's own files.
     pub prefix: String,
-    /// Prefixes of other generators in the file, which were not taken, such as `generator_average.model.`.
+    /// Prefixes of other generators in the file, which were not used, such as `generator_average.model.`.
     pub other_generators: Vec<String>,
 }
 
@@ -33,18 +33,18 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a weights file: Lacuna's own, or LaMa's and the thesis's in any of torch's containers. What kind
-    /// it is is told by its content.
+    /// Opens a weights file: Lacuna's own, or LaMa's and the thesis's in any of torch's containers. The content decides
+    /// its kind.
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be read; [`Error::Checkpoint`] if it is no weights file, is damaged
-    /// or hostile, holds an unsupported network, or lacks weights.
+    /// [`Error::Read`] if the file cannot be read; [`Error::Checkpoint`] if it is not a weights file, is damaged or
+    /// hostile, contains an unsupported network, or is incomplete.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::read(path, Map::open(path)?)
     }
 
-    /// Reads a weights file that is part of the program; `name` stands for its path.
+    /// Reads a weights file that is part of the program; `name` takes the place of its path.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] as [`Checkpoint::open`].
@@ -64,17 +64,17 @@ impl Checkpoint {
         Ok(Self { weights, source, map })
     }
 
-    /// The shape of the network.
+    /// The network's configuration.
     pub fn config(&self) -> &Architecture {
         &self.weights.config
     }
 
-    /// What the writer of a Lacuna file noted about its weights.
+    /// The description of the weights' origin in a Lacuna file.
     pub fn provenance(&self) -> Option<&str> {
         self.weights.provenance.as_deref()
     }
 
-    /// Where the weights came from.
+    /// The origin of the checkpoint.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -85,33 +85,33 @@ impl Checkpoint {
         &self.weights.skipped
     }
 
-    /// Names of all tensors of the network, sorted; those of its layers.
+    /// Names of all tensors of the network, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.weights.tensors.keys().map(String::as_str)
     }
 
-    /// A tensor's sizes, outermost first.
+    /// A tensor's shape, outermost dimension first.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.weights.tensors.get(name).map(|tensor| tensor.shape.as_slice())
     }
 
-    /// How a tensor's numbers are stored in the file.
+    /// A tensor's element type in the file.
     pub fn element(&self, name: &str) -> Option<Element> {
         self.weights.tensors.get(name).map(|tensor| tensor.element)
     }
 
-    /// A tensor's values in row-major order: borrowed from the mapped file if they lie there as aligned f32,
-    /// converted otherwise.
+    /// A tensor's values in row-major order: borrowed from the mapped file if they are aligned f32 there, otherwise
+    /// converted.
     pub fn values(&self, name: &str) -> Option<Cow<'_, [f32]>> {
         self.weights.tensors.get(name).map(|tensor| tensor.values(self.map.bytes()))
     }
 
-    /// A tensor's sizes and a copy of its values.
+    /// A tensor's shape and a copy of its values.
     pub fn tensor(&self, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
         Some((self.shape(name)?.to_vec(), self.values(name)?.into_owned()))
     }
 
-    /// All tensors, as [`super::save`] takes them.
+    /// All tensors, in the form that [`super::save`] takes.
     pub fn tensors(&self) -> impl Iterator<Item = NamedTensor<'_>> {
         self.weights.tensors.iter().map(|(name, tensor)| NamedTensor {
             name: name.clone(),
@@ -120,25 +120,24 @@ impl Checkpoint {
         })
     }
 
-    /// How many numbers are trained: all but BatchNorm's running statistics.
+    /// Number of trained values: everything except BatchNorm's running statistics.
     pub fn parameters(&self) -> usize {
         let trained = self.weights.tensors.iter().filter(|(name, _)| is_parameter(name));
         trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum()
     }
 
-    /// Gives the memory of the tensors that were read back to the system; they can be read again all the
-    /// same.
+    /// Releases the memory of tensors that were read; they can be read again.
     pub fn release(&self) {
         self.map.release();
     }
 
-    /// The file's bytes.
+    /// The bytes of the file.
     pub(super) fn bytes(&self) -> &[u8] {
         self.map.bytes()
     }
 }
 
-/// Names from a hostile file may hold control characters, which a terminal would obey.
+/// Names in a hostile file may contain control characters, which a terminal would obey.
 pub(super) fn printable(problem: &str) -> String {
     problem.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
@@ -195,7 +194,7 @@ mod tests {
         assert_eq!(checkpoint.shape("control.encoder.0.conv.weight"), Some(&[4, 1, 1, 1][..]));
     }
 
-    /// Every tensor in 64 bits and column-major, as a view that starts behind two other numbers.
+    /// Every tensor as 64-bit floats in column-major order, as a view that starts after two other values.
     #[test]
     fn other_kinds_of_numbers_and_strides_give_the_same_weights() {
         const OFFSET: i64 = 2;

@@ -8,10 +8,10 @@ use super::{Element, Parsed, Stored};
 
 /// Bytes of the header's length.
 const LENGTH_BYTES: usize = 8;
-/// Bytes of a header. That of big-lama has 130,000; parsed JSON takes some twenty times its size.
+/// Limit of a header in bytes. That of big-lama has 130,000; parsed JSON takes about twenty times its size.
 const HEADER_BYTES: usize = 4 << 20;
 
-/// Reads the header; the numbers stay where they are.
+/// Reads the header; the values are not read.
 pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
     let (length, rest) = file.split_first_chunk::<LENGTH_BYTES>().ok_or("is too short for safetensors")?;
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
@@ -21,8 +21,8 @@ pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
     let Some((header, data)) = rest.split_at_checked(length) else {
         return Err(format!("breaks off in its safetensors header: {} of {length} bytes", rest.len()));
     };
-    // The crate checks here that each tensor's bytes are as many as its shape needs, and that they follow
-    // each other without gap or overlap.
+    // The crate checks here that each tensor's bytes match its shape, and that they are contiguous without gap or
+    // overlap.
     let metadata: Metadata = serde_json::from_slice(header)
         .map_err(|problem| format!("has a malformed safetensors header: {problem}"))?;
     if metadata.data_len() != data.len() {
@@ -48,7 +48,7 @@ fn element(kind: Dtype) -> Element {
         Dtype::BF16 => Element::Bf16,
         Dtype::F64 => Element::F64,
         Dtype::I64 => Element::I64,
-        // Kinds below a byte count as one: they are skipped, and nothing computes with their size.
+        // Types below a byte count as one byte: they are skipped, and their size is not used.
         other => Element::Other(u8::try_from(other.bitsize().div_ceil(8)).unwrap_or(u8::MAX)),
     }
 }

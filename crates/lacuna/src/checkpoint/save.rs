@@ -1,4 +1,4 @@
-//! Writes Lacuna's own weight files.
+//! Writes Lacuna's own weights files.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,15 +15,15 @@ use crate::atomic::write_atomically;
 use crate::words::{display_name, words};
 use crate::{Error, Result};
 
-/// How weights are stored.
+/// The type of stored weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Storage {
-    /// All numbers as 32-bit floats.
+    /// All values as 32-bit floats.
     #[default]
     F32,
-    /// Convolution weights as 16-bit floats, half the size. Biases and norms stay at 32 bits: they are 0.3 %
-    /// of a file, and a running variance can leave the range of 16 bits.
+    /// Convolution weights as 16-bit floats, half the size. Biases and norms stay at 32 bits: they are 0.3 % of a file,
+    /// and a running variance can exceed the range of 16 bits.
     F16,
 }
 
@@ -34,12 +34,12 @@ words! {
 }
 display_name!(Storage);
 
-/// One tensor to be written.
+/// One tensor to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor<'a> {
     /// Name as in the network's layers.
     pub name: String,
-    /// Sizes, outermost first.
+    /// Shape, outermost dimension first.
     pub shape: Vec<usize>,
     /// Values in row-major order.
     pub values: Cow<'a, [f32]>,
@@ -47,16 +47,16 @@ pub struct NamedTensor<'a> {
 
 /// The data of a safetensors file starts at a multiple of this many bytes, so that it can be read in place.
 const ALIGNMENT: usize = 8;
-/// Numbers converted at once when writing 16-bit floats.
+/// Values converted at a time when 16-bit floats are written.
 const CHUNK: usize = 1 << 14;
 
 /// Writes the complete weights of a network, atomically. The same weights give the same bytes.
 ///
-/// `provenance` says in words where the weights come from.
+/// `provenance` describes the origin of the weights.
 ///
 /// # Errors
-/// [`Error::Argument`] if `config` is impossible, `tensors` are not exactly those of its network, or a weight
-/// does not fit into 16 bits; [`Error::Write`] if the file cannot be written.
+/// [`Error::Argument`] if `config` is invalid, `tensors` are not exactly those of its network, or a weight does not fit
+/// into 16 bits; [`Error::Write`] if the file cannot be written.
 pub fn save<'a>(
     path: impl AsRef<Path>,
     config: &Architecture,
@@ -74,7 +74,7 @@ pub fn save<'a>(
     })
 }
 
-/// The tensors in the order of their names, checked against the network's layers.
+/// The tensors sorted by name, checked against the network's layers.
 fn complete<'a>(
     config: &Architecture,
     tensors: impl IntoIterator<Item = NamedTensor<'a>>,

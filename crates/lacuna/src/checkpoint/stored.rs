@@ -1,18 +1,18 @@
-//! One tensor as it lies in a file: checked once, then read without surprises.
+//! The location of one tensor in a file, checked once before it is read.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Element, Parsed};
 
-/// Where a tensor's numbers are.
+/// The location of a tensor's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
-    /// Kind of the numbers.
+    /// Element type.
     pub element: Element,
-    /// Sizes, outermost first.
+    /// Shape, outermost dimension first.
     pub shape: Vec<usize>,
-    /// Steps between neighbours along each dimension, in elements.
+    /// Strides along each dimension, in elements.
     pub strides: Vec<usize>,
     /// First element of the tensor within the storage.
     pub offset: usize,
@@ -32,9 +32,8 @@ impl Stored {
 
     /// Checks everything that [`Stored::values`] relies on.
     ///
-    /// # Errors
-    /// What is wrong: not a float kind, a storage beyond the file, elements beyond the storage, or more
-    /// elements than the storage has (an expanded tensor, whose size a hostile file could choose freely).
+    /// The problem: not a float type, a storage beyond the file, elements beyond the storage, or more elements than the
+    /// storage has (an expanded tensor, whose size a hostile file could choose freely).
     pub fn check(&self, file_length: usize) -> Parsed<()> {
         if !self.element.is_float() {
             return Err(format!("holds {:?} numbers, weights are floats", self.element));
@@ -62,10 +61,10 @@ impl Stored {
         }
     }
 
-    /// All values in row-major order, borrowed from `file` where they lie there as aligned f32.
+    /// All values in row-major order, borrowed from `file` if they are aligned f32 there.
     ///
     /// # Panics
-    /// If [`Stored::check`] was not passed with this file.
+    /// If [`Stored::check`] did not succeed for this file.
     pub fn values<'a>(&self, file: &'a [u8]) -> Cow<'a, [f32]> {
         let storage = &file[self.storage.clone()];
         let count: usize = self.shape.iter().product();
@@ -81,7 +80,7 @@ impl Stored {
         let mut element = self.offset;
         for _ in 0..count {
             gathered.extend_from_slice(&storage[element * size..(element + 1) * size]);
-            // One step of an odometer: the innermost axis first.
+            // Advances the index like an odometer: the innermost axis first.
             for axis in (0..index.len()).rev() {
                 index[axis] += 1;
                 element += self.strides[axis];
@@ -95,8 +94,7 @@ impl Stored {
         Cow::Owned(self.element.to_f32(&gathered).into_owned())
     }
 
-    /// Whether the elements follow each other in row-major order. The stride of an axis of size 1 says
-    /// nothing.
+    /// Whether the elements are contiguous in row-major order. The stride of an axis of size 1 is irrelevant.
     fn is_contiguous(&self) -> bool {
         let mut expected = 1;
         self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {

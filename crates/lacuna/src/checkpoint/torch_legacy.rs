@@ -1,7 +1,7 @@
-//! `torch.save` before torch 1.6: five pickles, then the numbers of each storage.
+//! `torch.save` before torch 1.6: five pickles, then the values of each storage.
 //!
-//! The pickles are a magic number, the protocol version, facts about the machine, the saved value, and the
-//! keys of the storages in the order in which their numbers follow, each after its count.
+//! The pickles are a magic number, the protocol version, system information, the saved value, and the keys of the
+//! storages in the order of their values, each of which is preceded by its count.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,9 +9,9 @@ use super::container::{Container, Contents};
 use super::pickle::{self, Node, Pickle};
 use super::{Element, Parsed, torch_tree};
 
-/// Torch's magic number 0x1950a86a20f9469cfc6c, as the instruction `LONG1` with ten bytes and the end.
+/// Torch's magic number 0x1950a86a20f9469cfc6c, as a `LONG1` instruction with ten bytes and the end.
 const MAGIC: &[u8] = &[0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
-/// The magic number stands after the protocol (2 bytes) and, since pickle protocol 4, a frame (9 bytes).
+/// The magic number comes after the protocol (2 bytes) and, since pickle protocol 4, a frame (9 bytes).
 const MAGIC_WITHIN: usize = 2 + 9 + MAGIC.len();
 /// The only version of this format.
 const VERSION: i64 = 1001;
@@ -63,7 +63,7 @@ impl<'a> Rest<'a> {
         Ok(pickle)
     }
 
-    /// Where each storage's numbers are, by key.
+    /// The location of each storage's values, by key.
     fn storages(&mut self, saved: &Pickle, keys: &Pickle) -> Parsed<HashMap<String, std::ops::Range<usize>>> {
         let mut described: HashMap<&str, (Element, usize)> = HashMap::new();
         for node in saved.nodes() {
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// A file with one tensor "a" of `shape` in a storage of three floats, whose count in front is `count`.
+    /// A file with one tensor "a" of `shape` in a storage of three floats, preceded by the count `count`.
     fn file(version: i64, shape: &[i64], count: u64, numbers: usize) -> Vec<u8> {
         let mut bytes = [&[0x80, 2][..], MAGIC].concat();
         bytes.extend(PickleWriter::new().integer(version).finish());

@@ -1,5 +1,4 @@
-//! Finds the named tensors in what a torch pickle holds: a dictionary of weights, or TorchScript's tree of
-//! modules.
+//! Finds the named tensors in a torch pickle: a dictionary of weights, or TorchScript's tree of modules.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,16 +6,16 @@ use std::ops::Range;
 use super::pickle::{Id, Node, Pickle, Tensor};
 use super::{Parsed, Stored};
 
-/// Levels of modules within modules. LaMa in TorchScript has nine.
+/// Limit of nested modules. LaMa in TorchScript has nine levels.
 const NESTING: usize = 64;
-/// Values looked at. A tree whose parts are shared can unfold to far more than the file holds.
+/// Limit of visited values. A tree with repeated references can unfold to far more than the file contains.
 const VISITS: usize = 1 << 20;
-/// Bytes of a tensor's name; real ones have some seventy.
+/// Limit of a tensor's name in bytes; real ones have about seventy.
 const NAME_BYTES: usize = 1024;
-/// The entry of a training checkpoint that holds the weights; the rest is optimizer states and settings.
+/// The entry of a training checkpoint with the weights; the rest is optimizer states and settings.
 const STATE: &str = "state_dict";
 
-/// All tensors by name. Attributes and keys on the way are joined by dots, as torch names its modules.
+/// All tensors by name. Attributes and keys on the path are joined by dots, as torch names its modules.
 ///
 /// # Errors
 /// If the tree is too deep, unfolds too far, or has two tensors of one name.
@@ -63,7 +62,7 @@ struct Branch {
     depth: usize,
 }
 
-/// The entries of a dictionary, or of the dictionary that is an object's state.
+/// The entries of a dictionary, or of the dictionary in an object's state.
 fn children<'p>(pickle: &'p Pickle<'_>, id: Id) -> Option<&'p [super::pickle::Entry]> {
     let state = match pickle.node(id) {
         Node::Object(Some(state)) => *state,
@@ -75,7 +74,7 @@ fn children<'p>(pickle: &'p Pickle<'_>, id: Id) -> Option<&'p [super::pickle::En
     }
 }
 
-/// A pickled tensor whose storage's numbers lie at `storage` in the file.
+/// A pickled tensor whose storage is at `storage` in the file.
 pub fn stored(tensor: &Tensor, storage: Range<usize>) -> Stored {
     Stored {
         element: tensor.storage.element,
@@ -132,7 +131,7 @@ mod tests {
         assert!(names(&writer.finish()).unwrap_err().contains("two tensors named a.b"));
     }
 
-    /// Each level holds the one below twice: 2^40 paths in a few hundred bytes.
+    /// Each level contains the one below twice: 2^40 paths in a few hundred bytes.
     #[test]
     fn trees_that_unfold_without_end_are_refused() {
         let mut bytes = vec![b'}', b'q', 0];

@@ -1,8 +1,7 @@
-//! `torch.save` since torch 1.6 and `torch.jit.save`: a zip archive with a pickle and one entry for each
-//! storage.
+//! `torch.save` since torch 1.6 and `torch.jit.save`: a zip archive with a pickle and one entry per storage.
 //!
-//! Torch stores its entries without compression so that they can be mapped; compressed ones are refused,
-//! which also rules out archives that unpack to far more than they are.
+//! Torch stores its entries uncompressed so that they can be mapped. Compressed ones are refused, which also rules out
+//! archives that unpack to far more than their size.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read, Seek, SeekFrom};
@@ -17,9 +16,8 @@ use super::{Element, Parsed, pickle, torch_tree};
 const PICKLE: &str = "data.pkl";
 /// Entries that only TorchScript archives have.
 const SCRIPT_ENTRIES: [&str; 2] = ["constants.pkl", "code/"];
-/// Bytes of the archive's directory and local headers that may be read. That of a big-lama training
-/// checkpoint with 5,000 storages has about 600,000, plus 64 KiB in which the zip reader looks for the
-/// directory.
+/// Limit of the archive's directory and local headers in bytes. A big-lama training checkpoint with 5,000 storages has
+/// about 600,000, plus 64 KiB in which the zip reader searches for the directory.
 const DIRECTORY_BYTES: u64 = 16 << 20;
 
 /// Finds the tensors.
@@ -54,7 +52,7 @@ pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
     Ok(Contents::torch(container, tensors))
 }
 
-/// Entries that share bytes are no archive that torch wrote.
+/// Torch writes no entries that overlap.
 fn check_apart(used: HashMap<String, Range<usize>>) -> Parsed<()> {
     let mut used: Vec<_> = used.into_iter().filter(|(_, range)| !range.is_empty()).collect();
     used.sort_by_key(|(_, range)| range.start);
@@ -64,7 +62,7 @@ fn check_apart(used: HashMap<String, Range<usize>>) -> Parsed<()> {
     }
 }
 
-/// The names of entries whose bytes do not have the checksum that the archive gives for them.
+/// Names of entries whose bytes do not match their checksum in the archive.
 pub(super) fn damaged_entries(file: &[u8]) -> Parsed<Vec<String>> {
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(malformed)?;
     let mut damaged = Vec::new();
@@ -84,7 +82,7 @@ fn malformed(problem: zip::result::ZipError) -> String {
     format!("is a malformed zip archive: {problem}")
 }
 
-/// Where the archive's entries are, by name.
+/// The locations of the archive's entries, by name.
 struct Entries(HashMap<String, Entry>);
 
 struct Entry {
@@ -130,11 +128,11 @@ impl Entries {
         self.0.get(name)
     }
 
-    /// The archive's folder with its slash: what stands before `data.pkl`.
+    /// The archive's folder with its slash: the prefix of `data.pkl`.
     fn root(&self) -> Parsed<String> {
         let mut roots = self.0.keys().filter_map(|name| {
             let root = name.strip_suffix(PICKLE)?;
-            // At the top or one folder down; deeper ones belong to other things packed along.
+            // At the top level or in one folder; deeper ones belong to other packed files.
             (root.is_empty() || root.ends_with('/') && root.matches('/').count() == 1)
                 .then(|| root.to_owned())
         });
@@ -165,8 +163,7 @@ impl Entries {
     }
 }
 
-/// A reader that gives up after so many bytes: the archive's directory decides how much memory the zip reader
-/// takes.
+/// A reader with a limit on bytes: the archive's directory determines how much memory the zip reader uses.
 struct Budgeted<R> {
     inner: R,
     left: u64,

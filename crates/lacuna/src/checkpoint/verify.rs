@@ -1,4 +1,4 @@
-//! Reports on weight files: what they are (`info`), and whether their numbers are sound (`verify`).
+//! Reports on weights files: their contents (`info`), and whether their values are sound (`verify`).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,57 +9,57 @@ use super::{Architecture, Checkpoint, Container, Element, Source, torch_zip};
 use crate::hash::sha256;
 use crate::{Error, Result};
 
-/// What a weights file is.
+/// The contents of a weights file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Info {
-    /// The network: family, width, blocks, inputs, control.
+    /// The network's configuration.
     pub config: Architecture,
-    /// Trained numbers.
+    /// Number of trained values.
     pub parameters: usize,
-    /// Tensors of the network.
+    /// Number of tensors of the network.
     pub tensors: usize,
-    /// Kinds of numbers that its tensors are stored as.
+    /// Element types of its tensors.
     pub elements: Vec<Element>,
     /// File, container and prefix.
     pub source: Source,
-    /// What a Lacuna file says about the origin of its weights.
+    /// The description of the weights' origin in a Lacuna file.
     pub provenance: Option<String>,
     /// Tensors in the file that are not the network's.
     pub skipped: Vec<String>,
 }
 
-/// A tensor with numbers that it should not have.
+/// A tensor with invalid values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Suspect {
     /// The tensor.
     pub name: String,
-    /// How many of its numbers.
+    /// Number of invalid values.
     pub count: usize,
 }
 
-/// Whether a weights file is sound. Names and shapes are: the file would not open otherwise.
+/// Whether a weights file is sound. Names and shapes are checked when the file is opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// What the file is.
+    /// The contents of the file.
     pub info: Info,
     /// SHA-256 of the whole file, hexadecimal.
     pub sha256: String,
-    /// Tensors with values that are not a number or infinite.
+    /// Tensors with NaN or infinite values.
     pub not_finite: Vec<Suspect>,
-    /// Running variances below zero, which no training gives.
+    /// Negative running variances, which training cannot produce.
     pub negative_variances: Vec<Suspect>,
-    /// Entries of a zip container whose bytes do not have their checksum.
+    /// Entries of a zip container that do not match their checksum.
     pub damaged_entries: Vec<String>,
 }
 
 impl Verification {
-    /// Whether nothing was found.
+    /// Whether no problem was found.
     pub fn is_sound(&self) -> bool {
         self.not_finite.is_empty() && self.negative_variances.is_empty() && self.damaged_entries.is_empty()
     }
 }
 
-/// What the weights file at `path` is.
+/// The contents of the weights file at `path`.
 ///
 /// # Errors
 /// Those of [`Checkpoint::open`].
@@ -67,10 +67,10 @@ pub fn info(path: impl AsRef<Path>) -> Result<Info> {
     Checkpoint::open(path).map(|checkpoint| describe(&checkpoint))
 }
 
-/// Reads every number of the weights file at `path`.
+/// Reads every value of the weights file at `path`.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`]; unsound numbers are no error but reported.
+/// Those of [`Checkpoint::open`]; unsound values are reported, not an error.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
     let path = path.as_ref();
     let checkpoint = Checkpoint::open(path)?;

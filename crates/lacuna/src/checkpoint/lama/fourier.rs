@@ -1,4 +1,4 @@
-//! Keys of LaMa's Fourier generator: a fast Fourier convolution with its norms takes one number.
+//! Keys of LaMa's Fourier generator: a fast Fourier convolution and its norms have one layer number.
 
 use super::{Keys, numbered};
 use crate::checkpoint::Family;
@@ -13,7 +13,7 @@ pub(super) const KEYS: Keys = Keys {
     is_marker: |_| true,
     block: "conv1.ffc.convl2l.weight",
     first_block: FIRST_BLOCK,
-    // Local and global channels are joined.
+    // Concatenation of local and global channels.
     between_refiner_and_decoder: 1,
     key,
 };

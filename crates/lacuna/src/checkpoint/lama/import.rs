@@ -1,4 +1,4 @@
-//! Finds the generator among the tensors of a foreign file, and what kind of generator it is.
+//! Finds the generator among the tensors of a foreign file, and identifies its configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{ALL, CONTROL_STEM, COUNTER, Keys, LamaKey, lama_key};
 use crate::checkpoint::found::{NAMES_SHOWN, take};
 use crate::checkpoint::{Architecture, Delta, Parsed, Shape, Stored};
 
-/// The module that is the generator where a file holds several, such as `generator_average` (LaMa's moving
+/// The module name of the preferred generator if a file contains several, such as `generator_average` (LaMa's moving
 /// average, which LaMa itself never uses for inpainting).
 const PREFERRED: &str = "generator";
 
@@ -17,9 +17,9 @@ const PREFERRED: &str = "generator";
 pub(in crate::checkpoint) struct Imported {
     /// The network.
     pub config: Architecture,
-    /// What stood before the generator's layer numbers.
+    /// The prefix of the generator's layer numbers.
     pub prefix: String,
-    /// Prefixes of generators that were not taken.
+    /// Prefixes of generators that were not used.
     pub other_generators: Vec<String>,
     /// The generator's tensors, by our names.
     pub tensors: BTreeMap<String, Stored>,
@@ -27,7 +27,7 @@ pub(in crate::checkpoint) struct Imported {
     pub skipped: Vec<String>,
 }
 
-/// A set of names that look like a generator's.
+/// A set of names that resembles a generator's.
 #[derive(Clone)]
 struct Candidate {
     prefix: String,
@@ -37,7 +37,7 @@ struct Candidate {
 /// Imports the generator of `tensors`.
 ///
 /// # Errors
-/// If there is none, more than one without a preferred one, one of an unsupported kind, or an incomplete one.
+/// If there is no generator, several without a preferred one, or one that is unsupported or incomplete.
 pub(in crate::checkpoint) fn import(mut tensors: BTreeMap<String, Stored>) -> Parsed<Imported> {
     let mut candidates = candidates(&tensors);
     let chosen = choose(&candidates, &tensors)?;
@@ -76,7 +76,7 @@ pub(in crate::checkpoint) fn import(mut tensors: BTreeMap<String, Stored>) -> Pa
     Ok(Imported { config, prefix, other_generators, tensors: taken, skipped: tensors.into_keys().collect() })
 }
 
-/// What stands before `end` in the names that end so, at the border of a name's part.
+/// The prefixes of the names that end in `end`, at a boundary of the name's parts.
 fn prefixes<'a>(tensors: &'a BTreeMap<String, Stored>, end: &'a str) -> impl Iterator<Item = &'a str> {
     tensors
         .keys()
@@ -123,7 +123,7 @@ fn choose(candidates: &[Candidate], tensors: &BTreeMap<String, Stored>) -> Parse
     }
 }
 
-/// What stands before the mask encoder, if there is one.
+/// The prefix of the mask encoder, if there is one.
 fn control_prefix(tensors: &BTreeMap<String, Stored>) -> Parsed<Option<String>> {
     let mut found = prefixes(tensors, CONTROL_STEM);
     match (found.next(), found.next()) {
@@ -133,7 +133,7 @@ fn control_prefix(tensors: &BTreeMap<String, Stored>) -> Parsed<Option<String>> 
     }
 }
 
-/// How many refiner blocks there are.
+/// Number of refiner blocks.
 fn blocks(tensors: &BTreeMap<String, Stored>, prefix: &str, keys: &Keys) -> usize {
     let names = tensors.keys().filter_map(|name| name.strip_prefix(prefix));
     let numbers = names.filter_map(|name| {
@@ -143,7 +143,7 @@ fn blocks(tensors: &BTreeMap<String, Stored>, prefix: &str, keys: &Keys) -> usiz
     numbers.collect::<BTreeSet<_>>().len()
 }
 
-/// Layers that the network does not have mean that it is another network, and would be computed wrongly.
+/// Unknown layers mean that this is another network, which would be computed wrongly.
 fn refuse_unknown_layers(left: &BTreeMap<String, Stored>, prefix: &str) -> Parsed<()> {
     let unknown: Vec<_> = left
         .keys()

@@ -1,7 +1,7 @@
-//! LaMa's names for the tensors of a network. The only place that knows its layer numbers.
+//! LaMa's names for the tensors of a network. Only this module knows its layer numbers.
 //!
-//! LaMa keeps its generator in one list of layers, so its keys are numbers: layer 1 is the first convolution, the refiner's
-//! blocks follow the encoder, and the decoder's numbers depend on how many blocks there are. Each family has a file with its
+//! LaMa's generator is one list of layers, so its keys are numbers: layer 1 is the first convolution, the refiner's
+//! blocks follow the encoder, and the decoder's numbers depend on the number of blocks. Each family has a file with its
 //! [`Keys`]; `import.rs` finds a generator among the tensors of a foreign file.
 
 mod fourier;
@@ -10,26 +10,26 @@ mod regular;
 
 use super::{Architecture, Family, Stored};
 
-/// End of the mask encoder's first weight.
+/// Suffix of the mask encoder's first weight.
 const CONTROL_STEM: &str = "mask_encoder.0.weight";
 
-/// BatchNorm's step counter, which only training with a cumulative average needs: never loaded.
+/// BatchNorm's step counter, which only training with a cumulative average needs; never loaded.
 const COUNTER: &str = ".num_batches_tracked";
 
-/// How LaMa names the tensors of a family's generators. All names follow the generator's prefix.
+/// LaMa's names for the tensors of a family's generators. All names follow the generator's prefix.
 struct Keys {
     family: Family,
     /// The first weight.
     stem: &'static str,
-    /// A weight that only this family's generators have.
+    /// A weight that exists only in this family's generators.
     marker: &'static str,
-    /// Whether a tensor of that name is the marker.
+    /// Whether a tensor with the marker's name is really the marker.
     is_marker: fn(&Stored) -> bool,
-    /// A weight that each refiner block has, after its number.
+    /// A weight of each refiner block, after its number.
     block: &'static str,
     /// Number of the first refiner block.
     first_block: usize,
-    /// Numbers between the last refiner block and the decoder.
+    /// Layers between the last refiner block and the decoder.
     between_refiner_and_decoder: usize,
     /// The key of a tensor of encoder or refiner.
     key: fn(&str) -> Option<String>,
@@ -52,7 +52,7 @@ pub(super) enum LamaKey {
     Control(String),
 }
 
-/// LaMa's key for our tensor `name` in the network that `config` describes; `None` if it has none.
+/// LaMa's key for our tensor `name` in the network with this configuration; `None` if it has none.
 pub(super) fn lama_key(name: &str, config: &Architecture) -> Option<LamaKey> {
     if let Some(rest) = name.strip_prefix("control.") {
         return control(rest).map(LamaKey::Control);
@@ -67,13 +67,13 @@ pub(super) fn lama_key(name: &str, config: &Architecture) -> Option<LamaKey> {
     key.map(LamaKey::Generator)
 }
 
-/// A number and what follows it: `2.ffc` is 2 and `ffc`.
+/// A number and the rest: `2.ffc` is 2 and `ffc`.
 fn numbered(rest: &str) -> Option<(usize, &str)> {
     let (number, rest) = rest.split_once('.')?;
     Some((number.parse().ok()?, rest))
 }
 
-/// The decoder's keys from number `first` on: three numbers for each level, one for the last padding.
+/// The decoder's keys, starting at number `first`: three numbers per level, one for the last padding.
 fn decoder(rest: &str, first: usize) -> Option<String> {
     if let Some(rest) = rest.strip_prefix("out.") {
         return Some(format!("{}.{rest}", first + 10));
@@ -85,7 +85,7 @@ fn decoder(rest: &str, first: usize) -> Option<String> {
 fn control(rest: &str) -> Option<String> {
     if let Some(rest) = rest.strip_prefix("zero.") {
         let (level, rest) = numbered(rest)?;
-        // The thesis numbers them from 2.
+        // The thesis counts them from 2.
         return Some(format!("zero_conv{}.{rest}", level + 2));
     }
     let (level, rest) = numbered(rest.strip_prefix("encoder.")?)?;

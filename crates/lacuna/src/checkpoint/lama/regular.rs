@@ -1,4 +1,4 @@
-//! Keys of LaMa's regular generator: convolution, norm and activation take a number each.
+//! Keys of LaMa's regular generator: convolution, norm and activation have one number each.
 
 use super::{Keys, layer_and_norm, numbered};
 use crate::checkpoint::Family;
@@ -9,9 +9,9 @@ const FIRST_BLOCK: usize = 13;
 pub(super) const KEYS: Keys = Keys {
     family: Family::Regular,
     stem: "1.weight",
-    // The stem's key is so short that other networks have it too.
+    // The stem's key is so short that it occurs in other networks too.
     marker: "13.conv_block.1.weight",
-    // In the dilated generators the same name is a norm's.
+    // In dilated generators the same name belongs to a norm.
     is_marker: |tensor| tensor.shape.len() == 4,
     block: "conv_block.1.weight",
     first_block: FIRST_BLOCK,

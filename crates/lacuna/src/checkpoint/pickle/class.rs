@@ -1,22 +1,21 @@
-//! The closed list of what a pickle may name, and what it may not.
+//! The closed list of names that a pickle may use, and of forbidden ones.
 
 use super::Parsed;
 use crate::checkpoint::Element;
 
-/// What a class or function named in a pickle means here. Nothing is ever imported or called.
+/// The meaning of a class or function named in a pickle. Nothing is ever imported or called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// `collections.OrderedDict`: a dictionary.
     OrderedDict,
-    /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`: a tensor from storage, offset, size and
-    /// strides.
+    /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`: a tensor from storage, offset, shape and strides.
     RebuildTensor,
-    /// A function whose value is its first argument, for weights (`_rebuild_parameter`, `torch.Size` and the
-    /// like).
+    /// A function whose value is its first argument, as far as weights are concerned (`_rebuild_parameter`,
+    /// `torch.Size` and similar).
     FirstArgument,
-    /// A torch storage of one kind of number.
+    /// A torch storage with one element type.
     Storage(Element),
-    /// Anything else: what it makes is skipped.
+    /// Anything else: its objects are skipped.
     Unknown,
 }
 
@@ -44,7 +43,7 @@ const BUILTIN_TYPES: &[&str] = &[
     "xrange",
 ];
 
-/// Modules that no weights file has a reason to name: they run programs or code, or reach files and networks.
+/// Modules that no weights file needs: they run programs or code, or access files and networks.
 const FORBIDDEN_MODULES: &[&str] = &[
     "_operator",
     "_pickle",
@@ -96,7 +95,7 @@ const FORBIDDEN_MODULES: &[&str] = &[
     "webbrowser",
 ];
 
-/// Single functions of modules that are harmless otherwise.
+/// Forbidden functions of otherwise harmless modules.
 const FORBIDDEN_NAMES: &[(&str, &str)] = &[
     ("_io", "open"),
     ("io", "open"),
@@ -108,15 +107,15 @@ const FORBIDDEN_NAMES: &[(&str, &str)] = &[
     ("types", "FunctionType"),
 ];
 
-/// What `module.name` means.
+/// The meaning of `module.name`.
 ///
 /// # Errors
-/// If it is something that could run code or touch files if a pickle were executed. It would not be here, but
-/// a file that names such a thing is an attack, and its weights are not to be trusted either.
+/// If it could run code or access files if a pickle were executed. It is not executed here, but a file with such a name
+/// is an attack, so its weights are not trustworthy either.
 pub fn resolve(module: &str, name: &str) -> Parsed<Class> {
     let top = module.split('.').next().unwrap_or_default();
     let builtin = matches!(top, "builtins" | "__builtin__" | "__builtins__");
-    // Protocol 4 walks attributes: `torch` and `serialization.os.system` reach `os.system`.
+    // Protocol 4 follows attributes: `torch` and `serialization.os.system` reach `os.system`.
     let reaches = name.split('.').any(|part| FORBIDDEN_MODULES.contains(&part) || part == "__builtins__");
     let forbidden = FORBIDDEN_MODULES.contains(&top)
         || (builtin && !BUILTIN_TYPES.contains(&name))
@@ -141,7 +140,7 @@ pub fn resolve(module: &str, name: &str) -> Parsed<Class> {
     })
 }
 
-/// The numbers in a torch storage class.
+/// The element type of a torch storage class.
 fn element(storage: &str) -> Option<Element> {
     Some(match storage {
         "FloatStorage" => Element::F32,
@@ -159,7 +158,7 @@ fn element(storage: &str) -> Option<Element> {
     })
 }
 
-/// A name from a hostile file, fit for a terminal: no control characters, not too long.
+/// A name from a hostile file, made safe for a terminal: no control characters, limited length.
 fn printable(module: &str, name: &str) -> String {
     const SHOWN: usize = 120;
     format!("{module}.{name}").chars().take(SHOWN).flat_map(char::escape_default).collect()

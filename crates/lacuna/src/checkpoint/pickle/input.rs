@@ -1,4 +1,4 @@
-//! The bytes of a pickle, taken piece by piece with every length checked.
+//! The bytes of a pickle, read piece by piece with every length checked.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Starts at the first byte. At most [`limits::PICKLE_BYTES`] are looked at.
+    /// Starts at the first byte. At most [`limits::PICKLE_BYTES`] are read.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes: &bytes[..bytes.len().min(limits::PICKLE_BYTES)], position: 0 }
     }
 
-    /// Bytes taken so far.
+    /// Bytes read so far.
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// The next `length` bytes.
+    /// Reads `length` bytes.
     pub fn take(&mut self, length: usize) -> Parsed<&'a [u8]> {
         let rest = &self.bytes[self.position..];
         let taken = rest.get(..length).ok_or_else(|| {
@@ -31,19 +31,19 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    /// The next byte.
+    /// Reads a byte.
     pub fn byte(&mut self) -> Parsed<u8> {
         Ok(self.take(1)?[0])
     }
 
-    /// A little-endian unsigned number of `size` bytes, at most 8, that must be a length in memory.
+    /// Reads a little-endian unsigned length of `size` bytes, at most 8, that must fit into memory.
     pub fn length(&mut self, size: usize) -> Parsed<usize> {
         let mut wide = [0; 8];
         wide[..size].copy_from_slice(self.take(size)?);
         usize::try_from(u64::from_le_bytes(wide)).map_err(|_| "is a pickle with an impossible length".into())
     }
 
-    /// A string's bytes after a length of `size` bytes.
+    /// Reads a string after a length of `size` bytes.
     pub fn counted(&mut self, size: usize) -> Parsed<&'a [u8]> {
         let length = self.length(size)?;
         if length > limits::TEXT_BYTES {
@@ -52,7 +52,7 @@ impl<'a> Input<'a> {
         self.take(length)
     }
 
-    /// A little-endian two's complement number of `size` bytes; `None` if it has more than 64 bits.
+    /// Reads a little-endian two's complement integer of `size` bytes; `None` if it has more than 64 bits.
     pub fn integer(&mut self, size: usize) -> Parsed<Option<i64>> {
         let bytes = self.take(size)?;
         if size > 8 {
@@ -64,7 +64,7 @@ impl<'a> Input<'a> {
         Ok(Some(i64::from_le_bytes(wide)))
     }
 
-    /// The text up to the next line feed, which is taken too.
+    /// Reads the text up to and including the next line feed.
     pub fn line(&mut self) -> Parsed<&'a str> {
         let rest = &self.bytes[self.position..];
         let line = rest.iter().take(limits::LINE_BYTES).position(|&byte| byte == b'\n').ok_or_else(|| {
@@ -75,7 +75,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Undoes protocol 0's `raw-unicode-escape`: only `\uXXXX` and `\UXXXXXXXX` are special. `None` if malformed.
+/// Decodes protocol 0's `raw-unicode-escape`: only `\uXXXX` and `\UXXXXXXXX` are special. `None` if malformed.
 pub fn unescape(line: &str) -> Option<Cow<'_, str>> {
     if !line.contains('\\') {
         return Some(Cow::Borrowed(line));

@@ -6,13 +6,13 @@ use super::input::Input;
 use super::opcode as op;
 use super::{Id, Node, Parsed, Pickle, limits, torch};
 
-/// The newest protocol that Python has.
+/// Python's newest protocol.
 const NEWEST_PROTOCOL: u8 = 5;
 
 /// Reads the pickle at the start of `bytes`.
 ///
 /// # Errors
-/// What is wrong with it: it breaks off, breaks the format or a limit, or names something that could do harm.
+/// The problem of the pickle: it is truncated, malformed or too large, or names something dangerous.
 pub fn read(bytes: &[u8]) -> Parsed<Pickle<'_>> {
     let mut machine = Machine {
         input: Input::new(bytes),
@@ -33,8 +33,8 @@ pub fn read(bytes: &[u8]) -> Parsed<Pickle<'_>> {
     Err(format!("is a pickle of more than {} instructions", limits::INSTRUCTIONS))
 }
 
-/// The machine's state. What each instruction does to it is in this file (stack), `plain.rs` (numbers, text,
-/// lists, dictionaries, memory) and `named.rs` (classes and calls).
+/// The state of the machine. The instructions are in this file (stack), `plain.rs` (numbers, text, lists, dictionaries,
+/// memo) and `named.rs` (classes and calls).
 pub(super) struct Machine<'a> {
     pub(super) input: Input<'a>,
     pub(super) nodes: Vec<Node<'a>>,
@@ -122,7 +122,7 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn push(&mut self, node: Node<'a>) -> Parsed<()> {
-        // At most one node an instruction, so the number fits: `limits::INSTRUCTIONS` is far below 2^32.
+        // At most one node per instruction, so the number fits: `limits::INSTRUCTIONS` is far below 2^32.
         let id = Id(u32::try_from(self.nodes.len()).map_err(|_| "is a pickle of too many values")?);
         self.nodes.push(node);
         self.push_id(id)
@@ -136,7 +136,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// How many values lie above the last mark: only these may be taken.
+    /// Number of values above the last mark: only these may be popped.
     fn available(&self) -> usize {
         self.stack.len() - self.marks.last().copied().unwrap_or(0)
     }

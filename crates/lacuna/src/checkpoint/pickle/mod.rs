@@ -1,10 +1,10 @@
 //! Reads Python pickles without Python and without executing them.
 //!
-//! A pickle is a program for a small stack machine. [`read`] runs the part of it that builds plain values
-//! (numbers, text, tuples, dictionaries) in an arena of [`Node`]s, turns torch's own rebuild functions into
-//! descriptions of tensors, and makes everything else an opaque value. Nothing is imported or called: what a
-//! name means is a closed list in [`class`], and names with which a pickle could do harm in Python are
-//! refused. Every kind of growth is limited in [`limits`], and nothing here recurses.
+//! A pickle is a program for a small stack machine. [`read`] runs the part of it that builds plain values (numbers,
+//! text, tuples, dictionaries) in an arena of [`Node`]s, converts torch's rebuild functions to descriptions of tensors,
+//! and turns everything else into an opaque value. Nothing is imported or called: the meaning of names is a closed list
+//! in [`class`], and names with which a pickle could do harm in Python are refused. All growth is limited in
+//! [`limits`], and nothing here recurses.
 //!
 //! The format: Python's `pickletools.py`.
 
@@ -66,7 +66,7 @@ mod tests {
         let mut writer = PickleWriter::new();
         writer.name("omegaconf", "DictConfig").raw(b")\x81}(").text("a").integer(1).raw(b"ub");
         assert_eq!(root(&writer.finish()).unwrap(), "Object(Some(Id(3)))");
-        // A call of an unknown function, and items set on what it gives.
+        // A call of an unknown function, and items set on its result.
         let mut writer = PickleWriter::new();
         writer
             .name("numpy.core.multiarray", "scalar")
@@ -98,7 +98,7 @@ mod tests {
         assert!(tensor(-1, 0, &[1], &[1]).unwrap_err().contains("impossible size"));
         assert!(tensor(1, 0, &[1, 1], &[1]).unwrap_err().contains("2 sizes and 1 strides"));
         assert!(tensor(1, 0, &[1; 9], &[1; 9]).unwrap_err().contains("9 dimensions"));
-        // A kind of storage that torch may have some day: its tensors are skipped.
+        // A storage type that torch may have in the future: its tensors are skipped.
         let bytes = PickleWriter::new().tensor("Float3Storage", "0", 1, 0, &[1], &[1]).finish();
         assert_eq!(root(&bytes).unwrap(), "Opaque");
     }
@@ -150,7 +150,7 @@ mod tests {
             assert!(problem.contains(expected), "{problem}");
         }
         let remembered = [&b"N"[..], &b"\x94".repeat(limits::MEMO + 1), b"."].concat();
-        // MEMOIZE numbers by how many are remembered, so each adds one.
+        // MEMOIZE uses the number of memoised values, so each adds one.
         assert!(root(&remembered).unwrap_err().contains("remembers more"));
     }
 
@@ -158,7 +158,7 @@ mod tests {
     fn tensors_are_counted() {
         let mut writer = PickleWriter::new();
         writer.tensor("FloatStorage", "0", 1, 0, &[], &[]).raw(b"0");
-        // The function and its arguments once more from the memory, without end.
+        // The function and its arguments again from the memo, endlessly.
         writer.name("torch._utils", "_rebuild_tensor_v2").raw(b"q\x000((");
         writer.text("storage").name("torch", "FloatStorage").text("0").text("cpu").integer(1).raw(b"tQ");
         writer.integer(0).raw(b"))tq\x010");

@@ -1,5 +1,4 @@
-//! Instructions that name classes, make objects and call functions: here they build values or skip, nothing
-//! else.
+//! Instructions that name classes, create objects and call functions: here they build values or are skipped.
 
 use super::class::{self, Class};
 use super::machine::Machine;
@@ -56,7 +55,7 @@ impl Machine<'_> {
         }
     }
 
-    /// What a call would give. Only torch's rebuild functions and `OrderedDict()` mean something.
+    /// The result of a call. Only torch's rebuild functions and `OrderedDict()` have a meaning.
     pub(super) fn reduce(&mut self) -> Parsed<()> {
         let arguments = self.pop()?;
         let callable = self.pop()?;
@@ -84,7 +83,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Sets an object's state. Attributes of dictionaries and tensors say nothing about weights.
+    /// Sets an object's state. Attributes of dictionaries and tensors are irrelevant for weights.
     pub(super) fn build(&mut self) -> Parsed<()> {
         let state = self.pop()?;
         let object = self.top()?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::class::Class;
 use crate::checkpoint::Element;
 
-/// A value's place in the arena. Values refer to each other by it, so cycles and sharing cost nothing and
+/// A value's index in the arena. Values refer to each other by it, so cycles and multiple references cost nothing, and
 /// freeing the arena needs no recursion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id(pub(super) u32);
@@ -19,7 +19,7 @@ pub enum Node<'a> {
     Bool(bool),
     /// An integer of at most 64 bits.
     Integer(i64),
-    /// Text, borrowed from the file where it needs no unescaping.
+    /// Text, borrowed from the file if it needs no unescaping.
     Text(Cow<'a, str>),
     /// A tuple, list or set.
     Sequence(Vec<Id>),
@@ -29,11 +29,11 @@ pub enum Node<'a> {
     Class(Class),
     /// An object of an unknown class, with the state that was set on it, if any.
     Object(Option<Id>),
-    /// The numbers behind tensors.
+    /// The storage of tensors.
     Storage(Storage),
     /// A tensor over a storage.
     Tensor(Box<Tensor>),
-    /// Anything that is skipped: floats, bytes, what unknown functions would have made.
+    /// Anything that is skipped: floats, bytes, results of unknown functions.
     Opaque,
 }
 
@@ -42,18 +42,18 @@ pub enum Node<'a> {
 pub struct Entry {
     /// The key, mostly text.
     pub key: Id,
-    /// What it stands for.
+    /// The value.
     pub value: Id,
 }
 
-/// A torch storage, as its persistent id describes it.
+/// A torch storage, from its persistent id.
 #[derive(Clone, Copy, Debug)]
 pub struct Storage {
-    /// Kind of the numbers.
+    /// Element type.
     pub element: Element,
     /// The [`Node::Text`] with the storage's name in the container.
     pub key: Id,
-    /// How many numbers it holds.
+    /// Number of elements.
     pub count: usize,
 }
 
@@ -64,19 +64,19 @@ pub struct Tensor {
     pub storage: Storage,
     /// First element within the storage.
     pub offset: usize,
-    /// Sizes, outermost first.
+    /// Shape, outermost dimension first.
     pub shape: Vec<usize>,
-    /// Steps between neighbours, in elements, as many as sizes.
+    /// Strides in elements, as many as dimensions.
     pub strides: Vec<usize>,
 }
 
-/// A pickle that was read: all values, and which of them is the result.
+/// A parsed pickle: all values, and the root.
 #[derive(Debug)]
 pub struct Pickle<'a> {
     pub(super) nodes: Vec<Node<'a>>,
-    /// The value that the pickle stands for.
+    /// The result of the pickle.
     pub root: Id,
-    /// Bytes read; legacy torch files hold several pickles one after another.
+    /// Bytes read; legacy torch files contain several pickles in a row.
     pub length: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The instructions of the pickle format, protocols 0 to 5, by their names in Python's `pickletools`.
+//! The opcodes of the pickle format, protocols 0 to 5, by their names in Python's `pickletools`.
 
 macro_rules! opcodes {
     ($($name:ident = $byte:expr;)*) => { $(pub const $name: u8 = $byte;)* };

@@ -1,4 +1,4 @@
-//! Instructions for plain values: numbers, text, lists, dictionaries, and the memory of earlier values.
+//! Instructions for plain values: numbers, text, lists, dictionaries, and the memo.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ impl Machine<'_> {
 
     pub(super) fn text(&mut self, size: usize) -> Parsed<()> {
         let bytes = self.input.counted(size)?;
-        // Python 2 strings may be any bytes; those that are no text name nothing.
+        // Python 2 strings may contain any bytes; those that are not UTF-8 are not names.
         self.push(std::str::from_utf8(bytes).map_or(Node::Opaque, |text| Node::Text(Cow::Borrowed(text))))
     }
 

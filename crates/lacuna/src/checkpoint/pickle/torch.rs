@@ -1,9 +1,9 @@
-//! Torch's storages and tensors, from the arguments that its pickles give them.
+//! Torch's storages and tensors, from the arguments in its pickles.
 
 use super::class::Class;
 use super::{Id, Node, Parsed, Storage, Tensor, limits};
 
-/// What `nodes` hold at `id`.
+/// The node at `id`.
 fn node<'n, 'a>(nodes: &'n [Node<'a>], id: Id) -> &'n Node<'a> {
     &nodes[id.0 as usize]
 }
@@ -13,12 +13,12 @@ pub fn storage(nodes: &[Node], id: Id) -> Parsed<Node<'static>> {
     let Node::Sequence(parts) = node(nodes, id) else {
         return Err("refers to a persistent object in a way that torch does not write".into());
     };
-    // A sixth value says which other storage this one is a view of; `None` since torch 0.4.
+    // A sixth value names another storage that this one is a view of; `None` since torch 0.4.
     let &[kind, class, key, _location, count, ref view @ ..] = parts.as_slice() else {
         return Err(format!("describes a storage by {} values, torch writes 5 or 6", parts.len()));
     };
     if !matches!(node(nodes, kind), Node::Text(text) if text == "storage") {
-        // Very old files refer to modules' source code this way; nothing of theirs is a tensor.
+        // Very old files refer to modules' source code like this; it is not a tensor.
         return Ok(Node::Opaque);
     }
     if view.iter().any(|&view| !matches!(node(nodes, view), Node::None)) {
@@ -39,7 +39,7 @@ pub fn storage(nodes: &[Node], id: Id) -> Parsed<Node<'static>> {
     }
 }
 
-/// A tensor from `(storage, offset, sizes, strides, ...)`.
+/// A tensor from `(storage, offset, shape, strides, ...)`.
 pub fn tensor(nodes: &[Node], arguments: &[Id]) -> Parsed<Node<'static>> {
     let &[storage, offset, shape, strides, ..] = arguments else {
         return Err(format!("rebuilds a tensor from {} values, torch gives at least 4", arguments.len()));
@@ -69,7 +69,7 @@ fn sizes(nodes: &[Node], id: Id) -> Parsed<Vec<usize>> {
     sizes.ok_or_else(|| "rebuilds a tensor with an impossible size or stride".into())
 }
 
-/// A number that is not negative and fits into memory's addresses.
+/// A nonnegative number that fits into the address space.
 fn size(nodes: &[Node], id: Id) -> Option<usize> {
     match node(nodes, id) {
         Node::Integer(integer) => usize::try_from(*integer).ok(),
