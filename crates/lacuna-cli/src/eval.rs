@@ -16,7 +16,7 @@ use lacuna::job::Source;
 use lacuna::method::Build;
 use lacuna::models::ModelStore;
 use lacuna::picture::{Format, SaveOptions};
-use lacuna::{FillJob, Method, Predictor, Watch};
+use lacuna::{FillJob, Inputs, Method, Predictor, Watch};
 use lacuna_eval::case::{Case, Cases, Fills};
 use lacuna_eval::evaluation::{Candidate, Evaluation};
 use lacuna_eval::judge::{INCEPTION, Judge, LPIPS_ALEX, LPIPS_VGG};
@@ -406,7 +406,9 @@ impl Filler<'_> {
 }
 
 fn fill(job: &FillJob, case: &Case, output: &Path) -> Result<()> {
-    let filled = job.prepare(Source::File(&case.truth), Source::File(&case.mask))?.run(&Watch::default())?;
+    let filled = job
+        .prepare(Inputs::new(Source::File(&case.truth), Source::File(&case.mask)))?
+        .run(&Watch::default())?;
     if let Some(parent) = output.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }

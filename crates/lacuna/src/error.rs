@@ -37,6 +37,19 @@ pub enum Error {
         /// The image's columns and rows.
         image: (usize, usize),
     },
+    /// The mask: it does not show the same view as the image at another size.
+    #[error(
+        "{name}: the mask is {} x {} pixels, the picture {} x {}: these are no sizes of one view, upright or turned",
+        .mask.0, .mask.1, .image.0, .image.1
+    )]
+    MaskShape {
+        /// File name or other label of the image.
+        name: String,
+        /// The mask's columns and rows.
+        mask: (usize, usize),
+        /// The image's columns and rows.
+        image: (usize, usize),
+    },
     /// The mask: it leaves nothing to fill from.
     #[error(
         "the mask{} covers the whole picture of {width} x {height} pixels, of which it leaves {known} known before \

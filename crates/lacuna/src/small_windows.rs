@@ -13,6 +13,8 @@ use crate::holes::ConnectedHoles;
 /// Thin holes have no pixel farther than this from a known one, in pixels: scratches of 24.
 pub const DEEPEST: u16 = 12;
 
+fn cell_side() -> usize { std::env::var("LAC_CELL").ok().and_then(|v| v.parse().ok()).unwrap_or(256) }
+fn context() -> usize { std::env::var("LAC_CONTEXT").ok().and_then(|v| v.parse().ok()).unwrap_or(48) }
 /// Side of a cell in pixels. Holes in a window's context are filled too and thrown away: with this side that is as much again
 /// as what is kept; with 128 it is twice as much.
 const CELL: usize = 256;
@@ -34,7 +36,7 @@ pub struct Window {
 
 /// A window for each cell that has thin holes, row by row; `size` is the picture's.
 pub fn small_windows(holes: &ConnectedHoles, thin: &[bool], size: (usize, usize)) -> Vec<Window> {
-    let cell = |x: usize, y: usize| (y / CELL, x / CELL);
+    let cell = |x: usize, y: usize| (y / cell_side(), x / cell_side());
     let mut cells: BTreeMap<(usize, usize), Rect> = BTreeMap::new();
     let mut add = |cell: (usize, usize), rect: Rect| {
         cells.entry(cell).and_modify(|bounds| *bounds = bounds.union(rect)).or_insert(rect);
@@ -45,11 +47,22 @@ pub fn small_windows(holes: &ConnectedHoles, thin: &[bool], size: (usize, usize)
             add(cell(bounds.x + bounds.width / 2, bounds.y + bounds.height / 2), bounds);
         }
     }
-    for (x, y, _) in holes.pixels().filter(|&(.., hole)| thin[hole] && !is_speck[hole]) {
-        add(cell(x, y), Rect { x, y, width: 1, height: 1 });
+    for (run, _) in holes.runs().filter(|&(_, hole)| thin[hole] && !is_speck[hole]) {
+        for part in split(run) {
+            add(cell(part.x, part.y), part);
+        }
     }
-    let window = |hole: Rect| Window { rect: hole.grown(CONTEXT, size.0, size.1), hole };
+    let window = |hole: Rect| Window { rect: hole.grown(context(), size.0, size.1), hole };
     cells.into_values().map(window).collect()
+}
+
+/// A run of pixels, cut where it passes from one cell to the next.
+fn split(run: Rect) -> impl Iterator<Item = Rect> {
+    let cells = run.x / cell_side()..=(run.right() - 1) / cell_side();
+    cells.map(move |cell| {
+        let (x, right) = (run.x.max(cell * cell_side()), run.right().min((cell + 1) * cell_side()));
+        Rect { x, width: right - x, ..run }
+    })
 }
 
 #[cfg(test)]
@@ -60,7 +73,7 @@ mod tests {
     fn windows(width: usize, height: usize, is_hole: impl Fn(usize, usize) -> bool) -> (Mask, Vec<Window>) {
         let mask =
             Mask::new(width, height, (0..width * height).map(|i| is_hole(i % width, i / width)).collect());
-        let holes = ConnectedHoles::new(&mask, Rect::whole(width, height));
+        let holes = ConnectedHoles::new(&mask);
         let thin = holes.thin(&mask, DEEPEST);
         let windows = small_windows(&holes, &thin, (width, height));
         (mask, windows)

@@ -31,7 +31,7 @@ impl Descent<'_, '_> {
         let coarsest = levels.len() - 1;
         let level = &mut levels[coarsest];
         let mut field = Field::random(level, self.seeds.next());
-        peel(level, &mut field, &mut self.seeds);
+        peel(level, &mut field, &self.config.peel, &mut self.seeds);
         self.improve(level, &mut field, coarsest)?;
         self.go_on(levels, field, last)
     }
@@ -78,7 +78,7 @@ fn rounds(config: &PatchMatchConfig, level: usize) -> usize {
 /// One pass in each direction over all targets.
 fn search_all(level: &Level, field: &mut Field, seeds: &mut Seeds) {
     let metric = WholePatch { pixels: &level.pixels, width: level.width };
-    let radius = level.width.max(level.height).div_ceil(RADIUS_SHARE);
+    let radius = level.width.max(level.height).div_ceil(super::peel::knob("LAC_SHARE", RADIUS_SHARE));
     search(level, &metric, &Scope { active: level.patches.targets(), radius, pairs: 1 }, field, seeds);
 }
 

@@ -17,6 +17,7 @@
 //! Only patches that are wholly known are copied. Where a picture has none, such as one with a few known pixels or
 //! one narrower than a patch, its hole is filled smoothly by a membrane (`membrane.rs`).
 
+mod areas;
 mod complete;
 mod curate;
 mod descent;
@@ -34,8 +35,9 @@ mod vote;
 mod weights;
 
 use crate::method::{Build, Method};
+use crate::predictor::Scene;
 use crate::{Error, Mask, Planes, Predictor, Result, Watch};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 
 /// The largest side in pixels: matches keep their place in 16 bits.
@@ -58,6 +60,24 @@ pub struct PatchMatchConfig {
     /// Completions that are begun, each with other random numbers. Only that goes on to the finest levels which looks the
     /// most like the rest of the picture where it meets it.
     pub candidates: NonZeroUsize,
+    /// How completions begin.
+    pub peel: PeelConfig,
+}
+
+/// How hard the onion peel tries, with which a completion begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeelConfig {
+    /// Pixels of depth that are filled at a time.
+    pub thickness: NonZeroU16,
+    /// Pairs of search passes, forward and backward, for each layer.
+    pub pairs: NonZeroUsize,
+}
+
+impl Default for PeelConfig {
+    /// Pixel by pixel.
+    fn default() -> Self {
+        Self { thickness: NonZeroU16::MIN, pairs: NonZeroUsize::MIN.saturating_add(1) }
+    }
 }
 
 impl Default for PatchMatchConfig {
@@ -66,18 +86,24 @@ impl Default for PatchMatchConfig {
     /// holes is 0.1385, 0.1378 and 0.1375 with a guide; of one and three, 0.1407 and 0.1391 without.
     fn default() -> Self {
         let number = |number| NonZeroUsize::new(number).expect("not zero");
-        Self { finest_rounds: number(4), rounds_per_level: 1, candidates: number(3) }
+        Self {
+            finest_rounds: number(4),
+            rounds_per_level: 1,
+            candidates: number(3),
+            peel: PeelConfig::default(),
+        }
     }
 }
 
 /// For specks and scratches: all completions look alike there, so one is enough.
-static THIN: PatchMatch = PatchMatch {
+static THIN: std::sync::LazyLock<PatchMatch> = std::sync::LazyLock::new(|| PatchMatch {
     config: PatchMatchConfig {
-        finest_rounds: NonZeroUsize::new(4).unwrap(),
+        finest_rounds: NonZeroUsize::new(peel::knob("LAC_ROUNDS", 4)).unwrap(),
         rounds_per_level: 1,
         candidates: NonZeroUsize::MIN,
+        peel: PeelConfig { thickness: NonZeroU16::new(peel::knob("LAC_LAYER", 1) as u16).unwrap(), pairs: NonZeroUsize::new(peel::knob("LAC_PAIRS", 2)).unwrap() },
     },
-};
+});
 
 /// Fills holes with patches from elsewhere in the picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,23 +117,17 @@ impl PatchMatch {
         Self { config }
     }
 
-    /// Completes the hole; known pixels are returned with the same bits. With a `guide`, a picture of the same size
-    /// that is whole but need not be right in detail, patches are also compared by what it shows.
+    /// Completes the hole of a scene; known pixels are returned with the same bits. With a `guide`, an image of the same
+    /// size that is whole but need not be right in detail, patches are also compared by what it shows.
     ///
     /// # Errors
     /// [`Error::Argument`] if sizes differ; [`Error::Predict`] if no pixel is known or a side has more than 65536
     /// pixels; [`Error::Stopped`] if `watch` says so.
     ///
     /// # Panics
-    /// If `guide` is not as large as `image`.
-    pub fn complete(
-        &self,
-        image: &Planes,
-        mask: &Mask,
-        guide: Option<&Planes>,
-        seed: u64,
-        watch: &Watch,
-    ) -> Result<Planes> {
+    /// If `guide` or [`Scene::avoid`] is not as large as the image.
+    pub fn complete(&self, scene: &Scene<'_>, guide: Option<&Planes>, watch: &Watch) -> Result<Planes> {
+        let Scene { image, mask, avoid, .. } = *scene;
         let (width, height) = (image.width(), image.height());
         if (mask.width(), mask.height()) != (width, height) {
             let (mask_width, mask_height) = (mask.width(), mask.height());
@@ -123,7 +143,10 @@ impl PatchMatch {
         if let Some(guide) = guide {
             assert_eq!((guide.width(), guide.height()), (width, height), "size of the guide");
         }
-        complete::complete(image, mask, guide, &self.config, seed, watch)
+        if let Some(avoid) = avoid {
+            assert_eq!((avoid.width(), avoid.height()), (width, height), "size of what is avoided");
+        }
+        complete::complete(scene, guide, &self.config, watch)
     }
 
     fn failure(&self, problem: String) -> Error {
@@ -141,7 +164,15 @@ impl Predictor for PatchMatch {
     /// # Errors
     /// As [`PatchMatch::complete`].
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
-        self.complete(image, mask, None, seed, watch)
+        self.predict_scene(&Scene::new(image, mask, seed), watch)
+    }
+
+    /// Fills the wanted part of the hole, without copying from what is avoided.
+    ///
+    /// # Errors
+    /// As [`PatchMatch::complete`].
+    fn predict_scene(&self, scene: &Scene<'_>, watch: &Watch) -> Result<Planes> {
+        self.complete(scene, None, watch)
     }
 
     fn multiple(&self) -> usize {
@@ -157,7 +188,7 @@ impl Predictor for PatchMatch {
     }
 
     fn for_thin_holes(&self) -> Option<&dyn Predictor> {
-        Some(&THIN)
+        Some(&*THIN)
     }
 
     fn runs_in_parallel(&self) -> bool {
@@ -314,8 +345,8 @@ mod tests {
         let share_of_red = |inside: [f32; 3]| {
             let colour = |x, y| if hole(x, y) { inside } else { colour(x, y) };
             let guide = picture((160, 100), colour, |_, _| false).0;
-            let filled =
-                PatchMatch::default().complete(&image, &mask, Some(&guide), 1, &Watch::default()).unwrap();
+            let scene = Scene::new(&image, &mask, 1);
+            let filled = PatchMatch::default().complete(&scene, Some(&guide), &Watch::default()).unwrap();
             let pixels = mask.hole().iter().zip(filled.plane(0)).filter(|(hole, _)| **hole);
             pixels.filter(|(_, red)| **red > 0.25).count() as f64 / mask.count() as f64
         };
