@@ -1,4 +1,4 @@
-//! `lacuna bench`: how fast this machine runs a network, and with how much memory.
+//! `lacuna bench`: measures speed and memory of a network on this machine.
 
 use std::fs;
 use std::time::Instant;
@@ -25,7 +25,7 @@ Examples:
     lacuna bench --width 64 --blocks 18 --size 512
   A model, two sizes, one line of JSON for each:
     lacuna bench --model big-lama --size 512,1024 --threads 2 --json
-  As in a real fill: only what a hole of 5 % of the picture needs:
+  As in a real fill: only what a hole of 5 % of the image needs:
     lacuna bench --model big-lama --size 1024 --hole 0.05";
 
 /// Arguments of `lacuna bench`.
@@ -35,40 +35,40 @@ pub struct BenchArgs {
     /// Weights file, or the name of an installed model [default: random weights for a network of --width and --blocks]
     #[arg(long, value_name = MODEL_SYNTAX, conflicts_with_all = ["family", "width", "blocks", "control", "seed"])]
     pub model: Option<ModelArg>,
-    /// Family of a network with random weights
+    /// Family of the network with random weights
     #[arg(long, value_enum, default_value_t = FamilyName::Fourier)]
     pub family: FamilyName,
-    /// Width of a network with random weights (big-lama: 64)
+    /// Width of the network with random weights (big-lama: 64)
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub width: usize,
-    /// Refiner blocks of a network with random weights (big-lama: 18)
+    /// Refiner blocks of the network with random weights (big-lama: 18)
     #[arg(long, value_name = "N", default_value_t = 18)]
     pub blocks: usize,
-    /// Mask control for a network with random weights
+    /// Give the network with random weights mask control
     #[arg(long)]
     pub control: bool,
     /// Seed of random weights
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Sizes of pictures, such as 512 or 640x480; several with commas or by giving it again
+    /// Image sizes, such as 512 or 640x480; separate several with commas or repeat the option
     #[arg(long, value_name = "SIZE", value_delimiter = ',', default_value = "512")]
     pub size: Vec<Size>,
-    /// Predict only what a hole of this share (0 to 1) in the middle needs, not everything
-    #[arg(long, value_name = "SHARE")]
+    /// Predict only what a centred hole needs, given as a fraction of the image, 0 to 1 [default: predict everything]
+    #[arg(long, value_name = "FRACTION")]
     pub hole: Option<f64>,
-    /// Measured passes
+    /// Measured passes per size
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub passes: u16,
-    /// Passes before those that are measured
+    /// Warm-up passes per size
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub warm_up: u16,
-    /// Threads that compute [default: one for each core]
+    /// Number of computing threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<Threads>,
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// One line of JSON a size on standard output
+    /// Print one line of JSON per size on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -76,23 +76,23 @@ pub struct BenchArgs {
 /// `--family`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FamilyName {
-    /// LaMa's fast Fourier convolutions
+    /// LaMa's generator with fast Fourier convolutions
     Fourier,
     /// The pix2pixHD generator
     Regular,
 }
 
-/// What was measured at one size; a line of `--json`.
+/// The measurements of one size; a line of `--json`.
 #[derive(Debug, Serialize)]
 struct Row {
-    /// The network and what runs it.
+    /// The network and the engine that runs it.
     model: String,
     engine: EngineName,
-    /// Columns of the picture.
+    /// Columns of the image.
     width: usize,
-    /// Rows of the picture.
+    /// Rows of the image.
     height: usize,
-    /// Share of the picture that is hole and alone predicted; none if everything is.
+    /// Fraction of the image that is hole and predicted; none if everything is predicted.
     hole: Option<f64>,
     threads: usize,
     /// The instruction set; none with Burn.
@@ -100,31 +100,31 @@ struct Row {
     passes: usize,
     /// Median of the passes, in seconds.
     p50_s: f64,
-    /// 95 of 100 passes take at most this, in seconds.
+    /// 95th percentile of the passes, in seconds.
     p95_s: f64,
-    /// Operations by the network's definition a second, whatever the kernels save, in 1e9.
+    /// Billions of operations per second, counted as direct convolution whatever the kernels save.
     gflop_per_s: f64,
-    /// The process's most memory so far in bytes, loading included; none where the system does not tell.
+    /// Peak memory of the process so far in bytes, loading included; none where the system does not report it.
     peak_bytes: Option<u64>,
-    /// What that was expected to be, in bytes.
+    /// Forecast of the peak memory, in bytes.
     forecast_bytes: u64,
-    /// What a pass was expected to take, in seconds.
+    /// Forecast of the time of a pass, in seconds.
     forecast_s: f64,
-    /// From the start of the process to the first prediction, in seconds; of the first size only.
+    /// Time from the start of the process to the first prediction, in seconds; only for the first size.
     start_s: Option<f64>,
 }
 
 /// Runs the command; `start` is when the process started.
 ///
 /// # Errors
-/// If the model cannot be read, a size cannot be predicted, or the arguments contradict each other.
+/// If the model cannot be read, a size cannot be predicted, or arguments contradict each other.
 pub fn run(args: &BenchArgs, start: Instant) -> Result<Outcome> {
     if let Some(share) = args.hole {
-        ensure_usage!(share > 0.0 && share < 1.0, "--hole is a share between 0 and 1, not {share}");
+        ensure_usage!(share > 0.0 && share < 1.0, "--hole must be between 0 and 1, not {share}");
     }
     start_threads(args.threads)?;
     let subject = Subject::load(args)?;
-    // All sizes before the first minutes are spent.
+    // Check all sizes before spending minutes on the first.
     args.size.iter().try_for_each(|&size| subject.plan(size).map(drop))?;
     if !args.json {
         eprintln!("{}", subject.predictor().name());
@@ -138,7 +138,8 @@ pub fn run(args: &BenchArgs, start: Instant) -> Result<Outcome> {
 }
 
 impl BenchArgs {
-    /// The network that gets random weights. Mask control takes the picture alone, as in the thesis.
+    /// The configuration of the network with random weights. With mask control the encoder sees the image alone, as in
+    /// the thesis.
     fn config(&self) -> NetworkConfig {
         NetworkConfig {
             family: match self.family {
@@ -154,7 +155,7 @@ impl BenchArgs {
     }
 }
 
-/// What is measured.
+/// The network that is measured.
 enum Subject {
     Engine(Box<EnginePredictor>),
     #[cfg_attr(
@@ -180,14 +181,14 @@ impl Subject {
             (EngineName::Burn, checkpoint) => {
                 ensure_usage!(
                     args.hole.is_none(),
-                    "--hole is for --engine cpu: Burn always predicts everything"
+                    "--hole needs --engine cpu: Burn always predicts everything"
                 );
                 burn_subject(args, checkpoint.as_ref())
             }
         }
     }
 
-    /// The engine's plan for a size; none if something else computes.
+    /// The engine's plan for a size; none for another engine.
     fn plan(&self, size: Size) -> Result<Option<Plan>> {
         match self {
             Self::Engine(predictor) => Ok(Some(predictor.plan(size.width, size.height)?)),
@@ -215,7 +216,7 @@ fn measure(args: &BenchArgs, subject: &Subject, size: Size, start: Option<Instan
     };
     let plan = subject.plan(size)?;
     if start.is_none() {
-        // What the sizes before needed does not count for this one.
+        // Memory of earlier sizes must not count for this one.
         predictor.release();
         forget_peak();
     }
@@ -230,7 +231,7 @@ fn measure(args: &BenchArgs, subject: &Subject, size: Size, start: Option<Instan
             times.push(seconds);
         }
     }
-    // Before forecasts, which measure the machine and need memory for that.
+    // Before the forecasts, which run their own measurements and need memory for them.
     let peak_bytes = peak_bytes();
     times.sort_by(f64::total_cmp);
     let p50_s = nearest_rank(&times, 0.5);
@@ -263,15 +264,15 @@ fn measure(args: &BenchArgs, subject: &Subject, size: Size, start: Option<Instan
     })
 }
 
-/// Share of the hole where it makes no difference.
+/// Hole fraction used where it makes no difference.
 const DEFAULT_HOLE: f64 = 0.1;
 
-/// A picture of soft stripes and a mask with a hole in its middle.
+/// An image of soft stripes and a mask with a hole in its middle.
 fn scene(size: Size, share: f64) -> (Planes, Mask) {
     let Size { width, height } = size;
     let stripe = |i: usize| 0.5 + 0.4 * ((i % width) as f32 * 0.1 + (i / width) as f32 * 0.07).sin();
     let image = Planes::new(width, height, (0..3 * width * height).map(stripe).collect());
-    // A hole of the picture's proportions, of at least a pixel.
+    // A hole with the image's aspect ratio, of at least one pixel.
     let inside = |at: usize, side: usize| {
         let hole = (side as f64 * share.sqrt()).round().max(1.0) as usize;
         (at + hole / 2).wrapping_sub(side / 2) < hole
@@ -280,13 +281,13 @@ fn scene(size: Size, share: f64) -> (Planes, Mask) {
     (image, Mask::new(width, height, hole))
 }
 
-/// The smallest of sorted values that at least this share of them does not exceed.
+/// The smallest of the sorted values that at least this fraction of them does not exceed.
 fn nearest_rank(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// The most memory that the process has had, in bytes.
+/// Peak memory of the process, in bytes.
 fn peak_bytes() -> Option<u64> {
     // Linux only: other systems have no such file.
     let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -294,13 +295,13 @@ fn peak_bytes() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
-/// Starts the count of [`peak_bytes`] anew, where the system can: on Linux.
+/// Resets [`peak_bytes`] where the system can: on Linux.
 fn forget_peak() {
     const PEAK: &str = "5";
     let _ = fs::write("/proc/self/clear_refs", PEAK);
 }
 
-/// The table's columns and their widths.
+/// Columns of the table and their widths.
 const HEADINGS: [(&str, usize); 9] = [
     ("size", 11),
     ("threads", 7),

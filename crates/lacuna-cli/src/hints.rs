@@ -1,8 +1,8 @@
-//! Error messages, with the option of this program that has to do with them.
+//! Error messages with the command line option that changes the limit.
 
 use lacuna::error::Limit;
 
-/// The message of an error with its causes and, where there is one, the option to change.
+/// The message of an error with its causes and, if there is one, the option to change.
 pub fn message(error: &anyhow::Error) -> String {
     let option = error.chain().filter_map(|cause| cause.downcast_ref::<lacuna::Error>()).find_map(option);
     match option {

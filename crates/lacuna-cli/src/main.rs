@@ -29,7 +29,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
-/// Removes things from photos: fills holes in images so that nobody sees them
+/// Removes objects from photos by filling holes in images
 #[derive(Parser)]
 #[command(name = "lacuna", version, max_term_width = 110)]
 struct Cli {
@@ -39,34 +39,34 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fill the hole in a photo, or in many
+    /// Fill the hole in a photo, or in many photos
     Inpaint(inpaint::InpaintArgs),
-    /// Serve a page to erase things from photos, and an HTTP API
+    /// Serve a web page that erases objects from photos, and an HTTP API
     #[cfg(feature = "serve")]
     Serve(serve::ServeArgs),
     /// Inspect, convert, check and fetch model files
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// List installed models, and those that can be fetched
+    /// List installed and available models
     Models(model::ListArgs),
-    /// Measure how fast this machine runs a network, and with how much memory
+    /// Measure speed and memory of a network on this machine
     Bench(bench::BenchArgs),
-    /// Make a fixed, seeded set of masks, blank or of photos
+    /// Generate a fixed, seeded set of masks, blank or with crops of photos
     Masks(masks::MasksArgs),
-    /// Judge fills: LPIPS, FID, SSIM and more, with a report
+    /// Evaluate fills: LPIPS, FID, SSIM and more, with a report
     Eval(eval::EvalArgs),
-    /// Look into a network's latent space: what a hole damages, and what heals it
+    /// Show how a hole changes a network's latent space, before and after refinement
     #[cfg(feature = "train")]
     Latent(latent::LatentArgs),
-    /// Train a network as a run file says
+    /// Train a network from a run file
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
-    /// Run a whole table of the thesis, several seeds, and compare its rows
+    /// Train a whole table of the thesis with several seeds, and compare its rows
     #[cfg(feature = "train")]
     Study(train::StudyArgs),
 }
 
-/// How a command ends that was not stopped by an error.
+/// The result of a command that did not fail as a whole.
 enum Outcome {
     /// Everything is done.
     Done,
@@ -74,7 +74,7 @@ enum Outcome {
     SomeFailed,
 }
 
-/// Exit code for wrong arguments, as clap has it; 1 is for commands that fail as a whole.
+/// Exit code for wrong arguments, the same as clap's; 1 is for commands that fail as a whole.
 const USAGE: u8 = 2;
 /// Exit code of a batch in which some files failed.
 const SOME_FAILED: u8 = 3;
@@ -84,13 +84,13 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody reads the message if the terminal is gone.
+            // The message cannot be shown if the terminal is gone.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    // A panic (a bug here or in a decoder) is caught where it spoils one image and reported as any failure is.
-    // RUST_BACKTRACE=1 shows where it happened.
+    // A panic (a bug here or in a decoder) is caught per image and reported like any failure. RUST_BACKTRACE=1 shows
+    // where it happened.
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         std::panic::set_hook(Box::new(|_| {}));
     }

@@ -1,4 +1,4 @@
-//! `lacuna masks`: fixed sets of masks.
+//! `lacuna masks`: generates fixed mask sets.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ Examples:
     lacuna masks --preset thick-256 --count 120 --seed 1 -o thick-256
   Square crops of photos with their masks, in LaMa's layout (NAME_crop000.png, NAME_crop000_mask000.png):
     lacuna masks --preset medium-512 --images photos/ -o medium-512
-  Judge what is made of them:
+  Evaluate fills of them:
     lacuna eval --masks medium-512 --method patchmatch -o report
 
 Exit code: 0 done, 1 failed, 2 wrong arguments, 3 some photos could not be used.";
@@ -40,31 +40,31 @@ const INDEX: &str = "index.csv";
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct MasksArgs {
-    /// thin-, medium-, thick-256 or -512, box-256, outpainting-256, half, train-256, train-thin-256, or by-area (as
-    /// many of each of six shares of hole)
+    /// thin-, medium-, thick-256 or -512, box-256, outpainting-256, half, train-256, train-thin-256, or by-area
+    /// (equally many masks in each of six ranges of hole size)
     #[arg(long)]
     preset: Masks,
-    /// How many [default: one for each photo; 100 without photos]
+    /// Number of masks [default: one per photo; 100 without photos]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     count: Option<u64>,
     /// Seed of the set; the published sets have seed 1
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Pixels a side [default: the preset's]
+    /// Side of the masks in pixels [default: the preset's]
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u16).range(16..=8192))]
     side: Option<u16>,
-    /// Folder of photos to crop; without it there are masks alone
+    /// Folder of photos to crop; without it, only masks are written
     #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
     /// Folder to write to; must be empty or not exist
     #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
-    /// Threads that compute [default: one for each core]
+    /// Number of computing threads [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<Threads>,
 }
 
-/// A line of the index.
+/// A row of the index.
 #[derive(Serialize)]
 struct Row {
     mask: String,
@@ -78,13 +78,13 @@ struct Row {
 /// Runs the command.
 ///
 /// # Errors
-/// If the set cannot be made; a photo that cannot be used is told instead.
+/// If the set cannot be generated. A photo that cannot be used is reported and skipped.
 pub fn run(args: &MasksArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
     let folder = &args.output;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    ensure!(entries.next().is_none(), "{} is not empty; a set is written whole", folder.display());
+    ensure!(entries.next().is_none(), "{} is not empty; a set needs a new or empty folder", folder.display());
     let side = args.side.map_or(args.preset.side(), usize::from);
     let set = MaskSet { masks: args.preset, side, seed: args.seed };
     let photos = args.images.as_deref().map(photos).transpose()?;
@@ -92,7 +92,7 @@ pub fn run(args: &MasksArgs) -> Result<Outcome> {
     let numbers = (0..count as usize).into_par_iter();
     let made = numbers.map(|number| match (&photos, &args.images) {
         (Some(photos), Some(images)) => {
-            // Fewer than photos: evenly spread; more: again from the first.
+            // Fewer masks than photos: evenly spaced photos; more: start again from the first.
             let (count, round) = (count as usize, number / photos.len());
             let photo =
                 if count < photos.len() { number * photos.len() / count } else { number % photos.len() };
@@ -105,17 +105,17 @@ pub fn run(args: &MasksArgs) -> Result<Outcome> {
     for row in made {
         match row {
             Ok(row) => rows.push(row),
-            // A folder that cannot be written is no matter of one photo.
+            // A folder that cannot be written affects all photos.
             Err(error) if photos.is_none() || error.downcast_ref::<lacuna::Error>().is_some_and(is_write) => {
                 return Err(error);
             }
             Err(error) => {
-                eprintln!("left out: {}", message(&error));
+                eprintln!("skipped: {}", message(&error));
                 failed += 1;
             }
         }
     }
-    ensure!(!rows.is_empty(), "no mask could be made");
+    ensure!(!rows.is_empty(), "no mask could be generated");
     rows.sort_by(|one, other| one.mask.cmp(&other.mask));
     let mut table = csv::Writer::from_writer(Vec::new());
     rows.iter().try_for_each(|row| table.serialize(row))?;
@@ -127,8 +127,8 @@ pub fn run(args: &MasksArgs) -> Result<Outcome> {
     eprintln!("{} masks of {side} x {side} in {}, {:.1} % hole", rows.len(), folder.display(), 100.0 * mean);
     if photos.is_none() && side == args.preset.side() {
         match maskset::published_hash(&args.preset.to_string(), rows.len(), args.seed) {
-            Some(published) if published == hash => eprintln!("equal to the published set"),
-            Some(published) => bail!("the set's SHA-256 is {hash}, that of the published one {published}"),
+            Some(published) if published == hash => eprintln!("identical to the published set"),
+            Some(published) => bail!("the set's SHA-256 is {hash}, the published set's is {published}"),
             None => {}
         }
     }
@@ -185,7 +185,7 @@ fn write(mask: &Mask, file: String, image: Option<String>, folder: &Path) -> Res
     })
 }
 
-/// All photos below a folder, relative to it, in the order of their names.
+/// All photos below a folder, relative to it, sorted by name.
 fn photos(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut photos = Vec::new();
     for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
@@ -194,6 +194,6 @@ fn photos(folder: &Path) -> Result<Vec<PathBuf>> {
             photos.push(entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_owned());
         }
     }
-    ensure!(!photos.is_empty(), "{} holds no PNG, JPEG, WebP, TIFF or BMP files", folder.display());
+    ensure!(!photos.is_empty(), "{} has no PNG, JPEG, WebP, TIFF or BMP files", folder.display());
     Ok(photos)
 }

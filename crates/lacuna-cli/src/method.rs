@@ -18,27 +18,27 @@ use crate::words::word;
 /// The device that every build and machine has.
 const CPU: &str = "cpu";
 
-/// What fills, and where it computes.
+/// The method, and where it computes.
 #[derive(Args)]
 pub struct MethodArgs {
-    /// What fills the hole [default: network with --model, else guided]
+    /// Method that fills the hole [default: network with --model, else guided]
     #[arg(long, value_name = "METHOD", value_parser = word::<Method>())]
     pub method: Option<Method>,
     /// Network: a weights file (Lacuna's .safetensors, or a LaMa checkpoint: .ckpt, .pt, .pth), or the name of an
-    /// installed model such as big-lama; see `lacuna models` [default: the network that Lacuna comes with]
+    /// installed model such as big-lama; see `lacuna models` [default: the network that ships with Lacuna]
     #[arg(long, value_name = MODEL_SYNTAX)]
     pub model: Option<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
 }
 
-/// Where a network computes, and with what.
+/// Where a network computes, and with which engine.
 #[derive(Args, Clone)]
 pub struct PlaceArgs {
-    /// Where networks compute: cpu, cuda, cuda:N, wgpu or wgpu:N
+    /// Device for networks: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = CPU)]
     pub device: String,
-    /// What runs networks [default: cpu on the processor, burn elsewhere]
+    /// Engine for networks [default: cpu on the processor, burn on other devices]
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
 }
@@ -47,21 +47,21 @@ pub struct PlaceArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineName {
-    /// Lacuna's own, on the processor
+    /// Lacuna's own engine, on the processor
     Cpu,
     /// The Burn framework: processor and GPUs
     Burn,
 }
 
 impl PlaceArgs {
-    /// The engine that was asked for, or that the device needs.
+    /// The engine that was given, or the one that the device needs.
     ///
     /// # Errors
     /// If the engine does not run on the device, or is not in this build.
     pub fn engine(&self) -> Result<EngineName> {
         let engine = match self.engine {
             Some(EngineName::Cpu) if self.device != CPU => {
-                bail_usage!("--engine cpu computes on the cpu, but --device {} was given", self.device)
+                bail_usage!("--engine cpu runs on the cpu, but --device {} was given", self.device)
             }
             Some(engine) => engine,
             None if self.device == CPU => EngineName::Cpu,
@@ -72,19 +72,19 @@ impl PlaceArgs {
                 Some(_) => "--engine burn".into(),
                 None => format!("--device {}", self.device),
             };
-            bail!("{asked} needs Burn, which is not in this program: build it without --no-default-features");
+            bail!("{asked} needs Burn, which this build does not have: build without --no-default-features");
         }
         Ok(engine)
     }
 
-    /// Makes a network ready. With `memory`, weights that do not fit into so many bytes are refused before.
+    /// Loads a network. With `memory`, weights that do not fit into that many bytes are refused before they are loaded.
     ///
     /// # Errors
-    /// If the network cannot be built, or the device is not there.
+    /// If the network cannot be built, or the device does not exist.
     pub fn load_network(&self, checkpoint: &Checkpoint, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let engine = self.engine()?;
         if let Some(total) = memory {
-            // Packed they take this and a little more.
+            // Packed weights take this and a little more.
             let weights = (checkpoint.parameters() * size_of::<f32>()) as u64;
             Budget::new(total, 0).check(checkpoint.source().path.display().to_string(), weights)?;
         }
@@ -96,17 +96,17 @@ impl PlaceArgs {
 }
 
 impl MethodArgs {
-    /// The method that was given, or the best.
+    /// The method that was given, or the best one.
     fn method(&self) -> Method {
         let best = if self.model.is_some() { Method::NETWORK } else { Method::GUIDED };
         self.method.unwrap_or(best)
     }
 
-    /// Makes the method ready: loads weights, opens the device. With `memory`, weights that do not fit into
-    /// so many bytes are refused before they are loaded.
+    /// Loads the method: its weights and its device. With `memory`, weights that do not fit into that many bytes are
+    /// refused before they are loaded.
     ///
     /// # Errors
-    /// If the arguments contradict each other, the model cannot be read, or the device is not there.
+    /// If the arguments contradict each other, the model cannot be read, or the device does not exist.
     pub fn load(&self, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let network = || -> Result<Arc<dyn Predictor>> {
             let checkpoint = match &self.model {
@@ -124,7 +124,7 @@ impl MethodArgs {
                 }
                 if self.place.device != CPU {
                     bail_usage!(
-                        "--method {method} computes on the cpu, but --device {} was given",
+                        "--method {method} runs on the cpu, but --device {} was given",
                         self.place.device
                     );
                 }
@@ -136,7 +136,7 @@ impl MethodArgs {
         })
     }
 
-    /// The method's name and, for a network, the hash of its weights: the same text means the same fills.
+    /// The method's name and, for a network, the hash of its weights. Equal texts mean equal fills.
     ///
     /// # Errors
     /// If the model cannot be read.

@@ -1,4 +1,4 @@
-//! `eval --method [NAME=]METHOD[:MODEL]`: a method, the model that it uses, and what reports call it.
+//! `eval --method [NAME=]METHOD[:MODEL]`: a method, its model, and its name in reports.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use lacuna_eval::mean_colour;
 
 use crate::models::{ModelArg, is_label};
 
-/// How the argument is written, for help texts.
+/// The syntax of the argument, for help texts.
 pub const METHOD_SYNTAX: &str = "[NAME=]METHOD[:FILE|:MODEL]";
 
 /// Every method that `lacuna eval` can run.
@@ -20,24 +20,24 @@ pub fn methods() -> Vec<Method> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodArg {
     name: Option<String>,
-    /// What fills.
+    /// The method.
     pub method: Method,
-    /// The network that it uses; Lacuna's own without one.
+    /// Its network; Lacuna's own if none.
     pub model: Option<ModelArg>,
 }
 
 impl MethodArg {
-    /// A network alone, which reports call as the model.
+    /// A network alone; reports use the model's name.
     pub fn network(model: &ModelArg) -> Self {
         Self { name: None, method: Method::NETWORK, model: Some(model.clone()) }
     }
 
-    /// PatchMatch guided by a network, which reports call as the model: the older `--guided`.
+    /// PatchMatch guided by a network; reports use the model's name. This is the older `--guided`.
     pub fn guided(model: &ModelArg) -> Self {
         Self { name: Some(model.label()), method: Method::GUIDED, model: Some(model.clone()) }
     }
 
-    /// What reports call it: the name that was given; else a network as its model, and others by method and model.
+    /// Its name in reports: the given name; else the model's name for a network, and method and model for others.
     pub fn label(&self) -> String {
         match (&self.name, &self.model, self.method) {
             (Some(name), ..) => name.clone(),
@@ -54,9 +54,11 @@ impl FromStr for MethodArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, text) = match text.split_once('=') {
             Some((name, rest)) if is_label(name) => (Some(name.to_owned()), rest),
-            // The sign may stand in the path of a model, which the colon before it tells.
+            // The path of a model may contain `=`; the colon before it shows that it does.
             Some((name, _)) if !name.contains(':') => {
-                return Err(format!("{name:?} is no name: letters, digits, - _ . and spaces, no dot first"));
+                return Err(format!(
+                    "{name:?} cannot be a name: use letters, digits, - _ . and spaces, and no dot at the start"
+                ));
             }
             _ => (None, text),
         };
@@ -67,7 +69,7 @@ impl FromStr for MethodArg {
         let known = methods();
         let method = *known.iter().find(|known| known.name == method).ok_or_else(|| {
             let names: Vec<&str> = known.iter().map(|method| method.name).collect();
-            format!("{method:?} is no method: expected {}", names.join(", "))
+            format!("unknown method {method:?}: expected {}", names.join(", "))
         })?;
         if let Some(model) = model.as_ref().filter(|_| !method.needs_network()) {
             return Err(format!("{method} uses no model, but {model} was given"));
@@ -100,8 +102,8 @@ mod tests {
         for (text, words) in [
             ("lama", "expected mean-colour, guided, patchmatch, network"),
             ("patchmatch:big-lama", "patchmatch uses no model"),
-            ("=guided", "is no name"),
-            ("../a=guided", "is no name"),
+            ("=guided", "cannot be a name"),
+            ("../a=guided", "cannot be a name"),
             ("network:", "neither a file nor"),
         ] {
             assert!(text.parse::<MethodArg>().unwrap_err().contains(words), "{text}");

@@ -10,23 +10,23 @@ use lacuna::models::{ModelStore, PUBLISHED_MODELS, PublishedModel};
 
 use crate::usage::bail_usage;
 
-/// How `--model` is written, for help texts.
+/// The syntax of `--model`, for help texts.
 pub const MODEL_SYNTAX: &str = "[NAME=]FILE|MODEL";
 
-/// How weights files end. A text that ends so is a file, also if there is none.
+/// Extensions of weights files. A value with one of them is a file, even if it does not exist.
 const FILE_EXTENSIONS: [&str; 4] = ["safetensors", "ckpt", "pt", "pth"];
 
 /// The value of `--model`: `[NAME=]FILE|MODEL`.
 ///
-/// FILE is a weights file: the text has a slash, ends in .safetensors, .ckpt, .pt or .pth, or is a file that exists. Any
-/// other text is the name of an installed model. NAME is what the model is called in reports and requests.
+/// FILE is a weights file: the value contains a slash, ends in .safetensors, .ckpt, .pt or .pth, or names an existing
+/// file. Any other value is the name of an installed model. NAME is the model's name in reports and requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelArg {
     name: Option<String>,
     place: Place,
 }
 
-/// Where a model is.
+/// Where a model is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     File(PathBuf),
@@ -42,7 +42,9 @@ impl FromStr for ModelArg {
             Some((name, _)) if has_separator(name) || Path::new(text).is_file() => (None, text),
             Some((name, model)) if is_label(name) => (Some(name.to_owned()), model),
             Some((name, _)) => {
-                return Err(format!("{name:?} is no name: letters, digits, - _ . and spaces, no dot first"));
+                return Err(format!(
+                    "{name:?} cannot be a name: use letters, digits, - _ . and spaces, and no dot at the start"
+                ));
             }
             None => (None, text),
         };
@@ -51,14 +53,14 @@ impl FromStr for ModelArg {
         } else if ModelStore::is_name(model) {
             Place::Store(model.to_owned())
         } else {
-            return Err(format!("{model:?} is neither a file nor the name of a model"));
+            return Err(format!("{model:?} is neither a file nor a valid model name"));
         };
         Ok(Self { name, place })
     }
 }
 
 impl fmt::Display for ModelArg {
-    /// The file or the installed model's name.
+    /// The file, or the name of the installed model.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::File(path) => path.display().fmt(formatter),
@@ -87,7 +89,7 @@ pub fn is_label(text: &str) -> bool {
 }
 
 impl ModelArg {
-    /// What the model is called: the name that was given, else the file's without its extension or the installed model's.
+    /// The model's name: the given one, else the file name without its extension or the name of the installed model.
     pub fn label(&self) -> String {
         match (&self.name, &self.place) {
             (Some(name), _) | (None, Place::Store(name)) => name.clone(),
@@ -109,7 +111,7 @@ impl ModelArg {
     /// Opens the weights file.
     ///
     /// # Errors
-    /// If no model of that name is installed, or the file holds no network.
+    /// If no model of that name is installed, or the file contains no network.
     pub fn open(&self) -> Result<Checkpoint> {
         Ok(Checkpoint::open(self.path()?)?)
     }
@@ -121,7 +123,7 @@ fn find(name: &str, store: &ModelStore) -> Result<PathBuf> {
     }
     if PublishedModel::named(name).is_some() {
         bail_usage!(
-            "the model {name} is not installed in {}: `lacuna model fetch {name}` gets it",
+            "the model {name} is not installed in {}: `lacuna model fetch {name}` installs it",
             store.folder().display()
         );
     }
@@ -130,7 +132,7 @@ fn find(name: &str, store: &ModelStore) -> Result<PathBuf> {
     let published = PUBLISHED_MODELS.iter().map(|model| model.name.to_owned());
     let missing = published.filter(|name| !installed.contains(name)).collect();
     bail_usage!(
-        "there is no file and no model called {name}; installed in {}: {}; `lacuna model fetch` gets: {}",
+        "there is no file and no model called {name}; installed in {}: {}; available with `lacuna model fetch`: {}",
         store.folder().display(),
         list(installed),
         list(missing)
@@ -182,17 +184,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = ModelStore::new(folder.path());
         let error = |name: &str| find(name, &store).unwrap_err().to_string();
-        assert!(error("big-lama").ends_with("`lacuna model fetch big-lama` gets it"));
+        assert!(error("big-lama").ends_with("`lacuna model fetch big-lama` installs it"));
         assert!(
             error("big-lam").ends_with(
-                "installed in {}: none; `lacuna model fetch` gets: big-lama"
+                "installed in {}: none; available with `lacuna model fetch`: big-lama"
                     .replace("{}", &folder.path().display().to_string())
                     .as_str()
             )
         );
         std::fs::write(folder.path().join("big-lama.safetensors"), "").unwrap();
         std::fs::write(folder.path().join("mine.safetensors"), "").unwrap();
-        assert!(error("big-lam").contains("big-lama, mine; `lacuna model fetch` gets: none"));
+        assert!(error("big-lam").contains("big-lama, mine; available with `lacuna model fetch`: none"));
         assert_eq!(find("mine", &store).unwrap(), folder.path().join("mine.safetensors"));
     }
 }

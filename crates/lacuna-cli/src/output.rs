@@ -1,10 +1,10 @@
-//! Writing to standard output, which may be a pipe that somebody closes.
+//! Writing to standard output, which may be a pipe that its reader closes.
 
 use std::io::{ErrorKind, Write};
 
 use anyhow::{Context, Result};
 
-/// Writes a line of data to standard output. A reader who has seen enough (`| head`) is no failure.
+/// Writes a line of data to standard output. A reader that closes the pipe early (`| head`) is not an error.
 ///
 /// # Errors
 /// If standard output cannot be written for another reason.

@@ -1,11 +1,11 @@
-//! Values with units, as people write them: bytes, image sizes, threads.
+//! Values with units: bytes, image sizes, threads.
 
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
-/// Letters for amounts of bytes, and the powers of two that they stand for.
+/// Unit letters for bytes, and their powers of two.
 const UNITS: [(char, u32); 3] = [('K', 10), ('M', 20), ('G', 30)];
 
 /// Bytes, such as 800M or 2G.
@@ -54,7 +54,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let side = |text: &str| match text.parse::<u16>() {
             Ok(side) if side > 0 => Ok(usize::from(side)),
-            _ => Err(format!("expected a side such as 512, or WIDTHxHEIGHT, each up to {}", u16::MAX)),
+            _ => Err(format!("expected a size such as 512 or 640x480, with sides up to {}", u16::MAX)),
         };
         let (width, height) = text.split_once('x').unwrap_or((text, text));
         Ok(Self { width: side(width)?, height: side(height)? })
@@ -67,7 +67,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// A number of threads, from 1 up.
+/// A number of threads, at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads(pub usize);
 
@@ -82,7 +82,7 @@ impl FromStr for Threads {
     }
 }
 
-/// Starts the threads that compute; without a number, one for each core when they are needed.
+/// Starts the computing threads. Without a number, rayon starts one per core on first use.
 ///
 /// # Errors
 /// If the system cannot start them.

@@ -1,4 +1,4 @@
-//! Mistakes in the arguments: what makes the program exit with 2.
+//! Errors in the arguments, for which the program exits with 2.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
-//! Options that are chosen by name, for clap: names and help lines come from the library.
+//! Clap parsers for options that are chosen by name. Names and help lines come from the library.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lacuna::words::Word;
 
-/// Parses one of the names of `T`, and lists them in the help text.
+/// Parses a name of `T`, and lists all names in the help text.
 pub fn word<T: Word + Send + Sync>() -> impl TypedValueParser<Value = T> {
     let value = |value: &T| PossibleValue::new(value.name()).help(value.meaning());
     PossibleValuesParser::new(T::ALL.iter().map(value)).try_map(|name| T::from_name(&name))

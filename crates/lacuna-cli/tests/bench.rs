@@ -48,7 +48,7 @@ fn what_makes_no_sense_is_refused() {
         (format!("{} --size 20", model()), 1, "multiples of 8 from 16 up, got 20 x 20"),
         (format!("{} --size 0", model()), 2, "invalid value '0'"),
         ("--width 0".into(), 1, "a width of 0"),
-        ("--width 4 --blocks 1 --size 32 --hole 2".into(), 2, "--hole is a share between 0 and 1"),
+        ("--width 4 --blocks 1 --size 32 --hole 2".into(), 2, "--hole must be between 0 and 1"),
         ("--model nowhere.ckpt".into(), 1, "cannot read nowhere.ckpt"),
         ("--engine cpu --device cuda".into(), 2, "--device cuda was given"),
     ] {

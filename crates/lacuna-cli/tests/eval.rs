@@ -81,9 +81,9 @@ fn sets_have_the_same_bytes_whatever_the_number_of_threads() {
         assert!(text.starts_with("mask,image,width,height,hole_share,sha256\n"));
         assert_eq!(one.len(), if source.is_empty() { 13 } else { 25 });
     }
-    // A published set says so.
+    // A published set is recognised.
     let published = folder.lacuna("masks --preset half --count 120 -o half").success();
-    published.stderr(contains("equal to the published set"));
+    published.stderr(contains("identical to the published set"));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn methods_are_run_judged_and_reported_and_go_on() {
         .judged()
         .success()
         .stdout(contains("mean-colour").and(contains("patchmatch")))
-        .stderr(contains("no LPIPS (Alex), LPIPS (VGG), FID, KID and IDS"));
+        .stderr(contains("LPIPS (Alex), LPIPS (VGG), FID, KID and IDS are not computed"));
     let results = folder.results();
     for method in results["methods"].as_array().unwrap() {
         assert_eq!(method["judged"], 5);
@@ -136,7 +136,7 @@ fn methods_are_run_judged_and_reported_and_go_on() {
     }
     let table = fs::read_to_string(folder.at("report/patchmatch.tsv")).unwrap();
     assert!(table.starts_with("\tfid\tlpips") && table.lines().last().unwrap().starts_with("total\t"));
-    // What is judged is not judged again, and not filled again.
+    // Existing scores and fills are not computed again.
     let rows = folder.at("report/rows/patchmatch.jsonl");
     let before = (fs::read_to_string(&rows).unwrap(), folder.results());
     folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report").success();
@@ -144,7 +144,7 @@ fn methods_are_run_judged_and_reported_and_go_on() {
         (fs::read_to_string(&rows).unwrap(), folder.results()) == before,
         "the second report is another one"
     );
-    // A fill that changed is.
+    // A fill that changed is scored again.
     fs::copy(folder.at("set/p0_crop000.png"), folder.at("report/fills/patchmatch/p0_crop000_mask000.png"))
         .unwrap();
     folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report").success();
@@ -168,18 +168,18 @@ fn a_bad_file_is_a_row() {
     let report = folder.lacuna("eval --masks set --predictions mine=fills -o report2").failure().code(3);
     report.stderr(
         contains("p1_crop000_mask000")
-            .and(contains("the fill is 32 x 64 pixels, the true picture 64 x 64"))
+            .and(contains("the fill is 32 x 64 pixels, the ground truth 64 x 64"))
             .and(contains("mine has no fill of p4_crop000_mask000")),
     );
     let text = fs::read_to_string(folder.at("report2/results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&results["methods"][0]["judged"], &results["cases"]), (&2.into(), &5.into()));
     for (args, code, problem) in [
-        ("eval --masks set -o r", 2, "nothing to judge"),
+        ("eval --masks set -o r", 2, "nothing to evaluate"),
         ("eval --masks photos --method patchmatch -o r", 1, "no mask in photos"),
         ("eval --masks set --predictions a=fills --predictions a=set -o r", 2, "two methods are called a"),
-        ("eval --masks set --model truth=x.pt -o r", 2, "no method can be called truth"),
-        ("eval --masks set --predictions ../a=fills -o r", 2, "is no name for a method"),
+        ("eval --masks set --model truth=x.pt -o r", 2, "a method cannot be called truth"),
+        ("eval --masks set --predictions ../a=fills -o r", 2, "cannot be the name of a method"),
         ("eval --masks set --model x=nowhere.safetensors -o r", 1, "nowhere.safetensors"),
     ] {
         folder.lacuna(args).failure().code(code).stderr(contains(problem));
@@ -202,17 +202,17 @@ fn the_report_works_in_a_browser_and_asks_nobody() {
     assert_eq!(ask(&format!("{first}{names}")), "patchmatch,mean-colour");
     assert_eq!(ask("document.querySelector('#scores thead th').getAttribute('aria-sort')"), "descending");
 
-    // Charts are there, with a line for each method.
+    // There is a chart with a line for each method.
     assert_eq!(ask("document.querySelector('.chart svg').querySelectorAll('polyline').length"), 2);
 
-    // A slider that is moved with the keyboard shows more of the left picture.
+    // Moving a slider by keyboard shows more of the left image.
     ask("document.querySelector('.card input').focus()");
     for _ in 0..5 {
         browser.press("ArrowRight");
     }
     assert_eq!(ask("document.querySelector('.card .left').style.clipPath"), "inset(0px 45% 0px 0px)");
 
-    // Another method is another picture; cards are put in the order of their holes.
+    // Another method shows another image; cards are sorted by hole size.
     let choose = |select: &str, value: &str| {
         ask(&format!(
             "{{ const list = document.getElementById('{select}'); list.value = '{value}'; list.dispatchEvent(new Event('change')); document.querySelector('.card .right').src.length }}"

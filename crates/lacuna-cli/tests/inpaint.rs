@@ -106,21 +106,24 @@ fn deep_tiff_and_alpha_png() {
     folder.inpaint("clear.png mask.png -o out.png").success();
     let after = image::open(folder.at("out.png")).unwrap().to_rgba8();
     assert!(clear.pixels().zip(after.pixels()).all(|(a, b)| a.0[3] == b.0[3]), "alpha is kept");
-    folder.inpaint("clear.png mask.png -o out.jpg").code(1).stderr(contains("JPEG cannot hold transparency"));
+    folder
+        .inpaint("clear.png mask.png -o out.jpg")
+        .code(1)
+        .stderr(contains("JPEG cannot store transparency"));
     assert!(!folder.at("out.jpg").exists());
 }
 
 #[test]
 fn masks_stand_upright() {
     let folder = Folder::new();
-    // Orientation 6 in a minimal EXIF block: the stored picture is turned by 90 degrees to be seen.
+    // Orientation 6 in a minimal EXIF block: the stored image is rotated by 90 degrees for display.
     let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
     encoder.set_exif_metadata(exif.clone()).unwrap();
     photo().write_with_encoder(encoder).unwrap();
     fs::write(folder.at("turned.png"), bytes).unwrap();
-    let wrong = contains("the mask is 48 x 40 pixels, the picture 40 x 48").and(contains("upright"));
+    let wrong = contains("the mask is 48 x 40 pixels, the image 40 x 48").and(contains("upright"));
     folder.inpaint("turned.png mask.png -o out.png").code(1).stderr(wrong);
     image::imageops::rotate90(&mask()).save(folder.at("upright.png")).unwrap();
     folder.inpaint("turned.png upright.png -o out.png").success();
@@ -138,7 +141,7 @@ fn empty_and_full_masks() {
     folder
         .inpaint("photo.png empty.png -o full.png --invert")
         .code(1)
-        .stderr(contains("covers the whole picture"));
+        .stderr(contains("covers the whole image"));
     assert!(!folder.at("full.png").exists());
 }
 
@@ -170,9 +173,12 @@ fn bad_files_give_one_clear_line() {
         ("text.png mask.png -o out.png", "this is not a PNG"),
         ("nowhere.png mask.png -o out.png", "cannot read nowhere.png"),
         ("photo.png cut.png -o out.png", "truncated PNG file"),
-        ("photo.png small.png -o out.png", "the mask is 5 x 5 pixels, the picture 48 x 40"),
+        ("photo.png small.png -o out.png", "the mask is 5 x 5 pixels, the image 48 x 40"),
         ("photo.png mask.png -o out.xyz", ".xyz is not a format that can be written"),
-        ("photo.png mask.png -o out.png --quality 80", "a JPEG quality was given, the output is a PNG file"),
+        (
+            "photo.png mask.png -o out.png --quality 80",
+            "a JPEG quality was given, but the output is a PNG file",
+        ),
         ("photo.png mask.png -o out.png --max-side 40", "the longest allowed side is 40 (--max-side)"),
         ("photo.png mask.png -o out.png --max-pixels 100", "at most 100 are allowed (--max-pixels)"),
         ("photo.png mask.png -o out.png --max-bytes 100", "at most 100 are allowed (--max-bytes)"),
@@ -187,7 +193,7 @@ fn bad_files_give_one_clear_line() {
         ("photo.png masks -o out.png", "masks is a folder, photo.png a single photo"),
         ("masks mask.png -o photo.png", "photo.png is a file, masks a folder"),
         ("photo.png mask.png -o mask.png --overwrite", "is a mask and would be overwritten"),
-        ("photo.png mask.png -o out.png --resume", "a single picture has no manifest"),
+        ("photo.png mask.png -o out.png --resume", "a single photo has no manifest"),
         ("photo.png mask.png", "--output"),
     ] {
         folder.inpaint(args).code(2).stderr(contains(words));
@@ -224,7 +230,7 @@ fn batches_go_on_after_bad_files() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(stdout.lines().count(), 20);
     assert_eq!(stdout.lines().filter(|line| line.contains("\"status\":\"failed\"")).count(), 3);
-    assert!(stderr.contains("20 pictures: 17 filled, 3 failed"), "{stderr}");
+    assert!(stderr.contains("20 photos: 17 filled, 3 failed"), "{stderr}");
     assert!(stderr.contains("failed  photos/p03.png"), "{stderr}");
     assert_eq!(folder.files("out").iter().filter(|name| name.ends_with(".png")).count(), 17);
 }
@@ -234,7 +240,7 @@ fn killed_batches_go_on() {
     let folder = twenty();
     folder.inpaint("photos mask.png -o out").code(3);
     let manifest = folder.at("out/lacuna-manifest.jsonl");
-    // As if it had been killed while the fifth output was done but not recorded, and later ones not begun.
+    // As after a kill when the fifth output was written but not recorded, and later ones not started.
     let text = fs::read_to_string(&manifest).unwrap();
     let kept: Vec<&str> = text.lines().filter(|line| !line.is_empty()).take(10).collect();
     fs::write(&manifest, kept.join("\n") + "\n{\"event\":\"fini").unwrap();
@@ -246,12 +252,12 @@ fn killed_batches_go_on() {
     }
     let resumed = folder.inpaint("photos mask.png -o out --resume").code(3);
     resumed.stderr(contains("13 filled, 4 finished before, 3 failed"));
-    // Other settings are other work; what was made before is the batch's own to replace.
+    // Other settings mean other work; earlier outputs belong to the batch and may be replaced.
     folder
         .inpaint("photos mask.png -o out --resume --seed 5")
         .code(3)
         .stderr(contains("17 filled, 3 failed"));
-    // Without --resume nothing that exists is touched.
+    // Without --resume no existing file is changed.
     folder.inpaint("photos mask.png -o out").code(3).stderr(contains("20 failed"));
 }
 
@@ -342,7 +348,7 @@ fn contradictions_about_engines_are_errors() {
         (with_network("new.png", "--engine fpga"), "invalid value 'fpga'"),
         (with_network("new.png", "--threads 0"), "invalid value '0'"),
         ("photo.png mask.png -o new.png --method patchmatch --engine cpu".into(), "runs no network"),
-        ("photo.png mask.png -o new.png --method patchmatch --device cuda".into(), "computes on the cpu"),
+        ("photo.png mask.png -o new.png --method patchmatch --device cuda".into(), "runs on the cpu"),
     ] {
         folder.inpaint(&args).code(2).stderr(contains(words));
         assert!(!folder.at("new.png").exists(), "{args}");
@@ -360,7 +366,7 @@ fn contradictions_about_engines_are_errors() {
         .stderr(contains("--engine burn needs Burn"));
 }
 
-/// The largest difference of two pictures, in grey levels.
+/// The largest difference of two images, in grey levels.
 fn difference(one: &Path, other: &Path) -> u8 {
     let (one, other) = (image::open(one).unwrap().to_rgb8(), image::open(other).unwrap().to_rgb8());
     assert_eq!(one.dimensions(), other.dimensions());
@@ -418,10 +424,10 @@ fn burn_gives_nearly_the_same_fill() {
 fn memory_is_promised_or_refused() {
     let folder = Folder::new();
     let model = with_network("out.png", "");
-    // Less than the program itself takes.
+    // Less than the program itself needs.
     let refused = folder.inpaint(&format!("{model} --max-memory 3M")).code(1);
     refused.stderr(contains("3.0 MiB are allowed (--max-memory)").and(contains("MiB of memory are needed")));
-    // Enough for the picture, not for the network.
+    // Enough for the image, not for the network.
     for strategy in ["full", "crop", "auto"] {
         let refused = folder.inpaint(&format!("{model} --max-memory 30M --strategy {strategy}")).code(1);
         refused.stderr(contains("30.0 MiB are allowed").and(contains("MiB of memory are needed")));
@@ -429,7 +435,7 @@ fn memory_is_promised_or_refused() {
     folder.inpaint(&format!("{model} --max-memory 1GB")).code(2).stderr(contains("such as 2G"));
     assert_eq!(folder.files("."), ["mask.png", "photo.png"], "nothing was written");
     folder.inpaint(&format!("{model} --max-memory 1G")).success().stderr(contains(", full, in"));
-    // A picture that its header alone forbids: 16000 x 16000 pixels of nothing.
+    // An image that its header alone rules out: 16000 x 16000 empty pixels.
     let mut bytes = Vec::new();
     let mut huge = PngEncoder::new(&mut bytes);
     huge.set_exif_metadata(Vec::new()).unwrap();

@@ -20,7 +20,7 @@ fn lacuna(folder: &Path, args: &str) -> assert_cmd::assert::Assert {
         .assert()
 }
 
-/// A folder with a photo whose sides are no multiples of 8, and a mask.
+/// A folder with a photo whose sides are not multiples of 8, and a mask.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let photo = RgbImage::from_fn(101, 67, |x, y| Rgb([(2 * x) as u8, (3 * y) as u8, (x * y) as u8]));
@@ -41,7 +41,7 @@ fn a_photo_becomes_a_sheet_a_curve_and_numbers() {
     let folder = folder();
     lacuna(folder.path(), "photos/a.png masks/a_mask000.png --model ours.safetensors -o view").success();
     let view = |name: &str| folder.path().join("view").join(name);
-    // 104 x 72 pixels each: three pictures, three differences, five, five and two maps.
+    // 104 x 72 pixels each: three images, three differences, and maps: five, five and two.
     let sheet = image::open(view("sheet.png")).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (4 + 5 * 108, 4 + 5 * 76));
     assert!(fs::read_to_string(view("curve.svg")).unwrap().contains("with mask control"));
@@ -53,7 +53,7 @@ fn a_photo_becomes_a_sheet_a_curve_and_numbers() {
     assert_eq!(stages, ["masked", "controlled", "refined"]);
     let curve = document["stages"][0]["curve"].as_array().unwrap();
     let error = |at: usize| curve[at]["error"].as_f64().unwrap();
-    // An encoder without control sees nothing of a hole that is far away.
+    // An encoder without control is not affected by a distant hole.
     assert!(error(0) > 0.0 && error(curve.len() - 1) == 0.0, "{curve:?}");
 }
 
@@ -70,7 +70,7 @@ fn folders_have_a_mean_and_bad_pictures_are_left_out() {
     lacuna(folder.path(), "photos masks --model lama.ckpt -o view")
         .failure()
         .code(3)
-        .stderr(contains("left out: b_mask000").and(contains("was not trained on plain encodings")));
+        .stderr(contains("skipped: b_mask000").and(contains("was not trained on plain encodings")));
     let table = fs::read_to_string(folder.path().join("view/curve.csv")).unwrap();
     assert!(table.starts_with("stage,from,to,cells,error\nmasked,0,0,"), "{table}");
     assert!(folder.path().join("view/a_mask000/sheet.png").exists());

@@ -94,7 +94,7 @@ fn models_are_listed_with_what_they_are() {
 fn installed_models_go_by_their_names() {
     let user = User::new();
     let missing =
-        contains("big-lama is not installed").and(contains("`lacuna model fetch big-lama` gets it"));
+        contains("big-lama is not installed").and(contains("`lacuna model fetch big-lama` installs it"));
     user.lacuna("model info big-lama").code(2).stderr(missing);
     user.install_big_lama();
     user.lacuna("model info big-lama").success().stdout(contains("width       4"));
@@ -103,10 +103,10 @@ fn installed_models_go_by_their_names() {
     user.lacuna("model convert big-lama half.safetensors --dtype f16").success();
     let unknown = contains("there is no file and no model called big-lam;").and(contains(": big-lama;"));
     user.lacuna("model info big-lam").code(2).stderr(unknown);
-    // A file of that name wins.
+    // A file of that name takes precedence.
     fs::write(user.at("big-lama"), "no weights").unwrap();
     user.lacuna("model info big-lama").code(1).stderr(contains("big-lama: "));
-    user.lacuna("model info a:b=big-lama").code(2).stderr(contains("is no name"));
+    user.lacuna("model info a:b=big-lama").code(2).stderr(contains("cannot be a name"));
 }
 
 #[test]
@@ -171,7 +171,7 @@ mod fetch {
     fn an_interrupted_download_is_resumed_by_the_same_command() {
         const PUBLISHED: u64 = 205_669_692;
         let user = User::new();
-        // The published length is announced, and then the connection ends.
+        // The published length is announced, then the connection ends.
         let server = FileServer::start(|asked| {
             let from = asked.from.unwrap_or(0);
             let head = match asked.from {
@@ -186,7 +186,9 @@ mod fetch {
         });
         let part = user.at("models/downloads/big-lama.pt.part");
         for received in [1000, 2000, 3000] {
-            let words = format!("broke off after {received} of {PUBLISHED} bytes; the same command resumes");
+            let words = format!(
+                "broke off after {received} of {PUBLISHED} bytes; run the same command again to resume"
+            );
             let fetch = format!("model fetch big-lama --mirror {}", server.url());
             user.lacuna(&fetch).code(1).stderr(contains(words));
             assert_eq!(part.metadata().unwrap().len(), received);
@@ -206,9 +208,9 @@ mod fetch {
         let fetch = |arguments: &str| user.lacuna(&format!("model fetch metrics {arguments}")).code(1);
         let part = user.at(&format!("models/metrics/downloads/{name}.part"));
         let mirror = format!("--mirror {}", server.url());
-        fetch(&mirror).stderr(contains("the same command resumes"));
+        fetch(&mirror).stderr(contains("run the same command again to resume"));
         assert_eq!(fs::read(&part).unwrap(), b"12345");
-        // Complete, and another file than the published one: both hashes are named, and nothing is kept.
+        // Complete, but not the published file: both hashes are named, and nothing is kept.
         let hash = lacuna::hash::sha256(bytes);
         fetch(&mirror).stderr(contains(hash).and(contains("begins with 7be5be79")));
         assert_eq!(fs::read_dir(part.parent().unwrap()).unwrap().count(), 0);

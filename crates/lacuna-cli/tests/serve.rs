@@ -1,4 +1,4 @@
-//! `lacuna serve`, the real program: how it starts and ends, and two thousand requests.
+//! `lacuna serve`, the real program: start, shutdown, and two thousand requests.
 #![cfg(feature = "serve")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -19,7 +19,7 @@ use testkit::http::{Part, Request, Response, connect, hang_up};
 struct Program {
     child: Child,
     address: SocketAddr,
-    /// Seconds from its start until it said where it listens.
+    /// Seconds from its start until it printed its address.
     started_in: f64,
 }
 
@@ -32,7 +32,7 @@ impl Program {
         Self::start_with(arguments, Path::new("no models are installed"), stderr)
     }
 
-    /// With the installed models of a folder.
+    /// With the installed models in a folder.
     fn start_with_models(arguments: &[&str], models: &Path) -> Self {
         Self::start_with(arguments, models, Stdio::null())
     }
@@ -55,12 +55,12 @@ impl Program {
         Self { child, address, started_in }
     }
 
-    /// Bytes of memory that it has now.
+    /// Current memory in bytes.
     fn memory(&self) -> u64 {
         self.status_bytes("VmRSS:")
     }
 
-    /// The most bytes of memory that it has had.
+    /// Peak memory in bytes.
     fn peak_memory(&self) -> u64 {
         self.status_bytes("VmHWM:")
     }
@@ -113,7 +113,7 @@ fn it_starts_at_once_and_ends_when_asked_to() {
     assert_eq!(models["limits"]["pixels"], 50_000_000);
     assert_eq!(models["default"], serde_json::json!({"method": "guided", "model": "lacuna"}));
     program.terminate();
-    assert!(program.child.wait().unwrap().success(), "an end that was asked for is no failure");
+    assert!(program.child.wait().unwrap().success(), "a requested shutdown is not a failure");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_open_door_must_be_wanted() {
             .stderr(contains(words.to_owned()));
     };
     refused("--address 0.0.0.0:0", 2, "give a --token");
-    refused("--address 127.0.0.1:0 --allow-origin example.org", 2, "example.org is no origin");
+    refused("--address 127.0.0.1:0 --allow-origin example.org", 2, "example.org is not an origin");
     refused("--address 127.0.0.1:0 --queue 0", 2, "--queue must be at least 1");
     refused("--address 127.0.0.1:0 --model missing.safetensors", 1, "missing.safetensors");
     refused("--address 127.0.0.1:0 --device cuda:0", 1, "cuda:0");
@@ -197,7 +197,7 @@ fn clients_that_read_nothing_are_disconnected() {
             stream
         })
         .collect();
-    // Both places are taken until the answers of 18 MB, which nobody reads, are given up.
+    // Both slots are taken until the responses of 18 MB, which no client reads, are abandoned.
     assert_eq!(Request::new("GET", "/v1/health").send(program.address).status, 200);
     drop(held);
 }
@@ -269,7 +269,7 @@ fn an_installed_big_lama_is_offered_as_the_best() {
         assert!(filled.header("x-lacuna-method").unwrap().starts_with(words));
     }
 
-    // A damaged one is left out.
+    // A damaged model is skipped.
     std::fs::write(&file, "torn").unwrap();
     let program = Program::start_with_models(&[], folder.path());
     let models: Value =
@@ -277,23 +277,23 @@ fn an_installed_big_lama_is_offered_as_the_best() {
     assert_eq!(models["models"].as_array().unwrap().len(), 1);
 }
 
-/// Requests in all, clients that send them, and requests after which memory is looked at for the first time.
+/// Requests in all, clients that send them, and requests before the first memory measurement.
 const REQUESTS: usize = 2000;
 const CLIENTS: u8 = 32;
 const WARM_UP: usize = 500;
 
-/// Memory may grow by so much after that.
+/// Allowed memory growth after that.
 const MOST_GROWTH: f64 = 0.05;
 
-/// Different fills that are asked for again and again; each has one right answer.
+/// Different fills that are requested repeatedly; each has one correct response.
 const FILLS: usize = 8;
 
-/// What is asked for, and what must come back.
+/// Requests and their expected responses.
 struct Load {
     address: SocketAddr,
     photo: Vec<u8>,
     mask: Vec<u8>,
-    /// The right picture for each seed.
+    /// The correct image for each seed.
     expected: Vec<Vec<u8>>,
 }
 
@@ -326,7 +326,7 @@ impl Load {
         }
     }
 
-    /// Request number `number`; seconds if it was a plain fill.
+    /// Request number `number`; returns seconds if it was a plain fill.
     fn send(&self, number: usize, client: IpAddr) -> Option<f64> {
         let seed = number % FILLS;
         let refused = |request: Request, status: u16, code: &str| {
@@ -372,7 +372,7 @@ impl Load {
                 );
             }
             8 => return refused(form(&self.photo, &mask(72, 96), &[]), 422, "mask-size"),
-            // A header that promises 60,000 x 60,000 pixels.
+            // A header that states 60,000 x 60,000 pixels.
             9 => {
                 let mut huge = self.photo.clone();
                 huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
@@ -397,7 +397,7 @@ impl Load {
                 return refused(rebound, 421, "host-not-allowed");
             }
             _ => {
-                // Somebody who goes away in the middle of it.
+                // A client that disconnects halfway.
                 let bytes = self.fill("/v1/inpaint", seed).bytes();
                 let mut stream = connect(self.address, Some(client));
                 stream.write_all(&bytes[..bytes.len() * (1 + number % 3) / 3]).unwrap();
@@ -423,7 +423,7 @@ fn two_thousand_requests_are_answered_rightly_in_steady_memory() {
         for client in 0..CLIENTS {
             let (load, next, times, warm, program) = (&load, &next, &times, &warm, &program);
             scope.spawn(move || {
-                // Each has an address of its own, as clients do.
+                // Each has an address of its own, as real clients do.
                 let address = IpAddr::from(Ipv4Addr::new(127, 0, 1, client + 1));
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);

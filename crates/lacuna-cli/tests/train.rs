@@ -13,7 +13,7 @@ use predicates::prelude::{PredicateBooleanExt, predicate::str::contains};
 use tempfile::TempDir;
 use testkit::pictures::noise;
 
-/// A folder with twelve photos and a run file that learns from them in a second or two.
+/// A folder with twelve photos and a run file that trains on them in a second or two.
 struct Workplace {
     folder: TempDir,
 }
@@ -65,7 +65,7 @@ impl Workplace {
         command.args(args.split_whitespace()).assert()
     }
 
-    /// Starts a training and gives its process when `lines` lines of progress have been told.
+    /// Starts a training and returns its process after `lines` lines of progress.
     fn started(&self, args: &str, lines: usize) -> std::process::Child {
         let mut child = Command::new(cargo_bin("lacuna"))
             .current_dir(self.folder.path())
@@ -81,7 +81,7 @@ impl Workplace {
                 break;
             }
         }
-        // Whatever else is told must not fill the pipe.
+        // Keep reading, so that the pipe does not fill up.
         std::thread::spawn(move || told.for_each(drop));
         child
     }
@@ -126,7 +126,7 @@ fn a_run_leaves_all_that_is_promised() {
 fn a_killed_run_ends_as_an_undisturbed_one() {
     let place = Workplace::new();
     place.train("-o whole").success();
-    // Killed at the start, then some time behind later and later checkpoints.
+    // Killed at the start, then some time after later and later checkpoints.
     for (lines, milliseconds) in [(1, 3), (3, 0), (4, 17), (5, 41)] {
         let mut child = place.started("-o killed --resume", lines);
         std::thread::sleep(Duration::from_millis(milliseconds));
@@ -152,7 +152,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
     let newest = place.path("damaged/checkpoints/step-000000020.safetensors");
     let bytes = read(&newest);
     fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
-    // The cosine ends elsewhere with other steps: those of the run file count from here on.
+    // The cosine ends elsewhere with other steps, so the run file's steps count from here on.
     place.train("-o again --set run.steps=20").success();
     place
         .train("-o damaged --resume --set run.steps=20")
@@ -162,7 +162,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
     for entry in fs::read_dir(place.path("damaged/checkpoints")).unwrap() {
         fs::write(entry.unwrap().path(), "nothing").unwrap();
     }
-    place.train("-o damaged --resume").code(1).stderr(contains("no checkpoint in damaged is whole"));
+    place.train("-o damaged --resume").code(1).stderr(contains("no checkpoint in damaged is intact"));
 }
 
 #[cfg(unix)]
@@ -204,14 +204,14 @@ fn what_makes_no_sense_is_refused() {
     place.train("-o done --set run.steps=5").success();
     for (args, words) in [
         ("--set run.stpes=1", "--set run.stpes: unknown field `stpes`"),
-        ("--set run.batch=13", "12 photos are fewer than a batch of 13"),
+        ("--set run.batch=13", "12 photos are not enough for a batch of 13"),
         ("--set data.train=[{kind=\"folder\",path=\"empty\"}]", "no photos in empty"),
         ("--set data.train=[{kind=\"folder\",path=\"nowhere\"}]", "cannot read nowhere"),
         ("--set data.side=33", "data.side: expected a multiple of 8"),
         ("--set start.network=\"nothing.safetensors\"", "nothing.safetensors"),
-        ("--device cpu,cpu", "2 devices cannot share out its batches evenly"),
-        ("-o done", "has a run already"),
-        ("-o done --resume --set seed=2", "is another run"),
+        ("--device cpu,cpu", "2 devices cannot split these batches evenly"),
+        ("-o done", "already contains a run"),
+        ("-o done --resume --set seed=2", "contains another run"),
     ] {
         place.train(args).code(1).stdout("").stderr(contains(words));
     }

@@ -1,5 +1,5 @@
-//! Speed of the training convolutions at the sizes of a training step:
-//! `cargo run --release -p lacuna-cpu --example conv_speed`.
+//! Speed of the training convolutions at the sizes of a training step: `cargo run --release -p lacuna-cpu --example
+//! conv_speed`.
 
 use std::time::Instant;
 

@@ -1,5 +1,4 @@
-//! Times LPIPS (VGG) and FID's features alone, as bench/metrics/compare.py asks for:
-//! `metric_speed WEIGHTS SET FILLS COUNT`.
+//! Measures LPIPS (VGG) and FID features alone, for bench/metrics/compare.py: `metric_speed WEIGHTS SET FILLS COUNT`.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

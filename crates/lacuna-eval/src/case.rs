@@ -1,4 +1,4 @@
-//! Which true pictures, masks and fills belong together.
+//! Matches ground-truth images, masks and fills by name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,26 +8,26 @@ use walkdir::WalkDir;
 
 use crate::{Error, Result};
 
-/// What LaMa puts between a photo's name and the number of its mask.
+/// LaMa's separator between a photo's name and the number of its mask.
 const MASK: &str = "_mask";
 
-/// A picture with a hole.
+/// An image with a hole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// The mask's place below its folder, without the extension, with `/` between folders.
+    /// The mask's path below its folder, without the extension, with `/` between folders.
     pub name: String,
-    /// The true picture.
+    /// The ground-truth image.
     pub truth: PathBuf,
-    /// Its hole.
+    /// Its mask.
     pub mask: PathBuf,
 }
 
 /// All cases of two folders.
 #[derive(Clone, Debug, Default)]
 pub struct Cases {
-    /// In the order of their names.
+    /// Sorted by name.
     pub cases: Vec<Case>,
-    /// Masks that have no true picture.
+    /// Masks without a ground-truth image.
     pub unmatched: Vec<PathBuf>,
 }
 
@@ -38,10 +38,12 @@ pub struct Fills {
 }
 
 impl Cases {
-    /// Masks `NAME_mask….png` with `NAME`, or `NAME.png` with `NAME`; the same folder may hold both, as LaMa's sets do.
+    /// Matches masks `NAME_mask….png` with `NAME`, or `NAME.png` with `NAME`. Both may be in the same folder, as in
+    /// LaMa's sets.
     ///
     /// # Errors
-    /// [`Error::Read`] if a folder cannot be read, [`Error::Pictures`] if two pictures have one name or there is no case.
+    /// [`Error::Read`] if a folder cannot be read, [`Error::Pictures`] if two images have the same name or there is no
+    /// case.
     pub fn find(truths: &Path, masks: &Path) -> Result<Self> {
         let together = truths == masks;
         let (all_masks, truths_by_name) = (by_name(masks)?, by_name(truths)?);
@@ -57,8 +59,7 @@ impl Cases {
             }
         }
         if found.cases.is_empty() {
-            let text =
-                format!("no mask in {} has a picture of its name in {}", masks.display(), truths.display());
+            let text = format!("no mask in {} matches an image in {}", masks.display(), truths.display());
             return Err(Error::Pictures(text));
         }
         Ok(found)
@@ -66,7 +67,7 @@ impl Cases {
 }
 
 impl Fills {
-    /// The pictures of a folder.
+    /// The images of a folder.
     ///
     /// # Errors
     /// As [`Cases::find`].
@@ -74,20 +75,20 @@ impl Fills {
         Ok(Self { by_name: by_name(folder)? })
     }
 
-    /// The fill of a case: named as its mask, or, if the folder has none of these, as its photo.
+    /// The fill of a case: named like its mask or, if the folder has no such file, like its photo.
     pub fn of(&self, case: &Case) -> Option<&Path> {
         let photo = || self.by_name.get(photo_of(&case.name)?);
         self.by_name.get(&case.name).or_else(photo).map(PathBuf::as_path)
     }
 }
 
-/// The photo's name of a mask's, if it has LaMa's form.
+/// The photo's name in the name of a mask, if it has LaMa's form.
 fn photo_of(name: &str) -> Option<&str> {
     let at = name.rfind(MASK)?;
     (!name[at..].contains('/')).then(|| &name[..at])
 }
 
-/// All pictures below a folder by their place without the extension.
+/// All images below a folder, by path without the extension.
 fn by_name(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
@@ -99,7 +100,7 @@ fn by_name(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
         let relative = path.strip_prefix(folder).unwrap_or(path).with_extension("");
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         if let Some(other) = found.insert(parts.join("/"), path.to_owned()) {
-            let text = format!("{} and {} have one name", other.display(), path.display());
+            let text = format!("{} and {} have the same name", other.display(), path.display());
             return Err(Error::Pictures(text));
         }
     }
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn what_is_unclear_is_an_error() {
         let (twice, none) = (folder(&["x.jpg", "x.png"]), folder(&["q.png"]));
-        assert!(Fills::find(twice.path()).unwrap_err().to_string().ends_with("have one name"));
+        assert!(Fills::find(twice.path()).unwrap_err().to_string().ends_with("have the same name"));
         assert!(Cases::find(none.path(), none.path()).unwrap_err().to_string().starts_with("no mask in"));
         assert!(matches!(Fills::find(Path::new("/nowhere")), Err(Error::Read { .. })));
     }

@@ -1,11 +1,11 @@
-//! What can go wrong in judging.
+//! Errors of evaluations.
 
 use std::path::PathBuf;
 
-/// The result of this crate's calls.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of judging. Where two values disagree the message has both.
+/// An error of an evaluation. If two values disagree, the message states both.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
@@ -24,10 +24,10 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A picture or mask file.
+    /// An image or mask file.
     #[error(transparent)]
     Lacuna(#[from] lacuna::Error),
-    /// A weights file does not hold what it should.
+    /// The contents of a weights file are wrong.
     #[error("{path}: {problem}")]
     Weights {
         /// The file.
@@ -35,7 +35,7 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// Pictures that cannot be compared.
+    /// Images that cannot be compared.
     #[error("{0}")]
     Pictures(String),
 }

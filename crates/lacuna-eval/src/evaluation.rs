@@ -1,4 +1,4 @@
-//! Judging many fills of many pictures, once each.
+//! Scores many fills of many images, each once.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -12,49 +12,49 @@ use crate::judge::{Judge, Truth};
 use crate::store::{Outcome, Row, Store};
 use crate::{Error, Result};
 
-/// The name that rows of true pictures are kept by.
+/// The name under which rows of ground-truth images are stored.
 const TRUTH: &str = "truth";
 
-/// A method by the folder of its fills.
+/// A method, by the folder of its fills.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// What it is called in tables; a file name, too.
+    /// Its name in tables and file names.
     pub name: String,
     /// Its fills.
     pub fills: Fills,
 }
 
-/// What is judged, by what.
+/// The inputs of an evaluation.
 #[derive(Debug)]
 pub struct Evaluation<'a> {
-    /// The pictures.
+    /// The images.
     pub cases: &'a [Case],
     /// The methods.
     pub candidates: &'a [Candidate],
     /// The metrics.
     pub judge: &'a Judge,
-    /// Where rows are kept.
+    /// Where rows are stored.
     pub folder: &'a Path,
-    /// Bounds on what is read.
+    /// Limits on what is read.
     pub limits: Limits,
 }
 
-/// The rows of true pictures and of each method.
+/// The rows of the ground truth and of each method.
 #[derive(Debug)]
 pub struct Judged {
-    /// Features of the true pictures.
+    /// Features of the ground-truth images.
     pub truth: Store,
-    /// Rows and features of each candidate, in their order.
+    /// Rows and features of each candidate, in the order of the candidates.
     pub candidates: Vec<Store>,
 }
 
 impl Evaluation<'_> {
-    /// Judges what is not judged yet, on all cores; `tell` hears of each case that is done.
+    /// Scores what has no score yet, on all cores; calls `tell` for each finished case.
     ///
-    /// A picture that cannot be judged is a row with an error.
+    /// A fill that cannot be scored becomes a row with an error.
     ///
     /// # Errors
-    /// If rows cannot be read or kept.
+    /// If rows cannot be read or written.
     pub fn run(&self, tell: &(dyn Fn(&Case) + Sync)) -> Result<Judged> {
         let open = |name: &str| Store::open(self.folder, name).map(Mutex::new);
         let truth = open(TRUTH)?;
@@ -70,7 +70,7 @@ impl Evaluation<'_> {
     }
 
     fn case(&self, number: usize, case: &Case, truth: &Mutex<Store>, stores: &[Mutex<Store>]) -> Result<()> {
-        // Features are found by the case's number: another number is another row.
+        // Features are found by the case's number, so another number needs another row.
         let base = hash(&case.truth)
             .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.judge.weights())))
             .map_err(told);
@@ -105,7 +105,7 @@ impl Evaluation<'_> {
             };
             lock(store).put(number, row, features.as_deref())?;
         }
-        // Features of the true picture, for which a row stands as well.
+        // Features of the ground truth, which has a row too.
         let (Some(inception), Ok(base)) = (self.judge.inception(), &base) else { return Ok(()) };
         let key = lacuna::hash::sha256(base.as_bytes());
         if lock(truth).get(&case.name, &key).is_none()
@@ -134,7 +134,7 @@ fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().expect("no thread panics with it")
 }
 
-/// An error with its causes, in a line.
+/// An error with its causes, in one line.
 fn told(error: Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);

@@ -1,4 +1,4 @@
-//! Means with intervals: a number without one says nothing.
+//! Means with confidence intervals.
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 10_000;
-/// The bootstrap's seed: the same numbers always have the same interval.
+/// Seed of the bootstrap: equal values always give equal intervals.
 const SEED: u64 = 1;
-/// 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom; beyond, the normal one is near enough.
+/// 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom; the normal quantile is close enough above.
 const STUDENT: [f64; 30] = [
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 const NORMAL: f64 = 1.960;
 
-/// A mean and where it lies with a certainty of 95 %.
+/// A mean and its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The mean.
@@ -26,7 +26,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The mean of few values, such as one for each seed: `mean ± t s / sqrt(n)`. One value alone has an interval without ends.
+/// The mean of few values, such as one per seed: `mean ± t s / sqrt(n)`. The interval of a single value is unbounded.
 pub fn student(values: &[f64]) -> Interval {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -38,7 +38,7 @@ pub fn student(values: &[f64]) -> Interval {
     Interval { mean, low: mean - half, high: mean + half }
 }
 
-/// The mean of many values, such as one for each picture: quantiles of the means of resamples.
+/// The mean of many values, such as one per image, with bootstrap quantiles.
 pub fn bootstrap(values: &[f64]) -> Interval {
     let mean = |sum: f64| sum / values.len() as f64;
     let mut rng = Pcg64::seed_from_u64(SEED);
@@ -52,11 +52,11 @@ pub fn bootstrap(values: &[f64]) -> Interval {
     Interval { mean: mean(values.iter().sum()), low: at(0.025), high: at(0.975) }
 }
 
-/// How much larger the values of `one` are than those of `other` in the same places, such as two methods on the same
-/// pictures: far narrower than from two intervals, as pictures differ more than methods do.
+/// The mean of `one - other` over pairs, such as two methods on the same images. Paired intervals are much narrower
+/// than the difference of two intervals, because images differ more than methods.
 ///
 /// # Panics
-/// If there are not as many of one as of the other.
+/// If the lengths differ.
 pub fn paired(one: &[f64], other: &[f64]) -> Interval {
     assert_eq!(one.len(), other.len(), "values in pairs");
     bootstrap(&one.iter().zip(other).map(|(one, other)| one - other).collect::<Vec<_>>())
@@ -89,7 +89,7 @@ mod tests {
     fn many_values_agree_with_theory() {
         let values: Vec<f64> = (0..400).map(|index| f64::from(index % 2)).collect();
         let Interval { mean, low, high } = bootstrap(&values);
-        // The mean's deviation is 0.5 / 20 = 0.025.
+        // The standard deviation of the mean is 0.5 / 20 = 0.025.
         assert_eq!(mean, 0.5);
         assert!((low - 0.451).abs() < 0.005 && (high - 0.549).abs() < 0.005, "{low} {high}");
     }

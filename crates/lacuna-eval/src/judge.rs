@@ -1,65 +1,65 @@
-//! All metrics of one picture.
+//! All metrics of one image.
 
 use std::path::Path;
 
 use lacuna::{Mask, Planes};
 use serde::{Deserialize, Serialize};
 
-use crate::metric::lpips::Seen;
+use crate::metric::lpips::Features;
 use crate::metric::psnr::{decibels, squares_map};
 use crate::metric::{Areas, ByRegion, Inception, Lpips, Region, known_error, l1_map, ms_ssim, ssim_map};
 use crate::published::PUBLISHED;
 use crate::{Error, Result, weights};
 
-/// The file names of weights, as tools/fetch_metric_weights.py and `lacuna model fetch metrics` write them.
+/// File name of the weights, as written by tools/fetch_metric_weights.py and `lacuna model fetch metrics`.
 pub const LPIPS_ALEX: &str = "lpips_alex_v0.1.safetensors";
 /// See [`LPIPS_ALEX`].
 pub const LPIPS_VGG: &str = "lpips_vgg_v0.1.safetensors";
 /// See [`LPIPS_ALEX`].
 pub const INCEPTION: &str = "fid_inception_v3_2015-12-05_pool3.safetensors";
 
-/// A metric of single pictures.
+/// A metric of single images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// Learned perceptual distance on AlexNet.
+    /// Learned perceptual distance (LPIPS) with AlexNet.
     LpipsAlex,
-    /// Learned perceptual distance on VGG16.
+    /// Learned perceptual distance (LPIPS) with VGG16.
     LpipsVgg,
     /// Structural similarity.
     Ssim,
     /// Structural similarity at five scales.
     MsSsim,
-    /// Signal-to-noise ratio in decibels.
+    /// Peak signal-to-noise ratio in decibels.
     Psnr,
     /// Mean absolute difference.
     L1,
-    /// The largest difference of known pixels in steps of 8 bits.
+    /// Largest difference of known pixels, in 8-bit steps.
     KnownError,
 }
 
-/// What a picture scored.
+/// The scores of one fill.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
-    /// Where the weights are there.
+    /// If the weights exist.
     pub lpips_alex: Option<ByRegion>,
-    /// Where the weights are there.
+    /// If the weights exist.
     pub lpips_vgg: Option<ByRegion>,
     /// Structural similarity.
     pub ssim: ByRegion,
-    /// For sides of 161 pixels and more.
+    /// For sides of at least 161 pixels.
     pub ms_ssim: Option<f64>,
     /// Decibels.
     pub psnr: ByRegion,
     /// Of values in `[0, 1]`.
     pub l1: ByRegion,
-    /// Steps of 8 bits.
+    /// In 8-bit steps.
     pub known_error: f64,
 }
 
 impl Metric {
-    /// All of them.
+    /// All metrics.
     pub const ALL: [Self; 7] =
         [Self::LpipsAlex, Self::LpipsVgg, Self::Ssim, Self::MsSsim, Self::Psnr, Self::L1, Self::KnownError];
 
@@ -76,12 +76,12 @@ impl Metric {
         }
     }
 
-    /// Whether less is better.
+    /// Whether lower values are better.
     pub fn less_is_better(self) -> bool {
         matches!(self, Self::LpipsAlex | Self::LpipsVgg | Self::L1 | Self::KnownError)
     }
 
-    /// Its value in a region, where it has one.
+    /// Its value in a region, if it has one.
     pub fn of(self, scores: &Scores, region: Region) -> Option<f64> {
         let whole = |value: f64| (region == Region::Whole).then_some(value);
         match self {
@@ -96,7 +96,7 @@ impl Metric {
     }
 }
 
-/// The metrics, ready to judge.
+/// The metrics with their weights.
 #[derive(Debug, Default)]
 pub struct Judge {
     alex: Option<Lpips>,
@@ -104,20 +104,20 @@ pub struct Judge {
     inception: Option<Inception>,
 }
 
-/// A true picture with its hole, looked at once for all its fills.
+/// A ground-truth image with its hole. Features are computed once for all its fills.
 #[derive(Debug)]
 pub struct Truth {
     picture: Planes,
     areas: Areas,
-    alex: Option<Seen>,
-    vgg: Option<Seen>,
+    alex: Option<Features>,
+    vgg: Option<Features>,
 }
 
 impl Judge {
-    /// All metrics whose weights are in a folder; the others, which need none, in any case.
+    /// Loads all metrics whose weights are in a folder, and those that need none.
     ///
     /// # Errors
-    /// [`Error::Read`] or [`Error::Weights`] for a weights file that is there, but whose numbers are not the published ones.
+    /// [`Error::Read`] or [`Error::Weights`] for a weights file that exists but differs from the published values.
     pub fn open(weights: &Path) -> Result<Self> {
         let mut judge = Self::default();
         for published in PUBLISHED {
@@ -140,45 +140,46 @@ impl Judge {
         Ok(judge)
     }
 
-    /// The hashes of the numbers that it judges with: rows of others are other rows.
+    /// Hashes of the loaded weights. Rows computed with other weights have other keys.
     pub fn weights(&self) -> String {
         let missing = self.missing();
         let there = PUBLISHED.iter().filter(|published| !missing.contains(&published.file));
         there.map(|published| published.numbers).collect::<Vec<_>>().join(" ")
     }
 
-    /// The weights files that were not found.
+    /// Weights files that were not found.
     pub fn missing(&self) -> Vec<&'static str> {
         let there = [self.alex.is_some(), self.vgg.is_some(), self.inception.is_some()];
         let names = [LPIPS_ALEX, LPIPS_VGG, INCEPTION].into_iter().zip(there);
         names.filter(|(_, there)| !there).map(|(name, _)| name).collect()
     }
 
-    /// The network of FID's features, if its weights are there.
+    /// The network of FID's features, if its weights exist.
     pub fn inception(&self) -> Option<&Inception> {
         self.inception.as_ref()
     }
 
-    /// Looks at a true picture.
+    /// Prepares a ground-truth image: computes its features.
     ///
     /// # Errors
-    /// [`Error::Pictures`] if the mask has another size, or the picture is too small for a metric.
+    /// [`Error::Pictures`] if the mask has another size, or the image is too small for a metric.
     pub fn look(&self, picture: Planes, mask: Mask) -> Result<Truth> {
-        let look = |lpips: &Option<Lpips>| lpips.as_ref().map(|lpips| lpips.look(&picture)).transpose();
+        let features =
+            |lpips: &Option<Lpips>| lpips.as_ref().map(|lpips| lpips.features(&picture)).transpose();
         same_size([mask.width(), mask.height()], &picture, "mask")?;
-        Ok(Truth { alex: look(&self.alex)?, vgg: look(&self.vgg)?, areas: Areas::new(mask), picture })
+        Ok(Truth { alex: features(&self.alex)?, vgg: features(&self.vgg)?, areas: Areas::new(mask), picture })
     }
 
-    /// Judges a fill.
+    /// Scores a fill.
     ///
     /// # Errors
-    /// [`Error::Pictures`] if it has another size than the true picture.
+    /// [`Error::Pictures`] if its size differs from the ground truth's.
     pub fn score(&self, fill: &Planes, truth: &Truth) -> Result<Scores> {
         let Truth { picture, areas, alex, vgg } = truth;
         same_size([fill.width(), fill.height()], picture, "fill")?;
-        let lpips = |lpips: &Option<Lpips>, truth: &Option<Seen>| -> Result<Option<ByRegion>> {
+        let lpips = |lpips: &Option<Lpips>, truth: &Option<Features>| -> Result<Option<ByRegion>> {
             let (Some(lpips), Some(truth)) = (lpips, truth) else { return Ok(None) };
-            Ok(Some(lpips.distances(&lpips.look(fill)?, truth, areas)))
+            Ok(Some(lpips.distances(&lpips.features(fill)?, truth, areas)))
         };
         Ok(Scores {
             lpips_alex: lpips(&self.alex, alex)?,
@@ -193,12 +194,12 @@ impl Judge {
 }
 
 impl Truth {
-    /// The picture.
+    /// The image.
     pub fn picture(&self) -> &Planes {
         &self.picture
     }
 
-    /// The share of the picture that is hole, 0 to 1.
+    /// The fraction of the image that is hole, 0 to 1.
     pub fn hole_share(&self) -> f64 {
         let hole = self.areas.hole();
         hole.count() as f64 / hole.hole().len() as f64
@@ -212,7 +213,7 @@ fn same_size(size: [usize; 2], truth: &Planes, what: &str) -> Result<()> {
     }
     let (expected, rows) = (truth.width(), truth.height());
     Err(Error::Pictures(format!(
-        "the {what} is {width} x {height} pixels, the true picture {expected} x {rows}"
+        "the {what} is {width} x {height} pixels, the ground truth {expected} x {rows}"
     )))
 }
 
@@ -227,13 +228,13 @@ mod tests {
         let hole = Mask::new(40, 40, (0..1600).map(|at| at % 40 < 20).collect());
         let judge = Judge::default();
         assert_eq!(judge.missing().len(), 3);
-        let seen = judge.look(truth.clone(), hole).unwrap();
-        let perfect = judge.score(&truth, &seen).unwrap();
+        let prepared = judge.look(truth.clone(), hole).unwrap();
+        let perfect = judge.score(&truth, &prepared).unwrap();
         assert_eq!((perfect.l1.whole, perfect.psnr.whole, perfect.known_error), (0.0, 100.0, 0.0));
         assert!((perfect.ssim.whole - 1.0).abs() < 1e-9);
         let mut wrong = truth.clone();
         (0..3).for_each(|colour| wrong.plane_mut(colour).iter_mut().for_each(|value| *value *= 0.5));
-        let wrong = judge.score(&wrong, &seen).unwrap();
+        let wrong = judge.score(&wrong, &prepared).unwrap();
         for metric in Metric::ALL {
             let values = |scores| Region::ALL.map(|region| metric.of(scores, region));
             for (perfect, wrong) in values(&perfect).into_iter().zip(values(&wrong)) {
@@ -244,8 +245,8 @@ mod tests {
                 );
             }
         }
-        let error = judge.score(&Planes::black(40, 39), &seen).unwrap_err().to_string();
-        assert_eq!(error, "the fill is 40 x 39 pixels, the true picture 40 x 40");
+        let error = judge.score(&Planes::black(40, 39), &prepared).unwrap_err().to_string();
+        assert_eq!(error, "the fill is 40 x 39 pixels, the ground truth 40 x 40");
     }
 
     #[test]

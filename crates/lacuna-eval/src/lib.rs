@@ -1,4 +1,4 @@
-//! Judging fills: generators of holes, and metrics. Builds without Burn.
+//! Mask generators, metrics and evaluations. Builds without Burn.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! Fixed sets of masks: the same request gives the same files on every machine.
+//! Fixed mask sets: equal arguments give equal files on every machine.
 //!
-//! LaMa's `gen_mask_dataset`: a photo's shorter side is brought to the set's side, five holes are drawn on all of it, each
-//! with a square crop that follows the hole; of those that cover at most half of their crop one is taken. Differs from it in:
-//! seeded, each picture by itself; holes without a pixel are left out; holes are drawn again until one can be used; borders
-//! and halves are drawn on the crop.
+//! Follows LaMa's `gen_mask_dataset`. A photo is resized so that its shorter side is the set's side. Five masks are
+//! drawn on the whole photo, each with a square crop around its hole. One is chosen among those that cover at most half
+//! of their crop. Differs from it in: a seed for each image; masks without a hole are discarded; masks are drawn again
+//! until one can be used; borders and halves are drawn on the crop.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,36 +18,36 @@ use rand_pcg::Pcg64;
 
 use crate::maskgen::{MaskGenerator, Preset};
 
-/// Holes that are drawn for a crop, of which one is taken.
+/// Masks drawn for a crop, of which one is chosen.
 const VARIANTS: usize = 5;
-/// The largest share of a crop that may be hole.
+/// Largest hole fraction of a crop.
 const LARGEST_SHARE: f64 = 0.5;
-/// Attempts before a request is given up; the rarest of all takes a few dozen.
+/// Attempts before drawing fails; the rarest mask takes a few dozen.
 const ATTEMPTS: usize = 1000;
-/// Bounds of the shares of [`Masks::ByArea`], those of Liu et al. 2018 (<https://arxiv.org/abs/1804.07723>).
+/// Bounds of the hole fractions of [`Masks::ByArea`], from Liu et al. 2018 (<https://arxiv.org/abs/1804.07723>).
 const AREAS: [f64; 7] = [0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
 
-/// What is drawn.
+/// The kind of masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Masks {
-    /// A preset, with holes of up to half of the picture.
+    /// A preset, with holes of up to half of the image.
     Preset(Preset),
-    /// As many of each of six shares of the picture, 1 to 10 % up to 50 to 60 %, one after the other.
+    /// Six ranges of hole fraction in turn, from 1 to 10 % up to 50 to 60 %, so that all are equally frequent.
     ByArea,
 }
 
-/// A set of masks.
+/// A mask set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskSet {
-    /// What is drawn.
+    /// The kind of masks.
     pub masks: Masks,
-    /// Pixels a side.
+    /// Side in pixels.
     pub side: usize,
-    /// Sets of other seeds have nothing in common.
+    /// Sets of different seeds are independent.
     pub seed: u64,
 }
 
-/// A mask as the bytes of its file: PNG, 255 in the hole and 0 elsewhere.
+/// A mask as a PNG file: 255 in the hole and 0 elsewhere.
 pub fn png(mask: &Mask) -> Vec<u8> {
     let values = mask.hole().iter().map(|&hole| if hole { u8::MAX } else { 0 }).collect();
     let picture = GrayImage::from_raw(mask.width() as u32, mask.height() as u32, values)
@@ -57,40 +57,40 @@ pub fn png(mask: &Mask) -> Vec<u8> {
     bytes
 }
 
-/// The SHA-256 of a set: over each file's name, a zero and its SHA-256, in the order of names.
+/// SHA-256 of a set: over each file's name, a zero byte and the file's SHA-256, sorted by name.
 pub fn hash(files: &BTreeMap<String, String>) -> String {
     let text: String = files.iter().map(|(name, sha256)| format!("{name}\0{sha256}")).collect();
     lacuna::hash::sha256(text.as_bytes())
 }
 
-/// The name of the mask with a number on a blank canvas, without the extension.
+/// Name of the mask with this number on a blank canvas, without the extension.
 pub fn blank_name(number: u64) -> String {
     format!("{number:05}_mask000")
 }
 
-/// A square of a photo, and its hole.
+/// A square crop of a photo, and its mask.
 #[derive(Clone, Debug)]
 pub struct Crop {
-    /// The photo's part.
+    /// The crop of the photo.
     pub photo: RgbImage,
     /// Its hole.
     pub mask: Mask,
 }
 
-/// The hash of a set's names and files, to which this program's sets are held.
+/// The published hash of a set, which tests compare with.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// What is drawn, such as `thick-256`.
+    /// The kind of masks, such as `thick-256`.
     pub name: &'static str,
-    /// Pictures.
+    /// Number of images.
     pub count: usize,
     /// The seed.
     pub seed: u64,
-    /// As [`hash`] makes it.
+    /// The set's [`hash`].
     pub sha256: &'static str,
 }
 
-/// The published sets, of blank canvases.
+/// The published sets, on blank canvases.
 pub const PUBLISHED: [Published; 10] = [
     published("thin-256", "bfdc117af90be80a51d23da9b09505c3e531fe4b2f3cd5accd5187250e85748f"),
     published("medium-256", "40fad2223ed71c6a0e04e22480ffde2565af909e67f62e0390df0f4f51eb3c20"),
@@ -104,7 +104,7 @@ pub const PUBLISHED: [Published; 10] = [
     published("by-area", "a4be708d5d9927ee30b0a56f0a13d8db25dbf314fa4333691a3b1819a3816cda"),
 ];
 
-/// The hash of these files, if a set of this name, count and seed is published.
+/// The published hash of a set of this name, count and seed, if there is one.
 pub fn published_hash(name: &str, count: usize, seed: u64) -> Option<&'static str> {
     let same = |set: &&Published| set.name == name && set.count == count && set.seed == seed;
     PUBLISHED.iter().find(same).map(|set| set.sha256)
@@ -115,7 +115,7 @@ const fn published(name: &'static str, sha256: &'static str) -> Published {
 }
 
 impl Masks {
-    /// The side that this is meant for, in pixels.
+    /// The side that these masks are meant for, in pixels.
     pub fn side(self) -> usize {
         match self {
             Self::Preset(preset) if preset.name().ends_with("512") => 512,
@@ -130,7 +130,7 @@ impl Masks {
         }
     }
 
-    /// Whether a hole may cover this share of the picture with this number.
+    /// Whether the mask with this number may have this hole fraction.
     fn allows(self, share: f64, number: u64) -> bool {
         match self {
             Self::Preset(_) => share > 0.0 && share <= LARGEST_SHARE,
@@ -141,7 +141,7 @@ impl Masks {
         }
     }
 
-    /// Whether holes lie somewhere, so that a crop can follow them, instead of at borders.
+    /// Whether holes have a position that a crop can follow, instead of lying at borders.
     fn lie_somewhere(self) -> bool {
         !matches!(self, Self::Preset(Preset::Half | Preset::Outpainting256))
     }
@@ -168,24 +168,24 @@ impl FromStr for Masks {
 }
 
 impl MaskSet {
-    /// The hole with a number, of a blank canvas; nothing if none could be drawn.
+    /// The mask with this number on a blank canvas; `None` if none could be drawn.
     pub fn blank(&self, number: u64) -> Option<Mask> {
         self.place([self.side; 2], number).map(|placed| placed.mask)
     }
 
-    /// The crop with a number, of a photo; nothing if no hole could be drawn.
+    /// The crop with this number of a photo; `None` if no mask could be drawn.
     pub fn of_photo(&self, photo: &RgbImage, number: u64) -> Option<Crop> {
         let size = scaled([photo.width() as usize, photo.height() as usize], self.side);
         let Placed { mask, corner } = self.place(size, number)?;
         let [width, height] = size.map(|length| length as u32);
-        // Cubic as in PIL, which LaMa scales with.
+        // Cubic as in PIL, which LaMa uses.
         let scaled = imageops::resize(photo, width, height, FilterType::CatmullRom);
         let [x, y] = corner.map(|at| at as u32);
         let photo = imageops::crop_imm(&scaled, x, y, self.side as u32, self.side as u32).to_image();
         Some(Crop { photo, mask })
     }
 
-    /// One of several holes that may be used, in a crop of a photo of this size.
+    /// One of several usable masks, in a crop of a photo of this size.
     fn place(&self, size: [usize; 2], number: u64) -> Option<Placed> {
         let (mut rng, generator, side) = (self.rng(number), self.masks.generator(), self.side);
         let mut draw = || {
@@ -206,7 +206,7 @@ impl MaskSet {
             let usable = drawn.into_iter().filter(|(Placed { mask, .. }, _)| {
                 self.masks.allows(mask.count() as f64 / mask.hole().len() as f64, number)
             });
-            // The lot decides among those.
+            // A random draw decides among those.
             if let Some((placed, _)) = usable.min_by_key(|(_, lot)| *lot) {
                 return Some(placed);
             }
@@ -214,14 +214,14 @@ impl MaskSet {
         None
     }
 
-    /// Each picture has its own numbers, so that none depends on how many come before it.
+    /// Each image has its own generator, so that it does not depend on the images before it.
     fn rng(&self, number: u64) -> Pcg64 {
-        // The golden ratio's digits keep sets of neighbouring seeds apart.
+        // The golden ratio keeps sets of consecutive seeds apart.
         Pcg64::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number))
     }
 }
 
-/// A hole, and where in the photo its crop begins.
+/// A mask, and the position of its crop in the photo.
 struct Placed {
     mask: Mask,
     corner: [usize; 2],
@@ -233,7 +233,7 @@ fn scaled(size: [usize; 2], side: usize) -> [usize; 2] {
     size.map(|length| ((length * side + shorter / 2) / shorter).max(side))
 }
 
-/// Where a square crop begins that has, where it can, all of the hole in it.
+/// The position of a square crop that contains the whole hole if possible.
 fn corner_of(hole: &Mask, side: usize, rng: &mut Pcg64) -> [usize; 2] {
     let Some(bounds) = hole.bounds() else { return [0; 2] };
     let mut along = |length: usize, end: usize| {

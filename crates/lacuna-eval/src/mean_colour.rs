@@ -1,11 +1,11 @@
-//! The mean colour of the known pixels: a lower bound for other methods.
+//! Fill with the mean colour of the known pixels: a lower bound for other methods.
 
 use std::sync::Arc;
 
 use lacuna::method::{Build, Method};
 use lacuna::{Error, Mask, Planes, Predictor, Result, Watch};
 
-/// The method, for evaluations: it is no help to people.
+/// The method, for evaluations only.
 pub const METHOD: Method = Method {
     name: "mean-colour",
     meaning: "The mean colour of the known pixels, as a lower bound",

@@ -1,7 +1,7 @@
-//! The metrics' published weights: where they come from, and how they are known to be the right ones.
+//! The metrics' published weights: their sources and hashes.
 //!
-//! Official files are turned into Lacuna's. What is pinned is a hash of the numbers, so that it does not matter who packed
-//! them: tools/fetch_metric_weights.py gets the same numbers from pip packages.
+//! Official files are converted to Lacuna's. The pinned hash is that of the values, independent of the container:
+//! tools/fetch_metric_weights.py gets the same values from pip packages.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,13 +17,13 @@ use crate::{Error, Result};
 /// A weights file of a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// Lacuna's file.
+    /// Name of Lacuna's file.
     pub file: &'static str,
-    /// SHA-256 of its numbers, as [`numbers_hash`] makes it.
+    /// SHA-256 of its values, computed by [`numbers_hash`].
     pub numbers: &'static str,
     /// The licences of the official files.
     pub licence: &'static str,
-    /// The official files that it is made of.
+    /// The official files that it is converted from.
     pub sources: &'static [Source],
 }
 
@@ -32,13 +32,13 @@ pub struct Published {
 pub struct Source {
     /// Its name, here and on mirrors.
     pub name: &'static str,
-    /// Where its authors have it.
+    /// Its URL on the authors' server.
     pub url: &'static str,
-    /// How its SHA-256 begins: all of it, or the eight digits that torch's hub puts into names.
+    /// The beginning of its SHA-256: all of it, or the eight digits that torch's hub puts into file names.
     pub sha256: &'static str,
 }
 
-/// All weights that the metrics need.
+/// All weights of the metrics.
 pub const PUBLISHED: [Published; 3] = [
     Published {
         file: LPIPS_ALEX,
@@ -87,10 +87,10 @@ pub const PUBLISHED: [Published; 3] = [
 ];
 
 impl Published {
-    /// Lacuna's file, made of official ones in the order of `sources`.
+    /// Lacuna's file, converted from official ones in the order of `sources`.
     ///
     /// # Errors
-    /// If a file cannot be read, or the numbers are not the published ones.
+    /// If a file cannot be read, or its values are not the published ones.
     pub fn convert(&self, files: &[&Path]) -> Result<Vec<u8>> {
         let mut tensors = Tensors::new();
         for file in files {
@@ -113,21 +113,21 @@ impl Published {
         Ok(serialize(views, None).expect("names and shapes are written"))
     }
 
-    /// Whether these are the published numbers.
+    /// Checks that these are the published values.
     ///
     /// # Errors
-    /// Both hashes, in words.
+    /// Both hashes, as text.
     pub fn check(&self, tensors: &Tensors) -> std::result::Result<(), String> {
         let hash = numbers_hash(tensors);
         if hash == self.numbers {
             return Ok(());
         }
-        Err(format!("its numbers have the SHA-256 {hash}, the published ones {}", self.numbers))
+        Err(format!("its values have the SHA-256 {hash}, the published ones {}", self.numbers))
     }
 }
 
-/// What an official tensor is called in Lacuna's files; nothing for those that no metric needs: classifiers, and batch norm's
-/// scales, which are all 1.
+/// The name of an official tensor in Lacuna's files; `None` for tensors that no metric needs: classifiers, and batch
+/// norm's scales, which are all 1.
 fn name_of(official: &str) -> Option<String> {
     let unused = ["classifier.", "fc.", "AuxLogits."];
     if unused.iter().any(|prefix| official.starts_with(prefix)) || official.ends_with("bn.weight") {
@@ -136,7 +136,7 @@ fn name_of(official: &str) -> Option<String> {
     Some(official.replace(".model.1.", "."))
 }
 
-/// SHA-256 over names, shapes and values in the order of names: the same for the same numbers, whatever file they are in.
+/// SHA-256 over names, shapes and values, sorted by name; independent of the container.
 pub fn numbers_hash(tensors: &Tensors) -> String {
     let mut hash = Sha256::new();
     for (name, Tensor { shape, values }) in tensors {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn official_files_become_lacunas() {
-        // Official files with the numbers of the fetched ones: other names, and tensors that no metric needs.
+        // Official files with the values of the fetched ones: other names, and tensors that no metric needs.
         let folder = tempfile::tempdir().unwrap();
         for published in PUBLISHED {
             let Some(path) = testkit::weights::metric_weights(published.file) else { continue };

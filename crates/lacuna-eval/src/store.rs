@@ -1,7 +1,7 @@
-//! What an evaluation has found so far, on disk: a row for each picture, and its features.
+//! Intermediate results of an evaluation on disk: a row for each image, and its features.
 //!
-//! A stopped evaluation goes on from here. Rows are lines of JSON that are added at the end; features are records of one
-//! size, written before their row, so that a row's features are always whole.
+//! An interrupted evaluation continues from here. Rows are lines of JSON that are appended. Features are records of
+//! fixed size that are written before their row, so the features of a row are always complete.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,29 +16,30 @@ use crate::{Error, Result};
 
 const RECORD: usize = FEATURES * size_of::<f32>();
 
-/// What is known of one fill.
+/// The result of one fill.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
     /// The case.
     pub case: String,
-    /// SHA-256 of the true picture, the mask and the fill, and of which weights were there: another one is another row.
+    /// SHA-256 over ground truth, mask, fill and the available weights. If one of them changes, the row is computed
+    /// again.
     pub key: String,
-    /// Share of the picture that is hole, 0 to 1.
+    /// Fraction of the image that is hole, 0 to 1.
     pub hole_share: f64,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// A judged fill, or why there is none.
+/// The scores of a fill, or why there are none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Its scores.
     Scores(Box<Scores>),
-    /// It is a true picture, of which there are features alone.
+    /// A row of a ground-truth image, which only has features.
     Truth,
-    /// Why it has none.
+    /// Why there are no scores.
     Error(String),
 }
 
@@ -63,7 +64,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens what a folder has of a method, or begins.
+    /// Opens a folder's results of a method, or creates them.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Write`].
@@ -80,7 +81,7 @@ impl Store {
         let (mut file, features) = (open(&path)?, open(&features_path)?);
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(|source| Error::Read { path: path.clone(), source })?;
-        // What a kill left of a line is no row; its picture is judged again.
+        // An incomplete last line, left by a kill, is ignored; its image is scored again.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let rows = text[..whole].lines().filter_map(|line| serde_json::from_str::<Row>(line).ok());
         let rows = rows.map(|row| (row.case.clone(), row)).collect();
@@ -89,7 +90,7 @@ impl Store {
         Ok(Self { path, rows, file, features, features_path })
     }
 
-    /// The row of a case that has this key.
+    /// The row of a case with this key.
     pub fn get(&self, case: &str, key: &str) -> Option<&Row> {
         self.rows.get(case).filter(|row| row.key == key)
     }
@@ -99,13 +100,13 @@ impl Store {
         self.rows.get(case)
     }
 
-    /// Keeps a row, and before it the features of the case with this number.
+    /// Stores a row, and before it the features of the case with this number.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub fn put(&mut self, number: usize, row: Row, features: Option<&[f32]>) -> Result<()> {
         if let Some(features) = features {
-            assert_eq!(features.len(), FEATURES, "features of a picture");
+            assert_eq!(features.len(), FEATURES, "features of an image");
             let place = SeekFrom::Start((number * RECORD) as u64);
             let written = self
                 .features
@@ -117,7 +118,7 @@ impl Store {
         line.push('\n');
         let written = self.file.write_all(line.as_bytes());
         written.map_err(|source| Error::Write { path: self.path.clone(), source })?;
-        // What will be read from the file, to the last digit.
+        // Use the values as they will be read from the file, to the last digit.
         let row: Row = serde_json::from_str(&line).expect("a line that was just made");
         self.rows.insert(row.case.clone(), row);
         Ok(())
@@ -164,7 +165,7 @@ mod tests {
         assert_eq!((store.get("one", "other"), store.row("two")), (None, None));
         let features = store.features(&[1, 0]).unwrap();
         assert_eq!((features[0], features[FEATURES]), (1.5, 0.5));
-        // A newer row stands for an older one, and begins its own line.
+        // A newer row replaces an older one, and starts on its own line.
         store.put(1, row("one", "new"), None).unwrap();
         let store = Store::open(folder.path(), "a").unwrap();
         assert_eq!(store.get("one", "new"), Some(&row("one", "new")));

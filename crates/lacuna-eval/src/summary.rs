@@ -1,4 +1,4 @@
-//! An evaluation in numbers: means with intervals, sets of features, shares of hole, differences of methods.
+//! Aggregates of an evaluation: means with intervals, set metrics, hole fractions, differences between methods.
 
 use serde::Serialize;
 
@@ -11,49 +11,49 @@ use crate::metric::{Ids, Moments, Region, frechet, frechet_few, ids, kid};
 use crate::store::Store;
 use crate::{Error, Result};
 
-/// Shares of hole are told apart by tenths, as LaMa's evaluation does.
+/// Hole fractions are grouped by tenths, as in LaMa's evaluation.
 const BINS: usize = 10;
-/// Below so many pictures FID depends more on their number than on the method.
+/// With fewer images FID depends more on their number than on the method.
 const ENOUGH_FOR_FID: usize = 2048;
-/// Rows of features that are read at a time.
+/// Rows of features read at a time.
 const ROWS_AT_A_TIME: usize = 256;
-/// The most rows whose features are held at once, 40 MB of each set: KID, P-IDS and U-IDS of more pictures are of so many of
-/// them, evenly spread.
+/// Most rows whose features are in memory at once, 40 MB for each set. KID, P-IDS and U-IDS of more images use this
+/// many of them, evenly spaced.
 const ROWS_HELD: usize = 5_000;
 
-/// Everything that an evaluation found.
+/// All aggregates of an evaluation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// What was asked for, as the command line and its surroundings have it.
+    /// The arguments and environment of the evaluation.
     pub settings: Vec<(String, String)>,
-    /// Pictures with a hole.
+    /// Number of images with a hole.
     pub cases: usize,
     /// Each method.
     pub methods: Vec<Method>,
-    /// Differences of each method to the first, of the pictures that both have.
+    /// Differences of each method to the first, over the images that both have.
     pub differences: Vec<Difference>,
-    /// What should be known before a number is believed.
+    /// Caveats about the values.
     pub notes: Vec<String>,
 }
 
-/// A method's numbers.
+/// The aggregates of one method.
 #[derive(Clone, Debug, Serialize)]
 pub struct Method {
     /// Its name.
     pub name: String,
-    /// Pictures that were judged.
+    /// Number of scored images.
     pub judged: usize,
-    /// Cases that could not be judged, and why.
+    /// Cases without scores, and why.
     pub failed: Vec<Failure>,
-    /// Means over all judged pictures.
+    /// Means over all scored images.
     pub means: Vec<Mean>,
-    /// Of all features together; nothing without Inception's weights, or for fewer than four pictures.
+    /// Metrics of the whole set; none without Inception's weights, or for fewer than four images.
     pub sets: Option<Sets>,
-    /// The same by tenths of hole, without empty ones.
+    /// The same by tenths of hole fraction, without empty ones.
     pub by_area: Vec<Bin>,
 }
 
-/// A case that could not be judged.
+/// A case without scores.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     /// The case.
@@ -69,41 +69,41 @@ pub struct Mean {
     pub metric: Metric,
     /// Where.
     pub region: Region,
-    /// Pictures that have this value.
+    /// Images that have this value.
     pub count: usize,
-    /// The deviation of pictures from the mean, divided by their number, as LaMa prints it.
+    /// The standard deviation over images divided by their number, as LaMa prints it.
     pub deviation: f64,
     /// The mean.
     pub interval: Interval,
 }
 
-/// Scores of sets of features.
+/// Metrics of feature sets.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sets {
     /// Fréchet distance.
     pub fid: Interval,
     /// Kernel distance, times 1000.
     pub kid: Interval,
-    /// Share of pairs in which the fill seems truer.
+    /// Fraction of pairs in which the fill seems more real.
     pub p_ids: f64,
-    /// Share of pictures that a linear classifier gets wrong.
+    /// Fraction of images that a linear classifier misclassifies.
     pub u_ids: f64,
 }
 
-/// A tenth of hole.
+/// A tenth of hole fraction.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bin {
     /// Such as `20-30%`.
     pub name: String,
-    /// Pictures in it.
+    /// Images in it.
     pub count: usize,
     /// Means.
     pub means: Vec<Mean>,
-    /// Fréchet distance, of two pictures or more.
+    /// Fréchet distance, for at least two images.
     pub fid: Option<f64>,
 }
 
-/// How much more a method scores than the first.
+/// The difference between a method and the first.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
     /// The method.
@@ -116,11 +116,11 @@ pub struct Difference {
     pub region: Region,
     /// Pairs.
     pub count: usize,
-    /// The mean difference; certain if 0 is outside.
+    /// The mean difference; significant if the interval excludes 0.
     pub interval: Interval,
 }
 
-/// A judged picture of a method.
+/// The scores of one image.
 struct Judgement<'a> {
     number: usize,
     share: f64,
@@ -128,7 +128,7 @@ struct Judgement<'a> {
 }
 
 impl Summary {
-    /// The numbers of an evaluation of these cases by these methods.
+    /// The aggregates of these cases and methods.
     ///
     /// # Errors
     /// If features cannot be read.
@@ -142,7 +142,7 @@ impl Summary {
         let with_features = cases.iter().any(|case| judged.truth.row(&case.name).is_some());
         if with_features && cases.len() < ENOUGH_FOR_FID {
             notes.push(format!(
-                "FID of {} pictures is far above that of many ({ENOUGH_FOR_FID} and more): compare it within this table only, and read KID beside it",
+                "FID of {} images is biased upwards ({ENOUGH_FOR_FID} or more are needed): compare it only within this table, together with KID",
                 cases.len()
             ));
         }
@@ -166,7 +166,7 @@ impl Summary {
     }
 }
 
-/// The mean of a metric among many.
+/// The mean of a metric in a list.
 pub fn find(means: &[Mean], metric: Metric, region: Region) -> Option<&Mean> {
     means.iter().find(|mean| mean.metric == metric && mean.region == region)
 }
@@ -209,7 +209,7 @@ impl Method {
     }
 }
 
-/// LaMa's tenth of a share: from i/10 up to, but without, (i + 1)/10; all of it belongs to the last.
+/// LaMa's tenth of a fraction: from i/10 up to, but excluding, (i + 1)/10; 1 belongs to the last.
 fn bin_of(share: f64) -> usize {
     ((share * BINS as f64) as usize).min(BINS - 1)
 }
@@ -261,10 +261,10 @@ fn compare(cases: &[Case], names: [&String; 2], [first, other]: [&Store; 2]) -> 
     differences
 }
 
-/// Sets of features of the cases with these numbers.
+/// Metrics of the feature sets of the cases with these numbers.
 fn sets(store: &mut Store, truth: &mut Store, numbers: &[usize]) -> Result<Sets> {
     let distance = fid(store, truth, numbers)?;
-    // Evenly spread where there are too many to hold.
+    // Evenly spaced if there are too many to hold.
     let held = numbers.len().min(ROWS_HELD);
     let some: Vec<usize> = (0..held).map(|at| numbers[at * numbers.len() / held]).collect();
     let (fills, truths) = (store.features(&some)?, truth.features(&some)?);
@@ -359,10 +359,10 @@ pub(crate) mod tests {
         let shares: Vec<&str> = one.by_area.iter().map(|bin| bin.name.as_str()).collect();
         assert_eq!(shares, ["0-10%", "10-20%", "20-30%", "30-40%", "40-50%", "50-60%"]);
         assert_eq!(find(&one.by_area[3].means, Metric::L1, Region::Whole).unwrap().interval.mean, 3.0);
-        assert_eq!(one.by_area[3].fid, None, "of one picture");
+        assert_eq!(one.by_area[3].fid, None, "of one image");
         let sets = one.sets.unwrap();
         assert!(sets.fid.low <= sets.fid.mean && sets.fid.mean <= sets.fid.high);
-        assert!(summary.notes[0].contains("FID of 6 pictures"));
+        assert!(summary.notes[0].contains("FID of 6 images"));
     }
 
     #[test]

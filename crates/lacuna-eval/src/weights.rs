@@ -1,4 +1,4 @@
-//! Named tensors of a safetensors file, read whole.
+//! Named tensors of a safetensors file, read into memory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{Error, Result};
 
-/// The numbers of one tensor.
+/// The values of one tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// Sides, outermost first.
+    /// Dimensions, outermost first.
     pub shape: Vec<usize>,
     /// Values, row-major.
     pub values: Vec<f32>,
@@ -20,19 +20,20 @@ pub struct Tensor {
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// All tensors of a file; 16-bit floats are widened.
+/// Reads all tensors of a file; 16-bit floats are converted.
 ///
 /// # Errors
-/// [`Error::Read`] if the file cannot be read, [`Error::Weights`] if it is no safetensors file or holds anything but floats.
+/// [`Error::Read`] if the file cannot be read, [`Error::Weights`] if it is not a safetensors file or contains other
+/// types than floats.
 pub fn read(path: &Path) -> Result<Tensors> {
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     parse(&bytes).map_err(|problem| Error::Weights { path: path.to_owned(), problem })
 }
 
-/// All tensors of a file's content.
+/// All tensors in the bytes of a file.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// What is wrong with it, as text.
 pub fn parse(bytes: &[u8]) -> std::result::Result<Tensors, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let tensors = file.tensors().into_iter().map(|(name, view)| {
@@ -42,17 +43,17 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<Tensors, String> {
                 let pairs = view.data().chunks_exact(2);
                 pairs.map(|bytes| f16::from_le_bytes([bytes[0], bytes[1]]).to_f32()).collect()
             }
-            other => return Err(format!("{name} holds {other:?}, expected F32 or F16")),
+            other => return Err(format!("{name}: expected F32 or F16, found {other:?}")),
         };
         Ok((name, Tensor { shape: view.shape().to_vec(), values }))
     });
     tensors.collect()
 }
 
-/// The values of the tensor called `name`, if it has this shape.
+/// Removes and returns the values of the tensor called `name`, if it has this shape.
 ///
 /// # Errors
-/// What is missing or has which other shape, in words.
+/// The tensor that is missing or has another shape, as text.
 pub fn take(tensors: &mut Tensors, name: &str, shape: &[usize]) -> std::result::Result<Vec<f32>, String> {
     match tensors.remove(name) {
         Some(tensor) if tensor.shape == shape => Ok(tensor.values),
@@ -77,7 +78,9 @@ mod tests {
         assert_eq!(take(&mut tensors.clone(), "a", &[2]), Ok(vec![1.5, -2.0]));
         assert_eq!(take(&mut tensors, "a", &[3]).unwrap_err(), "a: expected [3], found [2]");
         assert_eq!(take(&mut tensors, "b", &[1]).unwrap_err(), "b: expected [1], found nothing");
-        assert!(parse(&file(Dtype::I8, &[1, 2])).unwrap_err().starts_with("a holds I8"));
+        assert!(
+            parse(&file(Dtype::I8, &[1, 2])).unwrap_err().starts_with("a: expected F32 or F16, found I8")
+        );
         assert!(parse(b"nothing").is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Time and peak memory of one prediction beside what the forecast says:
-//! `cargo run --release -p lacuna-nets --example cost -- WIDTH BLOCKS SIDE [DEVICE]`.
+//! Time and peak memory of one prediction, compared with the forecast: `cargo run --release -p lacuna-nets --example
+//! cost -- WIDTH BLOCKS SIDE [DEVICE]`.
 
 use std::time::Instant;
 

@@ -12,7 +12,7 @@ use lacuna_nets::{Generator, ops};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-/// Steps before those that count: they start threads and grow the heap.
+/// Warm-up steps, which start threads and grow the heap.
 const WARM_UP: usize = 2;
 const LEARNING_RATE: f64 = 1e-3;
 
@@ -54,7 +54,7 @@ impl Arguments {
     }
 }
 
-/// Times of forward, backward and update of each step behind the warm-up.
+/// Times of forward, backward and update of each step after the warm-up.
 fn train(arguments: &Arguments) -> lacuna_nets::Result<Vec<[Duration; 3]>> {
     let Arguments { width, blocks, batch, side, channels_in, steps, .. } = *arguments;
     let device = Device::flex().autodiff();

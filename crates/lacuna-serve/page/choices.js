@@ -90,7 +90,7 @@ export function fillChoices() {
   const label = (name) => text(`method-${name}`);
   options("method", server.methods.map((name) => [name, label(name)]), value("method") || stored.method || server.default.method);
   if (!server.methods.includes(value("method"))) byId("method").value = server.default.method;
-  options("model", server.models.map((model) => [model.id, model.id]), value("model") || stored.model || server.default.model);
+  options("model", server.models.map((model) => [model.id, model.label ?? model.id]), value("model") || stored.model || server.default.model);
   choicesChanged();
 }
 
@@ -137,7 +137,7 @@ function restore() {
 
 export function connectChoices() {
   restore();
-  for (const id of REMEMBERED) {
+  for (const id of new Set([...REMEMBERED, ...Object.keys(NUMBERS)])) {
     byId(id).addEventListener("change", () => {
       choicesChanged();
       remember();

@@ -1,11 +1,11 @@
-//! What a finished job gives: a file, and what is said about it.
+//! The result of a finished job: a file and response headers.
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// A file for a client.
+/// A file for a client, with response headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     body: Bytes,
@@ -13,7 +13,7 @@ pub struct Answer {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What may stand in an extended parameter without being encoded (RFC 8187, section 3.2.1).
+/// Characters that need no encoding in an extended parameter (RFC 8187, section 3.2.1).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 impl Answer {
@@ -22,7 +22,7 @@ impl Answer {
         Self { body: body.into(), media_type, headers: Vec::new() }
     }
 
-    /// With something said about it in a header; what no header can hold is left out.
+    /// Adds a header. A value that a header cannot contain is dropped.
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.push((HeaderName::from_static(name), value));
@@ -30,7 +30,7 @@ impl Answer {
         self
     }
 
-    /// With a name to be saved under, in ASCII and as it is (RFC 6266).
+    /// Adds a name to save the file under, in ASCII and in UTF-8 (RFC 6266).
     pub fn named(self, name: &str) -> Self {
         let ascii: String = name
             .chars()
@@ -41,7 +41,7 @@ impl Answer {
         self.with("content-disposition", &value)
     }
 
-    /// The file.
+    /// The bytes of the file.
     pub fn body(&self) -> &[u8] {
         &self.body
     }

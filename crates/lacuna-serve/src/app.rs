@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,27 +16,27 @@ use crate::problem::Problem;
 use crate::queue::{Key, Outcome, Queue, QueueBounds, Ticket};
 use crate::uploads::Uploads;
 
-/// Bodies that are read at the same time, besides as many as may wait in the queue: each is held in memory.
+/// Bodies that may be read at the same time, in addition to the length of the queue. Each is held in memory.
 const SPARE_UPLOADS: usize = 8;
 
-/// How often a stopping server looks whether all results were fetched.
+/// How often a stopping server checks whether all results were fetched.
 const FETCH_CHECK: Duration = Duration::from_millis(50);
 
-/// The state of a server; clones are the same.
+/// The state of a server; clones refer to the same state.
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
 
-/// What an [`App`] holds.
+/// The contents of an [`App`].
 pub struct Shared {
-    /// What it was told.
+    /// The configuration.
     pub config: Config,
-    /// What it fills with.
+    /// The networks and methods.
     pub models: Models,
-    /// What it counts.
+    /// The counters.
     pub metrics: Arc<Metrics>,
-    /// Jobs that clients come back for.
+    /// Jobs whose results clients fetch later.
     pub jobs: Jobs,
-    /// Places to read bodies into.
+    /// Slots for reading bodies.
     pub uploads: Uploads,
     queues: HashMap<String, Queue>,
 }
@@ -67,7 +67,7 @@ impl App {
         Self(Arc::new(Shared { config, models, metrics, jobs: Jobs::default(), uploads, queues }))
     }
 
-    /// Puts work before the worker of a device.
+    /// Submits work to the worker of a device.
     ///
     /// # Errors
     /// As [`Queue::submit`].
@@ -82,12 +82,12 @@ impl App {
         queue.submit(client, key, Box::new(work))
     }
 
-    /// Jobs that wait.
+    /// Number of waiting jobs.
     pub fn waiting(&self) -> usize {
         self.queues.values().map(Queue::waiting).sum()
     }
 
-    /// Jobs that run.
+    /// Number of running jobs.
     pub fn running(&self) -> usize {
         self.queues.values().map(Queue::running).sum()
     }

@@ -1,4 +1,4 @@
-//! Reading a request's body: never more than is allowed, never waiting for ever.
+//! Reading request bodies, with limits on size and time.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::config::Bounds;
 use crate::fill::Upload;
 use crate::problem::{Code, Problem};
 
-/// The whole of a body must come in this time: 64 MiB at one megabit a second.
+/// Time limit of a whole body: 64 MiB at one megabit per second.
 pub const LONGEST_BODY: Duration = Duration::from_secs(600);
 
-/// Parts of a form: twice as many as there are fields.
+/// Limit of a form's parts: more than twice the number of fields.
 const MOST_PARTS: usize = 32;
 
-/// Bytes of a field that is no file: a model's name is the longest.
+/// Limit of a field that is not a file, in bytes: a model's name is the longest.
 const LONGEST_FIELD: usize = 1024;
 
-/// Characters of a file's name that are kept.
+/// Limit of a file's name, in characters.
 const LONGEST_NAME: usize = 100;
 
 /// The parts of a form.
@@ -32,7 +32,7 @@ pub struct Form {
     pub image: Option<Upload>,
     /// The part `mask`.
     pub mask: Option<Upload>,
-    /// All others, in their order.
+    /// All other parts, in order.
     pub fields: Vec<(String, String)>,
 }
 
@@ -40,8 +40,8 @@ impl Form {
     /// Reads a `multipart/form-data` body.
     ///
     /// # Errors
-    /// [`Code::MediaType`], [`Code::Malformed`], [`Code::BodyTooLarge`], [`Code::RequestTimeout`], or a field that comes
-    /// twice or is too long.
+    /// [`Code::MediaType`], [`Code::Malformed`], [`Code::BodyTooLarge`], [`Code::RequestTimeout`], or a field that is
+    /// repeated or too long.
     pub async fn read(request: Request, bounds: &Bounds) -> Result<Self, Problem> {
         check_media_type(&request, "multipart/form-data")?;
         let request = limited(request, bounds)?;
@@ -85,7 +85,7 @@ impl Form {
         Err(Problem::new(Code::Malformed, format!("the form has more than {MOST_PARTS} parts")))
     }
 
-    /// The picture.
+    /// Takes the image.
     ///
     /// # Errors
     /// [`Code::FieldMissing`].
@@ -93,7 +93,7 @@ impl Form {
         self.image.take().ok_or_else(|| missing("image"))
     }
 
-    /// The mask.
+    /// Takes the mask.
     ///
     /// # Errors
     /// [`Code::FieldMissing`].
@@ -106,7 +106,7 @@ fn missing(name: &str) -> Problem {
     Problem::new(Code::FieldMissing, format!("the file {name} is missing"))
 }
 
-/// A body of JSON, whole.
+/// Reads a complete JSON body.
 ///
 /// # Errors
 /// [`Code::MediaType`], [`Code::Malformed`], [`Code::BodyTooLarge`] or [`Code::RequestTimeout`].
@@ -123,19 +123,19 @@ pub async fn read_json(request: Request, bounds: &Bounds) -> Result<Bytes, Probl
     Ok(bytes.freeze())
 }
 
-/// A request whose body ends with an error beyond the limit. One that announces a longer body, or an encoded one, is
-/// refused unread.
+/// A request whose body ends with an error at the limit. One that announces a longer body, or an encoded body, is
+/// refused before it is read.
 fn limited(request: Request, bounds: &Bounds) -> Result<Request, Problem> {
     if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        let detail = format!("Content-Encoding is {encoding:?}, bodies are taken unencoded only");
+        let detail = format!("Content-Encoding is {encoding:?}, but only unencoded bodies are accepted");
         return Err(Problem::new(Code::MediaType, detail));
     }
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = length.filter(|&length| length > bounds.body_bytes as u64) {
-        let detail = format!("the body has {length} bytes, at most {} are taken", bounds.body_bytes);
+        let detail = format!("the body has {length} bytes, at most {} are accepted", bounds.body_bytes);
         return Err(Problem::new(Code::BodyTooLarge, detail));
     }
     Ok(request.map(|body| Body::new(Limited::new(body, bounds.body_bytes))))
@@ -151,32 +151,32 @@ fn check_media_type(request: &Request, expected: &str) -> Result<(), Problem> {
     Err(Problem::new(Code::MediaType, format!("expected {expected}, got {found}")))
 }
 
-/// What comes of reading, if it comes in time.
+/// The result of reading, within a time limit.
 ///
 /// # Errors
 /// [`Code::RequestTimeout`].
 pub async fn in_time<T>(limit: Duration, reading: impl Future<Output = T>) -> Result<T, Problem> {
     tokio::time::timeout(limit, reading).await.map_err(|_| {
-        let detail = format!("the body, or more of it, did not come within {} seconds", limit.as_secs());
+        let detail = format!("the body did not arrive within {} seconds", limit.as_secs());
         Problem::new(Code::RequestTimeout, detail)
     })
 }
 
-/// What broke a body off.
+/// The problem that interrupted a body.
 fn broken(error: &(dyn Error + 'static), bounds: &Bounds) -> Problem {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     if causes.any(|cause| cause.is::<LengthLimitError>()) {
-        let detail = format!("the body has more than {} bytes, which is the limit", bounds.body_bytes);
+        let detail = format!("the body exceeds the limit of {} bytes", bounds.body_bytes);
         return Problem::new(Code::BodyTooLarge, detail);
     }
-    Problem::new(Code::Malformed, "the body is no complete form")
+    Problem::new(Code::Malformed, "the body is not a complete form")
 }
 
-/// A file's name without folders and control characters, not too long.
+/// A file's name without folders and control characters, shortened.
 fn file_name(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: Vec<char> = last.chars().filter(|c| !c.is_control()).collect();
-    // The end is kept: there is the extension.
+    // The end is kept because it contains the extension.
     clean[clean.len().saturating_sub(LONGEST_NAME)..].iter().collect()
 }
 

@@ -1,10 +1,10 @@
-//! Who asks: what fairness counts by.
+//! Identifies clients, for fairness and limits.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::HeaderMap;
 
-/// A client, by its address. A network of 64 bits is one client of IPv6, as one household has so many addresses.
+/// A client, by its address. For IPv6 a /64 network is one client, as one household has that many addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client(IpAddr);
 
@@ -20,8 +20,8 @@ impl From<IpAddr> for Client {
     }
 }
 
-/// The client that a proxy at `peer` speaks for: the last entry of `X-Forwarded-For`, which is the proxy's own word;
-/// those before are the client's.
+/// The client behind the proxy at `peer`: the last entry of `X-Forwarded-For`, which the proxy itself added; the
+/// entries before it come from the client.
 pub fn forwarded(peer: IpAddr, headers: &HeaderMap) -> Client {
     let last = headers.get_all("x-forwarded-for").iter().next_back();
     let words = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());

@@ -1,4 +1,4 @@
-//! What a server is told when it starts.
+//! The configuration of a server.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,65 +8,66 @@ use lacuna::picture::Limits;
 
 use crate::token::Token;
 
-/// How a server listens, whom it answers, and what it takes.
+/// The address, access rules and limits of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens; port 0 takes a free one.
+    /// Address to listen on; port 0 selects a free one.
     pub address: SocketAddr,
-    /// Who may ask.
+    /// Who may use the API.
     pub access: Access,
-    /// Names besides localhost and addresses under which it may be asked for: what a reverse proxy passes on.
+    /// Accepted host names besides localhost and IP addresses, such as the public name of a reverse proxy.
     pub hosts: Vec<String>,
-    /// Origins (`https://example.org`) whose pages may ask.
+    /// Origins (`https://example.org`) whose pages may use the API.
     pub origins: Vec<String>,
-    /// Take the client's address from the last entry of `X-Forwarded-For`: only behind a proxy that sets it.
+    /// Take the client's address from the last entry of `X-Forwarded-For`; only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
-    /// The path below which everything is served, such as `/lacuna`; empty for none.
+    /// The path below which everything is served, such as `/lacuna`; empty for the root.
     pub base_path: String,
-    /// What it takes.
+    /// The limits.
     pub bounds: Bounds,
 }
 
-/// Who may ask.
+/// Who may use the API.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Whoever reaches the address.
+    /// Everyone who can reach the address.
     Open,
-    /// Whoever has the token.
+    /// Clients with the token.
     Token(Token),
 }
 
-/// What a server takes of a request, a client, and all of them.
+/// Limits for requests, clients and the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes of a request's body; more are answered by 413.
+    /// Bytes of a request body; 413 beyond.
     pub body_bytes: usize,
-    /// Pixels of a picture; more are answered by 422.
+    /// Pixels of an image; 422 beyond.
     pub pixels: u64,
-    /// Pixels a side; more are answered by 422.
+    /// Width and height of an image in pixels; 422 beyond.
     pub side: u32,
-    /// Jobs that wait; more are answered by 429.
+    /// Waiting jobs; 429 beyond.
     pub queue: usize,
-    /// Jobs, waiting or running, of one client; more are answered by 429.
+    /// Waiting and running jobs of one client; 429 beyond.
     pub per_client: usize,
-    /// Connections at a time; more wait to be accepted.
+    /// Open connections; further ones wait to be accepted.
     pub connections: usize,
-    /// The time that a job may run; longer ones are answered by 504.
+    /// Run time of a job; 504 beyond.
     pub job: Duration,
-    /// The time in which a request's head must arrive; later ones are answered by 408.
+    /// Time for a request's headers to arrive; 408 beyond.
     pub head: Duration,
-    /// The time without any progress of a body. A request's body that stalls is answered by 408; a connection whose client
-    /// reads nothing of its answer is closed.
+    /// Time without progress of a body. A stalled request body gets 408; a connection whose client does not read the
+    /// response is closed.
     pub stall: Duration,
-    /// The time after the last job in which clients may fetch results from a server that is told to stop.
+    /// Time after the last job in which clients may fetch results during shutdown.
     pub grace: Duration,
-    /// Bytes of memory that a job may take, by its forecast; more are answered by 422.
+    /// Forecast memory of a job in bytes; 422 beyond.
     pub memory: Option<u64>,
 }
 
 impl Default for Bounds {
-    /// 64 MiB hold a JPEG or HEIC photo of any camera (a 16-bit TIFF of 12 megapixels has 73 MB: raise it for those); a side
-    /// as for files; a queue short enough for a person to wait, of which one client takes at most half.
+    /// 64 MiB hold a JPEG or HEIC photo of any camera (a 16-bit TIFF of 12 megapixels has 73 MB: raise the limit for
+    /// those). The side limit is that of files. The queue is short enough for a person to wait, and one client may use
+    /// at most half of it.
     fn default() -> Self {
         Self {
             body_bytes: 64 << 20,
@@ -85,37 +86,35 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// What a picture may ask for.
+    /// Limits on reading images.
     pub fn limits(&self) -> Limits {
-        // Decoded pixels have up to eight bytes.
+        // A decoded pixel has up to eight bytes.
         let memory = self.memory.map(|total| Budget::new(total, 0));
         Limits { side: self.side, pixels: self.pixels, bytes: self.pixels.saturating_mul(8), memory }
     }
 }
 
-/// Why a server does not start as it was told.
+/// An invalid configuration.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
-    /// Others reach the address and nothing keeps them out.
-    #[error(
-        "{0} is reached by other machines: give a --token, or say --insecure-no-token if whoever reaches it may use it"
-    )]
+    /// Other machines can reach the address, and nothing restricts access.
+    #[error("other machines can reach {0}: set a --token, or allow open access with --insecure-no-token")]
     NoToken(IpAddr),
-    /// An origin that is none.
-    #[error("{0} is no origin (such as https://example.org, without a path)")]
+    /// An invalid origin.
+    #[error("{0} is not an origin (such as https://example.org, without a path)")]
     Origin(String),
-    /// A base path that cannot be one.
+    /// An invalid base path.
     #[error(
         "base path {0:?} is invalid: expected a path such as /lacuna, of letters, digits, '-', '_', '.' and '/'"
     )]
     BasePath(String),
-    /// A bound of zero.
+    /// A limit of zero.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
 }
 
 impl Config {
-    /// A server on an address with default bounds, for whoever reaches it.
+    /// A server on an address with default limits and open access.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -128,7 +127,7 @@ impl Config {
         }
     }
 
-    /// Checks what the program's words cannot; `insecure` allows an open door to other machines.
+    /// Checks what argument parsing cannot. `insecure` allows other machines access without a token.
     ///
     /// # Errors
     /// As [`ConfigError`] says.
@@ -159,7 +158,8 @@ impl Config {
     }
 }
 
-/// Whether a path is empty, or slashes each followed by a segment of unreserved characters (RFC 3986, section 2.3).
+/// Whether a path is empty, or consists of slashes each followed by a segment of unreserved characters (RFC 3986,
+/// section 2.3).
 fn is_base_path(path: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let segment = |segment: &str| {

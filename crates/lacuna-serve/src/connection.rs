@@ -1,4 +1,4 @@
-//! Connections: accepted up to a number, closed when a request's head or the reading of an answer stalls, shut down
+//! Connections: limited in number, closed when a request's headers or the reading of a response stall, shut down
 //! gracefully.
 
 use std::future::Future;
@@ -26,16 +26,16 @@ use crate::config::Bounds;
 use crate::guard::Peer;
 use crate::problem::{Code, Problem};
 
-/// Bytes of a request's head: browsers send about one thousand.
+/// Limit of a request's headers in bytes: browsers send about one thousand.
 const MOST_HEAD_BYTES: usize = 32 << 10;
 
-/// Fields of a request's head.
+/// Limit of the number of header fields.
 const MOST_HEADERS: usize = 64;
 
-/// A pause after the system could not accept a connection (too many files are open).
+/// Pause after the system could not accept a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `stop` is ready, then shuts them down gracefully.
+/// Accepts connections until `stop` completes, then shuts them down gracefully.
 pub async fn accept(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     let (stopping, _) = watch::channel(false);
@@ -67,7 +67,7 @@ pub async fn accept(listener: TcpListener, router: Router, bounds: Bounds, stop:
     }
     drop(listener);
     stopping.send_replace(true);
-    // Every connection holds a place. Clients that are still busy after this time are cut off.
+    // Every connection holds a permit. Connections that are still busy after this time are closed.
     let everyone = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(bounds.stall, places.acquire_many(everyone)).await;
 }
@@ -79,10 +79,10 @@ async fn serve(
     bounds: Bounds,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    // Answers are written whole: there is nothing to wait for.
+    // Responses are written completely, so there is nothing to wait for.
     stream.set_nodelay(true)?;
     let mut stream = TimeoutStream::new(stream);
-    // Runs only while the client reads nothing.
+    // The timer runs only while the client reads nothing.
     stream.set_write_timeout(Some(bounds.stall));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));
@@ -96,7 +96,7 @@ async fn serve(
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        // The sender changes it once, or is gone.
+        // The sender changes it once, or was dropped.
         _ = stopping.changed() => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
             (&mut connection).await
@@ -116,9 +116,9 @@ async fn serve(
     stream.shutdown().await
 }
 
-/// The answer to a head that does not come to an end; there is no request that it could go through the router with.
+/// The response for headers that arrive too slowly; there is no complete request that could go through the router.
 async fn too_slow(limit: Duration) -> Vec<u8> {
-    let detail = format!("the request's head did not come within {} seconds", limit.as_secs());
+    let detail = format!("the request's headers did not arrive within {} seconds", limit.as_secs());
     let response = Problem::new(Code::RequestTimeout, detail).into_response();
     let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let head = format!(

@@ -35,7 +35,7 @@ pub struct InpaintForm {
     /// Pixels by which the hole is expanded. Default 0.
     #[schema(nullable = false, minimum = 0, maximum = 1024)]
     expand: Option<u32>,
-    /// Width in pixels of the soft seam inside the expanded ring. Default 0.
+    /// Width in pixels of the soft edge inside the expanded ring. Default 0.
     #[schema(nullable = false, minimum = 0, maximum = 1024)]
     feather: Option<u32>,
     /// Mask values above this are hole. Default 0.
@@ -47,7 +47,7 @@ pub struct InpaintForm {
     /// The channel of the mask that is read. Default `auto`.
     #[schema(nullable = false)]
     mask_channel: Option<MaskChannelName>,
-    /// The format of the answer. Default `same`.
+    /// The format of the response. Default `same`.
     #[schema(nullable = false)]
     format: Option<FormatName>,
     /// JPEG quality. Default: the photo's own quantisation tables.
@@ -55,7 +55,7 @@ pub struct InpaintForm {
     quality: Option<u8>,
 }
 
-/// The format of an answer.
+/// The format of a response.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "it describes a field")]

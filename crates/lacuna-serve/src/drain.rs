@@ -1,5 +1,5 @@
-//! Reads and discards what a refused request still sends, so that a client which sends its whole body before it reads
-//! gets the answer instead of a reset connection.
+//! Reads and discards the rest of a refused request, so that a client that sends its whole body before it reads gets
+//! the response instead of a reset connection.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -18,10 +18,10 @@ use hyper::body::{Frame, SizeHint};
 use crate::app::App;
 use crate::lock::lock;
 
-/// Bytes that are discarded at most: four times the default limit of a body.
+/// Limit of discarded bytes: four times the default body limit.
 const MOST_DISCARDED: usize = 256 << 20;
 
-/// Time that discarding may take in all.
+/// Time limit of discarding.
 const LONGEST_DISCARD: Duration = Duration::from_secs(60);
 
 /// A body that the handler and the drain share: the drain reads what the handler left.
@@ -30,7 +30,7 @@ struct SharedBody(Arc<Mutex<Inner>>);
 
 struct Inner {
     body: Body,
-    /// Whether the handler asked for any of it.
+    /// Whether the handler read any of it.
     polled: bool,
 }
 
@@ -63,19 +63,19 @@ impl HttpBody for SharedBody {
     }
 }
 
-/// Middleware: answers after the rest of the request's body was discarded, within [`MOST_DISCARDED`] and
+/// Middleware: responds after the rest of the request's body was discarded, within [`MOST_DISCARDED`] and
 /// [`LONGEST_DISCARD`].
 pub async fn drain(State(app): State<App>, request: Request, next: Next) -> Response {
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
     let shared = SharedBody(Arc::new(Mutex::new(Inner { body, polled: false })));
     let response = next.run(Request::from_parts(parts, Body::new(shared.clone()))).await;
-    // A client that waits for "100 Continue" sends nothing before its body is asked for; one that stopped sending
-    // would only be waited for once more.
+    // A client that waits for "100 Continue" sends nothing before its body is requested. One that stopped sending would
+    // only time out again.
     let sends_nothing = waits_for_continue && !shared.with(|inner| inner.polled);
     if !sends_nothing && response.status() != StatusCode::REQUEST_TIMEOUT {
         let discarding = discard(shared, app.config.bounds.stall);
-        // Out of time, the connection is closed as it is.
+        // On timeout the connection is closed as it is.
         let _ = tokio::time::timeout(LONGEST_DISCARD, discarding).await;
     }
     response

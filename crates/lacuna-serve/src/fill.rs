@@ -1,4 +1,4 @@
-//! The work itself: files in, file out.
+//! The work of a job: files in, file out.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -37,38 +37,38 @@ impl Upload {
     }
 }
 
-/// A hole to fill.
+/// A request to fill a hole.
 #[derive(Clone, Debug)]
 pub struct FillRequest {
-    /// The picture.
+    /// The image.
     pub image: Upload,
     /// Its mask.
     pub mask: Upload,
-    /// How to fill.
+    /// The settings.
     pub settings: Settings,
 }
 
-/// A picture to look at.
+/// A request for a preview.
 #[derive(Clone, Debug)]
 pub struct PreviewRequest {
-    /// The picture.
+    /// The image.
     pub image: Upload,
-    /// Pixels on the longer side, at most.
+    /// Limit of the longer side in pixels.
     pub long_side: u32,
 }
 
-/// A latent to look into.
+/// A request for a latent view.
 #[derive(Clone, Debug)]
 pub struct LatentRequest {
-    /// The picture.
+    /// The image.
     pub image: Upload,
     /// Its mask.
     pub mask: Upload,
-    /// The network, as the request names it.
+    /// The network, as named in the request.
     pub model: Option<String>,
 }
 
-/// The hash of all that decides an outcome: what kind of work it is, its settings, and its files.
+/// Hash of everything that decides an outcome: the kind of work, its settings, and its files.
 pub(crate) fn key(kind: &str, settings: &dyn Debug, files: &[&Upload]) -> Key {
     let mut hash = Sha256::new();
     let mut add = |bytes: &[u8]| {
@@ -115,7 +115,7 @@ fn mask_of(
 }
 
 impl FillRequest {
-    /// The hash of all that decides the outcome.
+    /// Hash of everything that decides the outcome.
     pub fn key(&self) -> Key {
         key("fill", &self.settings, &[&self.image, &self.mask])
     }
@@ -123,7 +123,7 @@ impl FillRequest {
     /// Fills the hole.
     ///
     /// # Errors
-    /// Whatever is wrong with the files or with what is asked for.
+    /// If the files or settings are invalid.
     pub fn run(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds, watch: &Watch) -> Outcome {
         let start = Instant::now();
         let job = self.job(predictor, bounds);
@@ -165,35 +165,35 @@ impl FillRequest {
     }
 }
 
-/// The header with a note on the result; one for each note.
+/// The header of a note on the result; one for each note.
 const NOTES: &str = "x-lacuna-notes";
 
-/// A text as a header can hold it: anything but printable ASCII is percent-encoded.
+/// Encodes a text for a header: everything but printable ASCII is percent-encoded.
 fn header_text(text: &str) -> String {
     utf8_percent_encode(text, CONTROLS).to_string()
 }
 
-/// What a filled picture is saved as.
+/// The file name of a filled image.
 fn output_name(input: &str, format: Format) -> String {
     let (stem, extension) = match input.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => (stem, Some(extension)),
         _ => (input, None),
     };
-    // The owner's own spelling of the extension, where it is right.
+    // Keep the original spelling of the extension if it matches the format.
     let own = extension.filter(|_| Format::from_extension(input.as_ref()) == Some(format));
     format!("{stem}-inpainted.{}", own.unwrap_or(format.extension()))
 }
 
 impl PreviewRequest {
-    /// The hash of all that decides the outcome.
+    /// Hash of everything that decides the outcome.
     pub fn key(&self) -> Key {
         key("preview", &self.long_side, &[&self.image])
     }
 
-    /// Draws the picture small enough for a screen.
+    /// Draws the image small enough for a screen.
     ///
     /// # Errors
-    /// If the picture cannot be read.
+    /// If the image cannot be read.
     pub fn run(&self, bounds: &Bounds) -> Outcome {
         let picture = decode_image(&self.image, &bounds.limits())?;
         let (width, height) = (picture.pixels().width(), picture.pixels().height());
@@ -216,7 +216,7 @@ impl PreviewRequest {
 }
 
 impl LatentRequest {
-    /// The hash of all that decides the outcome.
+    /// Hash of everything that decides the outcome.
     pub fn key(&self) -> Key {
         key("latent", &self.model, &[&self.image, &self.mask])
     }
@@ -224,12 +224,12 @@ impl LatentRequest {
     /// Draws the latent view.
     ///
     /// # Errors
-    /// If a file cannot be read, or the view not be drawn.
+    /// If a file cannot be read, or the view cannot be drawn.
     pub fn run(&self, view: &dyn LatentView, bounds: &Bounds) -> Outcome {
         let picture = decode_image(&self.image, &bounds.limits())?;
         let mask = mask_of(&self.mask, &MaskOptions::default(), &picture, &bounds.limits())?;
         if mask.count() == 0 {
-            return Err(Problem::new(Code::MaskInvalid, "the mask is empty: no hole damages anything"));
+            return Err(Problem::new(Code::MaskInvalid, "the mask is empty: there is no hole to show"));
         }
         let drawn = view.draw(&picture, &mask).map_err(|error| Problem::internal(&error))?;
         png(&DynamicImage::ImageRgb8(pixels(&drawn)))

@@ -1,4 +1,4 @@
-//! Access control (hosts, origins, tokens), request records, and the headers of all answers.
+//! Access control (hosts, origins, tokens), request log, and headers of all responses.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::problem::{Code, Problem, excerpt};
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// Headers of all answers.
+/// Headers of all responses.
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -44,8 +44,8 @@ const EXPOSED: [HeaderName; 11] = [
     crate::iopaint::IGNORED,
 ];
 
-/// Counts and logs every request, also those whose client disconnects before the answer, and adds the headers that all
-/// answers have.
+/// Counts and logs every request, including those whose client disconnects before the response, and adds the headers of
+/// all responses.
 pub async fn account(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut record = Record::new(app, &request);
     let mut response = next.run(request).await;
@@ -59,7 +59,7 @@ pub async fn account(State(app): State<App>, request: Request, next: Next) -> Re
     response
 }
 
-/// The status that is counted and logged for a client that disconnected before it got an answer, as in nginx.
+/// The status that is counted and logged for a client that disconnected before the response, as in nginx.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// A request in progress. It is counted and logged when dropped, which also happens when its client disconnects.
@@ -154,7 +154,7 @@ pub async fn access(State(app): State<App>, mut request: Request, next: Next) ->
     next.run(request).await
 }
 
-/// Browsers let pages of any origin send forms here, even if the page cannot read the answer.
+/// Browsers let pages of any origin send forms here, even if the page cannot read the response.
 fn check_origin(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or("null");
@@ -169,7 +169,7 @@ fn check_origin(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     Err(Problem::new(Code::OriginNotAllowed, detail))
 }
 
-/// Whether a path is open to everybody: the page's own files and documents, and the health check. Everything else needs the
+/// Whether a path needs no token: the page's own files and documents, and the health check. Everything else needs the
 /// token, if there is one.
 fn is_public(path: &str) -> bool {
     matches!(path, "/" | "/docs" | "/openapi.json" | "/v1/health")
@@ -190,7 +190,7 @@ fn check_token(request: &Request, app: &App) -> Result<(), Problem> {
     }
     let detail = match given {
         None => "send the token as Authorization: Bearer TOKEN",
-        Some(_) => "this is not the token",
+        Some(_) => "the token is wrong",
     };
     Err(Problem::new(Code::Unauthorized, detail))
 }

@@ -1,4 +1,4 @@
-//! Names that nobody can guess.
+//! Unguessable ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use std::str::FromStr;
 pub struct Id(u128);
 
 impl Id {
-    /// A new one.
+    /// A new random id.
     ///
     /// # Panics
-    /// If the system has no randomness to give.
+    /// If the system cannot provide randomness.
     pub fn random() -> Self {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the system gives random bytes");
+        getrandom::fill(&mut bytes).expect("the system provides random bytes");
         Self(u128::from_le_bytes(bytes))
     }
 }

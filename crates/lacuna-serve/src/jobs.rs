@@ -1,4 +1,4 @@
-//! Jobs that clients come back for.
+//! Jobs whose results clients fetch later.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,13 +12,13 @@ use crate::lock::lock;
 use crate::problem::{Code, Document, Problem};
 use crate::queue::{Stage, Ticket};
 
-/// The time for which results are kept.
+/// How long results are kept.
 const KEPT: Duration = Duration::from_secs(600);
 
-/// The bytes of results that are kept; the oldest are dropped first.
+/// Limit of kept results in bytes; the oldest are dropped first.
 const KEPT_BYTES: usize = 512 << 20;
 
-/// The number of jobs that are kept.
+/// Limit of kept jobs.
 const KEPT_JOBS: usize = 1024;
 
 /// The state of a job.
@@ -95,7 +95,7 @@ struct Job {
     ticket: Arc<Ticket>,
     fetched: bool,
     made: Instant,
-    /// When it was first seen to have finished.
+    /// When it was first found finished.
     over: Option<Instant>,
 }
 
@@ -104,7 +104,7 @@ impl Jobs {
         lock(&self.kept)
     }
 
-    /// Keeps a job.
+    /// Stores a job.
     pub fn add(&self, ticket: Ticket) -> (Id, Arc<Ticket>) {
         self.sweep();
         let (id, ticket) = (Id::random(), Arc::new(ticket));
@@ -113,7 +113,7 @@ impl Jobs {
         (id, ticket)
     }
 
-    /// The job of a name.
+    /// Finds a job by its id.
     ///
     /// # Errors
     /// [`Code::JobUnknown`].
@@ -123,20 +123,20 @@ impl Jobs {
         found.ok_or_else(unknown)
     }
 
-    /// Notes that a client fetched a job's result.
+    /// Records that a client fetched a job's result.
     pub fn mark_fetched(&self, id: Id) {
         if let Some(job) = self.lock().get_mut(&id) {
             job.fetched = true;
         }
     }
 
-    /// Whether clients still have a result to fetch.
+    /// Whether there are results that no client has fetched.
     pub fn has_unfetched(&self) -> bool {
         let ready = |job: &Job| matches!(job.ticket.stage(), Stage::Finished(outcome) if outcome.is_ok());
         self.lock().values().any(|job| !job.fetched && ready(job))
     }
 
-    /// Cancels and forgets a job.
+    /// Cancels and removes a job.
     ///
     /// # Errors
     /// [`Code::JobUnknown`].
@@ -146,7 +146,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Forgets results that are old, or too many.
+    /// Removes old results, and the oldest ones beyond the limits.
     pub fn sweep(&self) {
         let now = Instant::now();
         let mut kept = self.lock();

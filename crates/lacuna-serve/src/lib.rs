@@ -1,8 +1,8 @@
-//! A page to erase things from photos, and the HTTP API behind it.
+//! A web page that erases objects from photos, and its HTTP API.
 //!
-//! [`Server::bind`] opens the door and starts one worker for each device; [`Server::run`] answers until it is told to stop.
-//! A request goes through `guard.rs` (host, origin, token) to a handler (`router.rs`, `routes.rs`, `iopaint/`), is read by `body.rs`, waits in `queue.rs` and is
-//! done by `fill.rs`.
+//! [`Server::bind`] opens the address and starts one worker per device; [`Server::run`] serves until shutdown is
+//! requested. A request passes `guard.rs` (host, origin, token) to a handler (`router.rs`, `routes.rs`, `iopaint/`), is
+//! read by `body.rs`, waits in `queue/` and is done by `fill.rs`.
 
 mod answer;
 mod app;
@@ -48,10 +48,10 @@ pub use token::Token;
 
 use app::App;
 
-/// How often results that nobody fetched are looked through.
+/// Interval of removing old results.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
-/// A server that listens.
+/// A listening server.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -70,13 +70,13 @@ impl Server {
         Ok(Self { listener, address, app })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `stop` is ready. Then it refuses new jobs, finishes the running ones, and stays until their results
-    /// are fetched, [`Bounds::grace`] at most.
+    /// Serves until `stop` completes. Then it refuses new jobs, finishes the running ones, and waits until their
+    /// results are fetched, at most [`Bounds::grace`].
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, app, .. } = self;
         let sweeper = tokio::spawn({
@@ -90,7 +90,7 @@ impl Server {
         });
         let stopped = async {
             stop.await;
-            // New work is refused, but what was accepted can still be followed and fetched.
+            // New work is refused, but accepted jobs can still be followed and fetched.
             app.stop().await;
             let _ = tokio::time::timeout(app.config.bounds.grace, app.results_fetched()).await;
         };
@@ -99,7 +99,7 @@ impl Server {
     }
 }
 
-/// What hostile bytes meet first, for fuzzing.
+/// Entry points for fuzzing: the parsers of untrusted input.
 #[doc(hidden)]
 pub mod fuzzing {
     use axum::body::Body;
@@ -110,7 +110,7 @@ pub mod fuzzing {
     use crate::iopaint::IopaintRequest;
     use crate::settings::Settings;
 
-    /// Reads a form's body with the boundary `X`, and its settings.
+    /// Parses a form body with the boundary `X`, and its settings.
     pub async fn form(bytes: &[u8]) {
         let bounds = Bounds { body_bytes: 1 << 16, ..Bounds::default() };
         let request = Request::builder()
@@ -122,7 +122,7 @@ pub mod fuzzing {
         }
     }
 
-    /// Reads IOPaint's JSON.
+    /// Parses IOPaint's JSON.
     pub fn iopaint(bytes: &[u8]) {
         let _ = IopaintRequest::from_json(bytes).and_then(IopaintRequest::into_fill);
     }

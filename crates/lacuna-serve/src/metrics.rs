@@ -1,4 +1,4 @@
-//! Counts for Prometheus (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//! Counters for Prometheus (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Bounds in seconds: from a small window on a fast machine to the limit of a job.
+/// Histogram buckets in seconds: from a small window on a fast machine to the time limit of a job.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 45.0, 120.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,8 +47,8 @@ impl Default for Metrics {
         registry.register("jobs", "Jobs by outcome", jobs.clone());
         registry.register("jobs_shared", "Requests that joined an equal job in flight", shared.clone());
         registry.register("job_seconds", "Seconds that jobs ran", seconds.clone());
-        registry.register("jobs_waiting", "Jobs that wait", waiting.clone());
-        registry.register("jobs_running", "Jobs that run", running.clone());
+        registry.register("jobs_waiting", "Waiting jobs", waiting.clone());
+        registry.register("jobs_running", "Running jobs", running.clone());
         Self { registry, requests, jobs, shared, seconds, waiting, running }
     }
 }

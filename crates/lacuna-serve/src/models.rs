@@ -1,4 +1,4 @@
-//! What a server fills with.
+//! The networks and methods of a server.
 
 use std::sync::Arc;
 
@@ -11,53 +11,53 @@ use utoipa::ToSchema;
 use crate::name::{MethodName, Name};
 use crate::problem::{Code, Problem};
 
-/// The method of requests that name none, on a server without networks.
+/// The default method of a server without networks.
 const WITHOUT_NETWORK: Method = Method::PATCHMATCH;
 
 /// The device of methods without a network.
 pub const CPU: &str = "cpu";
 
-/// Draws what a hole does to a network's latent: equation 4.1 of the thesis, the decoded difference of latents.
+/// Draws the effect of a hole on a network's latent: equation 4.1 of the thesis, the decoded difference of latents.
 pub trait LatentView: Send + Sync {
-    /// The view of a photo and its hole, of the photo's shape, scaled down where that is large.
+    /// The view of a photo and its hole, with the photo's aspect ratio, scaled down for large photos.
     ///
     /// # Errors
-    /// In words, if it cannot be drawn.
+    /// The reason, if it cannot be drawn.
     fn draw(&self, photo: &Picture, mask: &Mask) -> Result<Planes, String>;
 }
 
-/// A network that is ready.
+/// A loaded network.
 #[derive(Clone)]
 pub struct Model {
     /// Its name in requests.
     pub id: String,
-    /// What people are shown instead of its name, such as "Best".
+    /// A label shown to users instead of its name, such as "Best".
     pub label: Option<&'static str>,
-    /// How a request that does not choose uses it: guided or network.
+    /// The method of requests that do not name one: guided or network.
     pub method: Method,
-    /// Where it computes.
+    /// The device that it runs on.
     pub device: String,
-    /// Its weights, counted.
+    /// Number of parameters.
     pub parameters: u64,
-    /// What fills.
+    /// The network.
     pub network: Arc<dyn Predictor>,
-    /// What draws its latent view, if this program can.
+    /// Its latent view, if this program supports it.
     pub latent: Option<Arc<dyn LatentView>>,
 }
 
-/// All that a server fills with.
+/// All networks and methods of a server.
 #[derive(Clone)]
 pub struct Models {
     patchmatch: Arc<dyn Predictor>,
     networks: Vec<Model>,
 }
 
-/// What fills one request, and where.
+/// The predictor and device of one request.
 #[derive(Clone)]
-pub(crate) struct Chosen {
-    /// What fills.
+pub(crate) struct Selection {
+    /// The method with its network.
     pub predictor: Arc<dyn Predictor>,
-    /// The device whose worker does it.
+    /// The device whose worker runs it.
     pub device: String,
 }
 
@@ -66,19 +66,19 @@ pub(crate) struct Chosen {
 pub struct ModelDocument {
     /// Its name in requests.
     id: String,
-    /// What people are shown instead of its name.
+    /// A label shown to users instead of its name.
     label: Option<&'static str>,
     /// Its family, size and engine.
     name: String,
-    /// Where it computes.
+    /// The device that it runs on.
     device: String,
-    /// Its weights, counted.
+    /// Number of parameters.
     parameters: u64,
-    /// Whether its latent view can be drawn.
+    /// Whether it has a latent view.
     latent: bool,
 }
 
-/// What fills a request that does not choose.
+/// The method and model of requests that name none.
 #[derive(Serialize, ToSchema)]
 pub struct DefaultDocument {
     /// The method.
@@ -88,12 +88,12 @@ pub struct DefaultDocument {
 }
 
 impl Models {
-    /// Networks, the first of which is the default, besides what fills without one.
+    /// PatchMatch and networks, the first of which is the default.
     pub fn new(patchmatch: Arc<dyn Predictor>, networks: Vec<Model>) -> Self {
         Self { patchmatch, networks }
     }
 
-    /// Every device that something computes on, each once.
+    /// All devices in use, each once.
     pub(crate) fn devices(&self) -> Vec<String> {
         let mut devices = vec![CPU.to_owned()];
         for model in &self.networks {
@@ -104,7 +104,7 @@ impl Models {
         devices
     }
 
-    /// The methods that can be asked for.
+    /// The available methods.
     pub(crate) fn methods(&self) -> Vec<Method> {
         let can = |method: &Method| !method.needs_network() || !self.networks.is_empty();
         Method::ALL.iter().copied().filter(can).collect()
@@ -123,7 +123,7 @@ impl Models {
         self.networks.iter().map(document).collect()
     }
 
-    /// What fills a request that does not choose.
+    /// The method and model of requests that name none.
     pub(crate) fn default_document(&self) -> DefaultDocument {
         match self.networks.first() {
             Some(model) => DefaultDocument { method: Name(model.method), model: Some(model.id.clone()) },
@@ -131,13 +131,13 @@ impl Models {
         }
     }
 
-    /// The name of what fills a request that does not choose: a model's, or a method's.
+    /// The name of the default: a model's, or a method's.
     pub(crate) fn default_name(&self) -> String {
         let id = self.networks.first().map(|model| model.id.clone());
         id.unwrap_or_else(|| WITHOUT_NETWORK.name().into())
     }
 
-    /// The network of a name; the first without a name.
+    /// The network with this id; the first if there is no id.
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] if there is none.
@@ -151,15 +151,15 @@ impl Models {
             let loaded =
                 if ids.is_empty() { "none is loaded".into() } else { format!("loaded: {}", ids.join(", ")) };
             let wanted = id.map_or("a network".into(), |id| format!("model {id:?}"));
-            Problem::new(Code::FieldInvalid, format!("{wanted} was asked for, {loaded}"))
+            Problem::new(Code::FieldInvalid, format!("{wanted} was requested, {loaded}"))
         })
     }
 
-    /// What fills a request.
+    /// The predictor and device for a request.
     ///
     /// # Errors
-    /// [`Code::FieldInvalid`] if there is no such model, or the method takes none.
-    pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Chosen, Problem> {
+    /// [`Code::FieldInvalid`] if there is no such model, or the method uses none.
+    pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Selection, Problem> {
         let implied = || -> Result<Method, Problem> {
             let none = model.is_none() && self.networks.is_empty();
             if none { Ok(WITHOUT_NETWORK) } else { Ok(self.network(model)?.method) }
@@ -172,7 +172,7 @@ impl Models {
                     None => {
                         let is_ready = method == WITHOUT_NETWORK;
                         let predictor = if is_ready { Arc::clone(&self.patchmatch) } else { build() };
-                        Ok(Chosen { predictor, device: CPU.to_owned() })
+                        Ok(Selection { predictor, device: CPU.to_owned() })
                     }
                     Some(model) => {
                         let detail = format!("method {method} uses no model, but model {model:?} was given");
@@ -182,7 +182,7 @@ impl Models {
             }
         };
         let model = self.network(model)?;
-        Ok(Chosen { predictor: build(Arc::clone(&model.network)), device: model.device.clone() })
+        Ok(Selection { predictor: build(Arc::clone(&model.network)), device: model.device.clone() })
     }
 }
 
@@ -230,10 +230,10 @@ mod tests {
     fn what_cannot_be_is_refused_by_name() {
         let one = models(vec![model("a", "cpu")]);
         let detail = |models: &Models, method, model| models.choose(method, model).err().unwrap().detail;
-        assert_eq!(detail(&one, None, Some("x")), "model \"x\" was asked for, loaded: a");
+        assert_eq!(detail(&one, None, Some("x")), "model \"x\" was requested, loaded: a");
         assert_eq!(
             detail(&models(vec![]), Some(Method::NETWORK), None),
-            "a network was asked for, none is loaded"
+            "a network was requested, none is loaded"
         );
         assert!(detail(&one, Some(Method::PATCHMATCH), Some("a")).contains("uses no model"));
     }

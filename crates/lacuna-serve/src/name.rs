@@ -1,4 +1,4 @@
-//! Values that are chosen by name, as JSON and in the OpenAPI document.
+//! Values chosen by name, in JSON and in the OpenAPI document.
 
 use std::borrow::Cow;
 
@@ -10,15 +10,15 @@ use serde::{Serialize, Serializer};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A value that is written as its name. Its schema lists all names.
+/// A value that is serialised as its name. Its schema lists all names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<T>(pub T);
 
-/// A method, as its name. The aliases are for utoipa, which cannot see through generic types.
+/// A method, by name. The aliases exist because utoipa cannot resolve generic types.
 pub type MethodName = Name<Method>;
-/// A strategy, as its name.
+/// A strategy, by name.
 pub type StrategyName = Name<StrategyKind>;
-/// A channel of a mask, as its name.
+/// A mask channel, by name.
 pub type MaskChannelName = Name<MaskChannel>;
 
 impl<T: Word> Serialize for Name<T> {

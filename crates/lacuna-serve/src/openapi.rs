@@ -1,4 +1,4 @@
-//! The OpenAPI document (<https://spec.openapis.org/oas/latest.html>), made from the routes.
+//! The OpenAPI document (<https://spec.openapis.org/oas/latest.html>), generated from the routes.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use crate::{iopaint, routes};
 #[openapi(
     info(
         title = "Lacuna",
-        description = "Fills holes in pictures. Errors are problem documents (RFC 9457) with a stable code.",
+        description = "Fills holes in photos. Errors are problem documents (RFC 9457) with a stable code.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
@@ -41,7 +41,7 @@ use crate::{iopaint, routes};
 )]
 struct Api;
 
-/// What all operations have in common: the token, and the problems that any request can meet.
+/// Common parts of all operations: the token, and the problems that any request can cause.
 struct Common;
 
 /// The name of the security scheme.
@@ -73,7 +73,7 @@ impl Modify for Common {
         if let Some(components) = &mut api.components {
             let scheme = Http::builder()
                 .scheme(HttpAuthScheme::Bearer)
-                .description(Some("Needed if the server was started with a token"));
+                .description(Some("Required if the server was started with a token"));
             components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme.build()));
         }
         for (path, item) in &mut api.paths.paths {

@@ -1,4 +1,4 @@
-//! The page and what belongs to it, embedded.
+//! The page and its files, embedded in the program.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,15 +13,15 @@ use crate::segment::Segment;
 #[folder = "page/"]
 struct Files;
 
-/// The photo that the page offers to begin with; its credits are in examples/CREDITS.md.
+/// The example photo of the page; its credits are in examples/CREDITS.md.
 const PHOTO: &[u8] = include_bytes!("../../../examples/savanna.jpg");
 const MASK: &[u8] = include_bytes!("../../../examples/savanna-mask.png");
 
-/// What pages may do: no more than load themselves, and ask this server. Photos are shown from memory (`blob:`).
+/// Content security policy: pages may only load themselves and use this server. Photos are shown from memory (`blob:`).
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
      connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Keeps the page's files in the browser, so that the page opens without a connection.
+/// The service worker, which caches the page's files so that the page opens without a connection.
 const SERVICE_WORKER: &str = "sw.js";
 
 /// `GET /`
@@ -65,7 +65,7 @@ fn media_type(name: &str) -> &'static str {
     }
 }
 
-/// A file of the page, or word that the browser has it already.
+/// A file of the page, or 304 if the browser has it already.
 fn file(name: &str, headers: &HeaderMap) -> Response {
     let Some(EmbeddedFile { data, metadata }) = Files::get(name) else { return nothing().into_response() };
     let hash: String = metadata.sha256_hash()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -77,11 +77,11 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
         ([(header::CONTENT_TYPE, media_type(name))], data.into_owned()).into_response()
     };
     let headers = response.headers_mut();
-    // A service worker may serve what is above its own folder: the page.
+    // Allows the service worker to control the page, which is above its own folder.
     if name == SERVICE_WORKER {
         headers.insert("service-worker-allowed", HeaderValue::from_static("../"));
     }
-    // Asked for again each time, sent again when the program is another.
+    // Revalidated on each load, downloaded again when the program has changed.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
@@ -93,7 +93,7 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
 mod tests {
     use super::*;
 
-    /// What a phone loads before anything is shown.
+    /// Limit of what a phone loads before anything is shown.
     const MOST_BYTES: usize = 300_000;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Errors as clients see them: problem documents of RFC 9457 (<https://www.rfc-editor.org/rfc/rfc9457>).
+//! Errors as clients see them: problem documents (RFC 9457, <https://www.rfc-editor.org/rfc/rfc9457>).
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,65 +8,65 @@ use utoipa::ToSchema;
 
 use crate::id::Id;
 
-/// What went wrong, for programs: these names stay.
+/// The kind of a problem, for programs: these names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
-    /// The request is not of the form that this address takes.
+    /// The request does not have the expected form.
     Malformed,
-    /// No token, or a wrong one.
+    /// The token is missing or wrong.
     Unauthorized,
-    /// A page of another origin asked.
+    /// The request came from a page of another origin.
     OriginNotAllowed,
-    /// The request was meant for another host.
+    /// The request names another host.
     HostNotAllowed,
     /// There is nothing at this address.
     NotFound,
-    /// The address does not take this method.
+    /// The address does not accept this method.
     MethodNotAllowed,
-    /// The head or the body of the request came too slowly.
+    /// The request's headers or body arrived too slowly.
     RequestTimeout,
-    /// No job of that name, or its result was given up.
+    /// There is no such job, or its result is no longer kept.
     JobUnknown,
-    /// The job's result is not there yet.
+    /// The job's result is not ready.
     JobUnfinished,
     /// The job was cancelled.
     JobCancelled,
-    /// The job took too long.
+    /// The job exceeded its time limit.
     JobTimeout,
-    /// The body has too many bytes.
+    /// The body exceeds the size limit.
     BodyTooLarge,
-    /// The body is of another media type than this address takes.
+    /// The body has another media type than the address accepts.
     MediaType,
-    /// A field that is needed is missing.
+    /// A required field is missing.
     FieldMissing,
-    /// A field that nobody knows.
+    /// A field is unknown.
     FieldUnknown,
-    /// A field with a value that it cannot have.
+    /// A field has an invalid value.
     FieldInvalid,
-    /// The picture cannot be read.
+    /// The image cannot be read.
     ImageInvalid,
-    /// The picture is beyond the limits.
+    /// The image exceeds a limit.
     ImageTooLarge,
     /// The mask cannot be read.
     MaskInvalid,
-    /// The mask is not as large as the picture.
+    /// The mask's size differs from the image's.
     MaskSize,
-    /// The mask leaves nothing of the picture to fill from.
+    /// The mask leaves no known pixels to fill from.
     NoKnownPixels,
-    /// The format that was asked for cannot hold the picture.
+    /// The requested format cannot store the image.
     FormatUnfit,
-    /// The job would take more memory than it may.
+    /// The job would exceed the memory limit.
     Memory,
     /// Too many jobs are waiting.
     QueueFull,
-    /// This client has too many jobs at a time.
+    /// This client has too many jobs at the same time.
     ClientBusy,
     /// The program or the model cannot draw the latent view.
     LatentUnavailable,
-    /// The server is about to end.
+    /// The server is shutting down.
     Stopping,
-    /// A fault of the server.
+    /// An internal error of the server.
     Internal,
 }
 
@@ -138,7 +138,7 @@ impl Code {
         }
     }
 
-    /// The status that goes with it.
+    /// Its HTTP status.
     pub fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
@@ -169,51 +169,51 @@ impl Code {
         }
     }
 
-    /// A line for people that is the same for all problems of this kind.
+    /// Its title for users, the same for all problems of this kind.
     pub fn title(self) -> &'static str {
         match self {
             Self::Malformed => "The request is malformed",
-            Self::Unauthorized => "A token is needed",
-            Self::OriginNotAllowed => "Pages of this origin may not ask",
+            Self::Unauthorized => "A token is required",
+            Self::OriginNotAllowed => "Pages of this origin are not allowed",
             Self::HostNotAllowed => "The request was meant for another host",
-            Self::NotFound => "Nothing is here",
-            Self::MethodNotAllowed => "This method is not taken here",
-            Self::RequestTimeout => "The request came too slowly",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "This method is not allowed here",
+            Self::RequestTimeout => "The request arrived too slowly",
             Self::JobUnknown => "There is no such job",
             Self::JobUnfinished => "The job is not finished",
             Self::JobCancelled => "The job was cancelled",
             Self::JobTimeout => "The job took too long",
             Self::BodyTooLarge => "The request is too large",
-            Self::MediaType => "This media type is not taken here",
+            Self::MediaType => "This media type is not accepted here",
             Self::FieldMissing => "A field is missing",
             Self::FieldUnknown => "A field is unknown",
-            Self::FieldInvalid => "A field has an impossible value",
-            Self::ImageInvalid => "The picture cannot be read",
-            Self::ImageTooLarge => "The picture is too large",
+            Self::FieldInvalid => "A field has an invalid value",
+            Self::ImageInvalid => "The image cannot be read",
+            Self::ImageTooLarge => "The image is too large",
             Self::MaskInvalid => "The mask cannot be read",
-            Self::MaskSize => "Mask and picture differ in size",
+            Self::MaskSize => "Mask and image differ in size",
             Self::NoKnownPixels => "Nothing is left to fill from",
-            Self::FormatUnfit => "The format cannot hold the picture",
-            Self::Memory => "The job needs more memory than it may take",
+            Self::FormatUnfit => "The format cannot store the image",
+            Self::Memory => "The job needs more memory than allowed",
             Self::QueueFull => "Too many jobs are waiting",
-            Self::ClientBusy => "This client has too many jobs at a time",
-            Self::LatentUnavailable => "There is no latent view here",
+            Self::ClientBusy => "This client has too many jobs at the same time",
+            Self::LatentUnavailable => "The latent view is not available",
             Self::Stopping => "The server is stopping",
             Self::Internal => "The server failed",
         }
     }
 }
 
-/// An error on its way to a client.
+/// A problem on its way to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What went wrong.
+    /// Its kind.
     pub code: Code,
-    /// What exactly, with the values that disagree.
+    /// The details, with the values that disagree.
     pub detail: String,
-    /// Seconds after which it makes sense to ask again.
+    /// Seconds until a retry makes sense.
     pub retry_after: Option<u64>,
-    /// Under this name the server's log tells more.
+    /// The id under which the server's log has more information.
     pub id: Option<Id>,
 }
 
@@ -221,18 +221,18 @@ pub struct Problem {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Document {
-    /// Where the code is explained.
+    /// URL of the code's documentation.
     #[serde(rename = "type")]
     kind: String,
-    /// The same line for all problems of this code.
+    /// The same title for all problems of this code.
     title: &'static str,
     /// The response's status.
     status: u16,
-    /// What exactly is wrong, in English.
+    /// The details, in English.
     detail: String,
-    /// What went wrong, for programs.
+    /// The kind of problem, for programs.
     code: Code,
-    /// Of faults of the server: the name under which its log tells more.
+    /// For internal errors: the id under which the log has more information.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
 }
@@ -240,7 +240,7 @@ pub struct Document {
 /// The media type of problem documents.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Characters of a client's text that are repeated in a message.
+/// Limit of quoted client text, in characters.
 const MOST_EXCERPT: usize = 64;
 
 /// The beginning of a client's text, short enough for a message.
@@ -254,7 +254,7 @@ impl Problem {
         Self { code, detail: detail.into(), retry_after: None, id: None }
     }
 
-    /// A fault of the server: the client gets a name, the log what happened.
+    /// An internal error: the client gets an id, the log the details.
     pub fn internal(what: &str) -> Self {
         let id = Id::random();
         tracing::error!(%id, what, "internal error");
@@ -262,7 +262,7 @@ impl Problem {
         Self { id: Some(id), ..Self::new(Code::Internal, detail) }
     }
 
-    /// What an error of the library is to a client.
+    /// The problem of a library error.
     pub fn of(error: &Error) -> Self {
         let code = match error {
             Error::Argument(_) => Code::FieldInvalid,

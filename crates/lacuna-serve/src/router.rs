@@ -44,14 +44,14 @@ pub fn router(app: &App) -> Router {
     below(&app.config.base_path, served)
         .layer(middleware::from_fn_with_state(app.clone(), guard::host))
         .layer(middleware::from_fn_with_state(app.clone(), guard::account))
-        // Bodies have a limit of ours (`body.rs`); axum's own would be 2 MiB.
+        // `body.rs` enforces our own body limit; axum's would be 2 MiB.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(app.clone(), drain))
         .with_state(app.clone())
 }
 
-/// Puts routes below a base path, which is empty or begins with a slash. The page's links are relative, so the base itself
-/// redirects to the address with the slash.
+/// Mounts routes below a base path, which is empty or begins with a slash. The page's links are relative, so the base
+/// itself redirects to the address with the slash.
 fn below(base: &str, routes: Router<App>) -> Router<App> {
     if base.is_empty() {
         return routes;

@@ -23,10 +23,10 @@ use crate::queue::{Stage, Ticket};
 use crate::segment::Segment;
 use crate::settings::{Field, Settings};
 
-/// The shortest time between two events of a job.
+/// Shortest time between two events of a job.
 const EVENT_INTERVAL: Duration = Duration::from_millis(150);
 
-/// The longest side of a preview if none is asked for, and the longest that can be.
+/// Default and largest longer side of a preview.
 const PREVIEW_SIDE: u32 = 2048;
 const LONGEST_PREVIEW: u32 = 8192;
 
@@ -77,7 +77,7 @@ fn is_asynchronous(query: Option<&str>) -> Result<bool, Problem> {
         "async=false" | "async=0" => Ok(false),
         other => {
             let other = excerpt(other);
-            Err(Problem::new(Code::FieldUnknown, format!("query {other:?} is unknown; async is known")))
+            Err(Problem::new(Code::FieldUnknown, format!("query {other:?} is unknown, expected async")))
         }
     }
 }
@@ -133,7 +133,7 @@ pub async fn events(State(app): State<App>, Segment(id): Segment) -> Result<Resp
     Ok(Sse::new(follow(id, ticket)).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// A job's documents as events, each different from the one before, up to the final one.
+/// A job's documents as events, up to the final one; consecutive events differ.
 fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infallible>> {
     let stages = ticket.changes();
     stream::unfold(Some((ticket, stages, String::new())), move |state| async move {
@@ -147,7 +147,7 @@ fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infal
                 let next = (!document.is_final()).then_some((ticket, stages, text));
                 return Some((Ok(event), next));
             }
-            // Progress has no signal of its own: look again after the interval.
+            // Progress has no signal of its own: check again after the interval.
             let _ = tokio::time::timeout(EVENT_INTERVAL, stages.changed()).await;
         }
     })
@@ -185,7 +185,7 @@ pub async fn result(State(app): State<App>, Segment(id): Segment) -> Result<Resp
     path = "/v1/jobs/{id}",
     params(("id" = String, Path, description = "The job's identifier")),
     responses(
-        (status = 204, description = "The job is gone"),
+        (status = 204, description = "The job was deleted"),
         (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
     )
 )]
@@ -226,9 +226,10 @@ pub async fn preview(
     answer(&ticket).await
 }
 
-/// The damage of the hole in the latent space
+/// The effect of the hole on the latent
 ///
-/// Equation 4.1 of the thesis: the difference of the latents with and without the hole, decoded. Scaled down where the picture is large.
+/// Equation 4.1 of the thesis: the decoded difference between the latents with and without the hole. Large photos are
+/// scaled down.
 #[utoipa::path(
     post,
     path = "/v1/latent",
@@ -268,7 +269,7 @@ pub async fn latent(
 }
 
 /// Methods, models and limits
-#[utoipa::path(get, path = "/v1/models", responses((status = 200, description = "What the server can do", body = ModelsDocument)))]
+#[utoipa::path(get, path = "/v1/models", responses((status = 200, description = "Capabilities of the server", body = ModelsDocument)))]
 pub async fn models(State(app): State<App>) -> Json<ModelsDocument> {
     Json(ModelsDocument::new(&app.models, &app.config.bounds))
 }

@@ -10,30 +10,30 @@ use lacuna::{HoleOptions, MaskOptions, Method, Sizing};
 
 use crate::problem::{Code, Problem, excerpt};
 
-/// Grown further, a hole leaves the region where filling makes sense; also bounds the work of growing.
+/// A larger growth leaves the region where filling makes sense. This also limits the work of growing.
 const MOST_GROWTH: u32 = 1024;
 
-/// The format field's word for the input's own format.
+/// The value of the format field for the input's own format.
 pub(crate) const SAME_FORMAT: &str = "same";
 
-/// Everything besides the files.
+/// All settings, without the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The method; the server's default without one.
+    /// The method; none for the server's default.
     pub method: Option<Method>,
     /// The network.
     pub model: Option<String>,
-    /// How large pictures are handled.
+    /// How large images are handled.
     pub sizing: Sizing,
-    /// Seed of everything random.
+    /// Seed of all randomness.
     pub seed: u64,
     /// How the mask is read.
     pub mask: MaskOptions,
     /// How the hole grows.
     pub hole: HoleOptions,
-    /// The output's format; the input's without one.
+    /// The output's format; none for the input's.
     pub format: Option<Format>,
-    /// JPEG quality; the input's without one.
+    /// JPEG quality; none for the input's tables.
     pub quality: Option<u8>,
 }
 
@@ -54,10 +54,10 @@ impl Settings {
         "quality",
     ];
 
-    /// Settings from the fields of a form.
+    /// Parses settings from the fields of a form.
     ///
     /// # Errors
-    /// [`Code::FieldUnknown`] or [`Code::FieldInvalid`], with the field and what it may be.
+    /// [`Code::FieldUnknown`] or [`Code::FieldInvalid`], with the field and its valid values.
     pub fn from_fields(fields: &[(String, String)]) -> Result<Self, Problem> {
         let mut settings = Self::default();
         let (mut strategy, mut long_side) = (StrategyKind::Auto, None);
@@ -81,7 +81,7 @@ impl Settings {
             }
         }
         if let Some(long_side) = long_side.filter(|_| strategy != StrategyKind::Resize) {
-            let detail = format!("long_side {long_side} is for strategy resize, strategy is {strategy}");
+            let detail = format!("long_side {long_side} needs strategy resize, but strategy is {strategy}");
             return Err(Problem::new(Code::FieldInvalid, detail));
         }
         let long_side = long_side.unwrap_or(DEFAULT_LONG_SIDE);
@@ -99,13 +99,13 @@ pub struct Field<'a> {
 }
 
 impl Field<'_> {
-    /// A field that is none of these.
+    /// The problem of an unknown field.
     pub fn unknown(&self, known: &[&str]) -> Problem {
         let (name, known) = (excerpt(self.name), known.join(", "));
-        Problem::new(Code::FieldUnknown, format!("field {name:?} is unknown; known are {known}"))
+        Problem::new(Code::FieldUnknown, format!("field {name:?} is unknown, expected one of {known}"))
     }
 
-    /// The value as a name.
+    /// Parses the value as a name.
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] with all names.
@@ -113,13 +113,13 @@ impl Field<'_> {
         T::from_name(self.value).map_err(|_| self.invalid(&format!("one of {}", names::<T>().join(", "))))
     }
 
-    /// The value as a name; `other` is allowed too, and handled by the caller.
+    /// Parses the value as a name; `other` is also valid, and handled by the caller.
     fn word_or<T: Word>(&self, other: &str) -> Result<T, Problem> {
         let known = || [vec![other], names::<T>()].concat().join(", ");
         T::from_name(self.value).map_err(|_| self.invalid(&format!("one of {}", known())))
     }
 
-    /// The value as one of several words.
+    /// Parses the value as one of several words.
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] with all of them.
@@ -131,14 +131,14 @@ impl Field<'_> {
         })
     }
 
-    /// The value as a whole number within bounds.
+    /// Parses the value as an integer within bounds.
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] with the bounds.
     pub fn number<T: FromStr + PartialOrd + Display>(&self, least: T, most: T) -> Result<T, Problem> {
         let digits = !self.value.is_empty() && self.value.bytes().all(|byte| byte.is_ascii_digit());
         let number = self.value.parse().ok().filter(|number| digits && *number >= least && *number <= most);
-        number.ok_or_else(|| self.invalid(&format!("a whole number from {least} to {most}")))
+        number.ok_or_else(|| self.invalid(&format!("an integer from {least} to {most}")))
     }
 
     fn invalid(&self, expected: &str) -> Problem {
@@ -201,16 +201,16 @@ mod tests {
     fn impossible_values_are_told_with_what_is_possible() {
         for (fields, words) in [
             (&[("sed", "1")][..], "field \"sed\" is unknown"),
-            (&[("seed", "-1")], "field seed is \"-1\", expected a whole number from 0 to"),
+            (&[("seed", "-1")], "field seed is \"-1\", expected an integer from 0 to"),
             (&[("seed", "+1")], "field seed is \"+1\""),
             (&[("seed", "")], "field seed is \"\""),
-            (&[("expand", "1025")], "a whole number from 0 to 1024"),
+            (&[("expand", "1025")], "an integer from 0 to 1024"),
             (&[("threshold", "255")], "from 0 to 254"),
             (&[("quality", "0")], "from 1 to 100"),
             (&[("invert", "yes")], "one of true, false"),
             (&[("method", "magic")], "one of guided, patchmatch, network"),
             (&[("format", "gif")], "one of same, png, jpeg"),
-            (&[("long_side", "640")], "is for strategy resize, strategy is auto"),
+            (&[("long_side", "640")], "needs strategy resize, but strategy is auto"),
         ] {
             let detail = read(fields).unwrap_err().detail;
             assert!(detail.contains(words), "{detail}");

@@ -1,22 +1,21 @@
-//! The secret that opens the door.
+//! The access token.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A token, kept as its hash.
+/// A token, stored as its hash.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
 impl Token {
-    /// The token of these words.
+    /// A token from its text.
     pub fn new(words: &str) -> Self {
         Self(Sha256::digest(words.as_bytes()).into())
     }
 
-    /// Whether these are the words. Hashes are compared, in constant time, so that time tells neither length nor
-    /// beginning of the right ones.
+    /// Compares with the token in constant time (by hash), so that timing leaks neither its length nor a prefix.
     pub fn is(&self, words: &[u8]) -> bool {
         let hash: [u8; 32] = Sha256::digest(words).into();
         self.0.ct_eq(&hash).into()

@@ -1,10 +1,10 @@
-//! Lines that take turns: one for each client, so that nobody waits behind all that somebody else wants.
+//! A fair queue: one line per owner, served in turns, so that nobody waits behind all items of another owner.
 
 use std::collections::VecDeque;
 
 /// Items waiting in their owners' lines.
 pub struct Turns<O, T> {
-    /// The first line's turn is next; none is empty.
+    /// The next turn is the first line's; no line is empty.
     lines: VecDeque<(O, VecDeque<T>)>,
 }
 
@@ -15,7 +15,7 @@ impl<O, T> Default for Turns<O, T> {
 }
 
 impl<O: Copy + PartialEq, T> Turns<O, T> {
-    /// Puts an item at the end of its owner's line.
+    /// Appends an item to its owner's line.
     pub fn push(&mut self, owner: O, item: T) {
         match self.lines.iter_mut().find(|(other, _)| *other == owner) {
             Some((_, line)) => line.push_back(item),
@@ -23,7 +23,7 @@ impl<O: Copy + PartialEq, T> Turns<O, T> {
         }
     }
 
-    /// Takes the item whose turn it is.
+    /// Takes the next item.
     pub fn pop(&mut self) -> Option<T> {
         let (owner, mut line) = self.lines.pop_front()?;
         let item = line.pop_front();
@@ -33,12 +33,12 @@ impl<O: Copy + PartialEq, T> Turns<O, T> {
         item
     }
 
-    /// All items.
+    /// Number of items.
     pub fn len(&self) -> usize {
         self.lines.iter().map(|(_, line)| line.len()).sum()
     }
 
-    /// How many items come before the one that `is` finds.
+    /// Number of items before the one for which `is` is true.
     pub fn position(&self, is: impl Fn(&T) -> bool) -> Option<usize> {
         let longest = self.lines.iter().map(|(_, line)| line.len()).max()?;
         let in_order =
@@ -46,7 +46,7 @@ impl<O: Copy + PartialEq, T> Turns<O, T> {
         in_order.into_iter().position(is)
     }
 
-    /// Keeps the items that `keep` wants.
+    /// Keeps only the items for which `keep` is true.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         for (_, line) in &mut self.lines {
             line.retain(&keep);

@@ -1,4 +1,4 @@
-//! Places for reading bodies. Each body is held in memory, so their number is limited, in all and per client.
+//! Slots for reading bodies. Each body is held in memory, so the slots are limited, in all and per client.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -9,14 +9,14 @@ use crate::client::Client;
 use crate::lock::lock;
 use crate::problem::{Code, Problem};
 
-/// All places.
+/// All slots.
 pub struct Uploads {
     places: Semaphore,
     per_client: usize,
     held: Mutex<HashMap<Client, usize>>,
 }
 
-/// A place, free again when dropped.
+/// A slot, released when dropped.
 pub struct Place<'a> {
     uploads: &'a Uploads,
     client: Client,
@@ -24,7 +24,7 @@ pub struct Place<'a> {
 }
 
 impl Uploads {
-    /// `places` in all, of which one client may hold `per_client`.
+    /// `places` slots in all, of which one client may hold `per_client`.
     pub fn new(places: usize, per_client: usize) -> Self {
         Self { places: Semaphore::new(places), per_client, held: Mutex::default() }
     }
@@ -33,15 +33,15 @@ impl Uploads {
         lock(&self.held)
     }
 
-    /// Waits for a place.
+    /// Waits for a slot.
     ///
     /// # Errors
-    /// [`Code::ClientBusy`] if the client has all that it may have, [`Code::Stopping`] if there will be none.
+    /// [`Code::ClientBusy`] if the client holds all its slots, [`Code::Stopping`] during shutdown.
     pub async fn place(&self, client: Client) -> Result<Place<'_>, Problem> {
-        // What the client waits for counts, and is given back if it goes away while waiting.
+        // A waiting client's slot counts, and is released if it disconnects while waiting.
         let mut place = self.claim(client)?;
         let permit = self.places.acquire().await;
-        place.permit = Some(permit.map_err(|_| Problem::new(Code::Stopping, "the server is about to end"))?);
+        place.permit = Some(permit.map_err(|_| Problem::new(Code::Stopping, "the server is shutting down"))?);
         Ok(place)
     }
 
@@ -56,12 +56,12 @@ impl Uploads {
         Ok(Place { uploads: self, client, permit: None })
     }
 
-    /// Gives no more places away.
+    /// Stops assigning slots.
     pub fn close(&self) {
         self.places.close();
     }
 
-    /// Whether no more places are given away.
+    /// Whether slots are no longer assigned.
     pub fn is_closed(&self) -> bool {
         self.places.is_closed()
     }
@@ -94,7 +94,7 @@ mod tests {
         let _other = uploads.place(client(2)).await.unwrap();
         drop(first);
         let _again = uploads.place(client(1)).await.unwrap();
-        // All are taken: whoever waits and goes away leaves no trace.
+        // All slots are taken: a client that disconnects while waiting leaves no trace.
         let waits = tokio::time::timeout(std::time::Duration::ZERO, uploads.place(client(3))).await;
         assert!(waits.is_err());
         assert_eq!(uploads.lock().get(&client(3)), None);

@@ -1,4 +1,4 @@
-//! The API on loopback: what it does, what it refuses, and how it behaves under pressure.
+//! The API on loopback: results, refusals, and behaviour under load.
 
 mod server;
 
@@ -27,18 +27,18 @@ fn form(path: &str, image: &[u8], mask: &[u8], more: &[Part<'_>]) -> Request {
     Request::form(path, &[&files[..], more].concat())
 }
 
-/// A request that every server fills.
+/// A request that every server can fill.
 fn small() -> Request {
     fill(&png(photo(48, 40)), &png(mask(48, 40)), &[])
 }
 
-/// A request that differs from others by its seed.
+/// A request whose seed makes it differ from others.
 fn seeded(seed: usize) -> Request {
     let seed = seed.to_string();
     fill(&png(photo(48, 40)), &png(mask(48, 40)), &[Part::value("seed", &seed)])
 }
 
-/// The code of a problem document, which must be one.
+/// The code of a problem document; panics if it is not one.
 fn code(response: &Response) -> String {
     assert_eq!(response.header("content-type"), Some("application/problem+json"), "{response:?}");
     let document: Value = serde_json::from_slice(&response.body).unwrap();
@@ -53,7 +53,7 @@ fn json(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap()
 }
 
-/// A predictor that does as PatchMatch says, after `work`.
+/// A predictor that runs `work`, then behaves like PatchMatch.
 struct Before<F>(F);
 
 impl<F: Fn(&Watch) -> lacuna::Result<()> + Send + Sync> Predictor for Before<F> {
@@ -93,7 +93,7 @@ impl<F: Fn(&Watch) -> lacuna::Result<()> + Send + Sync> Predictor for Before<F> 
     }
 }
 
-/// A server whose fills say that they run, and go on only when told to, or end when stopped.
+/// A server whose fills signal their start, and continue only when released, or end when cancelled.
 struct Gated {
     server: Running,
     running: mpsc::Receiver<()>,
@@ -128,7 +128,7 @@ impl Gated {
     }
 }
 
-/// Waits for something that must come.
+/// Waits for an expected value.
 fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     for _ in 0..60_000 {
         if is_true() {
@@ -231,7 +231,7 @@ fn what_cannot_be_used_is_named() {
         (fill(b"", &hole, &[]), 422, "image-invalid", "empty"),
         (fill(&image, b"GIF89a", &[]), 422, "mask-invalid", "mask.png"),
         (fill(&image, &png(mask(40, 48)), &[]), 422, "mask-size", "40 x 48"),
-        (fill(&image, &all, &[]), 422, "no-known-pixels", "covers the whole picture"),
+        (fill(&image, &all, &[]), 422, "no-known-pixels", "covers the whole image"),
         (fill(&alpha, &hole, &[Part::value("format", "jpeg")]), 422, "format-unfit", "transparency"),
         (fill(&image, &hole, &[Part::value("quality", "80")]), 422, "format-unfit", "JPEG"),
         (fill(&image, &hole, &[Part::value("file", "/etc/passwd")]), 422, "field-unknown", "\"file\""),
@@ -276,7 +276,7 @@ fn limits_have_their_statuses() {
     let long = Request::form("/v1/inpaint", &[Part::file("image", "a", &[0; 20_000])]);
     let response = long.send(server.address);
     assert_eq!((response.status, code(&response).as_str()), (413, "body-too-large"));
-    // A body that does not say how long it is.
+    // A body without a stated length.
     let mut stream = connect(server.address, None);
     let head = "POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\
                 Content-Type: multipart/form-data; boundary=X\r\n\r\n";
@@ -306,7 +306,7 @@ fn slow_requests_are_given_up() {
     let server = Running::start(Config { bounds, ..config() }, models(Arc::new(PatchMatch::default())));
     let bytes = small().bytes();
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    // Three bytes of the head; half of the head; half of the body.
+    // Three bytes of the headers; half of the headers; half of the body.
     for length in [3, head / 2, head + 100] {
         let mut stream = connect(server.address, None);
         stream.write_all(&bytes[..length]).unwrap();
@@ -390,7 +390,7 @@ fn equal_requests_in_flight_are_computed_once() {
     eventually("two that joined", || {
         Request::new("GET", "/v1/metrics").send(address).text().contains("lacuna_jobs_shared_total 2")
     });
-    // The first that goes away takes nothing from the others.
+    // The first client to disconnect does not affect the others.
     hang_up(&streams.remove(0));
     gated.open.send(()).unwrap();
     let bodies: Vec<_> = streams.iter_mut().map(|stream| receive(stream).body).collect();
@@ -447,13 +447,13 @@ fn a_job_is_cancelled() {
     let waiting = ask(2);
     let position = json(&Request::new("GET", &waiting).send(address));
     assert_eq!((position["state"].as_str(), position["position"].as_u64()), (Some("queued"), Some(0)));
-    // Somebody who follows learns of it.
+    // A client that follows the job is informed.
     let mut events = connect(address, None);
     events.write_all(&Request::new("GET", &format!("{running}/events")).bytes()).unwrap();
     assert_eq!(Request::new("DELETE", &waiting).send(address).status, 204);
     assert_eq!(Request::new("DELETE", &running).send(address).status, 204);
     let told = receive(&mut events);
-    // Either it came before the end, or there is no such job any more.
+    // Either it arrived before the end, or the job no longer exists.
     assert!(told.status == 404 || told.text().contains("\"cancelled\""), "{}", told.text());
     eventually("the end of the work", || gated.stopped.load(Ordering::SeqCst) == 1);
 }
@@ -508,7 +508,7 @@ fn results_can_be_fetched_after_a_stop() {
     gated.open.send(()).unwrap();
     assert!(receive(&mut events).text().contains("\"done\""));
     assert_eq!(Request::new("GET", &format!("{path}/result")).send(address).status, 200);
-    // Nothing is left to fetch, so the server does not wait for the rest of the grace time.
+    // All results were fetched, so the server does not wait for the rest of the grace period.
     gated.server.wait();
 }
 
@@ -526,7 +526,7 @@ fn everything_is_served_below_the_base_path() {
         ("/tools/lacuna/assets/main.js", 200),
         ("/tools/lacuna/v1/health", 200),
         ("/tools/lacuna/v1/models", 401),
-        ("/tools/lacuna/nothing", 404),
+        ("/tools/lacuna/nothing", 401),
         ("/", 404),
         ("/v1/health", 404),
         ("/tools/lacunav1/health", 404),
@@ -593,7 +593,7 @@ fn foreign_hosts_and_origins_are_refused() {
         .header("Access-Control-Request-Method", "POST")
         .send(server.address);
     assert_eq!(asked.header("access-control-allow-origin"), Some("https://friend.example"));
-    // Without --allow-origin no answer speaks of other origins.
+    // Without --allow-origin no response mentions other origins.
     let closed = Running::plain();
     let response = Request::new("OPTIONS", "/v1/inpaint")
         .header("Origin", "https://friend.example")

@@ -1,4 +1,4 @@
-//! Every limit on what a client sends, at the limit and one beyond it, and photos as large as phones make them.
+//! Every limit on what a client sends, at the limit and one beyond it, and photos of phones' sizes.
 
 mod server;
 
@@ -12,7 +12,7 @@ use testkit::http::{Part, Request, Response};
 
 use server::{Running, config, mask, models, phone_jpeg, photo, png};
 
-/// The default limit of a body in bytes, as docs/serve.md promises it.
+/// The default body limit in bytes, as documented in docs/serve.md.
 const BODY: usize = 64 << 20;
 
 fn code(response: &Response) -> String {
@@ -25,7 +25,7 @@ fn detail(response: &Response) -> String {
     document["detail"].as_str().unwrap().to_owned()
 }
 
-/// A form of exactly `size` bytes: the photo has zeros after its end, which decoders ignore.
+/// A form of exactly `size` bytes: the photo is followed by zeros, which decoders ignore.
 fn form_of(path: &str, size: usize) -> Request {
     let (image, mask) = (png(photo(48, 40)), png(mask(48, 40)));
     let request = |image: &[u8]| {
@@ -81,7 +81,7 @@ fn a_client_that_sends_everything_before_it_reads_gets_the_refusal() {
         let response = request.send_all_then_read(server.address).expect("the connection holds");
         assert_eq!((response.status, code(&response).as_str()), (413, "body-too-large"));
     }
-    // Whatever the reason for refusing is.
+    // Independent of the reason for the refusal.
     let text =
         Request::new("POST", "/v1/inpaint").header("Content-Type", "text/plain").body(vec![b'a'; 32 << 20]);
     let response = text.send_all_then_read(server.address).expect("the connection holds");
@@ -115,7 +115,7 @@ fn photos_of_phones_are_filled() {
     for (width, height) in [(4032, 3024), (6000, 4000), (8064, 6048)] {
         let image = phone_jpeg(width, height);
         assert!(image.len() > 3 << 20, "{} bytes", image.len());
-        // Upright, as people see it: the photo lies on its side in the file.
+        // Upright as displayed: the stored photo is rotated.
         let mut hole = GrayImage::new(height, width);
         for y in 1000..1040 {
             for x in 1000..1040 {

@@ -1,4 +1,4 @@
-//! Time of whole training steps on random pictures:
+//! Time of whole training steps on random images:
 //! `cargo run --release -p lacuna-train --example step_speed -- configs/latent-control.toml [--steps N] [--set KEY=VALUE]…`.
 //! Prints one line of JSON: median and 95 % quantile in seconds, and the peak memory in bytes. `bench/training` compares it
 //! with PyTorch.
@@ -17,9 +17,9 @@ use lacuna_train::{RunConfig, fit};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-/// Steps before those that count: they start threads and grow the heap.
+/// Warm-up steps, which start threads and grow the heap.
 const WARM_UP: usize = 2;
-/// Share of holes.
+/// Hole fraction.
 const HOLE: f32 = 0.3;
 
 fn batch(config: &RunConfig, rng: &mut Pcg64) -> Batch {
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A file with an untrained autoencoder of the run's width: how good it is does not matter for time.
+/// A file with an untrained autoencoder of the run's width: its quality does not affect timings.
 fn fresh_autoencoder(config: &RunConfig) -> Result<PathBuf, Box<dyn Error>> {
     let path = std::env::temp_dir().join(format!("lacuna-step-speed-{}.safetensors", std::process::id()));
     let shape =

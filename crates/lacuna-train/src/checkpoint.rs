@@ -1,7 +1,7 @@
-//! Checkpoints of a run: everything that it changes, so that it goes on bit for bit.
+//! Checkpoints of a run: its whole state, so that a resumed run has the same bits as an uninterrupted one.
 //!
-//! One safetensors file. Tensors are named `generator.…`, `ema.…`, `adam.…`, `pixels.…`, `pixels_adam.…`, `latents.…` and
-//! `latents_adam.…`; the header's metadata has the rest as JSON and a SHA-256 of it all, by which a damaged file is told.
+//! One safetensors file. Tensors are named `generator.…`, `ema.…`, `adam.…`, `pixels.…`, `pixels_adam.…`, `latents.…`
+//! and `latents_adam.…`. The header's metadata has the rest as JSON, and a SHA-256 over everything that reveals damage.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -26,17 +26,17 @@ use crate::{Error, Result};
 const STATE: &str = "lacuna-run";
 const DIGEST: &str = "sha256";
 
-/// Where a run is, besides its tensors.
+/// The state of a run, besides its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Steps done.
+    /// Finished steps.
     pub step: u64,
     /// The next batch.
     pub position: Position,
-    /// The best judgement so far.
+    /// Best validation so far.
     pub best: Option<Best>,
-    /// Seconds of training, without judging and writing.
+    /// Seconds of training, without validation and writing.
     pub seconds: f64,
     /// Running means of the loss terms.
     means: BTreeMap<String, f32>,
@@ -46,39 +46,39 @@ pub struct State {
     latents_steps: Option<u64>,
 }
 
-/// Where a run is, besides what has learned.
+/// The progress of a run, besides its learner.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// The next batch.
     pub position: Position,
-    /// The best judgement so far.
+    /// Best validation so far.
     pub best: Option<Best>,
-    /// Seconds of training, without judging and writing.
+    /// Seconds of training, without validation and writing.
     pub seconds: f64,
 }
 
-/// The best judgement of a run.
+/// The best validation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// The step after which it was made.
+    /// Its step.
     pub step: u64,
-    /// What it was.
+    /// Its value.
     pub value: f64,
 }
 
-/// A checkpoint that was read and found whole.
+/// A checkpoint that was read and verified.
 #[derive(Debug)]
 pub struct Saved {
-    /// Where the run was.
+    /// The state of the run.
     pub state: State,
     tensors: Tensors,
 }
 
-/// Writes what `learner` has become, atomically.
+/// Writes the state of `learner` atomically.
 ///
 /// # Errors
-/// If a tensor cannot be read from its device or the file cannot be written; what was there before stays.
+/// If a tensor cannot be read from its device or the file cannot be written; the previous file is then unchanged.
 pub fn save(path: &Path, learner: &Learner, progress: Progress) -> Result<()> {
     let Progress { position, best, seconds } = progress;
     let Parts { generator, adam, ema, pixels, latents, means, step } = &learner.parts;
@@ -126,7 +126,7 @@ pub fn save(path: &Path, learner: &Learner, progress: Progress) -> Result<()> {
     Ok(write_bytes_atomically(path, &bytes)?)
 }
 
-/// Of the state and all tensors with their names and shapes.
+/// Hash of the state and all tensors with their names and shapes.
 fn digest(state: &str, tensors: &Tensors) -> String {
     let mut hash = Sha256::new();
     hash.update(state.as_bytes());
@@ -137,7 +137,7 @@ fn digest(state: &str, tensors: &Tensors) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads a checkpoint and checks that it is whole.
+/// Reads and verifies a checkpoint.
 ///
 /// # Errors
 /// [`Error::Read`] or [`Error::Weights`].
@@ -146,7 +146,7 @@ pub fn open(path: &Path) -> Result<Saved> {
     let damaged = |problem: String| Error::Weights { path: path.to_owned(), problem };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
     let metadata = header.metadata().clone().unwrap_or_default();
-    let text = metadata.get(STATE).ok_or_else(|| damaged("is no checkpoint of a run".into()))?;
+    let text = metadata.get(STATE).ok_or_else(|| damaged("is not a checkpoint of a run".into()))?;
     let state = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
     let tensors = tensors::parse(&bytes).map_err(damaged)?;
     let [expected, found] = [metadata.get(DIGEST).cloned().unwrap_or_default(), digest(text, &tensors)];
@@ -157,13 +157,13 @@ pub fn open(path: &Path) -> Result<Saved> {
 }
 
 impl Saved {
-    /// Where the run was.
+    /// The progress of the run.
     pub fn progress(&self) -> Progress {
         let State { position, best, seconds, .. } = self.state;
         Progress { position, best, seconds }
     }
 
-    /// Puts everything into `learner`, which was made from the same run file.
+    /// Restores the state of `learner`, which was built from the same run file.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] or [`Error::Nets`] if it does not fit.
@@ -204,7 +204,7 @@ impl Saved {
         Ok(())
     }
 
-    /// Takes out the tensors below `prefix`.
+    /// Removes and returns the tensors below `prefix`.
     fn part(&mut self, prefix: &str) -> Tensors {
         let prefix = format!("{prefix}.");
         let names: Vec<String> =
@@ -234,12 +234,12 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Checkpoints in `folder`, the newest `keep` of which stay.
+    /// Checkpoints in `folder`; only the newest `keep` are kept.
     pub fn new(folder: PathBuf, keep: usize) -> Self {
         Self { folder, keep }
     }
 
-    /// Writes one more, then removes the oldest.
+    /// Writes a checkpoint, then removes the oldest.
     ///
     /// # Errors
     /// As [`save`].
@@ -252,7 +252,7 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// All of them.
+    /// All checkpoints, newest first.
     ///
     /// # Errors
     /// [`Error::Read`] if the folder cannot be listed.

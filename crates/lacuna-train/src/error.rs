@@ -1,14 +1,14 @@
-//! What can go wrong in training.
+//! Errors of training.
 
 use std::path::PathBuf;
 
-/// The result of this crate's calls.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of training. Where two values disagree the message has both.
+/// An error of training. If two values disagree, the message states both.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The run file asks for something that cannot be.
+    /// The run file is invalid.
     #[error("{0}")]
     Config(String),
     /// A file cannot be read.
@@ -27,7 +27,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A weights file does not hold what it should.
+    /// The contents of a weights file are wrong.
     #[error("{path}: {problem}")]
     Weights {
         /// The file.
@@ -35,10 +35,10 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// A checkpoint of a run does not hold what it should.
+    /// The contents of a checkpoint are wrong.
     #[error("checkpoint: {0}")]
     Checkpoint(String),
-    /// Training went wrong: a loss is not a number or explodes.
+    /// Training diverged: a loss is not finite or explodes.
     #[error("step {step}: {term} is {value}; the batch was {}", .names.join(", "))]
     Diverged {
         /// The step, from 1.
@@ -50,13 +50,13 @@ pub enum Error {
         /// The photos of the batch.
         names: Vec<String>,
     },
-    /// The networks failed.
+    /// An error of the networks.
     #[error(transparent)]
     Nets(#[from] lacuna_nets::Error),
-    /// A metric failed.
+    /// An error of a metric.
     #[error(transparent)]
     Eval(#[from] lacuna_eval::Error),
-    /// Pictures or checkpoints failed.
+    /// An error of images or checkpoints.
     #[error(transparent)]
     Lacuna(#[from] lacuna::Error),
 }

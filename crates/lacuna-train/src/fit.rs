@@ -1,15 +1,15 @@
-//! The loop: from a run file to a trained network in a run folder.
+//! The training loop: from a run file to a trained network in a run folder.
 //!
 //! ```text
 //! RUN/config.toml              the run file, complete
 //! RUN/run.json                 seed, version, device
-//! RUN/metrics.jsonl            one line for each logged step and each judgement
-//! RUN/events.out.tfevents.…    the same for TensorBoard, with pictures
-//! RUN/grids/step-….png         sheets of examples
+//! RUN/metrics.jsonl            one line for each logged step and each validation
+//! RUN/events.out.tfevents.…    the same for TensorBoard, with images
+//! RUN/grids/step-….png         image grids
 //! RUN/checkpoints/step-….safetensors
 //! RUN/skipped.txt              photos that could not be read
 //! RUN/last.safetensors         the network after the last step, for `lacuna inpaint`
-//! RUN/best.safetensors         the one that was judged best
+//! RUN/best.safetensors         the network with the best validation score
 //! ```
 
 use std::collections::BTreeMap;
@@ -34,50 +34,50 @@ use crate::step::{Learner, StepReport, count_parameters};
 use crate::validate::{Scores, Validation};
 use crate::{Error, Result};
 
-/// Batches that are made ahead.
+/// Batches prepared in advance.
 const AHEAD: usize = 4;
-/// Rows of a sheet of examples.
+/// Rows of an image grid.
 const EXAMPLES: usize = 6;
 
-/// How to run a run file.
+/// Options of a run.
 #[derive(Clone, Debug)]
 pub struct FitOptions {
     /// The run folder.
     pub folder: PathBuf,
-    /// Whether to go on from the newest checkpoint there. Without any, the run starts.
+    /// Whether to resume from the newest checkpoint in it. If there is none, the run starts from the beginning.
     pub resume: bool,
-    /// Where to compute; several share out the batches of a step.
+    /// The devices; several split the batches of a step.
     pub devices: Vec<Device>,
 }
 
-/// What happens in a run, for whoever shows it.
+/// An event of a run, for progress displays.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The run starts, or goes on, behind this many steps.
+    /// The run starts or resumes.
     Started {
-        /// Steps done before.
+        /// Steps that are already done.
         step: u64,
-        /// Photos to learn from.
+        /// Training photos.
         photos: usize,
     },
-    /// A checkpoint is damaged; an older one is taken.
+    /// A checkpoint is damaged; an older one is used.
     Damaged(&'a Error),
-    /// A step was done.
+    /// A step is finished.
     Step {
-        /// What it did.
+        /// Its report.
         report: &'a StepReport,
-        /// Photos that it took.
+        /// Photos that it used.
         photos: usize,
-        /// How long it took, with the wait for data.
+        /// Its duration, including the wait for data.
         took: Duration,
-        /// How long it waited for data.
+        /// Its wait for data.
         waited: Duration,
     },
-    /// The network was judged.
-    Judged {
+    /// The network was validated.
+    Validated {
         /// The step.
         step: u64,
-        /// What it reached.
+        /// Its scores.
         scores: Scores,
         /// Whether it is the best so far.
         best: bool,
@@ -88,23 +88,23 @@ pub enum Event<'a> {
     Skipped(&'a Skipped),
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Steps done.
+    /// Finished steps.
     pub step: u64,
     /// Whether it was stopped before its last step.
     pub stopped: bool,
-    /// The last judgement.
+    /// The last validation.
     pub scores: Option<Scores>,
-    /// Seconds of training, without judging and writing.
+    /// Seconds of training, without validation and writing.
     pub seconds: f64,
 }
 
-/// Runs `config` until its last step, or until `stop` is set: then a checkpoint is written first.
+/// Runs `config` until its last step, or until `stop` is set; then it writes a checkpoint first.
 ///
 /// # Errors
-/// Everything that [`Error`] lists. The run folder then still has its last checkpoint.
+/// All errors of [`Error`]. The run folder then still has its last checkpoint.
 pub fn fit(
     config: &RunConfig,
     options: &FitOptions,
@@ -114,7 +114,7 @@ pub fn fit(
     let photos = photos(config)?;
     if !config.run.accumulate.is_multiple_of(options.devices.len().max(1)) {
         return Err(Error::Config(format!(
-            "run.accumulate is {}: {} devices cannot share out its batches evenly",
+            "run.accumulate is {}: {} devices cannot split these batches evenly",
             config.run.accumulate,
             options.devices.len()
         )));
@@ -136,7 +136,7 @@ struct Fit<'a> {
     interval: Interval,
 }
 
-/// What is logged together.
+/// Values that are logged together.
 #[derive(Default)]
 struct Interval {
     steps: u64,
@@ -157,7 +157,7 @@ impl<'a> Fit<'a> {
         let saved = checkpoints.newest_first()?;
         if !saved.is_empty() && !options.resume {
             return Err(Error::Config(format!(
-                "{} has a run already ({} checkpoints): give --resume to go on with it, or another folder",
+                "{} already contains a run ({} checkpoints): continue it with --resume, or choose another folder",
                 folder.display(),
                 saved.len()
             )));
@@ -180,7 +180,7 @@ impl<'a> Fit<'a> {
             }
         }
         if !restored {
-            return Err(Error::Checkpoint(format!("no checkpoint in {} is whole", folder.display())));
+            return Err(Error::Checkpoint(format!("no checkpoint in {} is intact", folder.display())));
         }
         let step = learner.parts.step;
         let validation = Validation::open(config)?;
@@ -231,7 +231,7 @@ impl<'a> Fit<'a> {
                 self.draw(step)?;
             }
             if due(self.config.run.validate_every) && !self.validation.is_empty() {
-                scores = Some(self.judge(step, watch)?);
+                scores = Some(self.validate(step, watch)?);
             }
             if due(self.config.run.checkpoint_every) {
                 self.save(watch)?;
@@ -242,7 +242,7 @@ impl<'a> Fit<'a> {
         if saved_at != Some(step) {
             self.save(watch)?;
         }
-        export(&self.learner.judged(), &self.folder.join("last.safetensors"), self.config, step)?;
+        export(&self.learner.averaged(), &self.folder.join("last.safetensors"), self.config, step)?;
         Ok(Outcome { step, stopped: step < steps, scores, seconds: self.progress.seconds })
     }
 
@@ -294,7 +294,7 @@ impl<'a> Fit<'a> {
         self.record("train", step, means)
     }
 
-    /// The same numbers into both logs.
+    /// Writes the same values to both logs.
     fn record(&mut self, kind: &str, step: u64, values: Map<String, Value>) -> Result<()> {
         for (name, value) in &values {
             if let Some(value) = value.as_f64() {
@@ -311,7 +311,7 @@ impl<'a> Fit<'a> {
         if examples.is_empty() {
             return Ok(());
         }
-        let sheet = grid::sheet(self.config.task, &self.learner.judged(), examples)?;
+        let sheet = grid::sheet(self.config.task, &self.learner.averaged(), examples)?;
         let mut png = std::io::Cursor::new(Vec::new());
         let path = self.folder.join(format!("grids/step-{step:09}.png"));
         sheet
@@ -322,9 +322,9 @@ impl<'a> Fit<'a> {
         self.events.picture("examples", [sheet.width(), sheet.height()], png, step)
     }
 
-    fn judge(&mut self, step: u64, watch: &mut (dyn FnMut(Event) + Send)) -> Result<Scores> {
-        let network = self.learner.judged();
-        let scores = self.validation.judge(&network)?.scores;
+    fn validate(&mut self, step: u64, watch: &mut (dyn FnMut(Event) + Send)) -> Result<Scores> {
+        let network = self.learner.averaged();
+        let scores = self.validation.evaluate(&network)?.scores;
         let by = self.config.run.best_by;
         let value = scores.value(by);
         let best = self.progress.best.is_none_or(|best| by.is_better(value, best.value));
@@ -334,7 +334,7 @@ impl<'a> Fit<'a> {
         }
         let Value::Object(values) = json!(scores) else { unreachable!("scores are a table") };
         self.record("validation", step, values)?;
-        watch(Event::Judged { step, scores, best });
+        watch(Event::Validated { step, scores, best });
         Ok(scores)
     }
 
@@ -345,7 +345,7 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// The photos of a run, at least a batch of them.
+/// The photos of a run, enough for one batch.
 pub(crate) fn photos(config: &RunConfig) -> Result<Arc<Photos>> {
     let photos = Photos::open(&config.data.train)?;
     if !config.data.held_out.is_empty() {
@@ -353,12 +353,12 @@ pub(crate) fn photos(config: &RunConfig) -> Result<Arc<Photos>> {
     }
     if photos.len() < config.run.batch {
         let (count, batch) = (photos.len(), config.run.batch);
-        return Err(Error::Config(format!("{count} photos are fewer than a batch of {batch}")));
+        return Err(Error::Config(format!("{count} photos are not enough for a batch of {batch}")));
     }
     Ok(Arc::new(photos))
 }
 
-/// The loader of a run, from `start` on.
+/// The loader of a run, starting at `start`.
 pub(crate) fn loader(config: &RunConfig, photos: Arc<Photos>, start: Position) -> Result<Loader> {
     let data = &config.data;
     let options = LoaderOptions {
@@ -378,7 +378,7 @@ pub(crate) fn loader(config: &RunConfig, photos: Arc<Photos>, start: Position) -
     )
 }
 
-/// Refuses to go on with another run than the one in the folder. How long it goes on, and what it writes when, may change.
+/// Refuses to resume another run than the one in the folder. Its length and its intervals of writing may change.
 fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
     let path = folder.join("config.toml");
     if !path.exists() {
@@ -393,12 +393,12 @@ fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::Config(format!(
-        "{} is another run: only run.steps, data.workers and what is written when may change",
+        "{} contains another run: only run.steps, data.workers and the intervals of writing may change",
         path.display()
     )))
 }
 
-/// Writes a network for everyone who fills holes, saying which run it comes from.
+/// Writes a network for filling holes, with the run as its provenance.
 ///
 /// # Errors
 /// If a tensor cannot be read from its device or the file cannot be written.

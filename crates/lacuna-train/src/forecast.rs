@@ -1,4 +1,4 @@
-//! What a run will take, measured on its first steps without writing anything.
+//! Forecast of a run's cost, measured on its first steps without writing anything.
 
 use std::time::Instant;
 
@@ -11,29 +11,29 @@ use crate::data::Position;
 use crate::fit::{loader, photos};
 use crate::step::{Learner, count_parameters};
 
-/// Steps before those that count: they start threads and grow the heap.
+/// Warm-up steps, which start threads and grow the heap.
 const WARM_UP: usize = 2;
-/// Steps that count.
+/// Measured steps.
 const TIMED: usize = 10;
 
-/// What a run will take.
+/// The forecast cost of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
-    /// Photos to learn from.
+    /// Training photos.
     pub photos: usize,
     /// Parameters of the network.
     pub parameters: usize,
-    /// Those of them that learn.
+    /// Trained parameters.
     pub learning: usize,
     /// Parameters of all discriminators.
     pub discriminators: usize,
     /// Steps of the run.
     pub steps: u64,
-    /// Median seconds of a step, with its wait for data.
+    /// Median seconds per step, including the wait for data.
     pub seconds_per_step: f64,
     /// Mean seconds of that wait.
     pub loader_wait: f64,
-    /// The most memory that the process had, where the system tells.
+    /// Peak memory of the process, where the system reports it.
     pub peak_bytes: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ impl Forecast {
         self.steps as f64 * self.seconds_per_step
     }
 
-    /// Takes the first steps of `config`.
+    /// Runs the first steps of `config`.
     ///
     /// # Errors
     /// As [`crate::fit()`].
@@ -87,7 +87,7 @@ impl Forecast {
     }
 }
 
-/// The most memory that this process had, where the system tells.
+/// Peak memory of this process, where the system reports it.
 pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

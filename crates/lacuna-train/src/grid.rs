@@ -1,4 +1,4 @@
-//! Sheets of example pictures: what the network sees, does, and where its latent is damaged.
+//! Grids of example images: the network's input and output, and the damage of its latent.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::{Rgb, RgbImage};
@@ -9,12 +9,12 @@ use lacuna_nets::{Generator, Prediction};
 use crate::Result;
 use crate::config::Task;
 
-/// Pixels between pictures.
+/// Pixels between images.
 const GAP: u32 = 4;
 const BACKGROUND: Rgb<u8> = Rgb([40, 40, 40]);
 
-/// One sheet: a row for each example, with the photo, the masked photo, the prediction, the inpainted photo and the decoded
-/// difference of latents (thesis, eq. 4.1); an autoencoder's row has photo and prediction.
+/// A grid with one row per example: photo, masked photo, prediction, inpainted photo, and the decoded difference of
+/// latents (thesis, eq. 4.1). An autoencoder's row has photo and prediction.
 ///
 /// # Errors
 /// If the network fails.
@@ -24,14 +24,14 @@ pub fn sheet(task: Task, generator: &Generator, examples: &[(Planes, Mask)]) -> 
     Ok(arrange(&rows))
 }
 
-/// A photo whose hole is black.
+/// A photo with a black hole.
 pub fn masked(photo: &Planes, mask: &Mask) -> Planes {
     let hole = mask.hole().iter().cycle();
     let values = photo.values().iter().zip(hole).map(|(&value, &hole)| if hole { 0.0 } else { value });
     Planes::new(photo.width(), photo.height(), values.collect())
 }
 
-/// Pictures of one size in rows and columns.
+/// Arranges images of one size in rows and columns.
 pub fn arrange(rows: &[Vec<Planes>]) -> RgbImage {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
     let (width, height) =
@@ -78,7 +78,7 @@ fn row(task: Task, generator: &Generator, photo: &Planes, mask: &Mask) -> Result
     ])
 }
 
-/// A photo and its mask as a batch of one.
+/// Uploads a photo and its mask as a batch of one.
 pub(crate) fn upload(photo: &Planes, mask: &Mask, device: &Device) -> (Tensor<4>, Tensor<4>) {
     let (width, height) = (photo.width(), photo.height());
     let hole: Vec<f32> = mask.hole().iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
@@ -88,7 +88,7 @@ pub(crate) fn upload(photo: &Planes, mask: &Mask, device: &Device) -> (Tensor<4>
     (tensor(photo.values().to_vec(), 3), tensor(hole, 1))
 }
 
-/// Where a network without autodiff is.
+/// The device of a network without autodiff.
 pub(crate) fn generator_device(generator: &Generator) -> Device {
     use burn::module::Module;
     generator.devices().first().cloned().unwrap_or_else(Device::flex)

@@ -1,9 +1,9 @@
 //! Training Lacuna's networks: the autoencoder, mask control, the latent loss and LaMa's adversarial losses of the thesis
 //! "Image inpainting in latent space".
 //!
-//! The way of a run: [`config`] reads its file, [`data`] and [`augment`] make batches, [`step`] learns from them by the
-//! terms of [`loss`] and the optimizer of [`optim`], [`fit()`] is the loop around it, [`validate`] judges, [`checkpoint`]
-//! lets it go on after an interruption.
+//! A run: [`config`] reads its file, [`data`] and [`augment`] make batches, [`step`] trains on them with the terms of
+//! [`loss`] and the optimizer of [`optim`], [`fit()`] is the loop around it, [`validate`] scores the network, and
+//! [`checkpoint`] makes runs resumable.
 
 #![forbid(unsafe_code)]
 

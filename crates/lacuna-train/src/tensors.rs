@@ -1,4 +1,4 @@
-//! Named tensors of a safetensors file, as networks take them.
+//! Named tensors of a safetensors file, in the networks' types.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,15 +11,15 @@ use crate::Result;
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Weight>;
 
-/// All tensors of a file; 16-bit floats are widened.
+/// Reads all tensors of a file; 16-bit floats are converted.
 ///
 /// # Errors
-/// If the file cannot be read, is no safetensors file or holds anything but floats.
+/// If the file cannot be read, is not a safetensors file, or contains other types than floats.
 pub fn read(path: &Path) -> Result<Tensors> {
     Ok(converted(weights::read(path)?))
 }
 
-/// All tensors of a file's content, or what is wrong with it.
+/// All tensors in the bytes of a file, or what is wrong with it.
 pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Tensors, String> {
     weights::parse(bytes).map(converted)
 }

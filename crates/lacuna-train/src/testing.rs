@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers for the tests of this crate.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -13,7 +13,7 @@ use testkit::pictures::noise;
 
 use crate::net::{Discriminator, Kind};
 
-/// Where training happens.
+/// The device of tests.
 pub fn device() -> Device {
     Device::flex().autodiff()
 }

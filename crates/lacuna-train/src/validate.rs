@@ -1,4 +1,4 @@
-//! Judging a network during training, always on the same crops and holes.
+//! Validation during training, always on the same crops and masks.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::config::{BestBy, RunConfig, Task};
 use crate::data::{Photos, sample_rng};
 use crate::grid::{generator_device, upload};
 
-/// The epoch that validation draws its holes from: no training epoch has it.
+/// The epoch number for validation masks; no training epoch has it.
 const VALIDATION_EPOCH: u64 = u64::MAX;
 
-/// Photos and holes to judge by.
+/// Validation photos and masks.
 #[derive(Debug)]
 pub struct Validation {
     task: Task,
@@ -26,34 +26,34 @@ pub struct Validation {
     lpips: Option<Lpips>,
 }
 
-/// Means over all photos, of what is composited: known pixels are the photo's.
+/// Means over all photos of composited results: known pixels are the photo's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Structural similarity.
     pub ssim: f64,
-    /// Signal-to-noise ratio in decibels.
+    /// Peak signal-to-noise ratio in decibels.
     pub psnr: f64,
-    /// Mean absolute difference.
+    /// Mean absolute error.
     pub l1: f64,
-    /// Learned perceptual distance, where its weights were given.
+    /// Learned perceptual distance, if its weights were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lpips: Option<f64>,
 }
 
-/// Scores, and what else is worth knowing.
+/// The result of a validation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Judgement {
+pub struct ValidationResult {
     /// Means over all photos.
     pub scores: Scores,
-    /// Mean absolute difference inside holes, averaged over the photos that have one.
+    /// Mean absolute error inside holes, averaged over the photos that have one.
     pub hole_l1: f64,
-    /// How many photos there were.
+    /// Number of photos.
     pub photos: usize,
 }
 
 impl Scores {
-    /// The one that decides.
+    /// The metric that chooses the best network.
     pub fn value(&self, by: BestBy) -> f64 {
         match by {
             BestBy::Ssim => self.ssim,
@@ -65,7 +65,8 @@ impl Scores {
 }
 
 impl Validation {
-    /// Reads the photos of the run file, evenly spread over its sources. Photos that cannot be read are left out.
+    /// Reads the validation photos of the run file, evenly spaced over its sources. Photos that cannot be read are
+    /// skipped.
     ///
     /// # Errors
     /// If a source cannot be opened.
@@ -79,7 +80,7 @@ impl Validation {
             for index in (0..count).map(|index| index * photos.len() / count) {
                 let Ok(photo) = photos.decode(index) else { continue };
                 let crop = augment::centre(&photo, data.side as u32);
-                // Not from the run's seed: runs with other seeds are judged by the same holes.
+                // The run's seed is not used: runs with other seeds are validated on the same masks.
                 let mut rng = sample_rng(0, VALIDATION_EPOCH, index as u64);
                 pairs.push((planes(&crop), data.draw(&generator, &mut rng)));
             }
@@ -91,21 +92,21 @@ impl Validation {
         Ok(Self { task: config.task, pairs, lpips })
     }
 
-    /// Whether there is anything to judge by.
+    /// Whether there are no validation photos.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// The first photos and their holes.
+    /// The first photos and their masks.
     pub fn examples(&self, count: usize) -> &[(Planes, Mask)] {
         &self.pairs[..count.min(self.pairs.len())]
     }
 
-    /// Judges a network without autodiff.
+    /// Scores a network without autodiff.
     ///
     /// # Errors
     /// If the network fails.
-    pub fn judge(&self, generator: &Generator) -> Result<Judgement> {
+    pub fn evaluate(&self, generator: &Generator) -> Result<ValidationResult> {
         let mut sums = [0.0; 3];
         let mut hole_l1 = (0.0, 0usize);
         let mut distance = 0.0;
@@ -123,7 +124,7 @@ impl Validation {
         let photos = self.pairs.len();
         let [ssim, psnr, l1] = sums.map(|sum| sum / photos.max(1) as f64);
         let lpips = self.lpips.is_some().then(|| distance / photos.max(1) as f64);
-        Ok(Judgement {
+        Ok(ValidationResult {
             scores: Scores { ssim, psnr, l1, lpips },
             hole_l1: hole_l1.0 / hole_l1.1 as f64,
             photos,
@@ -131,7 +132,7 @@ impl Validation {
     }
 }
 
-/// What the network makes of a masked photo; an autoencoder gets all of it.
+/// The network's fill of a masked photo; an autoencoder gets the whole photo.
 ///
 /// # Errors
 /// If the network fails.
@@ -144,7 +145,7 @@ pub fn fill(task: Task, generator: &Generator, photo: &Planes, mask: &Mask) -> R
     Ok(Planes::new(photo.width(), photo.height(), read_tensor(filled)?.values))
 }
 
-/// A picture of 8 bits as planes.
+/// An 8-bit image as planes.
 pub(crate) fn planes(picture: &image::RgbImage) -> Planes {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let mut values = vec![0.0; 3 * width * height];

@@ -1,6 +1,6 @@
-//! Predicts stored pictures with the engine, for comparison with other implementations:
-//! `cargo run --release -p lacuna --example engine_predict -- MODEL IN.safetensors OUT.safetensors`, where IN holds float32
-//! `image` `[batch, 3, height, width]` and `mask` `[batch, 1, height, width]`, and OUT gets `predicted`.
+//! Runs the engine on stored images, for comparison with other implementations: `cargo run --release -p lacuna
+//! --example engine_predict -- MODEL IN.safetensors OUT.safetensors`. IN contains float32 `image` `[batch, 3, height,
+//! width]` and `mask` `[batch, 1, height, width]`, and OUT gets `predicted`.
 
 use lacuna::checkpoint::Checkpoint;
 use lacuna_cpu::Isa;

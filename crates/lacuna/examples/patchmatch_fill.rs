@@ -1,11 +1,11 @@
-//! Fills holes with PatchMatch: `patchmatch_fill IMAGE MASK OUTPUT`, each a PNG or a folder of PNGs that pairs
-//! image and mask by file name.
+//! Fills holes with PatchMatch: `patchmatch_fill IMAGE MASK OUTPUT`, each a PNG or a folder of PNGs with matching file
+//! names.
 
 use lacuna::patchmatch::PatchMatch;
 use lacuna::{Mask, Planes, Predictor};
 use std::path::{Path, PathBuf};
 
-/// One seed for all, so that a comparison can be repeated.
+/// One fixed seed, so that a comparison can be repeated.
 const SEED: u64 = 1;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Fills one picture and prints what it took.
+/// Fills one image and prints the time.
 fn fill(image: &Path, mask: &Path, output: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let picture = image::open(image)?.to_rgb8();
     let (width, height) = (picture.width() as usize, picture.height() as usize);

@@ -1,4 +1,4 @@
-//! Files that are either the old one or the new one, never half of one.
+//! Atomic file writes: a file is either the old one or the new one.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// Writes the file at `path` through `write`: to a temporary name in the same folder, synced, then renamed.
+/// Writes the file at `path` through `write`: under a temporary name in the same folder, synced, then renamed.
 ///
-/// If `write` fails, or the program ends, what was at `path` stays. The permissions of an existing file are kept; a
-/// symbolic link stays one, and the file that it points to is replaced.
+/// If `write` fails, or the program ends, the file at `path` is unchanged. The permissions of an existing file are
+/// kept. A symbolic link is kept, and the file that it points to is replaced.
 ///
 /// # Errors
-/// What `write` returns, or [`Error::Write`].
+/// The error of `write`, or [`Error::Write`].
 pub fn write_atomically<E: From<Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
@@ -35,7 +35,7 @@ pub fn write_atomically<E: From<Error>>(
     Ok(())
 }
 
-/// Writes `bytes` as the file at `path`, as [`write_atomically`].
+/// Writes `bytes` to the file at `path`, like [`write_atomically`].
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -52,14 +52,14 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// A new file with the permissions that the target has, or that a plainly created file would have.
+/// A new file with the target's permissions, or the default ones.
 fn temporary_file(target: &Path, folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".lacuna-").suffix(".part");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        // What `File::create` asks for; the process's umask takes away from it.
+        // The mode of `File::create`, before the process's umask.
         const PLAIN_FILE: u32 = 0o666;
         builder.permissions(fs::Permissions::from_mode(PLAIN_FILE));
     }
@@ -70,13 +70,13 @@ fn temporary_file(target: &Path, folder: &Path) -> std::io::Result<tempfile::Nam
     Ok(temporary)
 }
 
-/// Makes the rename itself survive a loss of power.
+/// Makes the rename survive a power failure.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Elsewhere folders cannot be synced.
+/// Other systems cannot sync folders.
 #[cfg(not(unix))]
 fn sync_folder(_folder: &Path) -> std::io::Result<()> {
     Ok(())

@@ -1,21 +1,21 @@
-//! A memory limit, and what of it is in use.
+//! A memory limit, and the part of it that is in use.
 
 use crate::{Error, Result};
 
-/// Code, stacks and the allocator's overhead: 10 MiB measured with all of the program's threads, rounded up.
+/// Code, stacks and the allocator's overhead: 10 MiB measured with all threads of the program, rounded up.
 const PROCESS_BYTES: u64 = 16 << 20;
 
 /// The memory that a process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes in all.
+    /// The limit in bytes.
     pub total: u64,
-    /// Bytes of it that are in use.
+    /// Bytes in use.
     pub held: u64,
 }
 
 impl Budget {
-    /// A budget of `total` bytes for a process that holds `held` bytes, besides its code and stacks.
+    /// A budget of `total` bytes for a process that uses `held` bytes, besides its code and stacks.
     pub fn new(total: u64, held: u64) -> Self {
         Self { total, held: held.saturating_add(PROCESS_BYTES) }
     }
@@ -25,7 +25,7 @@ impl Budget {
         Self { held: self.held.saturating_add(bytes), ..self }
     }
 
-    /// The bytes that are left.
+    /// Bytes left.
     pub fn left(self) -> u64 {
         self.total.saturating_sub(self.held)
     }
@@ -33,7 +33,7 @@ impl Budget {
     /// Checks that `bytes` more can be allocated for `what`.
     ///
     /// # Errors
-    /// [`Error::Memory`] with the bytes needed in all and the bytes allowed.
+    /// [`Error::Memory`] with the bytes needed in total and the bytes allowed.
     pub fn check(self, what: impl Into<String>, bytes: u64) -> Result<()> {
         if self.held <= self.total && bytes <= self.left() {
             return Ok(());

@@ -1,17 +1,17 @@
-//! Putting predicted pixels into a picture; known pixels stay bit for bit.
+//! Compositing of predicted pixels into an image; known pixels keep their bits.
 
 use crate::hole::Hole;
 use crate::picture::{Picture, SamplesMut};
 use crate::{Planes, Rect};
 
-/// Writes the predicted pixels of a window into the picture's hole. Pixels outside the hole and the alpha
-/// channel are not touched; a grey picture takes the brightness (Rec. 601) of the prediction.
+/// Writes the predicted pixels of a window into the image's hole. Pixels outside the hole and the alpha channel do not
+/// change. A grey image gets the prediction's luma (Rec. 601).
 ///
 /// # Shapes
 /// `predicted`: `[3, rect.height, rect.width]`, clamped to `[0, 1]`.
 ///
 /// # Panics
-/// If the prediction is not as large as the window, or the hole as the picture.
+/// If the sizes of prediction and window, or of hole and image, differ.
 pub fn composite(picture: &mut Picture, hole: &Hole, rect: Rect, predicted: &Planes) {
     assert_eq!((predicted.width(), predicted.height()), (rect.width, rect.height), "prediction and window");
     assert_eq!(
@@ -48,7 +48,8 @@ impl Target<'_> {
         });
     }
 
-    /// As `blend`, for values from `low` to `high`; where only the fill shows, what was there does not count: it may be NaN.
+    /// Like `blend`, for values from `low` to `high`. Where the fill's weight is 1 the original value is ignored, as it
+    /// may be NaN.
     fn blend_floats(&self, samples: &mut [f32], low: f32, high: f32) {
         self.each(samples, |sample, weight, filled| {
             let filled = low + filled * (high - low);

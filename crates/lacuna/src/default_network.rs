@@ -1,6 +1,6 @@
 //! The network that ships with Lacuna.
 //!
-//! `docs/model-card.md` says what it was trained on, how, and what it can do.
+//! `docs/model-card.md` has its training data, recipe and limits.
 
 use crate::Result;
 use crate::checkpoint::Checkpoint;
@@ -15,7 +15,7 @@ pub const DEFAULT_NETWORK: &str = "lacuna";
 /// The weights of the network that ships with Lacuna.
 ///
 /// # Errors
-/// As [`Checkpoint::from_static`]; not with the weights that this crate is published with.
+/// As [`Checkpoint::from_static`]; never for the weights in this crate.
 pub fn default_network() -> Result<Checkpoint> {
     Checkpoint::from_static(DEFAULT_NETWORK, WEIGHTS)
 }

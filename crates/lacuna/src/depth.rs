@@ -1,7 +1,7 @@
-//! How deep inside the hole a pixel lies.
+//! Depth of pixels inside the hole.
 
-/// Chessboard distance to the nearest known pixel, in pixels: 0 outside the hole, 1 at its rim; `u16::MAX` where
-/// nothing is known.
+/// Chessboard distance to the nearest known pixel, in pixels: 0 outside the hole, 1 at its edge; `u16::MAX` if nothing
+/// is known.
 ///
 /// # Shapes
 /// `hole` and the result: `[height, width]`.

@@ -17,14 +17,14 @@ use crate::{Error, Mask, Planes, Predictor, Result, Watch};
 /// Networks trained on 256 pixels are known to generalise to about 2,000 (Suvorov et al. 2022).
 const LARGEST_SIDE: usize = 2048;
 
-/// The method that uses a network alone, for the table in [`Method`].
+/// A network alone, for the table in [`Method`].
 pub(crate) const METHOD: Method = Method {
     name: "network",
     meaning: "A neural network alone",
     build: Build::WithNetwork(|network| network),
 };
 
-/// After so many bytes of weights the pages of the file that hold them are given back.
+/// Bytes of packed weights after which the file's pages are released.
 const RELEASE_BYTES: usize = 16 << 20;
 
 /// Predicts the pixels of a hole with a network on the processor.
@@ -38,7 +38,7 @@ impl EnginePredictor {
     /// A predictor with the weights of a checkpoint, which may be closed afterwards.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `LACUNA_ISA` asks for instructions that this processor lacks.
+    /// [`Error::Argument`] if `LACUNA_ISA` names instructions that this processor lacks.
     pub fn new(checkpoint: &Checkpoint) -> Result<Self> {
         let unreleased = Cell::new(0);
         let engine = Engine::compile(checkpoint.config(), isa()?, |name| {
@@ -55,12 +55,10 @@ impl EnginePredictor {
         Ok(Self::of(engine.map_err(|error| Error::checkpoint(name(), error.to_string()))?))
     }
 
-    /// A predictor with random weights, for measuring: uniform as PyTorch draws those of convolutions, norms
-    /// that change nothing.
+    /// A predictor with random weights, for benchmarks: convolutions are uniform as in PyTorch, norms are identities.
     ///
     /// # Errors
-    /// [`Error::Argument`] if there is no network of this shape, or `LACUNA_ISA` asks for instructions that
-    /// this processor lacks.
+    /// [`Error::Argument`] if there is no such network, or `LACUNA_ISA` names instructions that this processor lacks.
     pub fn random(config: &NetworkConfig, seed: u64) -> Result<Self> {
         check_config(config)?;
         let shapes = expected_tensors(config).into_iter().enumerate();
@@ -85,21 +83,21 @@ impl EnginePredictor {
     /// The plan for frames of this size.
     ///
     /// # Errors
-    /// [`Error::Predict`] if the network cannot take it.
+    /// [`Error::Predict`] if the network does not accept that size.
     pub fn plan(&self, width: usize, height: usize) -> Result<Plan> {
         self.engine.plan(width, height, &PlanOptions::default()).map_err(|error| self.failed(error))
     }
 
-    /// Seconds that a plan is expected to take here and now.
+    /// Forecast time of a plan on this machine, in seconds.
     pub fn seconds(&self, plan: &Plan) -> f64 {
         plan.forecast_seconds(*self.rate.get_or_init(|| product_rate(self.engine.isa())))
     }
 
-    /// Predicts all of a picture, or what is wanted of it.
+    /// Predicts the whole image, or the part in `wanted`.
     ///
     /// # Errors
-    /// [`Error::Predict`] if the network cannot take the picture, the mask has another size, or memory is
-    /// short; [`Error::Stopped`] if `watch` says so.
+    /// [`Error::Predict`] if the network does not accept the image, the mask has another size, or memory is
+    /// insufficient; [`Error::Stopped`] if `watch` was cancelled.
     pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted, watch: &Watch) -> Result<Planes> {
         let (width, height) = (image.width(), image.height());
         if (mask.width(), mask.height()) != (width, height) {
@@ -125,7 +123,7 @@ fn isa() -> Result<Isa> {
     Isa::selected().map_err(|error| Error::Argument(error.to_string()))
 }
 
-/// A tensor for measuring.
+/// A random tensor for benchmarks.
 fn random_tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let count = shape.iter().product();
     if let [_, inner @ ..] = shape
@@ -139,7 +137,7 @@ fn random_tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     vec![if is_one { 1.0 } else { 0.0 }; count]
 }
 
-/// The bytes of a plan that are neither weights nor the picture's.
+/// Bytes of a plan besides weights and the image.
 fn working_bytes(plan: &Plan) -> u64 {
     plan.forecast_bytes() - plan.weight_bytes() - plan.picture_bytes()
 }
@@ -175,7 +173,7 @@ impl Predictor for EnginePredictor {
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
-        // Frames have sides that the network takes.
+        // Frames have sizes that the network accepts.
         self.plan(width, height).map_or(u64::MAX, |plan| working_bytes(&plan))
     }
 
@@ -198,7 +196,7 @@ mod tests {
     use crate::checkpoint::Delta;
     use testkit::pictures;
 
-    /// Largest difference to PyTorch on the fixtures, whose weights look like trained ones.
+    /// Largest difference from PyTorch on the fixtures, whose weights resemble trained ones.
     const TORCH_TOLERANCE: f32 = 2e-5;
 
     fn config(family: Family) -> NetworkConfig {
@@ -303,7 +301,7 @@ mod tests {
         assert!(error.ends_with("image of 16 x 16, mask of 24 x 16"), "{error}");
     }
 
-    /// Numbers of `oracle/make_fixtures.py`.
+    /// Reference values of `oracle/make_fixtures.py`.
     #[test]
     fn predictions_are_those_of_pytorch() {
         for (weights, numbers) in [

@@ -1,4 +1,4 @@
-//! What can go wrong, sorted by whose fault it is.
+//! Errors, sorted by cause.
 
 use std::any::Any;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use crate::units::{at_least, at_most};
 
-/// The result of Lacuna's library calls.
+/// The result of Lacuna's library functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the library. Every message names the thing and, where two values disagree, both. No message names an
-/// option of a program: the caller adds it, for a limit by [`Error::limit`].
+/// An error of the library. Messages name the subject and, if two values disagree, both. No message names a program's
+/// option: the caller adds it, for limits by [`Error::limit`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request: an option out of range, or options that contradict each other.
@@ -24,10 +24,10 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// The mask file, which has the problem inside.
+    /// The mask file; the inner error has the problem.
     #[error(transparent)]
     Mask(Box<Self>),
-    /// The mask: not as large as the image.
+    /// The mask's size differs from the image's.
     #[error("{name}: {}", size_text(*.mask, *.image))]
     MaskSize {
         /// File name or other label of the image.
@@ -37,9 +37,9 @@ pub enum Error {
         /// The image's columns and rows.
         image: (usize, usize),
     },
-    /// The mask: it does not show the same view as the image at another size.
+    /// The mask is not the same view as the image at another size.
     #[error(
-        "{name}: the mask is {} x {} pixels, the picture {} x {}: these are no sizes of one view, upright or turned",
+        "{name}: the mask is {} x {} pixels, the image {} x {}: not the same shape, upright or turned by 90 degrees",
         .mask.0, .mask.1, .image.0, .image.1
     )]
     MaskShape {
@@ -50,10 +50,10 @@ pub enum Error {
         /// The image's columns and rows.
         image: (usize, usize),
     },
-    /// The mask: it leaves nothing to fill from.
+    /// The mask leaves nothing to fill from.
     #[error(
-        "the mask{} covers the whole picture of {width} x {height} pixels, of which it leaves {known} known before \
-         growing: nothing is left to fill from (is it inverted?)",
+        "the mask{} covers the whole image of {width} x {height} pixels ({known} known before growing): nothing is left \
+         to fill from (is the mask inverted?)",
         growth_text(*.growth)
     )]
     NoKnownPixels {
@@ -61,20 +61,20 @@ pub enum Error {
         width: usize,
         /// Rows.
         height: usize,
-        /// Pixels that are known before the hole grows.
+        /// Known pixels before the hole grows.
         known: usize,
         /// Pixels by which the hole grows.
         growth: u32,
     },
-    /// The request: the output format cannot hold the image, or has no such setting.
+    /// The output format cannot store the image, or has no such setting.
     #[error("{name}: {problem}")]
     Unfit {
         /// File name or other label of the image.
         name: String,
-        /// What the format cannot hold.
+        /// What the format cannot store.
         problem: String,
     },
-    /// An image or mask beyond a limit; nothing of it was decoded.
+    /// An image or mask exceeds a limit; nothing was decoded.
     #[error("{name}: {problem}")]
     TooLarge {
         /// File name or other label of the image.
@@ -84,7 +84,7 @@ pub enum Error {
         /// The limit's value, and the value that exceeds it.
         problem: String,
     },
-    /// More memory is needed than is allowed; nothing of it was allocated.
+    /// More memory is needed than allowed; nothing was allocated.
     #[error("{what}: {} of memory are needed, {} are allowed", at_least(*.needed), at_most(*.allowed))]
     Memory {
         /// What needs it.
@@ -94,7 +94,7 @@ pub enum Error {
         /// Bytes allowed.
         allowed: u64,
     },
-    /// A model file that cannot be used: foreign, truncated, hostile, or with missing weights.
+    /// A model file cannot be used: unknown, truncated, hostile, or incomplete.
     #[error("{name}: {problem}")]
     Checkpoint {
         /// File name or other label of the checkpoint.
@@ -102,20 +102,20 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// The machine: a file could not be read.
+    /// A file could not be read.
     #[error("cannot read {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The machine: a file could not be written.
+    /// A file could not be written.
     #[error("cannot write {path}")]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The fill was cancelled.
@@ -134,11 +134,11 @@ pub enum Error {
 /// A limit that a caller can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The longest side of an image.
+    /// The longer side of an image.
     Side,
-    /// The pixels of an image.
+    /// The number of pixels of an image.
     Pixels,
-    /// The bytes of a file, and of its decoded pixels.
+    /// The size of a file, and of its decoded pixels, in bytes.
     Bytes,
     /// The memory of the process.
     Memory,
@@ -171,12 +171,12 @@ impl Error {
         Self::Checkpoint { name: name.into(), problem: problem.into() }
     }
 
-    /// This error, which occurred while the mask was read.
+    /// This error, marked as one that occurred while the mask was read.
     pub fn in_mask(self) -> Self {
         Self::Mask(Box::new(self))
     }
 
-    /// The limit that was exceeded, if one was.
+    /// The exceeded limit, if any.
     pub fn limit(&self) -> Option<Limit> {
         match self {
             Self::TooLarge { limit, .. } => Some(*limit),
@@ -189,8 +189,8 @@ impl Error {
 
 fn size_text(mask: (usize, usize), image: (usize, usize)) -> String {
     let is_turned = (mask.1, mask.0) == image;
-    let hint = if is_turned { "; the mask must stand upright, as a person sees the photo" } else { "" };
-    format!("the mask is {} x {} pixels, the picture {} x {}{hint}", mask.0, mask.1, image.0, image.1)
+    let hint = if is_turned { "; the mask must be upright, like the displayed photo" } else { "" };
+    format!("the mask is {} x {} pixels, the image {} x {}{hint}", mask.0, mask.1, image.0, image.1)
 }
 
 fn growth_text(growth: u32) -> String {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
-/// Bytes of a file that are read at a time.
+/// Bytes of a file read at a time.
 const BLOCK: usize = 1 << 16;
 
 /// The SHA-256 of bytes.

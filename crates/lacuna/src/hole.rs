@@ -1,4 +1,4 @@
-//! The pixels that are filled, and the weight of the fill at each.
+//! The pixels to fill, and the weight of the fill at each of them.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -53,23 +53,23 @@ impl fmt::Display for Expand {
     }
 }
 
-/// How a mask is grown before it is filled.
+/// Growth of a mask before it is filled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HoleOptions {
     /// Pixels by which the hole grows.
     pub expand: u32,
-    /// Width in pixels of the soft seam. It lies inside the ring by which the hole grows, so the hole grows by at
-    /// least as much.
+    /// Width of the soft edge in pixels. It lies inside the ring by which the hole grows, so the hole grows by at least
+    /// this much.
     pub feather: u32,
 }
 
 impl HoleOptions {
-    /// Pixels by which the hole grows in all.
+    /// Total growth of the hole in pixels.
     pub fn growth(&self) -> u32 {
         self.expand.max(self.feather)
     }
 
-    /// The most bytes that growing the hole of `mask` takes beyond the mask itself, the grown hole included.
+    /// Peak bytes of growing the hole of `mask`, without the mask itself but with the grown hole.
     pub(crate) fn growth_bytes(&self, mask: &Mask) -> u64 {
         let window = mask.bounds().filter(|_| self.growth() > 0);
         let grown = |bounds: Rect| bounds.grown(self.growth() as usize, mask.width(), mask.height()).area();
@@ -77,17 +77,17 @@ impl HoleOptions {
     }
 }
 
-/// Bytes per pixel of growing a hole: a grey copy, squared distances, and the weights of the soft seam.
+/// Bytes per pixel of growing a hole: a grey copy, squared distances, and the weights of the soft edge.
 const GROWTH_BYTES: u64 = 1 + 8 + 4;
 
-/// The hole to fill: the mask grown, with a soft seam.
+/// The hole to fill: the grown mask with a soft edge.
 #[derive(Clone, Debug)]
 pub struct Hole {
     mask: Mask,
     seam: Option<Seam>,
 }
 
-/// The weight of the fill where it is neither 0 nor 1.
+/// Weights of the fill between 0 and 1.
 #[derive(Clone, Debug)]
 struct Seam {
     window: Rect,
@@ -110,7 +110,7 @@ impl Hole {
         }
         let seam = mask.bounds().filter(|_| options.feather > 0).map(|bounds| {
             let window = bounds.grown(expand as usize, mask.width(), mask.height());
-            // From full weight at the seam's inner edge to none one pixel beyond its outer edge.
+            // From full weight at the inner end of the soft edge to 0 one pixel beyond its outer end.
             let (edge, feather) = (f64::from(expand) + 1.0, f64::from(options.feather) + 1.0);
             let weight = |distance: f64| ((edge - distance.sqrt()) / feather).clamp(0.0, 1.0);
             let smooth = |t: f64| (t * t * (3.0 - 2.0 * t)) as f32;
@@ -125,7 +125,7 @@ impl Hole {
         &self.mask
     }
 
-    /// The weight of the fill at a pixel: 0 outside the hole, 1 inside it, between them on the soft seam.
+    /// Weight of the fill at a pixel: 0 outside the hole, 1 inside it, in between on the soft edge.
     pub fn weight(&self, x: usize, y: usize) -> f32 {
         match &self.seam {
             _ if !self.mask.is_hole(x, y) => 0.0,

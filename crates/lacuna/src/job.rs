@@ -1,5 +1,5 @@
 //! One fill, from the files of an image and its mask to the bytes of the filled image. The program, the server and
-//! evaluations all fill through here.
+//! evaluations all use it.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -16,28 +16,28 @@ use crate::{
     Watch,
 };
 
-/// How holes are filled: everything besides the files.
+/// The options of a fill, without its files.
 #[derive(Clone)]
 pub struct FillJob {
-    /// What fills.
+    /// The predictor.
     pub predictor: Arc<dyn Predictor>,
-    /// Limits on what is read. [`Limits::memory`] is not used: `memory` decides.
+    /// Limits on what is read. [`Limits::memory`] is ignored; `memory` takes its place.
     pub limits: Limits,
-    /// Bytes of memory that the process may use; no limit without it.
+    /// Memory limit of the process in bytes; `None` for no limit.
     pub memory: Option<u64>,
-    /// How the mask file is read.
+    /// Options for reading the mask file.
     pub mask: MaskOptions,
-    /// How a mask that is not as large as the image is used.
+    /// Handling of a mask that is not as large as the image.
     pub fit: MaskFit,
-    /// By how much the hole grows.
+    /// Growth of the hole.
     pub expand: Expand,
     /// Width in pixels of the soft seam; the hole grows by at least as much.
     pub feather: u32,
-    /// How large images are handled.
+    /// Handling of large images.
     pub sizing: Sizing,
-    /// Seed of everything random.
+    /// Seed of all randomness.
     pub seed: u64,
-    /// How the result is written.
+    /// Options for writing the result.
     pub save: SaveOptions,
 }
 
@@ -50,7 +50,7 @@ pub enum Source<'a> {
     Bytes {
         /// Its name, for messages.
         name: &'a str,
-        /// What it holds.
+        /// Its contents.
         bytes: &'a [u8],
     },
 }
@@ -108,15 +108,15 @@ impl FillJob {
         }
     }
 
-    /// This job as one of `count` that run at a time within `bytes` of memory: they share the predictor's weights and
-    /// split the rest evenly.
+    /// This job as one of `count` concurrent jobs within `bytes` of memory: they use the same weights and split the
+    /// remaining memory evenly.
     pub fn with_shared_memory(self, bytes: u64, count: u16) -> Self {
         let weights = self.predictor.resident_bytes();
         let part = bytes.saturating_sub(weights) / u64::from(count.max(1));
         Self { memory: Some(weights + part), ..self }
     }
 
-    /// Reads all files, and decides how the hole is filled. Everything that can be refused is refused here.
+    /// Reads all files and plans the fill. Everything that can be refused is refused here.
     ///
     /// # Errors
     /// [`crate::Error::Picture`] or [`crate::Error::TooLarge`] for the image; the same in [`crate::Error::Mask`] for a
@@ -159,7 +159,7 @@ impl FillJob {
         Ok(Prepared { job: self, image: inputs.image, picture, hole, mask_pixels, format, inpainter, plan, notes })
     }
 
-    /// A mask file, as large as the image. What its owner should know is added to `notes`.
+    /// Reads a mask file and fits it to the image. Appends notes for the user.
     fn read_mask(
         &self,
         source: Source<'_>,
@@ -175,7 +175,7 @@ impl FillJob {
         let mask = Mask::from_picture(&file, options);
         if mask.looks_inverted() {
             let name = file.name();
-            notes.push(format!("{name}: nearly all of it is hole: if it marks what to keep, invert it"));
+            notes.push(format!("{name}: nearly the whole mask is hole; if it marks what to keep, invert it"));
         }
         let as_stored = MaskFile { mask, name: file.name(), orientation: file.orientation() };
         let is_empty = as_stored.mask.count() == 0;
@@ -211,7 +211,7 @@ impl FillJob {
         Hole::new(mask, &HoleOptions { expand, feather: self.feather })
     }
 
-    /// The memory limit, and what of it is in use before anything is read.
+    /// The memory limit, and the part of it in use before anything is read.
     fn budget(&self) -> Option<Budget> {
         self.memory.map(|bytes| Budget::new(bytes, self.predictor.resident_bytes()))
     }
@@ -226,7 +226,7 @@ impl FillJob {
     }
 }
 
-/// A fill that is read and planned.
+/// A planned fill with its inputs in memory.
 pub struct Prepared<'a> {
     job: &'a FillJob,
     image: Source<'a>,
@@ -243,7 +243,7 @@ pub struct Prepared<'a> {
 pub struct Filled<'a> {
     /// The file's bytes.
     pub bytes: Cow<'a, [u8]>,
-    /// What its owner should know besides [`Prepared::notes`]: what turned out when the hole was filled.
+    /// Notes for the user that arose during the fill, in addition to [`Prepared::notes`].
     pub notes: Vec<String>,
 }
 
@@ -258,7 +258,7 @@ impl Prepared<'_> {
         self.format
     }
 
-    /// Pixels that the mask shows, before the hole grows.
+    /// Pixels of the mask before the hole grows.
     pub fn mask_pixels(&self) -> usize {
         self.mask_pixels
     }
@@ -268,12 +268,12 @@ impl Prepared<'_> {
         self.hole.mask().count() as f64 / self.hole.mask().hole().len() as f64
     }
 
-    /// How the hole is filled; `None` for an empty mask.
+    /// The plan; `None` for an empty mask.
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
     }
 
-    /// What the fill is expected to cost.
+    /// Forecast cost of the fill.
     pub fn forecast(&self) -> Forecast {
         match &self.plan {
             Some(plan) => self.inpainter.forecast(&self.picture, self.hole.mask(), plan),
@@ -281,12 +281,12 @@ impl Prepared<'_> {
         }
     }
 
-    /// What the owner of the image should know: how the files were read, and what the result leaves out.
+    /// Notes for the user: how the files were read, and what the result cannot keep.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Whether the result is the image file as it is: the mask is empty, and no other encoding is asked for.
+    /// Whether the result is the unchanged image file: the mask is empty and no other encoding is requested.
     pub fn is_unchanged(&self) -> bool {
         self.plan.is_none()
             && self.format == self.picture.format()
@@ -314,7 +314,7 @@ impl<'a> Prepared<'a> {
             let inpainter = self.inpainter.with_watch(watch.clone());
             inpainter.follow(plan, &mut self.picture, &self.hole, self.job.seed)?;
         }
-        // A palette may have no room for what was filled.
+        // The palette may have no room for the new colours.
         let mut notes = self.picture.writing_notes(&self.job.save);
         notes.retain(|note| !self.notes.contains(note));
         Ok(Filled { bytes: self.picture.encode(&self.job.save)?.into(), notes })
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(error(&FillJob { limits, ..job() }, &photo, &good).limit(), Some(Limit::Side));
     }
 
-    /// Growing holds the mask, the grown hole and their distances at a time, beside the image. At the peak each counts.
+    /// The mask, the grown hole and the distances are in memory together with the image. All count at the peak.
     #[test]
     fn growing_the_hole_counts_the_mask_that_is_still_held() {
         let (width, height) = (2000, 1500);
@@ -417,7 +417,7 @@ mod tests {
         let grown = FillJob { expand: Expand::Pixels(600), ..job() };
         let (pixels, budget) = (u64::from(width * height), Budget::new(0, 0));
         let window = u64::from(width) * 1201;
-        // Three bytes a pixel of the image, one of the mask, one of the grown hole, 13 of the window.
+        // Per pixel: three bytes of the image, one of the mask, one of the grown hole; 13 per pixel of the window.
         let needed = budget.held + 5 * pixels + 13 * window;
         let prepare = |memory| {
             let job = FillJob { memory: Some(memory), ..grown.clone() };
@@ -427,7 +427,7 @@ mod tests {
             panic!("a byte too few is refused")
         };
         assert_eq!((what.as_str(), refused), ("growing the hole of a.png", needed));
-        // With that much the growth is allowed.
+        // With this much memory the growth is allowed.
         if let Err(Error::Memory { what, .. }) = prepare(needed) {
             assert!(!what.starts_with("growing"), "{what}");
         }

@@ -1,8 +1,8 @@
-//! Image inpainting: pictures, masks, framing, compositing, checkpoints, PatchMatch, and the
-//! [`inpainter`] that ties them to whatever predicts the missing pixels.
+//! Image inpainting: images, masks, framing, compositing, checkpoints, PatchMatch, and the [`inpainter`] that connects
+//! them to a predictor of the missing pixels.
 //!
-//! Conventions, everywhere: a mask is `true` (1) inside the hole; colour is RGB in `[0, 1]` as the file
-//! encodes it (no gamma is undone); planes are row-major and stored one after another (C, H, W).
+//! Conventions: a mask is `true` (1) inside the hole; colour is RGB in `[0, 1]` as encoded in the file (gamma is not
+//! undone); planes are row-major and stored one after another (C, H, W).
 
 pub mod atomic;
 pub mod budget;

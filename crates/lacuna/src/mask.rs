@@ -1,4 +1,4 @@
-//! Masks: which pixels are missing.
+//! Masks: the missing pixels of an image.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::picture::{Limits, Picture, Samples};
 use crate::words::{display_name, words};
 use crate::{Rect, Result};
 
-/// The hole in a picture. This file alone decides what counts as hole.
+/// The hole in an image. Only this file decides which mask values count as hole.
 ///
 /// # Shapes
 /// `hole`: `[height, width]`, row-major, `true` = missing.
@@ -20,13 +20,13 @@ pub struct Mask {
     hole: Vec<bool>,
 }
 
-/// Which channel of a mask picture says where the hole is.
+/// The channel of a mask image that defines the hole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MaskChannel {
-    /// Alpha if the picture has an alpha channel that is not opaque everywhere, else brightness.
+    /// Alpha if the image has an alpha channel that is not opaque everywhere, else brightness.
     #[default]
     Auto,
-    /// Brightness (Rec. 601, as LaMa's loader).
+    /// Brightness (Rec. 601, as in LaMa's loader).
     Brightness,
     /// Alpha.
     Alpha,
@@ -40,22 +40,22 @@ words! {
 }
 display_name!(MaskChannel);
 
-/// How a mask picture becomes a mask.
+/// Options for reading mask images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaskOptions {
-    /// A pixel is hole if its value is above this, in steps of an 8-bit mask. `None` takes 0, LaMa's rule, or
-    /// [`LOSSY_THRESHOLD`] for a file compressed with loss.
+    /// Pixels above this value are hole, on the scale of an 8-bit mask. `None` selects 0, LaMa's rule, or
+    /// [`LOSSY_THRESHOLD`] for lossy files.
     pub threshold: Option<u8>,
-    /// Take what the mask shows as known, and the rest as hole.
+    /// The mask marks known pixels, and the rest is hole.
     pub invert: bool,
-    /// The channel that is looked at.
+    /// The channel to read.
     pub channel: MaskChannel,
 }
 
-/// Where masks compressed with loss are cut: half way, because their codec puts noise beside edges.
+/// Threshold of lossy mask files: the middle, because their codec puts noise next to edges.
 pub const LOSSY_THRESHOLD: u8 = 127;
 
-/// Fraction of a mask that is hole from which on it looks inverted, where the hole also touches all borders.
+/// Hole fraction from which a mask looks inverted, if the hole also touches all borders.
 const INVERTED_FRACTION: f64 = 0.9;
 
 impl MaskOptions {
@@ -64,11 +64,11 @@ impl MaskOptions {
         self.threshold.unwrap_or(if picture.is_lossy() { LOSSY_THRESHOLD } else { 0 })
     }
 
-    /// What the owner of a mask file may want to know of how it was read.
+    /// Notes for the user about how a mask file was read.
     pub fn notes(&self, picture: &Picture) -> Vec<String> {
         let is_cut = self.threshold.is_none() && picture.is_lossy();
         let note = format!(
-            "{}: a mask compressed with loss is cut at half ({LOSSY_THRESHOLD}); a threshold overrides that",
+            "{}: lossy mask, thresholded at half ({LOSSY_THRESHOLD}); an explicit threshold overrides this",
             picture.name()
         );
         is_cut.then_some(note).into_iter().collect()
@@ -79,7 +79,7 @@ impl Mask {
     /// A mask from its pixels, `true` = hole.
     ///
     /// # Panics
-    /// If `hole` does not hold `width * height` values.
+    /// If the length of `hole` is not `width * height`.
     pub fn new(width: usize, height: usize, hole: Vec<bool>) -> Self {
         assert_eq!(hole.len(), width * height, "a mask of {width} x {height}");
         Self { width, height, hole }
@@ -93,14 +93,14 @@ impl Mask {
         Ok(Self::from_picture(&Picture::open(path, limits)?, options))
     }
 
-    /// The mask that a picture shows, upright.
+    /// The mask in an image, upright.
     pub fn from_picture(picture: &Picture, options: &MaskOptions) -> Self {
         let threshold = options.threshold_for(picture);
         let channels = picture.channels();
         let hole = match picture.samples() {
             Samples::Eight(samples) => holes(samples, channels, u8::MAX, threshold, options),
             Samples::Sixteen(samples) => {
-                // 257 = 65535 / 255 takes a step of 8 bits to 16 bits.
+                // 257 = 65535 / 255 converts an 8-bit step to 16 bits.
                 holes(samples, channels, u16::MAX, u16::from(threshold) * 257, options)
             }
             Samples::Float(_) => {
@@ -168,18 +168,18 @@ impl Mask {
         self.hole[y * self.width + x]
     }
 
-    /// How many pixels are missing.
+    /// Number of missing pixels.
     pub fn count(&self) -> usize {
         self.hole.iter().filter(|&&hole| hole).count()
     }
 
-    /// Whether the mask seems to show what to keep: most of it is hole, and the hole touches all borders.
+    /// Whether the mask seems to mark what to keep: most of it is hole, and the hole touches all borders.
     pub fn looks_inverted(&self) -> bool {
         let touches_all = self.bounds() == Some(Rect::whole(self.width, self.height));
         touches_all && self.count() as f64 >= INVERTED_FRACTION * self.hole.len() as f64
     }
 
-    /// The smallest window that holds the whole hole; `None` for an empty mask.
+    /// The smallest window that contains the whole hole; `None` for an empty mask.
     pub fn bounds(&self) -> Option<Rect> {
         let rows = || self.hole.chunks_exact(self.width);
         let top = rows().position(|row| row.contains(&true))?;
@@ -192,7 +192,7 @@ impl Mask {
     /// The part of the mask in a window.
     ///
     /// # Panics
-    /// If the window reaches beyond the mask.
+    /// If the window exceeds the mask.
     pub fn cut(&self, rect: Rect) -> Self {
         let rows = (rect.y..rect.bottom()).map(|y| &self.hole[y * self.width + rect.x..][..rect.width]);
         Self::new(rect.width, rect.height, rows.flatten().copied().collect())
@@ -211,16 +211,16 @@ impl Mask {
         grown
     }
 
-    /// The squared distance in pixels from each pixel of a window to the nearest hole pixel of that window;
+    /// Squared distance in pixels from each pixel of a window to the nearest hole pixel in that window;
     /// `[window.height, window.width]`.
     ///
     /// # Panics
-    /// If the window reaches beyond the mask.
+    /// If the window exceeds the mask.
     pub fn squared_distances(&self, window: Rect) -> Vec<f64> {
         euclidean_squared_distance_transform(&self.grey(window)).into_raw()
     }
 
-    /// The window as a grey picture: 255 in the hole, 0 elsewhere.
+    /// The window as a grey image: 255 in the hole, 0 elsewhere.
     pub(crate) fn grey(&self, window: Rect) -> GrayImage {
         GrayImage::from_fn(window.width as u32, window.height as u32, |x, y| {
             Luma([if self.is_hole(window.x + x as usize, window.y + y as usize) { 255 } else { 0 }])
@@ -228,7 +228,7 @@ impl Mask {
     }
 }
 
-/// Applies the rule to interleaved samples.
+/// Thresholds interleaved samples.
 fn holes<T: Copy + Ord + Into<u32>>(
     samples: &[T],
     channels: usize,

@@ -1,7 +1,7 @@
-//! The methods that fill holes: one table for the program, the HTTP API and evaluations.
+//! The methods for filling holes: one table for the program, the HTTP API and evaluations.
 //!
-//! A method is a value that its own file declares. To add one, declare it there and list it in [`Method::ALL`].
-//! What a method predicts and costs is the [`Predictor`] that it builds.
+//! Each method is declared in its own file. To add one, declare it there and list it in [`Method::ALL`]. Its prediction
+//! and cost are those of the [`Predictor`] that it builds.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,23 +11,23 @@ use std::sync::Arc;
 use crate::words::{UnknownWord, Word, display_name};
 use crate::{Predictor, engine, guided, patchmatch};
 
-/// A way to fill holes.
+/// A method for filling holes.
 #[derive(Clone, Copy)]
 pub struct Method {
     /// Its name in arguments and form fields.
     pub name: &'static str,
     /// One line for help texts.
     pub meaning: &'static str,
-    /// How its predictor is built, and what that needs.
+    /// The constructor of its predictor.
     pub build: Build,
 }
 
-/// How the predictor of a method is built.
+/// The constructor of a method's predictor.
 #[derive(Clone, Copy)]
 pub enum Build {
-    /// From nothing.
+    /// Needs nothing.
     Alone(fn() -> Arc<dyn Predictor>),
-    /// Around a network that is ready.
+    /// Needs a loaded network.
     WithNetwork(fn(Arc<dyn Predictor>) -> Arc<dyn Predictor>),
 }
 

@@ -1,7 +1,7 @@
-//! Published models by name, and the folder that they are installed in.
+//! Published models by name, and their installation folder.
 //!
-//! Nothing here uses the network: whoever downloads a published file passes it to [`PublishedModel::check`], which compares
-//! its length and hash before anything of it is parsed, and the result to [`ModelStore::install`].
+//! Nothing here uses the network. A downloaded file is passed to [`PublishedModel::check`], which compares its length
+//! and hash before anything is parsed, and the result to [`ModelStore::install`].
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,17 +11,17 @@ use crate::checkpoint::{self, Checkpoint, Storage};
 use crate::hash::sha256_of_file;
 use crate::{Error, Result};
 
-/// The environment variable that names another folder of models.
+/// The environment variable that overrides the models folder.
 pub const MODELS_VARIABLE: &str = "LACUNA_MODELS";
-/// How the names of installed models end.
+/// Extension of installed models.
 const EXTENSION: &str = "safetensors";
 
-/// A model that somebody published and that Lacuna can run.
+/// A published model that Lacuna can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedModel {
-    /// Its name for Lacuna, such as `big-lama`.
+    /// Its name in Lacuna, such as `big-lama`.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A short description.
     pub about: &'static str,
     /// The licence of the weights, as an SPDX identifier.
     pub licence: &'static str,
@@ -31,13 +31,13 @@ pub struct PublishedModel {
     pub bytes: u64,
     /// The published file's SHA-256.
     pub sha256: &'static str,
-    /// Public copies of the file, the first to try first.
+    /// Public copies of the file, in the order in which they are tried.
     pub urls: &'static [&'static str],
 }
 
 /// All published models that Lacuna knows.
 ///
-/// LaMa's other networks are missing: their authors publish them in an archive without a fixed address or hash.
+/// LaMa's other networks are missing, because their authors publish them in an archive without a fixed address or hash.
 pub const PUBLISHED_MODELS: [PublishedModel; 1] = [PublishedModel {
     name: "big-lama",
     about: "LaMa's largest network, trained on Places: 51 million parameters",
@@ -51,7 +51,7 @@ pub const PUBLISHED_MODELS: [PublishedModel; 1] = [PublishedModel {
     ],
 }];
 
-/// A file that was found to be a published one.
+/// A file that was verified as a published one.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckedFile<'a> {
     model: &'a PublishedModel,
@@ -59,12 +59,12 @@ pub struct CheckedFile<'a> {
 }
 
 impl PublishedModel {
-    /// The published model of a name.
+    /// The published model with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PUBLISHED_MODELS.iter().find(|model| model.name == name)
     }
 
-    /// Checks that a file is this model's: its length, then its SHA-256. Nothing of it is parsed.
+    /// Verifies that a file is this model's: its length, then its SHA-256. Nothing is parsed.
     ///
     /// # Errors
     /// [`Error::Read`]; [`Error::Checkpoint`] with both values if it is another file.
@@ -85,13 +85,15 @@ impl PublishedModel {
         Ok(CheckedFile { model: self, file })
     }
 
-    /// What an installed file says of its origin: the same text for every copy, so that every installation has the same bytes.
+    /// The origin stored in an installed file: the same text for every copy, so that all installations have the same
+    /// bytes.
     fn provenance(&self) -> String {
         format!("{} ({}), SHA-256 {}", self.file, self.licence, self.sha256)
     }
 }
 
-/// A folder of models in Lacuna's format, each `NAME.safetensors`: installed from published files, or put there by the user.
+/// A folder of models in Lacuna's format, each `NAME.safetensors`: installed from published files, or added by the
+/// user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelStore {
     folder: PathBuf,
@@ -103,7 +105,7 @@ impl ModelStore {
         Self { folder: folder.into() }
     }
 
-    /// The user's store: the folder that `LACUNA_MODELS` names, else `lacuna/models` in the user's data folder.
+    /// The user's store: the folder in `LACUNA_MODELS`, else `lacuna/models` in the user's data folder.
     ///
     /// # Errors
     /// [`Error::Argument`] if the system has no data folder for the user and `LACUNA_MODELS` is not set.
@@ -112,7 +114,7 @@ impl ModelStore {
             return Ok(Self::new(folder));
         }
         let data = dirs::data_dir().ok_or_else(|| {
-            Error::Argument(format!("this system has no data folder for its user: set {MODELS_VARIABLE}"))
+            Error::Argument(format!("this system has no data folder for the user: set {MODELS_VARIABLE}"))
         })?;
         Ok(Self::new(data.join("lacuna").join("models")))
     }
@@ -132,24 +134,24 @@ impl ModelStore {
         self.folder.join("metrics")
     }
 
-    /// Whether a text can be the name of a model: letters, digits and `-_.`, with no dot in front.
+    /// Whether a text can be the name of a model: letters, digits and `-_.`, not beginning with a dot.
     pub fn is_name(text: &str) -> bool {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         !text.is_empty() && !text.starts_with('.') && text.chars().all(plain)
     }
 
-    /// Where the model of a name is, or would be.
+    /// The path of the model with this name, whether it exists or not.
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.{EXTENSION}"))
     }
 
-    /// The file of an installed model; none if it is not installed.
+    /// The file of an installed model; `None` if it is not installed.
     pub fn find(&self, name: &str) -> Option<PathBuf> {
         let path = Self::is_name(name).then(|| self.path(name))?;
         path.is_file().then_some(path)
     }
 
-    /// The names of all installed models, sorted; none if the folder does not exist.
+    /// Names of all installed models, sorted; empty if the folder does not exist.
     ///
     /// # Errors
     /// [`Error::Read`] if the folder cannot be read.
@@ -174,10 +176,10 @@ impl ModelStore {
         Ok(names)
     }
 
-    /// Converts a published file to Lacuna's format and puts it into the store, whole or not at all. Returns where it is.
+    /// Converts a verified file to Lacuna's format and adds it to the store, atomically. Returns its path.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the file does not hold a network that Lacuna has; [`Error::Write`].
+    /// [`Error::Checkpoint`] if the file contains no network that Lacuna supports; [`Error::Write`].
     pub fn install(&self, checked: CheckedFile<'_>) -> Result<PathBuf> {
         let CheckedFile { model, file } = checked;
         let checkpoint = Checkpoint::open(file)?;
@@ -203,7 +205,7 @@ mod tests {
 
     const SMALL: Lama = Lama { width: 4, blocks: 2, channels_in: 4 };
 
-    /// A published model like big-lama, made of a file.
+    /// A published model like big-lama, from a file.
     fn published(file: &Path) -> PublishedModel {
         let hash: &'static str = sha256_of_file(file).unwrap().leak();
         PublishedModel { bytes: file.metadata().unwrap().len(), sha256: hash, ..PUBLISHED_MODELS[0] }
@@ -236,7 +238,7 @@ mod tests {
         assert!(problem.ends_with("has 5 bytes, the published file has 205669692"), "{problem}");
         let same_length = PublishedModel { bytes: 5, ..PUBLISHED_MODELS[0] };
         let problem = same_length.check(&file).unwrap_err().to_string();
-        // Of "hello", as sha256sum prints it.
+        // Of "hello", from sha256sum.
         let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
         let expected = format!("has the SHA-256 {hash}, the published file has {}", same_length.sha256);
         assert!(problem.ends_with(&expected), "{problem}");

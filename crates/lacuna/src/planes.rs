@@ -1,4 +1,4 @@
-//! A colour picture as three float planes: what predictors read and write.
+//! A colour image as three float planes: the input and output of predictors.
 
 /// Three colour planes.
 ///
@@ -15,7 +15,7 @@ impl Planes {
     /// Planes from values `[3, height, width]` in `[0, 1]`.
     ///
     /// # Panics
-    /// If `values` does not hold `3 * width * height` numbers.
+    /// If the length of `values` is not `3 * width * height`.
     pub fn new(width: usize, height: usize, values: Vec<f32>) -> Self {
         assert_eq!(values.len(), 3 * width * height, "planes of {width} x {height}");
         Self { width, height, values }
@@ -41,18 +41,18 @@ impl Planes {
         &self.values
     }
 
-    /// All values, `[3, height, width]`, to change.
+    /// All values, `[3, height, width]`, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
 
-    /// One colour's plane, `[height, width]`; `channel` 0 is red.
+    /// The plane of one channel, `[height, width]`; `channel` 0 is red.
     pub fn plane(&self, channel: usize) -> &[f32] {
         let area = self.width * self.height;
         &self.values[channel * area..(channel + 1) * area]
     }
 
-    /// One colour's plane, `[height, width]`, to change.
+    /// The plane of one channel, `[height, width]`, mutable.
     pub fn plane_mut(&mut self, channel: usize) -> &mut [f32] {
         let area = self.width * self.height;
         &mut self.values[channel * area..(channel + 1) * area]

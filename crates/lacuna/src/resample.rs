@@ -1,4 +1,4 @@
-//! Planes and masks at other sizes. Sizes are (width, height).
+//! Resizing of planes and masks. Sizes are (width, height).
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::F32;
@@ -6,30 +6,30 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::Mask;
 
-/// Scaling down: a filter without negative lobes, so that shares of known pixels stay between 0 and 1.
+/// For scaling down: a filter without negative lobes, so that fractions of known pixels stay between 0 and 1.
 const DOWN: FilterType = FilterType::Bilinear;
-/// Scaling up: sharp, and its overshoot is small.
+/// For scaling up: sharp, with little overshoot.
 pub(crate) const UP: FilterType = FilterType::CatmullRom;
-/// Scaling up without overshoot.
+/// For scaling up without overshoot.
 pub(crate) const UP_SMOOTH: FilterType = FilterType::Bilinear;
 
-/// Scaling down around a hole: means of what is known.
+/// Scaling down around a hole: means over known pixels only.
 pub(crate) struct KnownScaling {
     from: (usize, usize),
     to: (usize, usize),
-    /// How much of each pixel is known, 0 to 1.
+    /// The known fraction of each pixel, 0 to 1.
     shares: Vec<f32>,
 }
 
 impl KnownScaling {
-    /// Scales down what this hole is in.
+    /// Prepares scaling down an image with this hole.
     pub(crate) fn new(mask: &Mask, to: (usize, usize)) -> Self {
         let from = (mask.width(), mask.height());
         let known: Vec<f32> = mask.hole().iter().map(|&hole| if hole { 0.0 } else { 1.0 }).collect();
         Self { from, to, shares: scale_down(&known, from, to) }
     }
 
-    /// The scaled hole: where less than this share is known.
+    /// The scaled hole: pixels whose known fraction is below this.
     pub(crate) fn mask(&self, known_share: f32) -> Mask {
         Mask::new(self.to.0, self.to.1, self.shares.iter().map(|&share| share < known_share).collect())
     }
@@ -57,24 +57,24 @@ pub(crate) fn resize(
     part: &ResizeOptions,
 ) -> Vec<f32> {
     let source = TypedImageRef::<F32>::from_buffer(from.0 as u32, from.1 as u32, bytemuck::cast_slice(plane))
-        .expect("a plane as large as it says");
+        .expect("a plane of its stated size");
     let mut target = TypedImage::<F32>::new(to.0 as u32, to.1 as u32);
     let options = part.resize_alg(ResizeAlg::Convolution(filter));
     Resizer::new().resize_typed(&source, &mut target, &options).expect("two planes of one kind");
     target.pixels().iter().map(|pixel| pixel.0).collect()
 }
 
-/// Blackens the hole of a plane.
+/// Sets the hole of a plane to black.
 pub(crate) fn blacken(plane: &mut [f32], mask: &Mask) {
     plane.iter_mut().zip(mask.hole()).filter(|(_, hole)| **hole).for_each(|(value, _)| *value = 0.0);
 }
 
-/// Continues planes at the right and bottom by mirroring with the edge pixel repeated.
+/// Padding at the right and bottom by mirroring with the edge pixel repeated.
 #[derive(Clone, Copy)]
 pub(crate) struct Padding {
-    /// Without it.
+    /// Size without padding.
     pub(crate) from: (usize, usize),
-    /// With it; no smaller.
+    /// Size with padding; not smaller.
     pub(crate) to: (usize, usize),
 }
 
@@ -89,21 +89,21 @@ impl Padding {
         }
     }
 
-    /// A hole with its padding.
+    /// Pads a mask.
     pub(crate) fn mask(&self, mask: &Mask) -> Mask {
         let mut hole = Vec::with_capacity(self.to.0 * self.to.1);
         self.append(mask.hole(), &mut hole);
         Mask::new(self.to.0, self.to.1, hole)
     }
 
-    /// A padded plane without its padding.
+    /// Removes the padding of a plane.
     pub(crate) fn remove(&self, padded: &[f32]) -> Vec<f32> {
         let rows = padded.chunks_exact(self.to.0).take(self.from.1);
         rows.flat_map(|row| &row[..self.from.0]).copied().collect()
     }
 }
 
-/// The pixel that stands at position `i` of a side of `length` pixels continued by mirroring.
+/// The source pixel of position `i` on a side of `length` pixels that is extended by mirroring.
 fn mirrored(i: usize, length: usize) -> usize {
     let i = i % (2 * length);
     if i < length { i } else { 2 * length - 1 - i }

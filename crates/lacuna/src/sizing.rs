@@ -1,15 +1,15 @@
-//! Which strategy an image of a given size is filled with.
+//! Selection of a strategy by image size.
 
 use crate::Strategy;
 
-/// A strategy, or one that depends on the image's size.
+/// A strategy, possibly depending on the image's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizing {
     /// One strategy for all sizes.
     Always(Strategy),
     /// The whole image at once up to a size, and a strategy above it.
     Above {
-        /// Pixels on the longer side.
+        /// Longer side in pixels.
         side: usize,
         /// The strategy for larger images.
         strategy: Strategy,
@@ -23,7 +23,7 @@ impl Default for Sizing {
 }
 
 impl Sizing {
-    /// The strategy for an image with this many pixels on the longer side.
+    /// The strategy for an image with this longer side in pixels.
     pub fn strategy(self, long_side: usize) -> Strategy {
         match self {
             Self::Always(strategy) => strategy,

@@ -1,14 +1,14 @@
-//! Byte counts as people read them.
+//! Readable byte counts.
 
 const KIBI: u64 = 1 << 10;
 const UNITS: [&str; 4] = ["bytes", "KiB", "MiB", "GiB"];
 
-/// A byte count with a unit and one decimal, rounded up: for amounts that are needed.
+/// A byte count with a unit and one decimal, rounded up: for needed amounts.
 pub fn at_least(bytes: u64) -> String {
     with_unit(bytes, f64::ceil)
 }
 
-/// A byte count with a unit and one decimal, rounded down: for amounts that are allowed.
+/// A byte count with a unit and one decimal, rounded down: for allowed amounts.
 pub fn at_most(bytes: u64) -> String {
     with_unit(bytes, f64::floor)
 }

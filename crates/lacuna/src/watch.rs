@@ -1,11 +1,11 @@
-//! Watching a fill from outside while it runs: how far it is, and stopping it.
+//! Progress and cancellation of a running fill.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::{Error, Result};
 
-/// A handle on a running fill, or on a part of it. Clones are the same handle.
+/// A handle on a running fill, or on a part of it. Clones refer to the same fill.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -15,11 +15,11 @@ pub struct Watch {
 #[derive(Debug, Default)]
 struct Shared {
     stopped: AtomicBool,
-    /// The bits of a share, 0 to 1.
+    /// The bits of the finished fraction, 0 to 1.
     done: AtomicU32,
 }
 
-/// The share of the whole that a handle reports on.
+/// The part of the whole fill that a handle reports on.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     start: f32,
@@ -33,28 +33,28 @@ impl Default for Part {
 }
 
 impl Watch {
-    /// Asks the fill to stop at its next step.
+    /// Cancels the fill at its next step.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// How much of the whole fill is done, 0 to 1.
+    /// The finished fraction of the whole fill, 0 to 1.
     pub fn done(&self) -> f32 {
         f32::from_bits(self.shared.done.load(Ordering::Relaxed))
     }
 
-    /// Says that `share` (0 to 1) of this handle's part is done.
+    /// Reports that the fraction `share` (0 to 1) of this handle's part is finished.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if the fill shall stop.
+    /// [`Error::Stopped`] if the fill was cancelled.
     pub fn reached(&self, share: f32) -> Result<()> {
         let done = self.part.start + self.part.length * share.clamp(0.0, 1.0);
-        // Shares are not negative, so that their bits are in the same order.
+        // Fractions are not negative, so their bits have the same order.
         self.shared.done.fetch_max(done.to_bits(), Ordering::Relaxed);
         if self.shared.stopped.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    /// The handle for the part of the work from one share of this handle's to another.
+    /// A handle for the part of the work between two fractions of this handle's.
     pub fn part(&self, from: f32, to: f32) -> Self {
         let Part { start, length } = self.part;
         let part = Part { start: start + length * from, length: length * (to - from) };

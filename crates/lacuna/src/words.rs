@@ -1,11 +1,11 @@
-//! Options that are chosen by name. The program, the HTTP API and their help texts take the names from here.
+//! Options chosen by name. The program, the HTTP API and their help texts take the names from here.
 
 use std::error::Error;
 use std::fmt;
 
-/// A value that people choose by name.
+/// A value chosen by name.
 pub trait Word: Copy + PartialEq + Sized + 'static {
-    /// What the value is, for messages: "strategy".
+    /// The kind of value, for messages: "strategy".
     const KIND: &'static str;
     /// Every value, in the order of help texts.
     const ALL: &'static [Self];
@@ -16,10 +16,10 @@ pub trait Word: Copy + PartialEq + Sized + 'static {
     /// One line for help texts.
     fn meaning(self) -> &'static str;
 
-    /// The value of a name.
+    /// The value with this name.
     ///
     /// # Errors
-    /// [`UnknownWord`] with all names.
+    /// [`UnknownWord`], which lists all names.
     fn from_name(name: &str) -> Result<Self, UnknownWord> {
         Self::ALL.iter().copied().find(|value| value.name() == name).ok_or_else(|| UnknownWord {
             kind: Self::KIND,
@@ -29,15 +29,15 @@ pub trait Word: Copy + PartialEq + Sized + 'static {
     }
 }
 
-/// Characters of an unknown name that its error repeats.
+/// Characters of an unknown name that the error quotes.
 const LONGEST_QUOTE: usize = 64;
 
-/// The names of all values, in their order.
+/// The names of all values, in order.
 pub fn names<T: Word>() -> Vec<&'static str> {
     T::ALL.iter().map(|value| value.name()).collect()
 }
 
-/// A name that none of the values has.
+/// A name of no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownWord {
     kind: &'static str,
@@ -47,7 +47,7 @@ pub struct UnknownWord {
 
 impl fmt::Display for UnknownWord {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {:?} is unknown; expected one of {}", self.kind, self.given, self.known)
+        write!(formatter, "unknown {} {:?}: expected one of {}", self.kind, self.given, self.known)
     }
 }
 
@@ -126,6 +126,6 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_all_names() {
         let error = StrategyKind::from_name("whole").unwrap_err().to_string();
-        assert_eq!(error, "strategy \"whole\" is unknown; expected one of auto, full, crop, resize");
+        assert_eq!(error, "unknown strategy \"whole\": expected one of auto, full, crop, resize");
     }
 }

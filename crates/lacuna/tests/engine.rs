@@ -1,4 +1,4 @@
-//! What the engine promises of its results, with whole networks.
+//! Properties of the engine's results, with whole networks.
 
 use lacuna::checkpoint::Checkpoint;
 use lacuna_cpu::Isa;
@@ -6,7 +6,7 @@ use lacuna_cpu::engine::{Engine, PlanOptions, Wanted};
 use testkit::checkpoints::{Lama, write_lightning_checkpoint};
 use testkit::{assert_close, fixtures, pictures};
 
-/// Between instruction sets: some fuse products with sums, and they add up lanes in another order.
+/// Difference between instruction sets: some have fused multiply-add, and they sum lanes in another order.
 const ISA_TOLERANCE: f32 = 1e-5;
 
 /// A network of random weights; odd widths leave lanes empty.

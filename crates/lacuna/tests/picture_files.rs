@@ -1,4 +1,4 @@
-//! Pictures from file to file: every format, depth, channel count and orientation.
+//! Images from file to file: every format, depth, channel count and orientation.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder};
 use lacuna::Picture;
 use lacuna::picture::{Format, JpegCoding, Limits, SaveOptions};
 
-/// An ICC profile as far as file formats look at it.
+/// An ICC profile as far as file formats check it.
 const PROFILE: &[u8] = b"not a real colour profile, but kept as it is";
 
 fn limits() -> Limits {
@@ -81,7 +81,7 @@ fn lossless_formats_keep_every_bit() {
                 }
                 let before = pixels(channels, sixteen);
                 let first = convert(&png(&before, 1), format);
-                // What a format makes of grey (WebP knows RGB alone) must stay from then on.
+                // What a format converts grey to (WebP has only RGB) must not change any more.
                 let second = Picture::decode(&convert(&first, format), "second", &limits()).unwrap();
                 let first = Picture::decode(&first, "first", &limits()).unwrap();
                 assert_eq!(first.format(), format);
@@ -160,9 +160,9 @@ fn formats_refuse_what_they_cannot_hold() {
     let deep = Picture::decode(&png(&pixels(3, true), 1), "deep.png", &limits()).unwrap();
     let clear = Picture::decode(&png(&pixels(4, false), 1), "clear.png", &limits()).unwrap();
     for (picture, format, words) in [
-        (&deep, Format::Jpeg, "JPEG cannot hold 16 bits"),
-        (&deep, Format::WebP, "WebP cannot hold 16 bits"),
-        (&clear, Format::Jpeg, "JPEG cannot hold transparency"),
+        (&deep, Format::Jpeg, "JPEG cannot store 16 bits"),
+        (&deep, Format::WebP, "WebP cannot store 16 bits"),
+        (&clear, Format::Jpeg, "JPEG cannot store transparency"),
     ] {
         let options = SaveOptions { format: Some(format), quality: None };
         let error = picture.encode(&options).unwrap_err().to_string();
@@ -177,7 +177,7 @@ fn truncated_files_are_errors_in_every_format() {
     let source = png(&pixels(3, false), 6);
     for format in [Format::Png, Format::Tiff, Format::WebP, Format::Jpeg, Format::Bmp] {
         let bytes = convert(&source, format);
-        // PNG ends with a chunk of 12 bytes that holds no pixels.
+        // PNG ends with a chunk of 12 bytes without pixels.
         for length in (0..bytes.len() - 16).step_by(7) {
             let result = Picture::decode(&bytes[..length], "cut", &limits());
             assert!(result.is_err(), "{format}: {length} of {} bytes were accepted", bytes.len());
@@ -203,7 +203,7 @@ fn damaged_files_never_panic() {
 
 #[test]
 fn limits_hold_before_anything_is_allocated() {
-    // A PNG header that promises 60,000 x 60,000 pixels.
+    // A PNG header that states 60,000 x 60,000 pixels.
     let mut bytes = png(&pixels(3, false), 1);
     bytes[16..20].copy_from_slice(&60_000u32.to_be_bytes());
     bytes[20..24].copy_from_slice(&60_000u32.to_be_bytes());
@@ -234,7 +234,7 @@ fn content_decides_and_a_wrong_extension_is_noted() {
     let picture = Picture::open(&path, &limits()).unwrap();
     assert_eq!(picture.format(), Format::Png);
     assert!(
-        picture.notes()[0].contains("the extension says JPEG, the file holds PNG"),
+        picture.notes()[0].contains("the extension is that of JPEG, but the file is PNG"),
         "{:?}",
         picture.notes()
     );

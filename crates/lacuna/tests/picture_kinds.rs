@@ -1,4 +1,4 @@
-//! Files as people have them, in `fixtures/pictures`: one photo and its mask in many forms, 200 x 160.
+//! Common file variants in `fixtures/pictures`: one photo and its mask in many forms, 200 x 160.
 
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
@@ -50,9 +50,9 @@ fn fill(picture: &mut Picture) -> Vec<bool> {
 struct Case {
     file: &'static str,
     format: Format,
-    /// What a note says.
+    /// Text in a note.
     note: &'static str,
-    /// Mean difference from `base.png`, 0 to 255, at most: loss of the codec.
+    /// Largest mean difference from `base.png`, 0 to 255: the codec's loss.
     difference: f64,
 }
 
@@ -63,7 +63,12 @@ fn every_kind_is_read_and_written() {
         Case { file: "cmyk.jpg", format: Format::Jpeg, note: "CMYK is converted", difference: 3.0 },
         Case { file: "big.tif", format: Format::Tiff, note: "", difference: 0.0 },
         Case { file: "t_jpeg.tif", format: Format::Tiff, note: "JPEG compression in TIFF", difference: 6.0 },
-        Case { file: "wrong.png", format: Format::Jpeg, note: "the extension says PNG", difference: 6.0 },
+        Case {
+            file: "wrong.png",
+            format: Format::Jpeg,
+            note: "the extension is that of PNG",
+            difference: 6.0,
+        },
         Case { file: "dpi.jpg", format: Format::Jpeg, note: "", difference: 9.0 },
         Case { file: "a.webp", format: Format::WebP, note: "", difference: 9.0 },
     ] {
@@ -80,7 +85,7 @@ fn every_kind_is_read_and_written() {
         let again = decode(&encode(&picture, case.format));
         assert_eq!((again.format(), again.width(), again.height()), (case.format, 200, 160));
         assert!(again.notes().is_empty(), "{:?}", again.notes());
-        // A second pass of a lossy codec takes no more than the first.
+        // A second pass of a lossy codec loses no more than the first.
         let found = difference(&picture, &again);
         assert!(found <= case.difference, "{}: {found} by writing it", case.file);
     }
@@ -88,7 +93,7 @@ fn every_kind_is_read_and_written() {
 
 #[test]
 fn floats_keep_the_bits_of_known_pixels() {
-    // Beyond 0 to 1, and not a number.
+    // Beyond 0 to 1, and NaN.
     let values = |i: usize| match i % 50 {
         0 => f32::NAN,
         1 => -3.5,
@@ -118,14 +123,14 @@ fn floats_keep_the_bits_of_known_pixels() {
         assert_eq!(after.len(), samples.len());
         for (i, (before, after)) in samples.iter().zip(&after).enumerate() {
             if hole[i / channels] {
-                // Half way from -3.5 to 700.25.
+                // The midpoint of -3.5 and 700.25.
                 assert!((after - 348.375).abs() < 0.01, "{after}");
             } else {
                 assert_eq!(before.to_bits(), after.to_bits());
             }
         }
         let error = picture.encode(&SaveOptions { format: Some(Format::Png), quality: None }).unwrap_err();
-        assert!(error.to_string().contains("PNG cannot hold 32-bit floats"), "{error}");
+        assert!(error.to_string().contains("PNG cannot store 32-bit floats"), "{error}");
     }
 }
 
@@ -145,7 +150,7 @@ fn a_palette_stays_where_it_has_room() {
     }
     assert!(picture.writing_notes(&SaveOptions::default()).is_empty());
 
-    // 256 colours that are all taken, and one more.
+    // All 256 colours are used, and one more is needed.
     let pixels = ImageBuffer::from_fn(200, 160, |x, y| Rgb([(x + 200 * y) as u8, 0, 9]));
     let mut full = Vec::new();
     let mut encoder = png::Encoder::new(&mut full, 200, 160);
@@ -211,7 +216,7 @@ fn the_first_of_several_pages_is_read() {
     }
     let picture = decode(bytes.get_ref());
     assert_eq!(picture.pixels().as_bytes(), [40; 8]);
-    assert!(picture.notes()[0].contains("first page of several"), "{:?}", picture.notes());
+    assert!(picture.notes()[0].contains("first of several pages"), "{:?}", picture.notes());
 }
 
 #[test]
@@ -224,17 +229,17 @@ fn density_goes_from_format_to_format() {
         assert_eq!((density.unit, density.x, density.y), (DensityUnit::Inch, 300, 300), "{format}");
     }
     let notes = picture.writing_notes(&SaveOptions { format: Some(Format::WebP), quality: None }).join("");
-    assert!(notes.contains("WebP files hold no pixel density"), "{notes}");
+    assert!(notes.contains("WebP files cannot store a pixel density"), "{notes}");
 }
 
 const PACKET: &[u8] = br#"<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="me"/></rdf:RDF></x:xmpmeta>"#;
 
-/// A Photoshop resource of a number.
+/// A Photoshop resource with this number.
 fn resource(id: u16, data: &[u8]) -> Vec<u8> {
     [b"8BIM", &id.to_be_bytes()[..], &[0, 0], &(data.len() as u32).to_be_bytes(), data].concat()
 }
 
-/// `dpi.jpg` with more segments, and something after its end.
+/// `dpi.jpg` with more segments, and data after its end.
 fn rich_jpeg() -> Vec<u8> {
     let mut file = std::fs::read(fixture("dpi.jpg")).unwrap();
     let resources = [resource(0x0409, b"SECRET"), resource(0x0404, b"\x1C\x02\x6E\0\x02me")].concat();
@@ -324,7 +329,7 @@ fn inflated_chunks_are_bounded() {
         let profile = png_with(&[(b"iCCP", inflates(b"icc\0\0"))]);
         let error = Picture::decode(&profile, "a.png", &limits).unwrap_err().to_string();
         assert!(error.contains("profile"), "{error}");
-        // XMP beyond the limit is left out, with a note; other text stays compressed.
+        // XMP beyond the limit is dropped with a note; other text stays compressed.
         let xmp = png_with(&[(b"iTXt", inflates(b"XML:com.adobe.xmp\0\x01\0\0\0"))]);
         let picture = Picture::decode(&xmp, "a.png", &limits).unwrap();
         assert!(picture.metadata().xmp.is_none() && picture.notes()[0].contains("too large"));
@@ -345,7 +350,7 @@ fn masks_compressed_with_loss_are_cut_at_half() {
     let differing = plain.hole().iter().zip(lossy.hole()).filter(|(a, b)| a != b).count();
     assert!(differing * 100 <= plain.count(), "{differing} of {} pixels differ", plain.count());
     assert!(options.notes(&open("m.png")).is_empty());
-    assert!(options.notes(&open("m_jpg.jpg"))[0].contains("cut at half"));
+    assert!(options.notes(&open("m_jpg.jpg"))[0].contains("thresholded at half"));
     let zero = MaskOptions { threshold: Some(0), ..options };
     assert!(mask("m_jpg.jpg", &zero).count() > lossy.count() && zero.notes(&open("m_jpg.jpg")).is_empty());
 }

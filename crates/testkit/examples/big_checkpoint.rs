@@ -1,4 +1,4 @@
-//! Writes a checkpoint of big-lama's shape (51 million random weights) as Lightning does.
+//! Writes a checkpoint of big-lama's shape (51 million random weights) in Lightning's format.
 //!
 //! `cargo run --release -p testkit --example big_checkpoint -- big.ckpt`
 

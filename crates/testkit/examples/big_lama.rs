@@ -1,4 +1,5 @@
-//! Writes a file in the layout and size of the published big-lama.pt, with random weights: for tries of the whole program.
+//! Writes a file in the layout and size of the published big-lama.pt, with random weights, for manual tests of the
+//! program.
 //!
 //! `cargo run --release -p testkit --example big_lama -- FILE`
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use headless_chrome::browser::tab::Tab;
@@ -12,18 +13,18 @@ use serde_json::Value;
 
 use crate::missing::{Missing, not_tested};
 
-/// A condition that does not come true by then is a failure.
+/// Timeout of conditions.
 const PATIENCE_MILLISECONDS: u64 = 60_000;
 
-/// A page, and the addresses it asked for.
+/// A page, and a log of the addresses it requested.
 pub struct Page {
-    /// The tab, for what this type does not offer.
+    /// The tab, for features that this type lacks.
     pub tab: Arc<Tab>,
     requests: Arc<Mutex<Vec<String>>>,
     _browser: Browser,
 }
 
-/// The browser that tests use: `CHROMIUM` in the environment, or where Debian and others put it.
+/// The browser for tests: `CHROMIUM` in the environment, or the usual paths of Debian and others.
 pub fn chromium() -> Option<PathBuf> {
     let given = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let known =
@@ -54,7 +55,7 @@ impl Held {
 }
 
 impl Page {
-    /// Opens an empty page of a size; without a browser, that is said aloud.
+    /// Opens an empty page of this size; without a browser reports this and returns `None`.
     pub fn new(width: u32, height: u32) -> Option<Self> {
         let Some(path) = chromium() else {
             not_tested(Missing::Chromium, "no browser, a page was not tried");
@@ -62,7 +63,7 @@ impl Page {
         };
         let options = LaunchOptions {
             path: Some(path),
-            // As root, as in containers, Chromium has no sandbox.
+            // As root, as in containers, Chromium cannot use its sandbox.
             sandbox: false,
             window_size: Some((width, height)),
             idle_browser_timeout: Duration::from_millis(2 * PATIENCE_MILLISECONDS),
@@ -82,21 +83,30 @@ impl Page {
             enable_durable_messages: None,
         })
         .expect("a tab that tells of its requests");
-        tab.add_event_listener(Arc::new(move |event: &Event| {
-            if let Event::NetworkRequestWillBeSent(event) = event {
+        let confirming = Arc::downgrade(&tab);
+        tab.add_event_listener(Arc::new(move |event: &Event| match event {
+            Event::NetworkRequestWillBeSent(event) => {
                 heard.lock().expect("a whole list").push(event.params.request.url.clone());
             }
+            // A page with unsaved work shows a dialog before it is left. Events are delivered on the thread that also
+            // delivers the answer, so the dialog is confirmed from another thread.
+            Event::PageJavascriptDialogOpening(_) => {
+                if let Some(tab) = confirming.upgrade() {
+                    thread::spawn(move || tab.get_dialog().accept(None));
+                }
+            }
+            _ => {}
         }))
         .expect("a tab that can be listened to");
         Some(Self { tab, requests, _browser: browser })
     }
 
-    /// Goes to an address.
+    /// Navigates to an address.
     pub fn go(&self, address: &str) {
         self.tab.navigate_to(address).and_then(Tab::wait_until_navigated).expect("the page loads");
     }
 
-    /// Shows it as a phone would: that many pixels, and fingers.
+    /// Emulates a phone: a screen size and touch input.
     pub fn be_a_phone(&self, width: u32, height: u32) {
         self.tab
             .call_method(Emulation::SetDeviceMetricsOverride {
@@ -118,7 +128,7 @@ impl Page {
             .expect("a size");
     }
 
-    /// What an expression of the page's script comes to; promises are waited for.
+    /// Evaluates an expression of the page's script; promises are awaited.
     ///
     /// # Panics
     /// If it throws.
@@ -130,27 +140,29 @@ impl Page {
     /// Waits until a condition of the page holds.
     ///
     /// # Panics
-    /// If it never does.
+    /// If it does not hold within the timeout.
     pub fn wait_for(&self, condition: &str) {
         let script = format!(
             "new Promise((resolve) => {{ const begin = Date.now(); (function look() {{ \
              if ({condition}) resolve(true); else if (Date.now() - begin > {PATIENCE_MILLISECONDS}) resolve(false); \
              else setTimeout(look, 10); }})(); }})"
         );
-        assert_eq!(self.ask(&script), true, "{condition} never held");
+        if self.ask(&script) != true {
+            panic!("{condition} never held. The page says:\n{}", self.ask("document.body.innerText"));
+        }
     }
 
-    /// Clicks the middle of an element.
+    /// Clicks the centre of an element.
     pub fn click(&self, selector: &str) {
         self.tab.find_element(selector).and_then(|element| element.click().map(|_| ())).expect(selector);
     }
 
-    /// Presses the left button at the first of these points, drags over the others, and releases it.
+    /// Presses the left button at the first point, drags through the others, and releases it.
     pub fn drag(&self, points: &[(f64, f64)]) {
         self.drag_holding(Held::Nothing, points);
     }
 
-    /// As [`Page::drag`], while a key is held.
+    /// Like [`Page::drag`], while a key is held.
     pub fn drag_holding(&self, held: Held, points: &[(f64, f64)]) {
         use Input::DispatchMouseEventTypeOption::{MouseMoved, MousePressed, MouseReleased};
         let (first, last) = (points[0], points[points.len() - 1]);
@@ -185,17 +197,17 @@ impl Page {
             .expect("a mouse");
     }
 
-    /// Presses a key, as its name stands in `KeyboardEvent.key`.
+    /// Presses a key, named as in `KeyboardEvent.key`.
     pub fn press(&self, key: &str) {
         self.tab.press_key(key).expect(key);
     }
 
-    /// Chooses a file for an input.
+    /// Selects a file for an input.
     pub fn choose_file(&self, selector: &str, file: &Path) {
         self.choose_files(selector, &[file]);
     }
 
-    /// Chooses several files for an input.
+    /// Selects several files for an input.
     pub fn choose_files(&self, selector: &str, files: &[impl AsRef<Path>]) {
         let files: Vec<&str> =
             files.iter().map(|file| file.as_ref().to_str().expect("a path of text")).collect();
@@ -215,7 +227,7 @@ impl Page {
             .expect("a folder for downloads");
     }
 
-    /// Every address that was asked for, in order.
+    /// All requested addresses, in order.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("a whole list").clone()
     }

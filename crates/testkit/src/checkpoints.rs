@@ -1,5 +1,4 @@
-//! Weight files as torch writes them, made without torch: for tests of reading, of any size and of any
-//! damage.
+//! Weights files as torch writes them, generated without torch, of any size and with any damage, for tests of reading.
 
 use std::fs::File;
 use std::io::{BufWriter, Cursor, Write};
@@ -9,8 +8,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// Writes pickles of protocol 2, as torch does, from the values that its files hold. A value is written after
-/// the one before it; inside [`PickleWriter::dictionary`] keys and values alternate.
+/// Writes pickles of protocol 2, as torch does. Values are appended in order; inside [`PickleWriter::dictionary`] keys
+/// and values alternate.
 #[derive(Debug)]
 pub struct PickleWriter {
     bytes: Vec<u8>,
@@ -23,18 +22,18 @@ impl Default for PickleWriter {
 }
 
 impl PickleWriter {
-    /// A pickle without a value yet.
+    /// An empty pickle.
     pub fn new() -> Self {
         Self { bytes: vec![0x80, 2] }
     }
 
-    /// Ends the pickle and gives its bytes.
+    /// Ends the pickle and returns its bytes.
     pub fn finish(&mut self) -> Vec<u8> {
         self.bytes.push(b'.');
         std::mem::take(&mut self.bytes)
     }
 
-    /// Bytes as they are: for instructions that torch does not write.
+    /// Raw bytes, for opcodes that torch does not write.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend(bytes);
         self
@@ -48,7 +47,7 @@ impl PickleWriter {
     /// Text.
     ///
     /// # Panics
-    /// If it has 4 GiB or more.
+    /// If it is 4 GiB or longer.
     pub fn text(&mut self, text: &str) -> &mut Self {
         let length = u32::try_from(text.len()).expect("short text");
         self.raw(b"X").raw(&length.to_le_bytes()).raw(text.as_bytes())
@@ -76,24 +75,24 @@ impl PickleWriter {
         self.raw(format!("c{module}\n{name}\n").as_bytes())
     }
 
-    /// A dictionary with the keys and values that `entries` writes.
+    /// A dictionary; `entries` writes keys and values.
     pub fn dictionary(&mut self, entries: impl FnOnce(&mut Self)) -> &mut Self {
         self.raw(b"}(");
         entries(self);
         self.raw(b"u")
     }
 
-    /// A list of the values that `values` writes.
+    /// A list; `values` writes the values.
     pub fn list(&mut self, values: impl FnOnce(&mut Self)) -> &mut Self {
         self.raw(b"](");
         values(self);
         self.raw(b"e")
     }
 
-    /// An object of a class with the attributes that `attributes` writes, as in TorchScript.
+    /// An object of a class, as in TorchScript; `attributes` writes its attributes.
     ///
     /// # Panics
-    /// If `class` has no module in front.
+    /// If `class` has no module prefix.
     pub fn object(&mut self, class: &str, attributes: impl FnOnce(&mut Self)) -> &mut Self {
         let (module, name) = class.rsplit_once('.').expect("a class within a module");
         self.name(module, name).raw(b")\x81").dictionary(attributes).raw(b"b")
@@ -119,7 +118,7 @@ impl PickleWriter {
 /// A zip archive of `(name, bytes)` entries without compression.
 ///
 /// # Panics
-/// If the archive cannot be written, which memory does not refuse.
+/// If the archive cannot be written, which does not happen in memory.
 pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in entries {
@@ -129,7 +128,7 @@ pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     archive.finish().expect("room in memory").into_inner()
 }
 
-/// How torch writes its entries: plainly, each at a multiple of 64 bytes.
+/// Options of torch's entries: uncompressed, aligned to 64 bytes.
 fn stored() -> SimpleFileOptions {
     SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored).with_alignment(64)
 }
@@ -149,7 +148,7 @@ impl Lama {
     /// The published big-lama: 50,975,875 parameters.
     pub const BIG: Self = Self { width: 64, blocks: 18, channels_in: 4 };
 
-    /// Names, from LaMa's code, and shapes of all tensors of the state dictionary but the counters.
+    /// Names, from LaMa's code, and shapes of all tensors of the state dictionary except the counters.
     pub fn tensors(self) -> Vec<(String, Vec<i64>)> {
         let n = self.width;
         let mut list = List(Vec::new());
@@ -209,7 +208,8 @@ impl List {
     }
 }
 
-/// Where random weights keep a deep network's values finite: convolutions as PyTorch draws them, norms near 1 and 0.
+/// Ranges of random weights that keep activations of a deep network finite: convolutions as in PyTorch, norms near 1
+/// and 0.
 pub(crate) fn weight_range(name: &str, shape: &[i64]) -> std::ops::Range<f32> {
     match shape {
         [_, inputs @ ..] if !inputs.is_empty() => {
@@ -221,8 +221,8 @@ pub(crate) fn weight_range(name: &str, shape: &[i64]) -> std::ops::Range<f32> {
     }
 }
 
-/// Writes a Lightning checkpoint (`torch.save`, zip) of a LaMa generator with seeded random weights in `[0,
-/// 1)`, keys under `generator.model.`, with the things around them that training leaves.
+/// Writes a Lightning checkpoint (`torch.save`, zip) of a LaMa generator with seeded random weights in `[0, 1)`, keys
+/// under `generator.model.`, and the other contents of a training checkpoint.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -260,7 +260,7 @@ fn lightning_pickle(tensors: &[(String, Vec<i64>)]) -> Vec<u8> {
                 pickle.text(&format!("generator.model.{name}"));
                 pickle.tensor("FloatStorage", &index.to_string(), shape.iter().product(), 0, shape, &strides);
             }
-            // All norms count the same steps.
+            // All norms have the same step counter.
             pickle.text("generator.model.1.bn_l.num_batches_tracked");
             pickle.tensor("LongStorage", &tensors.len().to_string(), 1, 0, &[], &[]);
         });

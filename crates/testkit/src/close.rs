@@ -1,18 +1,18 @@
-//! Comparing rows of numbers.
+//! Comparison of float slices.
 
-/// Where two rows differ most.
+/// The largest difference between two slices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// Position in both rows.
+    /// Index in both slices.
     pub index: usize,
-    /// What the code under test gave there.
+    /// The value of the code under test.
     pub actual: f32,
-    /// What it should have given.
+    /// The expected value.
     pub expected: f32,
 }
 
 impl Difference {
-    /// How far apart the two values are; infinite where exactly one of them is not a number.
+    /// Absolute difference; infinite if exactly one of the values is NaN.
     pub fn size(&self) -> f32 {
         if self.actual == self.expected || (self.actual.is_nan() && self.expected.is_nan()) {
             return 0.0;
@@ -22,10 +22,10 @@ impl Difference {
     }
 }
 
-/// The largest absolute difference of two rows, `None` if both are empty.
+/// The largest absolute difference of two slices, `None` if both are empty.
 ///
 /// # Panics
-/// If the rows have different lengths.
+/// If the lengths differ.
 pub fn worst_difference(actual: &[f32], expected: &[f32]) -> Option<Difference> {
     assert_eq!(actual.len(), expected.len(), "rows of different lengths");
     actual
@@ -39,7 +39,7 @@ pub fn worst_difference(actual: &[f32], expected: &[f32]) -> Option<Difference> 
 /// Panics unless every value is within `tolerance` (absolute) of the expected one.
 ///
 /// # Panics
-/// Naming the worst index and both values there; also if the lengths differ or a value is not a number.
+/// With the worst index and both values; also if the lengths differ or a value is NaN.
 #[track_caller]
 pub fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32) {
     let Some(worst) = worst_difference(actual, expected) else { return };

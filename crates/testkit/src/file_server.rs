@@ -1,17 +1,17 @@
-//! A web server for tests of downloads: it answers as the test says, and remembers what it was asked for.
+//! A web server for tests of downloads, with configurable responses and a log of requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A request as it came in.
+/// A received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// `GET`, or `CONNECT` where the client takes this server for a proxy.
+    /// `GET`, or `CONNECT` if the client uses this server as a proxy.
     pub method: String,
-    /// The path; of `CONNECT`, host and port.
+    /// The path or, for `CONNECT`, host and port.
     pub target: String,
-    /// The first byte of the `Range` header.
+    /// First byte of the `Range` header.
     pub from: Option<u64>,
 }
 
@@ -23,11 +23,12 @@ pub struct FileServer {
 }
 
 impl FileServer {
-    /// A server on a free port of this machine. `answer` makes the whole answer to a `GET`, head and body: see
-    /// [`file()`], [`ranged`] and [`status`]. A `CONNECT` is accepted, and answered as if this were its target.
+    /// Starts a server on a free port of this machine. `answer` returns the complete response to a `GET`, head and
+    /// body: see [`file()`], [`ranged`] and [`status`]. A `CONNECT` is accepted, and answered as if this server were
+    /// its target.
     ///
     /// # Panics
-    /// If the machine has no port left.
+    /// If no port is free.
     pub fn start(answer: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
@@ -35,14 +36,14 @@ impl FileServer {
         let log = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                // A client that goes away in the middle is what some tests want.
+                // Some tests need clients that disconnect halfway.
                 let _ = stream.and_then(|stream| serve(stream, &answer, &log));
             }
         });
         Self { address, asked }
     }
 
-    /// Its URL, without a slash at the end.
+    /// Its URL, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -72,7 +73,7 @@ fn serve(
     }
 }
 
-/// The next request; none if the client closed the connection.
+/// The next request; `None` if the client closed the connection.
 fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Asked>> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -92,13 +93,13 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Asked>> {
     Ok(Some(Asked { method, target, from }))
 }
 
-/// A file, sent whole by a server that does not know ranges.
+/// A complete file, as from a server without support for ranges.
 pub fn file(bytes: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
     [head.as_bytes(), bytes].concat()
 }
 
-/// A file, sent from where the request says.
+/// A file from the requested offset.
 pub fn ranged(bytes: &[u8], asked: &Asked) -> Vec<u8> {
     let Some(from) = asked.from else { return file(bytes) };
     let (from, total) = (from as usize, bytes.len());
@@ -114,7 +115,8 @@ pub fn ranged(bytes: &[u8], asked: &Asked) -> Vec<u8> {
     [head.as_bytes(), &bytes[from..]].concat()
 }
 
-/// An answer without a body, such as `404 Not Found`; `headers` end in `\r\n` each.
+/// A response without a body, such as `404 Not Found`; each of `headers` ends in `\r
+/// `.
 pub fn status(line: &str, headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 {line}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
 }

@@ -1,4 +1,4 @@
-//! The reference numbers in `fixtures/`, written by `oracle/make_fixtures.py`.
+//! The reference values in `fixtures/`, written by `oracle/make_fixtures.py`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 /// One tensor of a fixture file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fixture {
-    /// Sides, outermost first; empty for a single number.
+    /// Dimensions, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
     /// Values, row-major.
     pub values: Vec<f32>,
@@ -44,7 +44,7 @@ impl Fixtures {
     }
 }
 
-/// Where a fixture lies, whatever folder the test runs in.
+/// Path of a fixture, independent of the current folder.
 pub fn path(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures")).join(name)
 }
@@ -52,7 +52,7 @@ pub fn path(name: &str) -> PathBuf {
 /// Loads a safetensors file of `fixtures/`, such as `"generator/io.safetensors"`.
 ///
 /// # Panics
-/// If the file cannot be read or holds anything but float32.
+/// If the file cannot be read or contains other types than float32.
 pub fn load(name: &str) -> Fixtures {
     let path = path(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

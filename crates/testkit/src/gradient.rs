@@ -1,20 +1,20 @@
-//! Checking gradients against finite differences.
+//! Gradient checks against finite differences.
 
-/// Half the distance between the two points of a central difference. Small enough that few ReLUs switch within
-/// it, and so small that the objective has to compute in float64: in float32 rounding would drown the difference.
+/// Half the step of a central difference. It is small enough that few ReLUs switch within it, which requires an
+/// objective in float64: in float32 rounding errors would dominate.
 pub const STEP: f32 = 1e-4;
 
-/// The part of all entries that may sit on a kink: more would mean that the check checks nothing.
+/// Largest fraction of entries at a kink; with more, the check would be meaningless.
 const KINKS_ALLOWED: f64 = 0.1;
 
 /// Compares a gradient with finite differences of `objective`, computed in float64, at `point`.
 ///
-/// An entry passes if it is within `tolerance * (1 + largest entry)` of the central difference. Where a ReLU
-/// switches within one step there is no single slope; such an entry, recognised by one-sided differences
-/// that disagree, must lie between these two, and at most a tenth of the entries may be of this kind.
+/// An entry passes if it is within `tolerance * (1 + largest entry)` of the central difference. Where a ReLU switches
+/// within one step the slope is not defined. Such an entry, recognised by one-sided differences that disagree, must lie
+/// between the two, and at most a tenth of the entries may be of this kind.
 ///
 /// # Panics
-/// Naming the first entry that fails, its gradient and its differences.
+/// With the first entry that fails, its gradient and its differences.
 #[track_caller]
 pub fn assert_gradient(
     mut objective: impl FnMut(&[f32]) -> f64,

@@ -1,4 +1,4 @@
-//! A client for tests of servers: one request a connection, every byte in the test's hand.
+//! An HTTP client for server tests: one request per connection, with control over every byte.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -6,36 +6,36 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-/// A test that hangs is a failure; nothing in tests takes so long.
+/// Timeout: no test takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The boundary of forms.
+/// Boundary of forms.
 const BOUNDARY: &str = "X";
 
-/// A request that is being put together.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
     head: String,
     body: Vec<u8>,
 }
 
-/// What a server answered.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// Names in lower case, and values.
+    /// Names in lower case, with values.
     pub headers: Vec<(String, String)>,
-    /// The body, whole.
+    /// The complete body.
     pub body: Vec<u8>,
 }
 
-/// A part of a form: name, file name, bytes.
+/// A part of a form.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     /// The field.
     pub name: &'a str,
-    /// The file's name, of files.
+    /// The file's name, for files.
     pub file: Option<&'a str>,
     /// The value.
     pub bytes: &'a [u8],
@@ -54,12 +54,12 @@ impl<'a> Part<'a> {
 }
 
 impl Request {
-    /// A request without a body. It names `localhost` as its host.
+    /// A request without a body, for the host `localhost`.
     pub fn new(method: &str, path: &str) -> Self {
         Self { head: format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n"), body: Vec::new() }
     }
 
-    /// A form.
+    /// A form request.
     pub fn form(path: &str, parts: &[Part<'_>]) -> Self {
         let mut body = Vec::new();
         for part in parts {
@@ -77,12 +77,12 @@ impl Request {
         Self::new("POST", path).header("Content-Type", &kind).body(body)
     }
 
-    /// JSON.
+    /// A JSON request.
     pub fn json(path: &str, text: &str) -> Self {
         Self::new("POST", path).header("Content-Type", "application/json").body(text)
     }
 
-    /// With a header more; a second `Host` replaces the first.
+    /// Adds a header; a second `Host` replaces the first.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if name == "Host" {
             self.head = self.head.replace("Host: localhost\r\n", "");
@@ -91,29 +91,29 @@ impl Request {
         self
     }
 
-    /// With a body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         let length = self.body.len().to_string();
         self.header("Content-Length", &length)
     }
 
-    /// The bytes that are sent.
+    /// The bytes of the request.
     pub fn bytes(&self) -> Vec<u8> {
         [self.head.as_bytes(), b"Connection: close\r\n\r\n", &self.body].concat()
     }
 
-    /// Sends it and waits for the answer.
+    /// Sends the request and waits for the response.
     pub fn send(&self, server: SocketAddr) -> Response {
         self.send_from(server, None)
     }
 
-    /// Bytes of the body.
+    /// Length of the body in bytes.
     pub fn body_len(&self) -> usize {
         self.body.len()
     }
 
-    /// The same without a length beforehand: its body comes as one chunk (RFC 9112, section 7.1).
+    /// Converts to chunked transfer encoding without a length; the body is one chunk (RFC 9112, section 7.1).
     pub fn chunked(mut self) -> Self {
         let length = format!("Content-Length: {}\r\n", self.body.len());
         self.head = self.head.replace(&length, "Transfer-Encoding: chunked\r\n");
@@ -122,20 +122,20 @@ impl Request {
         self
     }
 
-    /// Sends all of it before reading anything, as simple clients do.
+    /// Sends everything before reading anything, as simple clients do.
     ///
     /// # Errors
-    /// If the server closes the connection before it has taken everything.
+    /// If the server closes the connection before it has read everything.
     pub fn send_all_then_read(&self, server: SocketAddr) -> std::io::Result<Response> {
         let mut stream = connect(server, None);
         stream.write_all(&self.bytes())?;
         Ok(receive(&mut stream))
     }
 
-    /// Sends it from an address of this machine.
+    /// Sends the request from an address of this machine.
     pub fn send_from(&self, server: SocketAddr, client: Option<IpAddr>) -> Response {
         let mut stream = connect(server, client);
-        // A server may answer, and close, before it has read all of what it refuses.
+        // A server may respond, and close, before it has read the rest of a refused request.
         let _ = stream.write_all(&self.bytes());
         receive(&mut stream)
     }
@@ -154,15 +154,15 @@ pub fn connect(server: SocketAddr, client: Option<IpAddr>) -> TcpStream {
     stream
 }
 
-/// Goes away without a word.
+/// Closes the connection without a response.
 pub fn hang_up(stream: &TcpStream) {
     stream.shutdown(Shutdown::Both).expect("an open connection");
 }
 
-/// Reads an answer up to the end of the connection.
+/// Reads a response up to the end of the connection.
 ///
 /// # Panics
-/// If it is no whole answer.
+/// If the response is incomplete.
 pub fn receive(stream: &mut TcpStream) -> Response {
     let mut bytes = Vec::new();
     let mut block = [0; 1 << 16];
@@ -170,7 +170,7 @@ pub fn receive(stream: &mut TcpStream) -> Response {
         match stream.read(&mut block) {
             Ok(0) => break,
             Ok(length) => bytes.extend_from_slice(&block[..length]),
-            // The server closed while bytes of a refused request were still on their way.
+            // The server closed while bytes of a refused request were still in flight.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset && !bytes.is_empty() => break,
             Err(error) => panic!("no answer: {error}"),
         }

@@ -1,6 +1,6 @@
-//! What the tests of all crates share: fixtures, comparisons, a gradient checker, synthetic pictures, weight files.
+//! Test helpers of all crates: fixtures, comparisons, a gradient checker, synthetic images, weights files.
 //!
-//! Everything panics with a message instead of returning an error: it only ever runs inside tests.
+//! Everything panics with a message instead of returning an error, because it runs only inside tests.
 
 #[cfg(feature = "browser")]
 pub mod browser;

@@ -1,15 +1,15 @@
-//! What a test needs and a machine may lack.
+//! Requirements of tests that a machine may lack.
 
 use std::io::Write;
 
-/// Something that is not in the repository.
+/// A requirement that is not in the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// A browser.
     Chromium,
-    /// axe-core, which `tools/fetch_axe.sh` gets.
+    /// axe-core, which `tools/fetch_axe.sh` downloads.
     Axe,
-    /// Published weights of metrics, which `tools/fetch_metric_weights.py` gets.
+    /// Published weights of metrics, which `tools/fetch_metric_weights.py` downloads.
     MetricWeights,
 }
 

@@ -1,6 +1,6 @@
-//! Small pictures and masks that are the same on every machine.
+//! Small synthetic images and masks that are the same on every machine.
 
-/// A smooth colourful picture with one hard vertical edge in the middle.
+/// A smooth colourful image with one hard vertical edge in the middle.
 ///
 /// # Shapes
 /// Returns `[3, height, width]`, in `[0, 1]`.
@@ -18,7 +18,7 @@ pub fn picture(width: usize, height: usize) -> Vec<f32> {
     values
 }
 
-/// A mask with one rectangular hole, a ninth of the picture, in the middle.
+/// A mask with one centred rectangular hole, a ninth of the image.
 ///
 /// # Shapes
 /// Returns `[height, width]`, `true` = hole.
@@ -27,7 +27,7 @@ pub fn hole(width: usize, height: usize) -> Vec<bool> {
     (0..height).flat_map(|y| (0..width).map(move |x| inside(x, width) && inside(y, height))).collect()
 }
 
-/// Numbers that look random and are the same on every machine: uniform in `[-1, 1)`.
+/// Pseudo-random values that are the same on every machine: uniform in `[-1, 1)`.
 pub fn noise(seed: u64, count: usize) -> Vec<f32> {
     use rand::{RngExt, SeedableRng};
     let mut rng = rand_pcg::Pcg64::seed_from_u64(seed);

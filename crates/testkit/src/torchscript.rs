@@ -1,9 +1,10 @@
-//! TorchScript files of LaMa generators as `torch.jit.save` of torch 1.8 writes them, made without torch: the layout of
-//! the published `big-lama.pt`.
+//! TorchScript files of LaMa generators as written by `torch.jit.save` of torch 1.8, generated without torch: the
+//! layout of the published `big-lama.pt`.
 //!
-//! LaMa's export traces a wrapper around its training module. The archive holds, in this order: one entry a storage
-//! (`data/0`, `data/1`, …), the pickled tree of modules (`data.pkl`), source code, constants and a version. Sizes stand
-//! behind each entry (data descriptors), as torch writes to a stream. Differs from it in: source code is not compressed.
+//! LaMa's export traces a wrapper around its training module. The archive contains, in this order: one entry per
+//! storage (`data/0`, `data/1`, …), the pickled tree of modules (`data.pkl`), source code, constants and a version.
+//! Sizes follow each entry (data descriptors), as torch writes to a stream. Differs from it in: source code is not
+//! compressed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -16,11 +17,11 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::checkpoints::{Lama, weight_range};
 
-/// The archive's folder: torch takes the name of the file that was saved first.
+/// The archive's folder: torch uses the name of the file that was saved first.
 const ROOT: &str = "big-lama";
-/// Where the generator's layers are in the tree of modules.
+/// Path of the generator's layers in the tree of modules.
 const PREFIX: &str = "model.generator.model";
-/// Steps that every norm has counted.
+/// Value of every norm's step counter.
 const STEPS: i64 = 575_000;
 
 /// Writes a TorchScript file of a LaMa generator with seeded random weights.
@@ -59,7 +60,7 @@ pub fn write_torchscript(path: &Path, lama: Lama, seed: u64) -> std::io::Result<
     archive.finish()?.into_inner().flush()
 }
 
-/// Source code that nobody reads.
+/// Source code, which readers ignore.
 const CODE: &str = "\
 op_version_set = 1
 class JITWrapper(Module):
@@ -72,7 +73,7 @@ fn stored() -> SimpleFileOptions {
     SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64)
 }
 
-/// A module: modules and tensors by their names.
+/// A module: modules and tensors by name.
 #[derive(Default)]
 struct Module {
     children: BTreeMap<String, Self>,
@@ -95,7 +96,7 @@ impl Module {
     }
 }
 
-/// A pickle of protocol 2 that refers back to values which it holds already, as torch does.
+/// A pickle of protocol 2 with references to values that it already contains, as torch writes it.
 #[derive(Default)]
 struct Pickle {
     bytes: Vec<u8>,
@@ -115,7 +116,7 @@ impl Pickle {
         self
     }
 
-    /// Remembers the value that was written last.
+    /// Memoises the value that was written last.
     fn put(&mut self) -> u32 {
         let at = self.memoized;
         self.memoized += 1;
@@ -126,7 +127,7 @@ impl Pickle {
         at
     }
 
-    /// Writes a value, or a reference to it if it was written before.
+    /// Writes a value, or a reference if it was written before.
     fn once(&mut self, key: String, bytes: &[u8]) -> &mut Self {
         match self.memo.get(&key).copied() {
             Some(at) => match u8::try_from(at) {
@@ -168,7 +169,7 @@ impl Pickle {
         self.raw(b"t")
     }
 
-    /// A module with all that it holds; `counters` is the storage of what every norm counts.
+    /// A module with all its contents; `counters` is the storage of the norms' step counters.
     fn module(&mut self, module: &Module, class: &str, counters: usize) {
         let (package, name) = class.rsplit_once('.').expect("a class within a package");
         self.class(package, name).raw(b")\x81}(");

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::missing::{Missing, not_tested};
 
-/// Where a weights file of a metric is: in the folder that `LACUNA_METRIC_WEIGHTS` names, or in target/metric-weights.
+/// Path of a metric's weights file: in the folder that `LACUNA_METRIC_WEIGHTS` names, or in target/metric-weights.
 ///
-/// If it is not there, that is reported, and there is nothing to test with.
+/// If it does not exist, this is reported and the result is `None`.
 pub fn metric_weights(name: &str) -> Option<PathBuf> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let folder = std::env::var_os("LACUNA_METRIC_WEIGHTS").map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! Downloads of published files: resumed, checked, tried from several places.
+//! Downloads of published files: resumed, verified, with fallback URLs.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -12,29 +12,29 @@ use ureq::{Agent, Body};
 
 use super::progress::Progress;
 
-/// Bytes that are written at a time.
+/// Bytes written at a time.
 const BLOCK: usize = 1 << 16;
-/// How long a server may take to accept a connection.
+/// Timeout for connecting to a server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a server may be silent, before its answer and within it.
+/// Timeout for a silent server, before and within its response.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A published file.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    /// Where it is, the first to try first.
+    /// Its URLs, in the order in which they are tried.
     pub urls: Vec<String>,
-    /// Its length, if it is known beforehand.
+    /// Its length, if known beforehand.
     pub bytes: Option<u64>,
-    /// Bytes of what will be made of it, for which the disk needs room as well.
+    /// Size of the converted file, which also needs disk space.
     pub converted_bytes: u64,
 }
 
-/// Downloads a file into a folder and checks it there. A file that is there already is only checked; a download that an
-/// earlier run began is resumed. A file that `check` refuses is removed, and the next place is tried.
+/// Downloads a file into a folder and verifies it there. An existing file is only verified; an interrupted download is
+/// resumed. A file that `check` refuses is removed, and the next URL is tried.
 ///
 /// # Errors
-/// If no place has the file that `check` accepts, with the reason of each. What a place sent before it broke off is kept.
+/// If no URL provides a file that `check` accepts, with the reason for each. Incomplete downloads are kept.
 pub fn fetch<'a, T>(remote: &Remote, file: &'a Path, check: impl Fn(&'a Path) -> Result<T>) -> Result<T> {
     let check = |file: &'a Path| {
         check(file).or_else(|problem| {
@@ -57,7 +57,7 @@ pub fn fetch<'a, T>(remote: &Remote, file: &'a Path, check: impl Fn(&'a Path) ->
             Err(problem) => {
                 failures.push(format!("{problem:#}"));
                 if failures.len() < remote.urls.len() {
-                    eprintln!("{problem:#}; trying another place");
+                    eprintln!("{problem:#}; trying the next URL");
                 }
             }
         }
@@ -66,7 +66,7 @@ pub fn fetch<'a, T>(remote: &Remote, file: &'a Path, check: impl Fn(&'a Path) ->
     bail!("{}", failures.join("; "))
 }
 
-/// A client that takes the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name.
+/// An HTTP client that uses the proxy of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 fn agent() -> Agent {
     Agent::config_builder()
         .user_agent(concat!("lacuna/", env!("CARGO_PKG_VERSION")))
@@ -78,7 +78,7 @@ fn agent() -> Agent {
         .into()
 }
 
-/// A download that is not complete. It is locked: two programs that write one file would spoil it.
+/// An incomplete download. It is locked, because two programs that write one file would corrupt it.
 struct Part<'a> {
     /// The complete file.
     file: &'a Path,
@@ -86,12 +86,12 @@ struct Part<'a> {
     _lock: File,
 }
 
-/// What a server sends.
+/// A server's response.
 struct Answer {
     response: Response<Body>,
-    /// The first byte of the file that it sends.
+    /// Offset of the first byte that it sends.
     start: u64,
-    /// The length of the whole file, if the server says.
+    /// Length of the whole file, if the server states it.
     total: Option<u64>,
 }
 
@@ -112,28 +112,28 @@ impl<'a> Part<'a> {
             Err(TryLockError::WouldBlock) => {
                 bail!("another program is downloading {}: wait for it", file.display())
             }
-            // Some file systems know no locks; the hash would show the damage.
+            // Some file systems do not support locks; the hash would reveal the damage.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         Ok(Self { file, path, _lock: lock })
     }
 
-    /// Removes what holds nothing.
+    /// Removes an empty download.
     fn remove_empty(&self) {
         if self.path.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            // It would do no harm.
+            // An empty file does no harm.
             let _ = fs::remove_file(&self.path);
         }
     }
 
-    /// Downloads what is missing, and gives the file its name.
+    /// Downloads what is missing, then renames the file.
     fn download(&self, agent: &Agent, url: &str, remote: &Remote) -> Result<()> {
         let there = self.path.metadata().map_or(0, |metadata| metadata.len());
         if remote.bytes != Some(there) {
             let there = if remote.bytes.is_some_and(|bytes| there > bytes) { 0 } else { there };
             match request(agent, url, there, remote.bytes)? {
                 Some(answer) => self.receive(answer, url, remote)?,
-                // A server without more bytes: all are there, unless the known length says otherwise.
+                // The server has no more bytes: the file is complete unless the known length says otherwise.
                 None if remote.bytes.is_none() => {}
                 None => bail!("{url} has fewer bytes than the published file"),
             }
@@ -148,7 +148,7 @@ impl<'a> Part<'a> {
         }
         let total = total.or(remote.bytes);
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        // A file system that does not say how much room it has gets a try.
+        // If the file system does not report its free space, try anyway.
         if let (Some(total), Ok(free)) = (total, fs4::available_space(folder)) {
             check_room(total - start + remote.converted_bytes, free, folder)?;
         }
@@ -163,7 +163,7 @@ impl<'a> Part<'a> {
         std::io::Seek::seek(&mut output, std::io::SeekFrom::End(0)).with_context(written)?;
         let broke_off = |at: u64| {
             let of = total.map_or_else(String::new, |total| format!(" of {total}"));
-            format!("{url} broke off after {at}{of} bytes; the same command resumes")
+            format!("{url} broke off after {at}{of} bytes; run the same command again to resume")
         };
         let mut progress = Progress::new(url, start, total);
         let (mut body, mut block, mut at) = (answer.response.body_mut().as_reader(), vec![0; BLOCK], start);
@@ -185,7 +185,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Asks for a file from a byte on; none if the server has no such byte.
+/// Requests a file from an offset on; none if the server has no such byte.
 fn request(agent: &Agent, url: &str, from: u64, bytes: Option<u64>) -> Result<Option<Answer>> {
     let mut request = agent.get(url);
     if from > 0 {
@@ -204,7 +204,7 @@ fn request(agent: &Agent, url: &str, from: u64, bytes: Option<u64>) -> Result<Op
             let range = response.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
             match range.and_then(content_range) {
                 Some((start, total)) if start == from => Ok(Some(Answer { response, start, total })),
-                // Another range than was asked for: only the whole file is of use.
+                // A different range than requested: only the whole file is useful.
                 _ => self::request(agent, url, 0, bytes),
             }
         }
@@ -216,7 +216,7 @@ fn request(agent: &Agent, url: &str, from: u64, bytes: Option<u64>) -> Result<Op
     }
 }
 
-/// The first byte and the length of the whole, if it is given, of `bytes 5-9/10` or `bytes 5-9/*`.
+/// First byte and total length, if given, of `bytes 5-9/10` or `bytes 5-9/*`.
 fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let start = range.split_once('-')?.0.parse().ok()?;
@@ -226,7 +226,7 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
 fn check_room(needed: u64, free: u64, folder: &Path) -> Result<()> {
     ensure!(
         needed <= free,
-        "{} needs {} bytes of room, it has {}",
+        "{} needs {} bytes of free space, but has {}",
         folder.display(),
         HumanCount(needed),
         HumanCount(free)
@@ -252,7 +252,7 @@ mod tests {
         let folder = Path::new("models");
         assert!(check_room(2048, 2048, folder).is_ok());
         let error = check_room(2049, 2048, folder).unwrap_err().to_string();
-        assert_eq!(error, "models needs 2,049 bytes of room, it has 2,048");
+        assert_eq!(error, "models needs 2,049 bytes of free space, but has 2,048");
     }
 
     #[test]

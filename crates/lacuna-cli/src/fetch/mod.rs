@@ -25,31 +25,31 @@ Examples:
   LaMa's largest network, 206 MB:
     lacuna model fetch big-lama
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama
-  From a server of your own, which has the official files by their names:
+  From your own server, which has the official files by the same names:
     lacuna model fetch big-lama --mirror https://files.example.org/models
-  From a folder with big-lama.pt, without a network:
+  From a folder with big-lama.pt, without network access:
     lacuna model fetch big-lama --from ~/Downloads
 
-A download that was interrupted is resumed by the same command. Nothing of a file is read before its SHA-256 is found to be the
-published one. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name proxies.";
+To resume an interrupted download, run the same command again. A file is parsed only after its SHA-256 has been compared with the
+published one. Proxies are taken from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.";
 
-/// What fetches the metrics' weights.
+/// The argument that fetches the metrics' weights.
 const METRICS: &str = "metrics";
 
 /// Arguments of `lacuna model fetch`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct FetchArgs {
-    /// A model, or `metrics`: the weights of LPIPS and FID, 156 MB made of 850 MB that are downloaded
+    /// A model, or `metrics`: the weights of LPIPS and FID (downloads 850 MB, keeps 156 MB)
     #[arg(value_name = "MODEL", value_parser = PossibleValuesParser::new(names()))]
     what: String,
-    /// Folder to install it in [default: that of installed models, see `lacuna models`]
+    /// Folder to install into [default: the folder of installed models, see `lacuna models`]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Download the official files from this address instead, by their names
+    /// Download the official files, by the same names, from this address instead
     #[arg(long, value_name = "URL", conflicts_with = "from")]
     mirror: Option<String>,
-    /// Take the official files from this folder, without a network
+    /// Take the official files from this folder, without network access
     #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
 }
@@ -58,11 +58,11 @@ fn names() -> Vec<&'static str> {
     PUBLISHED_MODELS.iter().map(|model| model.name).chain([METRICS]).collect()
 }
 
-/// Where official files come from.
+/// Source of the official files.
 enum Origin<'a> {
-    /// The addresses that their publishers gave them.
+    /// Their publishers' URLs.
     Official,
-    /// Another server, with all files by their names under this URL.
+    /// Another server, with all files under this URL by the same names.
     Mirror(&'a str),
     /// A folder.
     Folder(&'a Path),
@@ -80,7 +80,8 @@ impl Origin<'_> {
 /// Runs the command.
 ///
 /// # Errors
-/// If a file cannot be downloaded or is not the published one. Complete files and beginnings of files stay for the next run.
+/// If a file cannot be downloaded or is not the published one. Complete files and partial downloads are kept for the
+/// next run.
 pub fn run(args: &FetchArgs) -> Result<Outcome> {
     let origin = match (&args.mirror, &args.from) {
         (Some(url), _) => Origin::Mirror(url),
@@ -106,12 +107,12 @@ pub fn run(args: &FetchArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Installs a model; returns where it is.
+/// Installs a model; returns its path.
 fn fetch_model(model: &PublishedModel, store: &ModelStore, origin: &Origin<'_>) -> Result<PathBuf> {
     if let Some(path) = store.find(model.name) {
         match Checkpoint::open(&path) {
             Ok(_) => {
-                eprintln!("{} is installed already", model.name);
+                eprintln!("{} is already installed", model.name);
                 return Ok(path);
             }
             Err(problem) => eprintln!("{problem}; fetching it again"),
@@ -138,7 +139,7 @@ fn fetch_model(model: &PublishedModel, store: &ModelStore, origin: &Origin<'_>) 
     Ok(path)
 }
 
-/// Removes the folder of downloads; one that is not empty stays, as somebody may want what is in it.
+/// Removes the downloads folder if it is empty; other files in it may still be wanted.
 fn remove_empty(downloads: &Path) {
     let _ = fs::remove_dir(downloads);
 }
@@ -151,7 +152,7 @@ fn fetch_metrics(folder: &Path, origin: &Origin<'_>) -> Result<()> {
         if path.exists() {
             match published.check(&lacuna_eval::weights::read(&path)?) {
                 Ok(()) => {
-                    eprintln!("{} is installed already", path.display());
+                    eprintln!("{} is already installed", path.display());
                     continue;
                 }
                 Err(problem) => eprintln!("{}: {problem}; fetching it again", path.display()),
@@ -202,7 +203,7 @@ fn check_source(source: &Source, file: &Path) -> Result<()> {
     let hash = sha256_of_file(file)?;
     if !hash.starts_with(source.sha256) {
         bail!(
-            "{} has the SHA-256 {hash}, that of the published file begins with {}",
+            "{} has the SHA-256 {hash}, the published file's begins with {}",
             file.display(),
             source.sha256
         );
@@ -220,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// A small published file in big-lama's layout, and its description; the pinned values are the file's own.
+    /// A small published file in big-lama's layout, and its description; the pinned values are those of the file.
     struct Release {
         folder: tempfile::TempDir,
         bytes: Arc<Vec<u8>>,
@@ -258,7 +259,7 @@ mod tests {
             self.store().downloads().join("big-lama.pt.part")
         }
 
-        /// A server of the file that knows ranges; without one it sends the first `limit` bytes and hangs up.
+        /// A server that supports ranges; without a range it sends the first `limit` bytes and disconnects.
         fn server(&self, limit: usize) -> FileServer {
             let bytes = Arc::clone(&self.bytes);
             FileServer::start(move |asked| match asked.from {
@@ -277,7 +278,7 @@ mod tests {
             fetch_model(&self.model(&urls), &self.store(), &Origin::Official)
         }
 
-        /// That the model is installed, works and is all there is in the store.
+        /// Asserts that the model is installed, works, and is the only file in the store.
         fn check_installed(&self) {
             let path = self.store().find("big-lama").expect("an installed model");
             assert_eq!(Checkpoint::open(path).unwrap().config().width, 4);
@@ -285,7 +286,7 @@ mod tests {
             assert_eq!(files, 1, "nothing but the model is left");
         }
 
-        /// That nothing is installed, and no part of a download is kept.
+        /// Asserts that nothing is installed and no partial download is kept.
         fn check_nothing(&self) {
             assert_eq!(self.store().find("big-lama"), None);
             let downloads = fs::read_dir(self.store().downloads());
@@ -305,7 +306,7 @@ mod tests {
         release.check_installed();
         release.fetch(&[&server]).unwrap();
         assert_eq!(server.asked().len(), 1);
-        // A damaged one is fetched again.
+        // A damaged file is fetched again.
         fs::write(release.store().find("big-lama").unwrap(), "damaged").unwrap();
         release.fetch(&[&server]).unwrap();
         release.check_installed();
@@ -316,8 +317,10 @@ mod tests {
         let release = Release::new();
         let server = release.server(1000);
         let error = format!("{:#}", release.fetch(&[&server]).unwrap_err());
-        let expected =
-            format!("broke off after 1000 of {} bytes; the same command resumes", release.bytes.len());
+        let expected = format!(
+            "broke off after 1000 of {} bytes; run the same command again to resume",
+            release.bytes.len()
+        );
         assert!(error.contains(&expected), "{error}");
         assert_eq!(fs::read(release.part()).unwrap(), release.bytes[..1000]);
         release.fetch(&[&server]).unwrap();
@@ -399,13 +402,13 @@ mod tests {
             assert!(error.contains(&words), "{error}");
             release.check_nothing();
         }
-        // A server that does not say how much it sends is stopped at the published length.
+        // A server that does not state the length is cut off at the published length.
         let server = FileServer::start(move |_| unsaid.clone());
         let error = format!("{:#}", release.fetch(&[&server]).unwrap_err());
         assert!(error.contains("sends more than the"), "{error}");
     }
 
-    /// As large as the published file; only in release builds, as it takes a minute in others.
+    /// The size of the published file; only in release builds, as it takes a minute in others.
     #[cfg(not(debug_assertions))]
     #[test]
     fn a_file_of_full_size_is_installed() {

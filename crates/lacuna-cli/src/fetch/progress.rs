@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-/// Lines of a whole download that no terminal shows.
+/// Lines for a whole download without a terminal.
 const LINES: u64 = 10;
 
 /// Progress of one download.
@@ -15,12 +15,12 @@ pub struct Progress {
 
 enum Shown {
     Bar(ProgressBar),
-    /// How many tenths have been reported.
+    /// Tenths reported so far.
     Lines(u64),
 }
 
 impl Progress {
-    /// A download of a URL of which `start` bytes are there already.
+    /// A download of a URL of which `start` bytes already exist.
     pub fn new(url: &str, start: u64, total: Option<u64>) -> Self {
         if std::io::stderr().is_terminal() {
             let style = ProgressStyle::with_template(
@@ -32,7 +32,7 @@ impl Progress {
             return Self { total, shown: Shown::Bar(bar) };
         }
         let size = total.map_or_else(String::new, |total| format!(", {}", HumanBytes(total)));
-        let resumed = if start > 0 { format!(", from byte {start} on") } else { String::new() };
+        let resumed = if start > 0 { format!(", resuming at byte {start}") } else { String::new() };
         eprintln!("downloading {url}{size}{resumed}");
         let mut progress = Self { total, shown: Shown::Lines(0) };
         progress.shown = Shown::Lines(progress.tenths(start));
@@ -43,7 +43,7 @@ impl Progress {
         self.total.filter(|&total| total > 0).map_or(0, |total| bytes.saturating_mul(LINES) / total)
     }
 
-    /// So many bytes of the file are there now.
+    /// Reports that this many bytes of the file exist now.
     pub fn reach(&mut self, bytes: u64) {
         let tenths = self.tenths(bytes);
         match &mut self.shown {

@@ -14,21 +14,21 @@ use crate::words::word;
 
 const EXAMPLES: &str = "\
 Examples:
-  One photo; white (not black) in the mask is what goes away:
+  One photo; every pixel of the mask that is not black is removed:
     lacuna inpaint photo.jpg mask.png -o clean.jpg
-  Give the object a margin of 8 pixels and a soft seam of 4:
+  Grow the hole by 8 pixels, with a soft edge of 4:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --expand 8 --feather 4
   A folder of photos and a folder of masks of the same names (or LaMa's NAME_mask000.png), four at a time:
     lacuna inpaint photos/ masks/ -o clean/ --jobs 4
   The same logo in every photo:
     lacuna inpaint photos/ logo-mask.png -o clean/
-  A table of image,mask,output; resume where a killed run stopped:
+  A table of image,mask,output; continue an interrupted run:
     lacuna inpaint --csv list.csv --resume
-  What would be done, with time and memory, one JSON line per photo:
+  Only report what would be done, with time and memory, one JSON line per photo:
     lacuna inpaint photos/ masks/ -o clean/ --dry-run --json
   With LaMa's largest network, which `lacuna model fetch big-lama` installs:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model big-lama
-  With a weights file (LaMa's checkpoints work as they are), and no more than two gigabytes of memory:
+  With a weights file (LaMa's checkpoints work unchanged), and at most 2 GiB of memory:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model best.ckpt --max-memory 2G
 
 Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos failed.";
@@ -40,19 +40,19 @@ pub struct InpaintArgs {
     /// Photo, or folder of photos (PNG, JPEG, WebP, TIFF, BMP)
     #[arg(required_unless_present = "csv")]
     pub image: Option<PathBuf>,
-    /// Mask (upright, as you see the photo; not black = hole), or folder of masks
+    /// Mask, upright like the displayed photo (not black = hole), or folder of masks
     #[arg(required_unless_present = "csv")]
     pub mask: Option<PathBuf>,
-    /// Output file or folder; its extension may name another format
+    /// Output file or folder; the extension of a file selects the format
     #[arg(short, long, required_unless_present = "csv", conflicts_with = "csv")]
     pub output: Option<PathBuf>,
-    /// CSV file with the columns image,mask,output; paths relative to it
+    /// CSV file with the columns image,mask,output; paths are relative to it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "mask"])]
     pub csv: Option<PathBuf>,
 
     #[command(flatten)]
     pub method: MethodArgs,
-    /// Seed of everything random
+    /// Seed of all randomness
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// How large photos are handled
@@ -68,19 +68,19 @@ pub struct InpaintArgs {
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
 
-    /// Photos filled at a time; each uses all cores by itself
+    /// Number of photos filled at the same time; each one uses all cores
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
-    /// Threads that compute [default: one for each core]
+    /// Number of computing threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<Threads>,
-    /// Replace output files that exist
+    /// Replace existing output files
     #[arg(long)]
     pub overwrite: bool,
-    /// Resume a batch that was stopped: what its manifest lists as finished is not done again
+    /// Resume an interrupted batch: skip what its manifest lists as finished
     #[arg(long)]
     pub resume: bool,
-    /// Report what would be done, with forecast memory and time, and write nothing
+    /// Report what would be done, with forecasts of memory and time; write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print one line of JSON per photo on standard output
@@ -100,13 +100,13 @@ pub struct MaskArgs {
     /// The mask marks what to keep
     #[arg(long)]
     pub invert: bool,
-    /// Channel of the mask file that is read
+    /// Channel of the mask file to read
     #[arg(long, value_name = "CHANNEL", value_parser = word::<MaskChannel>(), default_value_t)]
     pub mask_channel: MaskChannel,
-    /// Pixels by which the hole is grown
+    /// Pixels by which the hole grows
     #[arg(long, value_name = "PX", default_value_t = 0)]
     pub expand: u32,
-    /// Width in pixels of the soft seam inside the grown ring; the hole grows by at least as much
+    /// Width of the soft edge in pixels, inside the grown ring; the hole grows by at least this much
     #[arg(long, value_name = "PX", default_value_t = 0)]
     pub feather: u32,
 }
@@ -114,27 +114,28 @@ pub struct MaskArgs {
 /// Limits on what is read.
 #[derive(Args)]
 pub struct LimitArgs {
-    /// Longest side of a photo or mask, in pixels
+    /// Limit of a photo's or mask's longer side, in pixels
     #[arg(long, value_name = "PX", default_value_t = Limits::default().side)]
     pub max_side: u32,
-    /// Most pixels of a photo or mask
+    /// Pixel limit of a photo or mask
     #[arg(long, value_name = "N", default_value_t = Limits::default().pixels)]
     pub max_pixels: u64,
-    /// Most bytes of a file, and of its decoded pixels, such as 1G
+    /// Size limit of a file and of its decoded pixels, such as 1G
     #[arg(long, value_name = "BYTES", default_value_t = Bytes(Limits::default().bytes))]
     pub max_bytes: Bytes,
-    /// Memory limit of the program, such as 2G: the best strategy that fits is chosen, and what does not fit is refused
+    /// Memory limit of the program, such as 2G: the best strategy that fits is chosen; if none fits, the photo is
+    /// refused
     #[arg(long, value_name = "BYTES")]
     pub max_memory: Option<Bytes>,
 }
 
 impl InpaintArgs {
-    /// The strategy that was asked for.
+    /// The strategy that was given.
     pub fn strategy(&self) -> Strategy {
         self.strategy.with_long_side(self.long_side as usize)
     }
 
-    /// Every setting that changes the pixels of an output, as text: part of what `--resume` compares.
+    /// All settings that change the pixels of an output, as text: part of what `--resume` compares.
     pub fn settings(&self, method: &str) -> String {
         let Self { seed, quality, mask_options: mask, .. } = self;
         format!(
@@ -148,12 +149,12 @@ impl InpaintArgs {
 }
 
 impl MaskArgs {
-    /// How mask pictures become masks.
+    /// Options for reading mask files.
     pub fn mask(&self) -> MaskOptions {
         MaskOptions { threshold: self.threshold, invert: self.invert, channel: self.mask_channel }
     }
 
-    /// How masks become holes.
+    /// Options for turning masks into holes.
     pub fn hole(&self) -> HoleOptions {
         HoleOptions { expand: self.expand, feather: self.feather }
     }

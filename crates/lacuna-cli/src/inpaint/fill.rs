@@ -22,12 +22,12 @@ use crate::hints::message;
 pub struct Filler<'a> {
     /// The arguments.
     pub args: &'a InpaintArgs,
-    /// How each is filled, but for the format of its output.
+    /// How each image is filled, except for its output format.
     pub job: FillJob,
 }
 
 impl Filler<'_> {
-    /// Does one task, or plans it; `replace` allows an output that exists.
+    /// Runs or plans one task; `replace` allows an existing output.
     pub fn row(&self, task: &Task, replace: bool) -> Row {
         let start = Instant::now();
         let mut notes = Vec::new();
@@ -76,7 +76,7 @@ impl Filler<'_> {
 fn output_format(output: &Path) -> Result<Option<Format>> {
     match (Format::from_extension(output), output.extension()) {
         (None, Some(extension)) => bail!(
-            "{}: .{} is not a format that can be written (those are {})",
+            "{}: cannot write .{} files (supported: {})",
             output.display(),
             extension.display(),
             names::<Format>().join(", ")

@@ -1,4 +1,4 @@
-//! What a batch has finished, so that a stopped one can go on.
+//! The record of a batch's finished outputs, so that an interrupted batch can be resumed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
 enum Line {
-    /// The output is about to be written: what stands there from now on is ours.
+    /// The output is about to be written; from now on the file there belongs to the batch.
     Started { output: PathBuf },
     /// The output was written.
     Finished { output: PathBuf, key: String, sha256: String },
 }
 
-/// The record of a batch: JSON lines, appended as pictures finish.
+/// The record of a batch: JSON lines, appended as photos finish.
 pub struct Manifest {
     path: PathBuf,
     settings: String,
@@ -32,7 +32,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Opens the record of a batch with these settings; without `resume` it starts anew.
+    /// Opens the record of a batch with these settings; without `resume` it starts empty.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -47,7 +47,7 @@ impl Manifest {
                 Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
                 text => text.with_context(context)?,
             };
-            // The last line may be torn: the batch was killed while it wrote.
+            // The last line may be incomplete if the batch was killed while writing it.
             for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
                 match line {
                     Line::Started { output } => {
@@ -67,13 +67,13 @@ impl Manifest {
         };
         let mut file = options.create(true).open(path).with_context(context)?;
         if resume {
-            // Whatever a torn line left, the next one starts on its own.
+            // Start on a new line, even after an incomplete one.
             writeln!(file).with_context(context)?;
         }
         Ok(Self { path: path.into(), settings, file: Mutex::new(file), started, finished })
     }
 
-    /// What decides an output's pixels: both inputs' contents and the settings.
+    /// A hash of everything that decides an output's pixels: the contents of both inputs, and the settings.
     ///
     /// # Errors
     /// If an input cannot be read.
@@ -82,13 +82,13 @@ impl Manifest {
         Ok(sha256(format!("{image}\n{mask}\n{}", self.settings).as_bytes()))
     }
 
-    /// Whether the task was finished with the same inputs and settings and its output still is what it was.
+    /// Whether the task was finished with the same inputs and settings, and its output is unchanged.
     pub fn is_finished(&self, task: &Task, key: &str) -> bool {
         let Some((finished_key, sha256)) = self.finished.get(&task.output) else { return false };
         finished_key == key && sha256_of_file(&task.output).is_ok_and(|hash| hash == *sha256)
     }
 
-    /// Whether what stands at the output is this batch's own work, to be replaced without asking.
+    /// Whether the file at the output was written by this batch and may be replaced without asking.
     pub fn is_ours(&self, output: &Path) -> bool {
         self.started.contains(output)
     }
@@ -136,7 +136,7 @@ mod tests {
         let first_key = manifest.key(&task).unwrap();
         manifest.start(&task).unwrap();
         manifest.finish(&task, first_key.clone()).unwrap();
-        // A batch that is killed tears its last line.
+        // A batch that is killed leaves an incomplete last line.
         fs::OpenOptions::new()
             .append(true)
             .open(at("manifest"))

@@ -28,7 +28,7 @@ use crate::usage::bail_usage;
 /// Runs the command.
 ///
 /// # Errors
-/// What keeps all of it from being done; a picture that fails in a batch is counted instead.
+/// Whatever prevents the whole run; a photo that fails in a batch is counted instead.
 pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     let tasks = Tasks::find(args)?;
     start_threads(args.threads)?;
@@ -57,7 +57,7 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
             Batch { filler, manifest }.run(&tasks)
         }
         None if args.resume => {
-            bail_usage!("--resume is for folders and tables; a single picture has no manifest")
+            bail_usage!("--resume is for folders and tables; a single photo has no manifest")
         }
         None => single(&filler, &tasks.tasks[0]),
     }
@@ -71,11 +71,11 @@ fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
         }
         bail!("{error}");
     }
-    Progress::new(1, filler.args.json).tell(&row)?;
+    Progress::new(1, filler.args.json).report(&row)?;
     Ok(Outcome::Done)
 }
 
-/// Many pictures.
+/// A batch of photos.
 struct Batch<'a> {
     filler: Filler<'a>,
     manifest: Option<Manifest>,
@@ -95,7 +95,7 @@ impl Batch<'_> {
                 seconds: 0.0,
                 notes: Vec::new(),
             };
-            progress.tell(&row)?;
+            progress.report(&row)?;
             rows.push(row);
         }
         let next = AtomicUsize::new(0);
@@ -103,7 +103,7 @@ impl Batch<'_> {
         let worker = || -> Result<()> {
             while let Some(task) = tasks.tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let row = self.row(task)?;
-                progress.tell(&row)?;
+                progress.report(&row)?;
                 filled.lock().expect("no worker panics with it").push(row);
             }
             Ok(())
@@ -122,7 +122,7 @@ impl Batch<'_> {
         Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
     }
 
-    /// One picture; an error only if the manifest itself cannot be kept.
+    /// Runs one task; fails only if the manifest cannot be written.
     fn row(&self, task: &Task) -> Result<Row> {
         let (args, filler) = (self.filler.args, &self.filler);
         let Some(manifest) = &self.manifest else {
@@ -130,7 +130,7 @@ impl Batch<'_> {
         };
         let key = match manifest.key(task) {
             Ok(key) => key,
-            // An input that cannot be read: let the fill say so in its own words.
+            // An input that cannot be read: the fill reports the error.
             Err(_) => return Ok(filler.row(task, args.overwrite)),
         };
         if args.resume && manifest.is_finished(task, &key) {

@@ -1,4 +1,4 @@
-//! What a person sees while pictures are filled: a bar on a terminal, plain lines elsewhere.
+//! Progress of `lacuna inpaint`: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,11 +17,11 @@ pub struct Progress {
     json: bool,
 }
 
-/// The bar: what is done, how fast, how long it will still take.
+/// The bar: done, speed, time left.
 const TEMPLATE: &str = "{bar:30} {pos}/{len}  {per_sec}  {eta} left  {wide_msg}";
 
 impl Progress {
-    /// Progress over `total` pictures; a bar only for several, and only on a terminal.
+    /// Progress over `total` photos; a bar only for several, and only on a terminal.
     pub fn new(total: usize, json: bool) -> Self {
         let on_terminal = total > 1 && std::io::stderr().is_terminal();
         let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -30,11 +30,11 @@ impl Progress {
         Self { bar, total, done: AtomicUsize::new(0), json }
     }
 
-    /// Tells of one picture.
+    /// Reports one photo.
     ///
     /// # Errors
     /// If the row cannot be written to standard output.
-    pub fn tell(&self, row: &Row) -> Result<()> {
+    pub fn report(&self, row: &Row) -> Result<()> {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         let line = describe(row);
         // The bar is locked while it is suspended.
@@ -52,7 +52,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Tells how a batch ended: the counts, and each failure again.
+    /// Reports the end of a batch: the counts, and each failure again.
     pub fn finish(&self, rows: &[Row]) {
         self.bar.finish_and_clear();
         if self.total < 2 {
@@ -68,7 +68,7 @@ impl Progress {
         ];
         let text: Vec<String> =
             parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-        eprintln!("{} pictures: {}", rows.len(), text.join(", "));
+        eprintln!("{} photos: {}", rows.len(), text.join(", "));
         for row in rows {
             if let Status::Failed { error } = &row.status {
                 eprintln!("  failed  {}  {error}", row.image);
@@ -77,7 +77,7 @@ impl Progress {
     }
 }
 
-/// One line about a picture.
+/// One line about a photo.
 fn describe(row: &Row) -> String {
     let output = row.output.as_deref().unwrap_or_default();
     let image = &row.image;

@@ -11,14 +11,14 @@ pub struct Row {
     pub image: String,
     /// Its mask; none if no mask was found.
     pub mask: Option<String>,
-    /// Where the result is or would be; none if nothing could be written.
+    /// Where the result is or would be written; none if no output is known.
     pub output: Option<String>,
     /// What happened to it.
     #[serde(flatten)]
     pub status: Status,
     /// Seconds spent on it.
     pub seconds: f64,
-    /// What the photo's owner should know.
+    /// Notes for the user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -43,7 +43,7 @@ impl Row {
 pub enum Status {
     /// The hole was filled.
     Filled(Fill),
-    /// The mask is empty; the image was copied.
+    /// The mask is empty; the image was copied unchanged.
     Copied,
     /// An earlier run finished it.
     Finished,
@@ -61,16 +61,16 @@ pub enum Status {
 pub struct Fill {
     /// The fraction of the image that is filled, 0 to 1.
     pub hole_share: f64,
-    /// What fills it.
+    /// The method that fills it.
     pub method: String,
     /// How the image is cut into frames.
     pub strategy: String,
 }
 
-/// A fill that was planned only.
+/// A fill that was only planned.
 #[derive(Debug, Serialize)]
 pub struct Planned {
-    /// How; none if the mask is empty and the image would be copied.
+    /// How it would be filled; none if the mask is empty and the image would be copied.
     #[serde(flatten)]
     pub fill: Option<Fill>,
     /// Forecast peak memory in bytes.

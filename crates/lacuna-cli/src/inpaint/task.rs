@@ -1,4 +1,4 @@
-//! Which pictures are to be filled: one, a folder, or a table.
+//! The photos to fill: one, a folder, or a table.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,25 +11,25 @@ use walkdir::{DirEntry, WalkDir};
 use super::args::InpaintArgs;
 use crate::usage::{bail_usage, ensure_usage};
 
-/// One picture to fill.
+/// One photo to fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// The photo.
     pub image: PathBuf,
     /// Its mask.
     pub mask: PathBuf,
-    /// Where the filled photo goes.
+    /// Where the filled photo is written.
     pub output: PathBuf,
 }
 
-/// What is to be done.
+/// All photos to fill.
 #[derive(Debug, Default)]
 pub struct Tasks {
-    /// Pictures to fill.
+    /// Photos to fill.
     pub tasks: Vec<Task>,
-    /// Files that have no partner: what and why.
+    /// Files without a partner, with the reason.
     pub unmatched: Vec<(PathBuf, String)>,
-    /// Where a batch keeps its manifest; `None` for a single picture.
+    /// Where a batch keeps its manifest; `None` for a single photo.
     pub manifest: Option<PathBuf>,
 }
 
@@ -37,10 +37,10 @@ pub struct Tasks {
 const MANIFEST: &str = "lacuna-manifest.jsonl";
 
 impl Tasks {
-    /// Finds out what the arguments name.
+    /// Finds the photos and masks that the arguments name.
     ///
     /// # Errors
-    /// If a path does not exist, a table is malformed, or two pictures would be written to one file.
+    /// If a path does not exist, a table is malformed, or two photos would be written to one file.
     pub fn find(args: &InpaintArgs) -> Result<Self> {
         let tasks = match (&args.csv, &args.image, &args.mask, &args.output) {
             (Some(csv), ..) => from_csv(csv)?,
@@ -54,11 +54,7 @@ impl Tasks {
     fn check(&self) -> Result<()> {
         let mut outputs = HashSet::new();
         for task in &self.tasks {
-            ensure!(
-                outputs.insert(&task.output),
-                "two pictures would be written to {}",
-                task.output.display()
-            );
+            ensure!(outputs.insert(&task.output), "two photos would be written to {}", task.output.display());
             ensure_usage!(
                 task.output != task.mask,
                 "{} is a mask and would be overwritten",
@@ -92,7 +88,7 @@ fn from_csv(path: &Path) -> Result<Tasks> {
         })
         .collect::<Result<Vec<_>, csv::Error>>()
         .with_context(|| format!("{}: the columns must be image,mask,output", path.display()))?;
-    ensure!(!tasks.is_empty(), "{} names no pictures", path.display());
+    ensure!(!tasks.is_empty(), "{} lists no photos", path.display());
     let mut manifest = path.as_os_str().to_owned();
     manifest.push(".");
     manifest.push(MANIFEST);
@@ -101,7 +97,7 @@ fn from_csv(path: &Path) -> Result<Tasks> {
 
 fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     for path in [image, mask] {
-        // A broken link or a missing folder is told apart from a bad picture here.
+        // Distinguish a broken link or missing folder from an unreadable image.
         path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
     }
     if !image.is_dir() {
@@ -124,15 +120,15 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
         if mask.is_dir() { match_folders(image, mask, output)? } else { one_mask(image, mask, output)? };
     ensure!(
         !tasks.tasks.is_empty() || !tasks.unmatched.is_empty(),
-        "{} holds no PNG, JPEG, WebP, TIFF, BMP or GIF files",
+        "{} has no PNG, JPEG, WebP, TIFF, BMP or GIF files",
         image.display()
     );
     tasks.manifest = Some(output.join(MANIFEST));
     Ok(tasks)
 }
 
-/// All photos below a folder, relative to it, sorted; without hidden files and folders, and without those of earlier runs
-/// in an `output` folder inside it.
+/// All photos below a folder, relative to it, sorted. Hidden files and folders are skipped, and so are outputs of
+/// earlier runs in an `output` folder inside it.
 fn pictures(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let is_output =
@@ -149,7 +145,7 @@ fn pictures(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The output's name for a photo: its own, or PNG where its format is only read.
+/// The output's name for a photo: the same name, or PNG where the format can only be read.
 fn written_name(photo: PathBuf) -> PathBuf {
     if Format::from_extension(&photo).is_some() { photo } else { photo.with_extension("png") }
 }
@@ -195,8 +191,7 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
         let image = images.join(&relative);
         let stem = relative.with_extension("");
         if let Some(first) = stems.insert(stem.clone(), relative.clone()) {
-            let reason =
-                format!("{} has the same name: which one is the mask for?", images.join(first).display());
+            let reason = format!("ambiguous mask: {} has the same name", images.join(first).display());
             found.unmatched.push((image, reason));
             continue;
         }
@@ -224,8 +219,7 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
     Ok(found)
 }
 
-/// The photo (without extension) that a mask in LaMa's naming belongs to: what stands before the last `_mask`
-/// and digits.
+/// The photo (without extension) of a mask in LaMa's naming: the part before the last `_mask` and digits.
 fn photo_of(mask: &Path) -> Option<PathBuf> {
     let stem = mask.file_stem()?.to_str()?;
     let (photo, number) = stem.rsplit_once("_mask")?;

@@ -1,4 +1,4 @@
-//! The error of latents against the distance to the hole, as a chart and a table.
+//! Latent error by distance to the hole, as a chart and a table.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use plotters::prelude::*;
 
 use super::sheet::stage_name;
 
-/// Pixels of the chart.
+/// Size of the chart in pixels.
 const SIZE: (u32, u32) = (560, 360);
-/// Of the stages, in their order.
+/// Colours of the stages, in their order.
 const COLOURS: [RGBColor; 3] = [RGBColor(209, 73, 91), RGBColor(184, 134, 11), RGBColor(11, 127, 208)];
 
 /// A stage's curve.
 pub type Curve = (Stage, Vec<CurvePoint>);
 
-/// The mean of several pictures' curves: each pixel of each latent counts once.
+/// The mean of several images' curves: every cell of every latent has the same weight.
 pub fn mean(all: &[Vec<Curve>]) -> Vec<Curve> {
     let mut stages: Vec<(Stage, BTreeMap<u64, CurvePoint>)> = Vec::new();
     for (stage, points) in all.iter().flatten() {
@@ -90,7 +90,7 @@ pub fn svg(curves: &[Curve]) -> Result<String> {
     Ok(text)
 }
 
-/// A chart as an address that is the chart itself.
+/// A chart as a data URL.
 pub fn uri(svg: &str) -> String {
     format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg))
 }

@@ -39,14 +39,14 @@ The folder has, for each picture, sheet.png (photo, with its hole, inpainted; th
 stage, eq. 4.1 of the thesis; damage at each level of the encoder, from dark to light), curve.svg and latent.json, and
 latent.html with all of them.";
 
-/// Longer sides are scaled down to this by default: what one looks at, in a second or so.
+/// Default limit of the longer side: enough detail to look at, computed in about a second.
 pub const LONG_SIDE: u32 = 1024;
 
 /// Arguments of `lacuna latent`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LatentArgs {
-    /// Photo, whole, or folder of photos
+    /// Whole photo, or folder of photos
     image: PathBuf,
     /// Mask, or folder of masks
     mask: PathBuf,
@@ -56,31 +56,31 @@ pub struct LatentArgs {
     /// Folder to write to
     #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
-    /// Where to compute: cpu, cuda, cuda:N, wgpu or wgpu:N
+    /// Device: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Photos with a longer side are scaled down to so many pixels
+    /// Scale photos down to this longer side, in pixels
     #[arg(long, value_name = "PX", default_value_t = LONG_SIDE, value_parser = clap::value_parser!(u32).range(16..=4096))]
     long_side: u32,
-    /// Threads that compute [default: one for each core]
+    /// Number of computing threads [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<Threads>,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
-/// A network, ready to be looked into.
+/// A network whose latent space can be shown.
 pub struct Viewer {
     generator: Generator,
     device: Device,
     predictor: NetworkPredictor,
     limits: Limits,
     long_side: usize,
-    /// What should be known of this network.
+    /// A caveat about this network.
     note: Option<String>,
 }
 
-/// A picture's view as files hold it.
+/// The view of one photo, as written to files.
 #[derive(Serialize)]
 struct Document<'a> {
     case: &'a str,
@@ -115,7 +115,7 @@ impl Viewer {
         let checkpoint = Checkpoint::open(model)?;
         let imported = checkpoint.source().container != Container::Lacuna;
         let note = imported.then(|| {
-            "an imported network: its decoder was not trained on plain encodings, decoded differences need not look like anything"
+            "this is an imported network: its decoder was not trained on plain encodings, so decoded differences may look like noise"
                 .to_owned()
         });
         let generator = Generator::from_checkpoint(&checkpoint, &device)?;
@@ -123,11 +123,11 @@ impl Viewer {
         Ok(Self { generator, device, predictor, limits, long_side, note })
     }
 
-    /// Looks at a photo and its hole, and makes a section of a page of it.
+    /// Computes the view of a photo and its hole, and makes a section of the page.
     ///
     /// # Errors
     /// If a file cannot be read, or has no hole.
-    pub fn look(&self, case: &Case) -> Result<(Section, Seen)> {
+    pub fn view(&self, case: &Case) -> Result<(Section, View)> {
         let picture = Picture::open(&case.truth, &self.limits)?;
         let mask = Mask::open(&case.mask, &MaskOptions::default(), &self.limits)?;
         check_sizes(&picture, &mask)?;
@@ -158,27 +158,27 @@ impl Viewer {
             )
         });
         let text =
-            format!("Error of the latent, relative to its mean. {}.", far.collect::<Vec<_>>().join("; "));
+            format!("Latent error, relative to the latent's mean. {}.", far.collect::<Vec<_>>().join("; "));
         let mut figures = vec![Figure {
             picture: curve::uri(&svg),
-            caption: "Error of the latent by distance to the hole".to_owned(),
+            caption: "Latent error by distance to the hole".to_owned(),
         }];
         figures.extend(sheet.figures.iter().map(|(caption, picture)| Figure {
             picture: data_uri(picture.clone()),
             caption: caption.clone(),
         }));
         let section = Section { title: format!("Latent of {}", case.name), text, figures };
-        Ok((section, Seen { sheet: sheet.picture, svg, json, curves }))
+        Ok((section, View { sheet: sheet.picture, svg, json, curves }))
     }
 
-    /// What should be known of this network.
+    /// A caveat about this network.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 }
 
-/// What was seen of a picture.
-pub struct Seen {
+/// The view of one photo.
+pub struct View {
     sheet: image::RgbImage,
     svg: String,
     json: String,
@@ -206,7 +206,7 @@ fn document<'a>(case: &'a Case, photo: &Planes, view: &'a LatentView) -> Documen
 /// Runs the command.
 ///
 /// # Errors
-/// What keeps all of it from being done; a picture of a folder that cannot be looked at is told instead.
+/// Whatever prevents the whole run; a photo of a folder that fails is reported and skipped.
 pub fn run(args: &LatentArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
     let single = !args.image.is_dir();
@@ -230,37 +230,35 @@ pub fn run(args: &LatentArgs) -> Result<Outcome> {
     let (mut sections, mut all, mut failed) = (Vec::new(), Vec::new(), 0);
     for case in &cases {
         let folder = if single { args.output.clone() } else { args.output.join(&case.name) };
-        match viewer.look(case) {
-            Ok((section, seen)) => {
-                write(&folder, &seen)?;
+        match viewer.view(case) {
+            Ok((section, view)) => {
+                write(&folder, &view)?;
                 eprintln!("{}", folder.display());
-                // A page of more would be slow to open; the folders have them all.
+                // A longer page would be slow to open; the folders have all photos.
                 if sections.len() < PAGE_PICTURES {
                     sections.push(section);
                 }
-                all.push(seen.curves);
+                all.push(view.curves);
             }
             Err(error) if single => return Err(error),
             Err(error) => {
-                eprintln!("left out: {}: {}", case.name, message(&error));
+                eprintln!("skipped: {}: {}", case.name, message(&error));
                 failed += 1;
             }
         }
     }
     if all.is_empty() {
-        bail!("none of {} pictures could be looked at", cases.len());
+        bail!("the view failed for all {} photos", cases.len());
     }
     if !single {
         let mean = curve::mean(&all);
         let svg = curve::svg(&mean)?;
         write_bytes_atomically(&args.output.join("curve.csv"), curve::csv(&mean).as_bytes())?;
         write_bytes_atomically(&args.output.join("curve.svg"), svg.as_bytes())?;
-        let figure = Figure {
-            picture: curve::uri(&svg),
-            caption: "Mean error of latents by distance to the hole".into(),
-        };
-        let text = format!("The mean over {} pictures.", all.len());
-        sections.insert(0, Section { title: "All pictures".into(), text, figures: vec![figure] });
+        let figure =
+            Figure { picture: curve::uri(&svg), caption: "Mean latent error by distance to the hole".into() };
+        let text = format!("Mean over {} photos.", all.len());
+        sections.insert(0, Section { title: "All photos".into(), text, figures: vec![figure] });
     }
     let title = format!("Latent space of {}", args.model);
     let notes = viewer.note().map(str::to_owned).into_iter().collect();
@@ -269,14 +267,14 @@ pub fn run(args: &LatentArgs) -> Result<Outcome> {
     Ok(if failed > 0 { Outcome::SomeFailed } else { Outcome::Done })
 }
 
-/// The most pictures in one page.
+/// Largest number of photos on one page.
 const PAGE_PICTURES: usize = 50;
 
-fn write(folder: &Path, seen: &Seen) -> Result<()> {
+fn write(folder: &Path, view: &View) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut png = Vec::new();
-    seen.sheet.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png)?;
+    view.sheet.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png)?;
     write_bytes_atomically(&folder.join("sheet.png"), &png)?;
-    write_bytes_atomically(&folder.join("curve.svg"), seen.svg.as_bytes())?;
-    Ok(write_bytes_atomically(&folder.join("latent.json"), seen.json.as_bytes())?)
+    write_bytes_atomically(&folder.join("curve.svg"), view.svg.as_bytes())?;
+    Ok(write_bytes_atomically(&folder.join("latent.json"), view.json.as_bytes())?)
 }

@@ -1,24 +1,25 @@
-//! A view as pictures.
+//! A latent view as images.
 
 use image::RgbImage;
 use lacuna::{Mask, Planes};
 use lacuna_nets::latent::{Damage, Group, LatentView, Stage};
 use lacuna_train::grid::{arrange, masked};
 
-/// A difference as large as the mean true feature: the scale's end, so that stages can be compared by eye.
+/// End of the colour scale: a difference as large as the mean feature of the ground truth. It is fixed, so that stages
+/// can be compared by eye.
 const LARGEST: f32 = 1.0;
-/// From no damage to the largest: dark, violet, orange, light.
+/// Colours from no damage to the largest: dark, violet, orange, light.
 const COLOURS: [[f32; 3]; 4] = [[0.02, 0.02, 0.08], [0.45, 0.1, 0.55], [0.95, 0.5, 0.15], [1.0, 0.98, 0.8]];
 
-/// All pictures of a view.
+/// All images of a view.
 pub struct Sheet {
-    /// All of them together.
+    /// All of them in one image.
     pub picture: RgbImage,
-    /// Each with what it shows.
+    /// Each image with its caption.
     pub figures: Vec<(String, RgbImage)>,
 }
 
-/// What a stage is called.
+/// The name of a stage in captions.
 pub fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Masked => "masked",
@@ -55,7 +56,7 @@ pub fn draw(photo: &Planes, hole: &Mask, view: &LatentView) -> Sheet {
     Sheet { picture: arrange(&pictures), figures }
 }
 
-/// A map at the picture's size, in colours.
+/// A map at the photo's size, in colours.
 fn heat(damage: &Damage, width: usize, height: usize) -> Planes {
     let map = &damage.map;
     let colour = |value: f32| {

@@ -1,4 +1,4 @@
-//! `lacuna models`: what is installed, and what can be fetched.
+//! `lacuna models`: lists installed and available models.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub struct ListArgs {
     json: bool,
 }
 
-/// What is there, and what can be fetched.
+/// Installed and available models.
 #[derive(Serialize)]
 struct Listing {
     /// The folder of installed models.

@@ -1,4 +1,4 @@
-//! `lacuna model`: what a weights file is, whether it is intact, Lacuna's own format of it, and published models.
+//! `lacuna model`: inspects, verifies, converts and fetches weights files.
 
 mod list;
 mod plan;
@@ -19,45 +19,45 @@ use crate::output::print;
 use crate::units::{Size, Threads};
 use crate::usage::ensure_usage;
 
-/// How the names of BatchNorm's counters end, which only training needs.
+/// Suffix of BatchNorm's counters, which only training needs.
 const COUNTER: &str = "num_batches_tracked";
 
 /// Commands of `lacuna model`.
 #[derive(Subcommand)]
 pub enum ModelCommand {
-    /// Show what a weights file is: family, width, blocks, parameters, source
+    /// Show the contents of a weights file: family, width, blocks, parameters, source
     Info(InfoArgs),
-    /// Show what the engine does with an image: step, shape, GFLOP, MiB, kernel
+    /// Show how the engine computes an image: step, shape, GFLOP, MiB, kernel
     Plan(PlanArgs),
-    /// Rewrite a weights file as Lacuna's .safetensors
+    /// Convert a weights file to Lacuna's .safetensors
     Convert {
         /// Weights file, or the name of an installed model
         #[arg(value_name = MODEL_SYNTAX)]
         input: ModelArg,
         /// File to write, ending in .safetensors
         output: PathBuf,
-        /// Type of the values in the file
+        /// Type of the stored values
         #[arg(long, alias = "storage", value_enum, default_value_t = StorageName::F32)]
         dtype: StorageName,
-        /// Where the weights come from, in words [default: the input's, else its name]
+        /// Description of the weights' origin [default: the input's, else its name]
         #[arg(long, value_name = "TEXT")]
         provenance: Option<String>,
-        /// Replace the output if it exists
+        /// Replace an existing output
         #[arg(long)]
         overwrite: bool,
     },
-    /// Check every value of a weights file: hash, shapes, NaN
+    /// Verify every value of a weights file: hash, shapes, NaN
     Verify {
         /// Weights file, or the name of an installed model
         #[arg(value_name = MODEL_SYNTAX)]
         model: ModelArg,
-        /// JSON on standard output
+        /// Print JSON on standard output
         #[arg(long)]
         json: bool,
     },
-    /// List installed models, and those that can be fetched
+    /// List installed and available models
     List(ListArgs),
-    /// Download a published model, or the weights of metrics, and install it
+    /// Download and install a published model, or the weights of metrics
     #[cfg(feature = "fetch")]
     Fetch(crate::fetch::FetchArgs),
 }
@@ -68,7 +68,7 @@ pub struct InfoArgs {
     /// Weights file (Lacuna's .safetensors or a LaMa checkpoint: .ckpt, .pt, .pth), or the name of an installed model
     #[arg(value_name = MODEL_SYNTAX)]
     model: ModelArg,
-    /// JSON on standard output
+    /// Print JSON on standard output
     #[arg(long)]
     json: bool,
     /// The older form of `lacuna model plan`
@@ -92,7 +92,7 @@ pub enum StorageName {
 /// Runs the command.
 ///
 /// # Errors
-/// If a file cannot be read, downloaded, written, or is not intact.
+/// If a file cannot be read, downloaded or written, or is damaged.
 pub fn run(command: &ModelCommand) -> Result<Outcome> {
     match command {
         #[cfg(feature = "fetch")]
@@ -143,7 +143,7 @@ fn convert(
 ) -> Result<()> {
     ensure_usage!(
         output.extension().is_some_and(|extension| extension == "safetensors"),
-        "{}: Lacuna's weights files end in .safetensors",
+        "{}: the output must end in .safetensors",
         output.display()
     );
     if !overwrite && output.exists() {
@@ -188,7 +188,7 @@ fn info_text(info: &Info) -> String {
     lines.join("\n")
 }
 
-/// What was not taken from a file: every name but those of BatchNorm's counters, which nobody misses.
+/// The tensors that were not read. BatchNorm's counters are summarised in one entry.
 fn skipped(names: &[String]) -> Vec<String> {
     let (counters, others): (Vec<_>, Vec<_>) =
         names.iter().cloned().partition(|name| name.ends_with(COUNTER));
@@ -210,7 +210,7 @@ fn verification_text(verification: &Verification) -> String {
     lines.join("\n")
 }
 
-/// The name that a kind has in JSON, also for people.
+/// The name of a kind in JSON.
 fn word(kind: &impl Serialize) -> String {
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(name)) => name,

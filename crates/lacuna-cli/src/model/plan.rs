@@ -1,4 +1,4 @@
-//! `lacuna model plan`: what the engine does with an image, step by step.
+//! `lacuna model plan`: how the engine computes an image, step by step.
 
 use anyhow::Result;
 use clap::Args;
@@ -19,10 +19,10 @@ pub struct PlanArgs {
     /// Size of the image, such as 512 or 640x480
     #[arg(long, value_name = "SIZE", default_value = "512")]
     pub size: Size,
-    /// Threads that compute [default: one for each core]
+    /// Number of computing threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<Threads>,
-    /// JSON on standard output
+    /// Print JSON on standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -51,14 +51,14 @@ struct PlanDocument<'a> {
     height: usize,
     threads: usize,
     isa: String,
-    /// Multiplications and additions by the network's definition.
+    /// Multiplications and additions, counted as direct convolution.
     operations: f64,
     weight_bytes: u64,
     arena_bytes: u64,
-    /// All memory that the process needs.
+    /// Memory of the whole process.
     forecast_bytes: u64,
     forecast_s: f64,
-    /// Rows of the latent in a strip of the encoder and of the decoder.
+    /// Latent rows per strip of the encoder and of the decoder.
     strips: Strips,
     steps: &'a [Step],
 }

@@ -19,10 +19,10 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Loads a network for looking into it.
+    /// Loads a network for the latent view.
     ///
     /// # Errors
-    /// If the device is not there.
+    /// If the device does not exist.
     pub fn new(checkpoint: &Checkpoint, device: &str) -> Result<Self> {
         let name: DeviceName = device.parse()?;
         let device = name.open()?;

@@ -1,4 +1,4 @@
-//! How much memory this process may use.
+//! The memory that this process may use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ pub fn available() -> u64 {
     group_limit(Path::new("/sys/fs/cgroup"), &groups).unwrap_or(u64::MAX).min(system.total_memory())
 }
 
-/// The smallest limit of the control groups that `/proc/self/cgroup` names, and of those around them. In a container the
-/// names may lie outside of what is mounted; the root is always looked at.
+/// The smallest limit of the control groups that `/proc/self/cgroup` names, and of their parents. In a container these
+/// names may lie outside the mounted hierarchy, so the root is always included.
 fn group_limit(root: &Path, groups: &str) -> Option<u64> {
     let folders = groups.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':');

@@ -29,10 +29,10 @@ use crate::units::{Bytes, Threads, start_threads};
 use crate::usage::{UsageError, bail_usage, ensure_usage};
 use amounts::{Pixels, Seconds};
 
-/// Threads that read and write; those that compute are others.
+/// Threads for network I/O; computing threads are separate.
 const NETWORK_THREADS: usize = 2;
 
-/// What people are shown instead of the name of a published model.
+/// Label shown instead of the name of a published model.
 const BEST: &str = "Best";
 
 const EXAMPLES: &str = "\
@@ -59,7 +59,7 @@ pub struct ServeArgs {
     /// IP address to listen on
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 selects a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     port: u16,
     /// Address and port in one, instead of --host and --port
@@ -71,8 +71,8 @@ pub struct ServeArgs {
     /// Open the page in the browser
     #[arg(long)]
     open: bool,
-    /// A network to offer instead of Lacuna's own: a weights file, or the name of an installed model; repeatable, the first
-    /// is the default
+    /// A network to offer instead of Lacuna's own: a weights file, or the name of an installed model. Repeatable; the
+    /// first is the default
     #[arg(long = "model", value_name = MODEL_SYNTAX)]
     models: Vec<ModelArg>,
     #[command(flatten)]
@@ -121,13 +121,13 @@ pub struct ServeArgs {
     /// Time limit of a job, such as 90s or 2m (504)
     #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().job), value_parser = Seconds::positive)]
     job_timeout: Seconds,
-    /// Time limit of a request's head (408)
+    /// Time limit of a request's headers (408)
     #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().head), value_parser = Seconds::positive)]
     head_timeout: Seconds,
     /// Time limit of a stalled body: a request's (408), or a response that the client does not read (closed)
     #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().stall), value_parser = Seconds::positive)]
     body_timeout: Seconds,
-    /// How long results can still be fetched after the last job when the server is told to stop
+    /// How long results can still be fetched after the last job during shutdown
     #[arg(long, value_name = "TIME", default_value_t = Seconds(Bounds::default().grace))]
     grace: Seconds,
 
@@ -186,7 +186,7 @@ impl ServeArgs {
         self.address.unwrap_or(SocketAddr::new(self.host, self.port))
     }
 
-    /// `--max-memory`, or half of what the machine or its container has.
+    /// `--max-memory`, or half of the memory of the machine or its container.
     fn max_memory(&self) -> u64 {
         self.max_memory.map_or_else(|| memory::available() / 2, |bytes| bytes.0)
     }
@@ -200,7 +200,7 @@ impl ServeArgs {
             }
             None => self.token.clone(),
         };
-        // A browser can send no others in a header.
+        // Browsers cannot send other characters in a header.
         let sendable =
             |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         ensure_usage!(
@@ -215,7 +215,7 @@ impl ServeArgs {
         for given in &self.models {
             let id = given.label();
             if networks.iter().any(|model| model.id == id) {
-                bail_usage!("two models are called {id}: give one another name (--model NAME=FILE)");
+                bail_usage!("two models are called {id}: rename one with --model NAME=FILE");
             }
             networks.push(self.model(id, &given.open()?, Method::NETWORK)?);
         }
@@ -226,8 +226,8 @@ impl ServeArgs {
         Ok(Models::new(Arc::new(PatchMatch::default()), networks))
     }
 
-    /// Published models that are installed, the better ones. One that cannot be loaded is reported and left out: nobody asked
-    /// for it.
+    /// Installed published models. One that cannot be loaded is reported and skipped, because the user did not ask for
+    /// it.
     fn fetched(&self) -> Result<Vec<Model>> {
         let store = ModelStore::of_user()?;
         let installed =
@@ -238,7 +238,7 @@ impl ServeArgs {
             match model {
                 Ok(model) => Some(Model { label: Some(BEST), ..model }),
                 Err(problem) => {
-                    tracing::warn!("the installed model {name} is left out: {problem:#}");
+                    tracing::warn!("the installed model {name} is skipped: {problem:#}");
                     None
                 }
             }
@@ -259,7 +259,7 @@ impl ServeArgs {
     }
 }
 
-/// What draws a network's latent view; nothing in a program without Burn.
+/// The latent view of a network; none in a program without Burn.
 #[cfg(feature = "burn")]
 fn latent_view(checkpoint: &Checkpoint, device: &str) -> Result<Option<Arc<dyn LatentView>>> {
     Ok(Some(Arc::new(latent::Viewer::new(checkpoint, device)?)))
@@ -270,7 +270,7 @@ fn latent_view(_: &Checkpoint, _: &str) -> Result<Option<Arc<dyn LatentView>>> {
     Ok(None)
 }
 
-/// Serves until it is told to stop.
+/// Serves until shutdown is requested.
 ///
 /// # Errors
 /// If the arguments contradict each other, a model cannot be read, or the address cannot be opened.
@@ -319,9 +319,9 @@ fn start_log(log: Log) {
         .init();
 }
 
-/// Opens the page in the browser. A server without one goes on.
+/// Opens the page in the browser. Failure is reported and ignored.
 fn open_browser(address: SocketAddr, base_path: &str) {
-    // A browser cannot open the address that stands for all addresses.
+    // A browser cannot open the unspecified address.
     let host = match address.ip() {
         ip if ip.is_unspecified() => "localhost".to_owned(),
         IpAddr::V4(ip) => ip.to_string(),
@@ -333,10 +333,10 @@ fn open_browser(address: SocketAddr, base_path: &str) {
     }
 }
 
-/// Ready at the first Ctrl+C or SIGTERM.
+/// A future that completes at the first Ctrl+C or SIGTERM.
 ///
 /// # Errors
-/// If the system does not let the program listen to signals.
+/// If the system does not let the program handle signals.
 fn stop_requested() -> Result<impl Future<Output = ()>> {
     let asked = Arc::new(Notify::new());
     let listener = Arc::clone(&asked);

@@ -19,7 +19,7 @@ use crate::interrupt::on_interrupt;
 use crate::output::print;
 use progress::{Progress, duration};
 
-/// Train a network as a run file says
+/// Train a network from a run file
 #[derive(Args)]
 pub struct TrainArgs {
     /// The run file, such as configs/autoencoder.toml
@@ -27,19 +27,20 @@ pub struct TrainArgs {
     /// The run folder [default: runs/ and the run file's name]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Go on from the newest whole checkpoint of the run folder, bit for bit
+    /// Continue from the newest intact checkpoint of the run folder; the result has the same bits as an uninterrupted
+    /// run
     #[arg(long)]
     resume: bool,
-    /// Change a key of the run file, such as run.steps=1000; may be given several times
+    /// Change a key of the run file, such as run.steps=1000; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to train: cpu, cuda, cuda:N, wgpu or wgpu:N; several, with commas, share out the batches of a step
+    /// Device: cpu, cuda, cuda:N, wgpu or wgpu:N; several, separated by commas, split the batches of a step
     #[arg(long, default_value = "cpu", value_delimiter = ',')]
     device: Vec<DeviceName>,
-    /// Take twelve steps, tell what the whole run would need, and write nothing
+    /// Run twelve steps and report what the whole run would need; write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Tell at the end how long steps took, and how long they waited for data
+    /// Report at the end how long steps took, and how long they waited for data
     #[arg(long)]
     profile: bool,
 }
@@ -52,18 +53,18 @@ pub fn run(args: &TrainArgs) -> Result<Outcome> {
     let config = RunConfig::open(&args.config, &args.set)?;
     let devices = args.device.iter().map(|device| device.open()).collect::<Result<Vec<_>, _>>()?;
     if args.dry_run {
-        return tell(&Forecast::measure(&config, &devices)?);
+        return print_forecast(&Forecast::measure(&config, &devices)?);
     }
     let stem = args.config.file_stem().context("the run file has no name")?;
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem));
     let options = FitOptions { folder: folder.clone(), resume: args.resume, devices };
     let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(config.run.steps);
-    let outcome = fit(&config, &options, &stop, &mut |event| progress.tell(&event))?;
+    let outcome = fit(&config, &options, &stop, &mut |event| progress.report(&event))?;
     progress.finish(args.profile);
     let folder = folder.display();
     if outcome.stopped {
-        eprintln!("stopped after step {} of {}; go on with --resume", outcome.step, config.run.steps);
+        eprintln!("stopped after step {} of {}; continue with --resume", outcome.step, config.run.steps);
     }
     print(&format!("{folder}/last.safetensors"))?;
     Ok(Outcome::Done)
@@ -77,18 +78,18 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn tell(forecast: &Forecast) -> Result<Outcome> {
+fn print_forecast(forecast: &Forecast) -> Result<Outcome> {
     let Forecast {
         photos, parameters, learning, discriminators, steps, seconds_per_step, loader_wait, ..
     } = *forecast;
     print(&format!("photos             {photos}"))?;
-    print(&format!("parameters         {parameters}, {learning} of them learn"))?;
+    print(&format!("parameters         {parameters}, {learning} of them trained"))?;
     if discriminators > 0 {
         print(&format!("discriminators     {discriminators} parameters"))?;
     }
     print(&format!("steps              {steps}"))?;
     print(&format!(
-        "time of a step     {seconds_per_step:.3} s, {:.1} % of it waiting for data",
+        "time per step      {seconds_per_step:.3} s, {:.1} % of it waiting for data",
         100.0 * loader_wait / seconds_per_step
     ))?;
     print(&format!("time of all steps  {}", duration(forecast.seconds())))?;

@@ -1,4 +1,4 @@
-//! What a person sees of a training: a bar on a terminal, plain lines elsewhere.
+//! Progress of training: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,15 +7,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacuna_train::Event;
 use lacuna_train::validate::Scores;
 
-/// Plain lines about progress come no more often than this.
+/// Shortest time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-/// The bar: what is done, how fast, how long it will still take.
+/// The bar: done, time left, losses.
 const TEMPLATE: &str = "{bar:24} {pos}/{len}  {eta} left  {wide_msg}";
 
 /// The progress of one run.
 pub struct Progress {
     bar: ProgressBar,
-    told: Instant,
+    started: Instant,
     images: f64,
     took: Vec<f64>,
     waited: f64,
@@ -23,29 +23,29 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing done of `steps`.
+    /// A run of `steps` that has not started.
     pub fn new(steps: u64) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template(TEMPLATE).expect("a valid template");
         let bar = ProgressBar::with_draw_target(Some(steps), target).with_style(style);
         let now = Instant::now();
-        Self { bar, told: now, images: 0.0, took: Vec::new(), waited: 0.0, last: now }
+        Self { bar, started: now, images: 0.0, took: Vec::new(), waited: 0.0, last: now }
     }
 
     fn line(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Tells what happened.
-    pub fn tell(&mut self, event: &Event) {
+    /// Reports an event.
+    pub fn report(&mut self, event: &Event) {
         match event {
             Event::Started { step, photos } => {
-                self.line(&format!("{photos} photos, starting behind step {step}"));
+                self.line(&format!("{photos} photos, starting after step {step}"));
                 self.bar.set_position(*step);
                 self.bar.reset_eta();
             }
-            Event::Damaged(error) => self.line(&format!("note: {error}; taking the checkpoint before it")),
+            Event::Damaged(error) => self.line(&format!("note: {error}; using the checkpoint before it")),
             Event::Step { report, photos, took, waited } => {
                 self.took.push(took.as_secs_f64());
                 self.waited += waited.as_secs_f64();
@@ -60,7 +60,7 @@ impl Progress {
                 }
                 self.bar.set_message(message);
             }
-            Event::Judged { step, scores, best } => {
+            Event::Validated { step, scores, best } => {
                 let best = if *best { "  best so far" } else { "" };
                 let Scores { ssim, psnr, l1, lpips } = scores;
                 let lpips = lpips.map_or_else(String::new, |lpips| format!("  LPIPS {lpips:.4}"));
@@ -73,7 +73,7 @@ impl Progress {
         }
     }
 
-    /// Ends the bar; with `profile`, tells where the time went.
+    /// Removes the bar; with `profile`, reports where the time went.
     pub fn finish(mut self, profile: bool) {
         self.bar.finish_and_clear();
         if !profile || self.took.is_empty() {
@@ -82,9 +82,9 @@ impl Progress {
         let sum: f64 = self.took.iter().sum();
         self.took.sort_by(f64::total_cmp);
         eprintln!(
-            "{} steps in {}: median {:.3} s, waiting for data {:.4} s a step ({:.1} %)",
+            "{} steps in {}: median {:.3} s, waiting for data {:.4} s per step ({:.1} %)",
             self.took.len(),
-            duration(self.told.elapsed().as_secs_f64()),
+            duration(self.started.elapsed().as_secs_f64()),
             self.took[self.took.len() / 2],
             self.waited / self.took.len() as f64,
             100.0 * self.waited / sum
@@ -92,7 +92,7 @@ impl Progress {
     }
 }
 
-/// A time as people say it.
+/// A duration in readable units.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {

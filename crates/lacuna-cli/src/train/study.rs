@@ -5,42 +5,42 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lacuna_nets::DeviceName;
-use lacuna_train::study::{self, Scale, StudyOptions, Table, Told};
+use lacuna_train::study::{self, Scale, StudyEvent, StudyOptions, Table};
 
 use super::progress::{Progress, duration};
 use super::stop_on_interrupt;
 use crate::Outcome;
 use crate::output::print;
 
-/// Run a whole table of the thesis, several seeds, and compare its rows
+/// Train a whole table of the thesis with several seeds, and compare its rows
 ///
-/// What is done already, in an earlier run with the same folder, is not done again.
+/// Runs that an earlier call finished in the same folder are not repeated.
 #[derive(Args)]
 pub struct StudyArgs {
     /// The table: table-5.1, table-5.2 or table-A.1
     table: Table,
-    /// How large everything is: tiny (seconds), smoke (minutes), small (an hour on two cores), paper (days on a GPU)
+    /// Size of everything: tiny (seconds), smoke (minutes), small (an hour on two cores), paper (days on a GPU)
     #[arg(long, default_value = "smoke")]
     scale: Scale,
-    /// How many seeds
+    /// Number of seeds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Photos to learn from
+    /// Training photos
     #[arg(long, value_name = "FOLDER")]
     photos: PathBuf,
-    /// Photos to judge by; none of them may be among the former
+    /// Validation photos; none of them may be among the training photos
     #[arg(long, value_name = "FOLDER")]
     judged_by: PathBuf,
-    /// VGG16's weights, for tables with a perceptual loss (tools/fetch_metric_weights.py fetches them)
+    /// Weights of VGG16, for tables with a perceptual loss (tools/fetch_metric_weights.py downloads them)
     #[arg(long, value_name = "FILE")]
     vgg16: Option<PathBuf>,
-    /// LPIPS's weights, to judge by it as well (from the same tool)
+    /// Weights of LPIPS, for validation by LPIPS as well (same tool)
     #[arg(long, value_name = "FILE")]
     lpips: Option<PathBuf>,
-    /// Where all runs and the report are written [default: studies/ and the table's name]
+    /// Folder for all runs and the report [default: studies/ and the table's name]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Where to train: cpu, cuda, cuda:N, wgpu or wgpu:N
+    /// Device: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
 }
@@ -48,7 +48,7 @@ pub struct StudyArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// If a run fails; what is done is kept.
+/// If a run fails; finished runs are kept.
 pub fn study(args: &StudyArgs) -> Result<Outcome> {
     let options = StudyOptions {
         table: args.table,
@@ -63,20 +63,20 @@ pub fn study(args: &StudyArgs) -> Result<Outcome> {
     };
     let stop = stop_on_interrupt()?;
     let mut progress: Option<Progress> = None;
-    let mut watch = |told: Told| match told {
-        Told::Run { name, seed, steps } => {
+    let mut watch = |event: StudyEvent| match event {
+        StudyEvent::Run { name, seed, steps } => {
             if let Some(before) = progress.take() {
                 before.finish(false);
             }
             eprintln!("== {name}, seed {seed}, {steps} steps");
             progress = Some(Progress::new(steps));
         }
-        Told::Event(event) => {
+        StudyEvent::Event(event) => {
             if let Some(progress) = &mut progress {
-                progress.tell(&event);
+                progress.report(&event);
             }
         }
-        Told::Reached { name, seed, reached } => {
+        StudyEvent::Validated { name, seed, reached } => {
             let scores = &reached.judgement.scores;
             eprintln!(
                 "== {name}, seed {seed}: SSIM {:.4}, PSNR {:.2} dB, L1 {:.4}, in {}",
@@ -89,7 +89,7 @@ pub fn study(args: &StudyArgs) -> Result<Outcome> {
     };
     match study::study(&options, &stop, &mut watch)? {
         Some(report) => print(report.trim_end())?,
-        None => eprintln!("stopped; the same command goes on"),
+        None => eprintln!("stopped; run the same command again to continue"),
     }
     Ok(Outcome::Done)
 }

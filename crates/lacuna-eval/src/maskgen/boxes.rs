@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Canvas, ordered};
 
-/// Rectangles of random number, size and place.
+/// Rectangles of random number, size and position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Boxes {
-    /// The fewest rectangles.
+    /// Smallest number of rectangles.
     pub min_times: usize,
-    /// The most.
+    /// Largest number of rectangles.
     pub max_times: usize,
-    /// The shortest side in pixels.
+    /// Shortest side in pixels.
     pub min_size: usize,
-    /// The longest side.
+    /// Longest side in pixels.
     pub max_size: usize,
-    /// Pixels between a rectangle and the border.
+    /// Pixels between a rectangle and the image border.
     pub margin: usize,
 }
 
@@ -30,7 +30,7 @@ impl Boxes {
 
     pub(super) fn draw(&self, canvas: &mut Canvas, rng: &mut Pcg64) {
         let [width, height] = canvas.size();
-        // Rectangles fit between the margins; where there is no room, there is no rectangle.
+        // Rectangles fit between the margins; without room there is no rectangle.
         let room = width.min(height).saturating_sub(2 * self.margin);
         let largest = self.max_size.min(room);
         let mut between = |least: usize, most: usize| rng.random_range(least as u64..=most as u64) as usize;

@@ -1,10 +1,10 @@
-//! What generators draw on.
+//! The canvas that generators draw on.
 
 use std::ops::Range;
 
 use lacuna::Mask;
 
-/// A hole in the making.
+/// A mask while it is drawn.
 pub(super) struct Canvas {
     width: usize,
     height: usize,
@@ -24,7 +24,7 @@ impl Canvas {
         Mask::new(self.width, self.height, self.hole)
     }
 
-    /// A rectangle; what lies outside is cut off.
+    /// Fills a rectangle, clipped to the canvas.
     pub fn fill(&mut self, columns: Range<usize>, rows: Range<usize>) {
         let columns = columns.start.min(self.width)..columns.end.min(self.width);
         for row in rows.start.min(self.height)..rows.end.min(self.height) {
@@ -32,8 +32,9 @@ impl Canvas {
         }
     }
 
-    /// All pixels whose centre is at most `thickness / 2` from the line between two points: a stroke with round ends, as
-    /// OpenCV draws thick lines; like there, an even thickness becomes the next odd one. A disc, if the points are the same.
+    /// Fills all pixels whose centre is within `thickness / 2` of the segment between two points: a stroke with round
+    /// ends, like OpenCV's thick lines. As there, an even thickness is rounded up to an odd one. Equal points give a
+    /// disc.
     pub fn stroke(&mut self, from: [i64; 2], to: [i64; 2], thickness: i64) {
         let thickness = thickness | 1;
         let [dx, dy] = [to[0] - from[0], to[1] - from[1]];
@@ -47,7 +48,7 @@ impl Canvas {
             for x in left..right {
                 let [px, py] = [x - from[0], y - from[1]];
                 let along = px * dx + py * dy;
-                // Four times the squared distance against the squared thickness, in whole numbers.
+                // Four times the squared distance against the squared thickness, in integers.
                 let inside = if along <= 0 {
                     4 * (px * px + py * py) <= thickness * thickness
                 } else if along >= length {
@@ -64,7 +65,7 @@ impl Canvas {
         }
     }
 
-    /// All pixels of which `inside` says so.
+    /// Fills all pixels for which `inside` is true.
     pub fn paint(&mut self, inside: impl Fn(usize, usize) -> bool) {
         for (index, hole) in self.hole.iter_mut().enumerate() {
             *hole |= inside(index % self.width, index / self.width);

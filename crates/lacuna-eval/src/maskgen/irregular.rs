@@ -1,6 +1,6 @@
 //! Chains of strokes: LaMa's irregular masks.
 //!
-//! Differs from it in: sines and cosines come from a table, so that the hole is the same on every machine.
+//! Differs from it in: sines and cosines come from a table, so that masks are the same on every machine.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{Canvas, ordered};
 
-/// Strokes of random direction, length and width, joined to chains.
+/// Strokes of random direction, length and width, joined into chains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Irregular {
-    /// Directions: `0.01 + 0 .. max_angle` radians in whole steps; every second chain goes the mirrored way. At most 7.
+    /// Directions: `0.01 + 0 .. max_angle` radians in whole steps; every second chain is mirrored. At most 7.
     pub max_angle: usize,
-    /// Strokes are 10 to this many + 9 pixels long.
+    /// Strokes are 10 to `max_length` + 9 pixels long.
     pub max_length: usize,
-    /// Strokes are 5 to this many + 4 pixels wide.
+    /// Strokes are 5 to `max_width` + 4 pixels wide.
     pub max_width: usize,
-    /// The fewest chains.
+    /// Smallest number of chains.
     pub min_times: usize,
-    /// One less than the most chains, as in LaMa's code.
+    /// One less than the largest number of chains, as in LaMa's code.
     pub max_times: usize,
-    /// What is drawn.
+    /// The shape that is drawn.
     #[serde(default)]
     pub brush: Brush,
 }
 
-/// What is drawn.
+/// The shape that is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Brush {
@@ -40,9 +40,9 @@ pub enum Brush {
     Square,
 }
 
-/// The most strokes of a chain.
+/// Most strokes of a chain.
 const STROKES: u32 = 5;
-/// The shortest stroke and the narrowest, in pixels.
+/// Shortest length and smallest width of a stroke, in pixels.
 const SHORTEST: i64 = 10;
 const NARROWEST: i64 = 5;
 /// Sine and cosine of 0.01, 1.01, … 6.01.
@@ -74,14 +74,14 @@ impl Irregular {
 
     pub(super) fn draw(&self, canvas: &mut Canvas, rng: &mut Pcg64) {
         let [width, height] = canvas.size().map(|side| side as i64);
-        // Whole numbers are drawn as 64 bits, so that a machine's word does not decide.
+        // Integers are drawn as 64 bits, so that the machine's word size does not matter.
         let mut below = |limit: i64| rng.random_range(0..limit.max(1));
         let chains = self.min_times as i64 + below((self.max_times + 2 - self.min_times) as i64);
         for chain in 0..chains {
             let mut from = [below(width), below(height)];
             for _ in 0..1 + below(i64::from(STROKES)) {
                 let [sine, cosine] = DIRECTIONS[below(self.max_angle as i64) as usize];
-                // 2 · 3.1415926 - angle: the sine turns its sign, up to 1e-7.
+                // 2 · 3.1415926 - angle: the sine changes its sign, up to 1e-7.
                 let sine = if chain % 2 == 0 { -sine } else { sine };
                 let length = (SHORTEST + below(self.max_length as i64)) as f64;
                 let brush = NARROWEST + below(self.max_width as i64);
@@ -132,7 +132,7 @@ mod tests {
         let counts: Vec<usize> = (0..200)
             .map(|seed| MaskGenerator::Irregular(none).draw(64, 64, &mut Pcg64::seed_from_u64(seed)).count())
             .collect();
-        // The quirk: up to max_times + 1 chains.
+        // LaMa's quirk: up to max_times + 1 chains.
         assert!(counts.contains(&0) && counts.iter().any(|&count| count > 0));
         let count = |brush| {
             let generator = MaskGenerator::Irregular(Irregular { brush, ..PLAIN });

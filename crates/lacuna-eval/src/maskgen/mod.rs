@@ -1,7 +1,7 @@
-//! Generators of holes: LaMa's (<https://arxiv.org/abs/2109.07161>, section 2.4 and appendix), and an object-like one.
+//! Mask generators: LaMa's (<https://arxiv.org/abs/2109.07161>, section 2.4 and appendix), and an object-like one.
 //!
-//! Everything random comes from the generator that is passed in, and nothing depends on the machine's mathematics library:
-//! the same seed gives the same hole everywhere.
+//! All randomness comes from the generator that is passed in, and nothing depends on the platform's math library: the
+//! same seed gives the same mask on every machine.
 
 mod boxes;
 mod canvas;
@@ -25,7 +25,7 @@ pub use superres::Superres;
 
 use canvas::Canvas;
 
-/// Draws holes.
+/// A mask generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum MaskGenerator {
@@ -33,18 +33,18 @@ pub enum MaskGenerator {
     Irregular(Irregular),
     /// Rectangles.
     Box(Boxes),
-    /// A shape like that of an object.
+    /// An object-like shape.
     Segmentation(Object),
     /// Rows and columns at regular distances.
     Superres(Superres),
-    /// The borders.
+    /// The image borders.
     Outpainting(Outpainting),
     /// One of several generators.
     Mixed {
         /// The generators.
         of: Vec<Share>,
     },
-    /// Half of the picture, at one of its four sides.
+    /// Half of the image, at one of its four sides.
     Half,
     /// No hole.
     Empty,
@@ -54,14 +54,14 @@ pub enum MaskGenerator {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
-    /// How often it is taken, in proportion to the others.
+    /// Its weight relative to the others.
     pub probability: f64,
     /// The generator.
     pub generator: MaskGenerator,
 }
 
 impl MaskGenerator {
-    /// A hole of `width` x `height` pixels.
+    /// Draws a mask of `width` x `height` pixels.
     pub fn draw(&self, width: usize, height: usize, rng: &mut Pcg64) -> Mask {
         let mut canvas = Canvas::new(width, height);
         self.draw_on(&mut canvas, rng);
@@ -84,7 +84,7 @@ impl MaskGenerator {
                         return share.generator.draw_on(canvas, rng);
                     }
                 }
-                // Rounding may leave a little of the sum.
+                // Rounding may leave a small remainder of the sum.
                 if let Some(last) = of.iter().rev().find(|share| share.probability > 0.0) {
                     last.generator.draw_on(canvas, rng);
                 }
@@ -102,10 +102,10 @@ impl MaskGenerator {
         }
     }
 
-    /// Whether the parameters make sense.
+    /// Checks the parameters.
     ///
     /// # Errors
-    /// The parameter and its value, in words.
+    /// The parameter and its value, as text.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Irregular(irregular) => irregular.check(),
@@ -117,7 +117,7 @@ impl MaskGenerator {
                 let sum: f64 = of.iter().map(|share| share.probability).sum();
                 if !sum.is_finite() || sum <= 0.0 || of.iter().any(|share| share.probability < 0.0) {
                     return Err(format!(
-                        "probabilities must not be negative, nor all zero; their sum is {sum}"
+                        "probabilities must not be negative or all zero; their sum is {sum}"
                     ));
                 }
                 of.iter().try_for_each(|share| share.generator.check())

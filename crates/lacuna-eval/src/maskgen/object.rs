@@ -1,8 +1,8 @@
-//! A shape like that of an object.
+//! Object-like shapes.
 //!
-//! LaMa cuts such masks out with a segmentation network, which a small program cannot bring along; here a smooth closed
-//! outline is drawn instead: a circle whose radius waves a few times around, stretched and turned, sometimes with a second
-//! one joined to it.
+//! LaMa cuts such masks out with a segmentation network, which is too large for this program. Here a smooth closed
+//! outline is drawn instead: a circle whose radius varies in a few waves, stretched and rotated, sometimes joined with
+//! a second one.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Canvas;
 
-/// One object.
+/// One object-like shape.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Object {
-    /// The smallest area, as a share of the picture, before the border cuts it off.
+    /// Smallest area as a fraction of the image, before clipping at the border.
     pub min_area: f64,
-    /// The largest.
+    /// Largest area.
     pub max_area: f64,
 }
 
@@ -27,12 +27,12 @@ impl Default for Object {
     }
 }
 
-/// Waves around an outline, and how high the first is, as a share of the radius; each further one is lower.
+/// Number of waves of an outline, and amplitude of the first as a fraction of the radius; each further one is smaller.
 const WAVES: usize = 4;
 const HEIGHT: f64 = 0.35;
-/// The most that an outline is stretched.
+/// Largest stretch of an outline.
 const STRETCH: f64 = 2.5;
-/// How often a second part is joined on, and its size as a share of the first's.
+/// Probability of a second part, and its size as a fraction of the first's.
 const JOINED: f64 = 0.5;
 const PART: f64 = 0.6;
 
@@ -49,7 +49,7 @@ impl Object {
         let [width, height] = canvas.size().map(|side| side as f64);
         let area = width * height * (self.min_area + (self.max_area - self.min_area) * rng.random::<f64>());
         let centre = [width, height].map(|side| side * rng.random::<f64>());
-        // Of a circle with this area: π is near enough to 3.
+        // Radius of a circle with this area: 3 is close enough to π.
         let radius = (area / 3.0).sqrt();
         let body = Outline::draw(centre, radius, rng);
         let limb = rng.random_bool(JOINED).then(|| {
@@ -63,7 +63,7 @@ impl Object {
     }
 }
 
-/// A direction: a point of the square that is within the circle, made one long. Only sums, products and roots, which are
+/// A random direction: a random point within the unit circle, normalised. Uses only sums, products and roots, which are
 /// the same on every machine.
 fn unit(rng: &mut Pcg64) -> [f64; 2] {
     loop {
@@ -76,13 +76,13 @@ fn unit(rng: &mut Pcg64) -> [f64; 2] {
     }
 }
 
-/// `radius · (1 + sum of waves)` around a centre, in directions that are turned and stretched.
+/// `radius · (1 + sum of waves)` around a centre, along rotated and stretched axes.
 struct Outline {
     centre: [f64; 2],
     radius: f64,
     axis: [f64; 2],
     stretch: f64,
-    /// Height of the cosine and the sine of each wave.
+    /// Cosine and sine amplitude of each wave.
     waves: [[f64; 2]; WAVES],
 }
 
@@ -100,7 +100,7 @@ impl Outline {
     fn holds(&self, at: [f64; 2]) -> bool {
         let [x, y] = [at[0] - self.centre[0], at[1] - self.centre[1]];
         let root = self.stretch.sqrt();
-        // Along the axis and across it; stretching one and squeezing the other keeps the area.
+        // Along and across the axis; stretching one and squeezing the other keeps the area.
         let along = (x * self.axis[0] + y * self.axis[1]) / root;
         let across = (y * self.axis[0] - x * self.axis[1]) * root;
         let distance = (along * along + across * across).sqrt();
@@ -110,7 +110,7 @@ impl Outline {
         let [cosine, sine] = [along / distance, across / distance];
         let (mut turned, mut wave_sum) = ([cosine, sine], 1.0);
         for [by_cosine, by_sine] in self.waves {
-            // Doubles of the angle and so on, by multiplying complex numbers: waves 2, 3, 4, 5.
+            // Multiples of the angle by complex multiplication: waves 2, 3, 4, 5.
             turned = [turned[0] * cosine - turned[1] * sine, turned[0] * sine + turned[1] * cosine];
             wave_sum += by_cosine * turned[0] + by_sine * turned[1];
         }
@@ -134,7 +134,7 @@ mod tests {
             })
             .collect();
         let mean = shares.iter().sum::<f64>() / 300.0;
-        // The border cuts off about a quarter, a limb adds about a sixth.
+        // The border cuts off about a quarter; a second part adds about a sixth.
         assert!((0.06..0.13).contains(&mean), "{mean}");
         assert!(shares.iter().all(|&share| share > 0.0 && share < 0.3));
     }

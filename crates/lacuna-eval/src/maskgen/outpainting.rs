@@ -1,7 +1,7 @@
-//! Borders: what lies beyond a picture's edge.
+//! Border masks, for outpainting.
 //!
-//! LaMa's outpainting masks. Differs from it in: a side's thickness is a share of the side that it takes from (LaMa's code
-//! swaps the axes).
+//! LaMa's outpainting masks. Differs from it in: the thickness is a fraction of the side that it is taken from (LaMa's
+//! code swaps the axes).
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Canvas;
 
-/// Each of the four sides is a hole with probability one half, at least one of them is.
+/// Each of the four borders is a hole with probability one half, and at least one of them is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outpainting {
-    /// The smallest thickness, as a share of the picture's side.
+    /// Smallest thickness, as a fraction of the image's side.
     pub min_share: f64,
-    /// The largest.
+    /// Largest thickness.
     pub max_share: f64,
 }
 
 impl Default for Outpainting {
-    /// As LaMa.
+    /// LaMa's values.
     fn default() -> Self {
         Self { min_share: 0.04, max_share: 0.25 }
     }
@@ -83,7 +83,7 @@ mod tests {
                 [mask.is_hole(0, 30), mask.is_hole(99, 30), mask.is_hole(50, 0), mask.is_hole(50, 59)];
             touched.iter_mut().zip(middles).for_each(|(count, touched)| *count += usize::from(touched));
         }
-        // One half each, and a quarter of the sixteenth without any.
+        // One half each, plus a quarter of the sixteenth without any.
         assert!(touched.iter().all(|count| (170..260).contains(count)), "{touched:?}");
     }
 

@@ -1,4 +1,4 @@
-//! Named sets of parameters: those that LaMa trains with and is evaluated on, and three of ours.
+//! Named sets of parameters: LaMa's for training and evaluation, and three of ours.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,11 +31,11 @@ pub enum Preset {
     Box256,
     /// Borders.
     Outpainting256,
-    /// Half of the picture.
+    /// Half of the image.
     Half,
 }
 
-/// Chains and rectangles, and how often the latter come for one of the former.
+/// Parameters of strokes and rectangles, and the probability of the latter relative to the former.
 struct Parameters {
     times: [usize; 2],
     length: usize,
@@ -69,7 +69,7 @@ fn boxes(times: [usize; 2], size: [usize; 2], margin: usize) -> Boxes {
 }
 
 impl Preset {
-    /// All of them.
+    /// All presets.
     pub const ALL: [Self; 11] = [
         Self::Train256,
         Self::TrainThin256,
@@ -187,7 +187,7 @@ mod tests {
     use rand_pcg::Pcg64;
     use sha2::{Digest, Sha256};
 
-    /// Hole shares of `count` masks, sorted.
+    /// Hole fractions of `count` masks, sorted.
     fn shares(generator: &MaskGenerator, side: usize, count: u64) -> Vec<f64> {
         let mut rng = Pcg64::seed_from_u64(1);
         let mut shares: Vec<f64> = (0..count)
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     fn statistics_are_those_of_the_reference_generator() {
-        // Mean, deviation, and quantiles at 5, 50 and 95 %, measured on LaMa's own generator; 0.02 is allowed, and half of the
-        // last printed digit of the quantiles.
+        // Mean, standard deviation, and quantiles at 5, 50 and 95 %, measured on LaMa's own generator. Allowed is 0.02,
+        // plus half of the last printed digit of the quantiles.
         const TOLERANCE: f64 = 0.02;
         const QUANTILE_TOLERANCE: f64 = 0.025;
         struct Case {

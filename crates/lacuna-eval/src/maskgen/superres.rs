@@ -1,4 +1,4 @@
-//! Rows and columns at regular distances, as if a picture were to be enlarged.
+//! Rows and columns at regular distances, as for super-resolution.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -10,18 +10,18 @@ use super::{Canvas, ordered};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Superres {
-    /// The shortest distance between holes in pixels.
+    /// Smallest distance between holes in pixels.
     pub min_step: usize,
-    /// The longest.
+    /// Largest distance.
     pub max_step: usize,
-    /// The narrowest hole.
+    /// Smallest width of a hole in pixels.
     pub min_width: usize,
-    /// The widest; always less than the distance.
+    /// Largest width; always less than the distance.
     pub max_width: usize,
 }
 
 impl Default for Superres {
-    /// As LaMa.
+    /// LaMa's values.
     fn default() -> Self {
         Self { min_step: 2, max_step: 4, min_width: 1, max_width: 3 }
     }
@@ -33,7 +33,7 @@ impl Superres {
         ordered("width", self.min_width, self.max_width)?;
         if self.min_width >= self.min_step {
             return Err(format!(
-                "min_width is {}, not less than min_step, which is {}",
+                "min_width ({}) must be less than min_step ({})",
                 self.min_width, self.min_step
             ));
         }
@@ -78,6 +78,6 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let wide = Superres { min_width: 2, ..Superres::default() };
-        assert!(wide.check().unwrap_err().contains("min_width is 2, not less than min_step"));
+        assert!(wide.check().unwrap_err().contains("min_width (2) must be less than min_step"));
     }
 }

@@ -1,9 +1,9 @@
-//! Fréchet distance of two sets of features, the D of FID.
+//! Fréchet distance of two feature sets, as in FID.
 //!
-//! Heusel et al. 2017, <https://arxiv.org/abs/1706.08500>: `|m1 - m2|² + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)` of means and
-//! covariances (divided by n - 1). Differs from it in: the trace of the root is the sum of the roots of the eigenvalues of
-//! `S1^(1/2) S2 S1^(1/2)`, which is symmetric, so that nothing becomes complex and nothing has to be added to diagonals when
-//! there are fewer pictures than features.
+//! Heusel et al. 2017, <https://arxiv.org/abs/1706.08500>: `|m1 - m2|² + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)` of means
+//! and covariances (divided by n - 1). Differs from it in: the trace of the root is computed from the eigenvalues of
+//! the symmetric matrix `S1^(1/2) S2 S1^(1/2)`. Nothing becomes complex, and no offset on the diagonal is needed when
+//! there are fewer images than features.
 
 use faer::linalg::solvers::SelfAdjointEigen;
 use faer::{Mat, Side};
@@ -11,25 +11,25 @@ use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-/// The fewest pictures that have a covariance.
+/// Fewest images that have a covariance.
 const FEWEST: usize = 2;
 
-/// Mean and covariance of rows of features that come one at a time.
+/// Mean and covariance of rows of features, updated row by row.
 #[derive(Clone, Debug)]
 pub struct Moments {
     count: usize,
     sums: Vec<f64>,
-    /// Sums of products, `[features, features]`, of which the part up to the diagonal is kept.
+    /// Sums of products, `[features, features]`; only the lower triangle is kept.
     products: Vec<f64>,
 }
 
 impl Moments {
-    /// Of no rows yet, of so many features.
+    /// No rows yet, with this many features.
     pub fn new(features: usize) -> Self {
         Self { count: 0, sums: vec![0.0; features], products: vec![0.0; features * features] }
     }
 
-    /// Takes in one row, `[features]`.
+    /// Adds one row, `[features]`.
     ///
     /// # Panics
     /// If the row has another length.
@@ -70,11 +70,13 @@ impl Moments {
 pub fn frechet(one: &Moments, other: &Moments) -> Result<f64> {
     let (features, others) = (one.sums.len(), other.sums.len());
     if features != others {
-        return Err(Error::Pictures(format!("a Fréchet distance of {features} and {others} features")));
+        return Err(Error::Pictures(format!(
+            "the Fréchet distance needs equal features, got {features} and {others}"
+        )));
     }
     if one.count.min(other.count) < FEWEST {
         let (one, other) = (one.count, other.count);
-        let text = format!("a Fréchet distance needs sets of at least {FEWEST}, got {one} and {other}");
+        let text = format!("the Fréchet distance needs sets of at least {FEWEST}, got {one} and {other}");
         return Err(Error::Pictures(text));
     }
     let means = [one.mean(), other.mean()];
@@ -82,15 +84,15 @@ pub fn frechet(one: &Moments, other: &Moments) -> Result<f64> {
     let apart: f64 = means[0].iter().zip(&means[1]).map(|(a, b)| (a - b).powi(2)).sum();
     let traces: f64 = (0..features).map(|at| first[(at, at)] + second[(at, at)]).sum();
     if !(apart + traces).is_finite() {
-        return Err(Error::Pictures("features that are not finite".to_owned()));
+        return Err(Error::Pictures("some features are not finite".to_owned()));
     }
     let roots = trace_of_root(&first, &second)
-        .ok_or_else(|| Error::Pictures("eigenvalues of covariances that do not converge".to_owned()))?;
+        .ok_or_else(|| Error::Pictures("the eigenvalues of the covariances do not converge".to_owned()))?;
     Ok((apart + traces - 2.0 * roots).max(0.0))
 }
 
 /// `tr (A B)^(1/2)`. With `A = U D Uᵀ` and `L = U D^(1/2)`, without the columns of zero eigenvalues, `Lᵀ B L` has the
-/// eigenvalues of `A^(1/2) B A^(1/2)` that are not zero; leaving the others out keeps the roots of their rounding out, too.
+/// nonzero eigenvalues of `A^(1/2) B A^(1/2)`. Omitting the zero ones also omits the roots of their rounding errors.
 fn trace_of_root(a: &Mat<f64>, b: &Mat<f64>) -> Option<f64> {
     let eigen = SelfAdjointEigen::new(a.as_ref(), Side::Lower).ok()?;
     let (vectors, values) = (eigen.U(), eigen.S());
@@ -109,7 +111,7 @@ fn trace_of_root(a: &Mat<f64>, b: &Mat<f64>) -> Option<f64> {
     Some(values.iter().filter(|value| **value > least).map(|value| value.sqrt()).sum())
 }
 
-/// What eigenvalues that should be zero may be: the largest's rounding, once for each row.
+/// Bound of eigenvalues that should be zero: the rounding error of the largest one, times the number of rows.
 fn rounding(values: &[f64]) -> f64 {
     values.len() as f64 * f64::EPSILON * values.iter().copied().fold(0.0, f64::max)
 }
@@ -119,9 +121,9 @@ mod tests {
     use super::*;
     use testkit::fixtures;
 
-    /// Relative.
+    /// Relative tolerance.
     const TOLERANCE: f64 = 1e-3;
-    /// Of the trace, for sets that are equal.
+    /// Tolerance for equal sets, relative to the trace.
     const ZERO: f64 = 1e-6;
 
     fn moments(rows: &[f32], features: usize) -> Moments {
@@ -164,7 +166,7 @@ mod tests {
         assert!(error(&two, &moments(&[1.0], 1)).ends_with("at least 2, got 2 and 1"));
         assert!(error(&two, &moments(&[1.0; 4], 2)).ends_with("1 and 2 features"));
         assert!(error(&two, &moments(&[1.0, f32::NAN], 1)).contains("not finite"));
-        // Nothing varies.
+        // No variation.
         let flat = moments(&[1.0, 1.0], 1);
         assert_eq!(frechet(&flat, &flat).unwrap(), 0.0);
     }

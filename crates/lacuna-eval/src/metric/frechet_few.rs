@@ -1,8 +1,8 @@
-//! The Fréchet distance of few rows, and how far chance moves it.
+//! Fréchet distance of few rows, and its confidence interval.
 //!
-//! With centred rows `A` and `B` divided by the root of n - 1, the covariances are `AᵀA` and `BᵀB`, and the trace of the root of
-//! their product is the sum of the singular values of `A Bᵀ`: rows by rows instead of features by features. All else is in
-//! products of rows, too, so that sets drawn again from the same rows cost nothing but that sum.
+//! With centred rows `A` and `B` divided by the root of n - 1, the covariances are `AᵀA` and `BᵀB`, and the trace of
+//! the root of their product is the sum of the singular values of `A Bᵀ`: a matrix of rows by rows instead of features
+//! by features. Everything else uses products of rows too, so a bootstrap resample costs only that sum.
 
 use faer::Mat;
 use rand::{RngExt, SeedableRng};
@@ -11,11 +11,11 @@ use rand_pcg::Pcg64;
 use crate::interval::Interval;
 use crate::{Error, Result};
 
-/// Sets that are drawn again.
+/// Bootstrap resamples.
 const DRAWS: usize = 60;
-/// Rows of such a set; the deviation of larger sets is smaller by the root.
+/// Rows of a resample; the standard deviation of larger sets is scaled by the square root.
 const LARGEST: usize = 400;
-/// The same sets always have the same interval.
+/// Equal sets always give equal intervals.
 const SEED: u64 = 1;
 /// 97.5 % quantile of the normal distribution.
 const NORMAL: f64 = 1.960;
@@ -27,7 +27,7 @@ struct Products {
     across: Mat<f64>,
 }
 
-/// The distance of two sets, 0 for equal ones; as [`super::frechet()`], and quicker for fewer rows than features.
+/// The distance of two sets, 0 for equal ones. Same value as [`super::frechet()`], faster for fewer rows than features.
 ///
 /// # Shapes
 /// `one`, `other`: `[rows, features]`.
@@ -36,26 +36,30 @@ struct Products {
 /// [`Error::Pictures`] if a set has fewer than two rows.
 ///
 /// # Panics
-/// If rows are not whole.
+/// If the length is not a multiple of `features`.
 pub fn frechet_of_few(one: &[f32], other: &[f32], features: usize) -> Result<f64> {
     let products = Products::new(one, other, features)?;
     let every = |set: &Mat<f64>| (0..set.nrows()).collect::<Vec<_>>();
     products.distance(&every(&products.one), &every(&products.other))
 }
 
-/// Where the distance of paired sets of this size lies with a certainty of 95 %: `distance` give or take what distances of
-/// pairs that are drawn again from these (at most 400 at a time) deviate by. Their own mean is of no use: pairs that come twice make it larger.
+/// 95 % confidence interval: `distance` ± 1.96 standard deviations over bootstrap resamples of the pairs (at most 400
+/// rows). The resamples' mean is not used: duplicates bias it upwards.
 ///
 /// # Errors
-/// As [`frechet_of_few`], or if the sets are not of one size.
+/// As [`frechet_of_few`], or if the sets have different sizes.
 pub fn interval(distance: f64, one: &[f32], other: &[f32], features: usize) -> Result<Interval> {
     if one.len() != other.len() {
-        let text = format!("pairs of {} and {} rows", one.len() / features, other.len() / features);
+        let text = format!(
+            "pairs need sets of equal size, got {} and {}",
+            one.len() / features,
+            other.len() / features
+        );
         return Err(Error::Pictures(text));
     }
     let rows = one.len() / features;
     let used = rows.min(LARGEST);
-    // Evenly spread.
+    // Evenly spaced rows.
     let pick = |set: &[f32]| -> Vec<f32> {
         let row = |at: usize| &set[at * rows / used * features..][..features];
         (0..used).flat_map(|at| row(at).iter().copied()).collect()
@@ -88,14 +92,14 @@ impl Products {
         let fewest = one.nrows().min(other.nrows());
         if fewest < 2 {
             return Err(Error::Pictures(format!(
-                "a Fréchet distance needs sets of at least 2, got {fewest}"
+                "the Fréchet distance needs sets of at least 2, got {fewest}"
             )));
         }
         let across = &one * other.transpose();
         Ok(Self { one: &one * one.transpose(), other: &other * other.transpose(), across })
     }
 
-    /// The distance of the sets that these rows make.
+    /// The distance of two sets, given by row indices.
     fn distance(&self, one: &[usize], other: &[usize]) -> Result<f64> {
         let (mean_one, spread_one) = moments(&self.one, one);
         let (mean_other, spread_other) = moments(&self.other, other);
@@ -116,17 +120,17 @@ impl Products {
                 *value = (*value - row_means[row] - column_means[column] + mean_across) / scale;
             }
         }
-        let failed = |_| Error::Pictures("singular values of features that do not converge".to_owned());
+        let failed = |_| Error::Pictures("the singular values of the features do not converge".to_owned());
         let roots = across.singular_values().map_err(failed)?.iter().sum::<f64>();
         let distance = mean_one + mean_other - 2.0 * mean_across + spread_one + spread_other - 2.0 * roots;
         if !distance.is_finite() {
-            return Err(Error::Pictures("features that are not finite".to_owned()));
+            return Err(Error::Pictures("some features are not finite".to_owned()));
         }
         Ok(distance.max(0.0))
     }
 }
 
-/// The square of the mean of these rows, and the trace of their covariance.
+/// Squared mean of these rows, and trace of their covariance.
 fn moments(products: &Mat<f64>, rows: &[usize]) -> (f64, f64) {
     let count = rows.len() as f64;
     let pairs = rows.iter().map(|&row| rows.iter().map(|&other| products[(row, other)]).sum::<f64>());
@@ -140,7 +144,7 @@ mod tests {
     use super::*;
     use testkit::fixtures;
 
-    /// Relative.
+    /// Relative tolerance.
     const TOLERANCE: f64 = 1e-6;
 
     #[test]

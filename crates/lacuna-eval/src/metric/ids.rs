@@ -1,49 +1,52 @@
-//! How often a linear classifier takes a fill for the truth: P-IDS and U-IDS.
+//! P-IDS and U-IDS: how often a linear classifier confuses fills with the ground truth.
 //!
 //! Zhao et al. 2021, "Large scale image completion via co-modulated generative adversarial networks",
-//! <https://arxiv.org/abs/2103.10428>, section 4: a linear support vector machine learns to tell features of true pictures from
-//! those of fills. U-IDS is the share of pictures that it gets wrong, P-IDS the share of pairs in which it holds the fill for
-//! truer than its own true picture; higher is better, and 0 means that the classes are separable. Its machine is
-//! scikit-learn's `LinearSVC(dual=False)`: squared hinge, C = 1, the offset as one more weight, minimised here by Newton steps
-//! with conjugate gradients (Keerthi, DeCoste 2005).
+//! <https://arxiv.org/abs/2103.10428>, section 4: a linear support vector machine is trained to separate features of
+//! ground-truth images from those of fills. U-IDS is the fraction of images that it misclassifies. P-IDS is the
+//! fraction of pairs in which it rates the fill as more real than its ground truth. Higher is better; 0 means that the
+//! classes are separable. The classifier is scikit-learn's `LinearSVC(dual=False)`: squared hinge loss, C = 1, the bias
+//! as one more weight, minimised here by Newton's method with conjugate gradients (Keerthi, DeCoste 2005).
 //!
-//! With fewer pictures than features the classes are always separable and both are 0: a small set says nothing here.
+//! With fewer images than features the classes are always separable and both scores are 0, so small sets carry no
+//! information.
 
 use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-/// What a mistake costs, beside the square of the weights.
+/// Cost of a misclassification (C), relative to the squared weights.
 const COST: f64 = 1.0;
-/// Of the gradient's length at the start: where the minimum is taken as reached.
+/// Convergence threshold, relative to the initial gradient norm.
 const TOLERANCE: f64 = 1e-6;
-/// More Newton steps than have ever been needed.
+/// Limit of Newton steps; never reached in practice.
 const STEPS: usize = 100;
-/// More conjugate gradients than a Newton step needs.
+/// Limit of conjugate gradient steps per Newton step.
 const CONJUGATE: usize = 200;
-/// Rows that one thread takes at a time.
+/// Rows per task.
 const ROWS_A_TASK: usize = 256;
 
 /// Both scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ids {
-    /// Share of pairs in which the fill seems truer, 0 to 1.
+    /// Fraction of pairs in which the fill seems more real, 0 to 1.
     pub paired: f64,
-    /// Share of pictures that are taken for what they are not, 0 to 1.
+    /// Fraction of misclassified images, 0 to 1.
     pub unpaired: f64,
 }
 
-/// The scores of fills and the true pictures that belong to them.
+/// The scores of fills and their ground-truth images.
 ///
 /// # Shapes
-/// `fills`, `truths`: `[pictures, features]`, the same picture in the same row.
+/// `fills`, `truths`: `[images, features]`, the same image in the same row.
 ///
 /// # Errors
-/// [`Error::Pictures`] if the sets are not of the same size, or empty.
+/// [`Error::Pictures`] if the sets differ in size, or are empty.
 pub fn ids(fills: &[f32], truths: &[f32], features: usize) -> Result<Ids> {
     if fills.len() != truths.len() || fills.is_empty() || !fills.len().is_multiple_of(features) {
         let (fills, truths) = (fills.len(), truths.len());
-        return Err(Error::Pictures(format!("P-IDS of {fills} and {truths} values of {features} features")));
+        return Err(Error::Pictures(format!(
+            "P-IDS needs sets of equal size, got {fills} and {truths} values of {features} features"
+        )));
     }
     let machine = Machine { sets: [truths, fills], features };
     let weights = machine.minimum();
@@ -55,14 +58,14 @@ pub fn ids(fills: &[f32], truths: &[f32], features: usize) -> Result<Ids> {
     Ok(Ids { paired: paired / count, unpaired: wrong as f64 / (2.0 * count) })
 }
 
-/// What the weights are found from; true rows belong to the class 1, the others to -1.
+/// The training set; ground truth is class 1, fills are class -1.
 struct Machine<'a> {
     sets: [&'a [f32]; 2],
     features: usize,
 }
 
 impl Machine<'_> {
-    /// The weights, the offset last, at which `|w|² / 2 + C sum max(0, 1 - y w·x)²` is least.
+    /// The weights, bias last, that minimise `|w|² / 2 + C sum max(0, 1 - y w·x)²`.
     fn minimum(&self) -> Vec<f64> {
         let mut weights = vec![0.0; self.features + 1];
         let mut state = self.at(&weights);
@@ -72,7 +75,7 @@ impl Machine<'_> {
                 break;
             }
             let step = self.newton(&state);
-            // The function is convex: half a step at most so often lowers it.
+            // The function is convex: halving the step at most this often decreases it.
             let along = dot(&state.gradient, &step);
             let mut part = 1.0;
             loop {
@@ -109,13 +112,13 @@ impl Machine<'_> {
         State { value: dot(weights, weights) / 2.0 + COST * squares, gradient, missing }
     }
 
-    /// The step to the minimum of the parabola that the function is while the same rows are missing something.
+    /// The Newton step: to the minimum of the parabola that holds while the same rows violate the margin.
     fn newton(&self, state: &State) -> Vec<f64> {
         let mut step = vec![0.0; self.features + 1];
         let mut rest: Vec<f64> = state.gradient.iter().map(|value| -value).collect();
         let mut along = rest.clone();
         let mut square = dot(&rest, &rest);
-        // Closer when the gradient gets small, so that the last steps square the error.
+        // More precise for small gradients, so that the last steps converge quadratically.
         let goal = square * (0.1f64).min(square.sqrt()).powi(2);
         for _ in 0..CONJUGATE {
             if square <= goal {
@@ -136,7 +139,7 @@ impl Machine<'_> {
         step
     }
 
-    /// The sum of all rows, each times its weight; the same whatever the number of threads.
+    /// Weighted sum of all rows; the same for any number of threads.
     fn sum_of_rows(&self, weight: impl Fn(usize, usize) -> f64 + Sync) -> Vec<f64> {
         let mut total = vec![0.0; self.features + 1];
         for (set, values) in self.sets.iter().enumerate() {
@@ -164,11 +167,11 @@ impl Machine<'_> {
     }
 }
 
-/// The function at some weights.
+/// The function at given weights.
 struct State {
     value: f64,
     gradient: Vec<f64>,
-    /// What each row of each set falls short of the margin, or 0.
+    /// Margin violation of each row of each set, or 0.
     missing: [Vec<f64>; 2],
 }
 
@@ -180,7 +183,7 @@ fn length(values: &[f64]) -> f64 {
     dot(values, values).sqrt()
 }
 
-/// A row with a 1 behind it, times weights.
+/// Product of a row, extended by 1, and the weights.
 fn product(row: &[f32], weights: &[f64]) -> f64 {
     row.iter().zip(weights).map(|(&value, weight)| f64::from(value) * weight).sum::<f64>()
         + weights[row.len()]
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn it_equals_the_reference() {
-        // sklearn 1.7 LinearSVC(dual=False, tol=1e-8) on rows a (true) and the same number of rows b, times a scale.
+        // sklearn 1.7 LinearSVC(dual=False, tol=1e-8) on rows a (ground truth) and as many rows b, times a scale.
         let cases = [
             ("plenty", 300, 1.0, 65.0 / 300.0, 172.0 / 600.0),
             ("plenty", 300, 0.05, 68.0 / 300.0, 166.0 / 600.0),

@@ -1,9 +1,9 @@
-//! Features of pictures that FID and KID compare: the last pooling of the Inception network of 2015-12-05.
+//! Image features for FID and KID: the last pooling layer of the Inception network of 2015-12-05.
 //!
-//! Szegedy et al. 2015, <https://arxiv.org/abs/1512.00567>, as TensorFlow published it and pytorch-fid
-//! (<https://github.com/mseitzer/pytorch-fid>) runs it: pictures are stretched to 299 x 299 bilinearly without smoothing, in
-//! `[-1, 1]`; average poolings do not count what lies beyond the border; the last block takes the largest value where the one
-//! before it takes the average. Batch norm (epsilon 0.001, no scale) is folded into the convolutions.
+//! Szegedy et al. 2015, <https://arxiv.org/abs/1512.00567>, as published by TensorFlow and run by pytorch-fid
+//! (<https://github.com/mseitzer/pytorch-fid>). Images are resized to 299 x 299, bilinearly without antialiasing, with
+//! values in `[-1, 1]`. Average pooling excludes padding. The last block uses max pooling where the one before it uses
+//! average pooling. Batch norm (epsilon 0.001, no scale) is folded into the convolutions.
 
 mod layers;
 mod network;
@@ -19,12 +19,12 @@ use self::network::network;
 use crate::weights::{self, Tensors};
 use crate::{Error, Result};
 
-/// Features of a picture.
+/// Features of an image.
 pub const FEATURES: usize = 2048;
-/// Pixels a side of what the network sees.
+/// Input side of the network in pixels.
 const SIDE: usize = 299;
 
-/// The network, ready to run.
+/// The network with its weights.
 #[derive(Debug)]
 pub struct Inception {
     isa: Isa,
@@ -32,7 +32,7 @@ pub struct Inception {
 }
 
 impl Inception {
-    /// The network with the weights of a safetensors file, as tools/fetch_metric_weights.py writes it: `NAME.conv.weight`,
+    /// Loads the network from a safetensors file as written by tools/fetch_metric_weights.py: `NAME.conv.weight`,
     /// `NAME.bn.bias`, `NAME.bn.running_mean` and `NAME.bn.running_var` with torchvision's names.
     ///
     /// # Errors
@@ -42,22 +42,22 @@ impl Inception {
             .map_err(|problem| Error::Weights { path: path.to_owned(), problem })
     }
 
-    /// The network with weights that were read.
+    /// Builds the network from tensors.
     ///
     /// # Errors
-    /// What is missing or has which other shape, in words.
+    /// The tensor that is missing or has another shape, as text.
     pub(crate) fn from_tensors(mut tensors: Tensors) -> std::result::Result<Self, String> {
         Ok(Self { isa: Isa::best(), steps: network(&mut tensors)? })
     }
 
-    /// The features of a picture of any size, `[2048]`.
+    /// The features of an image of any size, `[2048]`.
     ///
     /// # Errors
     /// [`Error::Pictures`] if it has no pixels.
     pub fn features(&self, picture: &Planes) -> Result<Vec<f32>> {
         let (width, height) = (picture.width(), picture.height());
         if width.min(height) == 0 {
-            return Err(Error::Pictures(format!("no features of a picture of {width} x {height}")));
+            return Err(Error::Pictures(format!("an image of {width} x {height} has no features")));
         }
         let input = Map { channels: 3, height: SIDE, width: SIDE, values: stretched(picture) };
         let map = run(self.isa, &self.steps, &input);
@@ -66,9 +66,9 @@ impl Inception {
     }
 }
 
-/// The picture at the network's size, in `[-1, 1]`: `[3, 299, 299]`.
+/// The image at the network's size, in `[-1, 1]`: `[3, 299, 299]`.
 fn stretched(picture: &Planes) -> Vec<f32> {
-    /// The two pixels that one lies between, and how far it is from the first.
+    /// The two neighbouring pixels of each output position, and the weight of the second.
     fn places(length: usize) -> Vec<(usize, usize, f32)> {
         let scale = length as f32 / SIDE as f32;
         let place = |at: usize| {
@@ -99,12 +99,12 @@ mod tests {
     use crate::metric::{Moments, frechet};
     use testkit::{assert_close, fixtures, pictures};
 
-    /// Relative.
+    /// Relative tolerance.
     const TOLERANCE: f64 = 1e-3;
 
     #[test]
     fn stretching_by_hand() {
-        // Two columns, 0 and 1: flat up to a quarter, then a straight line, then flat from three quarters on.
+        // Two columns, 0 and 1: constant up to a quarter, then linear, then constant from three quarters.
         let values = stretched(&Planes::new(2, 1, [0.0, 1.0].repeat(3)));
         assert_eq!((values[0], values[74], values[149], values[298]), (-1.0, -1.0, 0.0, 1.0));
         assert!((values[100] - (2.0 * (100.5 * 2.0 / 299.0 - 0.5) - 1.0)).abs() < 1e-5);
@@ -139,7 +139,7 @@ mod tests {
             println!("{value}, expected {expected}, {:e}", value / expected - 1.0);
             assert!((value - expected).abs() < TOLERANCE * expected, "{value}, expected {expected}");
         }
-        // Odd and tiny pictures; a set is no distance from itself.
+        // Odd and tiny images; the distance of a set to itself is 0.
         let mut moments = Moments::new(FEATURES);
         moments.add(&features);
         moments.add(&inception.features(&picture("ex_p0")).unwrap());

@@ -1,9 +1,10 @@
-//! Kernel distance of two sets of features, the D of KID.
+//! Kernel distance of two feature sets, as in KID.
 //!
-//! Bińkowski et al. 2018, <https://arxiv.org/abs/1801.01401>: the squared maximum mean discrepancy, without bias, under the
-//! kernel `(x·y / d + 1)³` of d features: the mean of `k(x, x')` over pairs of different rows, that of `k(y, y')`, less twice
-//! that of `k(x, y)`. As it has no bias it is below 0 at times, and unlike the Fréchet distance it does not grow when there
-//! are few pictures. Differs from it in: subsets are at most half of a set, and the interval follows from how they differ.
+//! Bińkowski et al. 2018, <https://arxiv.org/abs/1801.01401>: the unbiased squared maximum mean discrepancy with the
+//! kernel `(x·y / d + 1)³` of d features: the mean of `k(x, x')` over pairs of different rows, plus that of `k(y, y')`,
+//! minus twice that of `k(x, y)`. Being unbiased, it can be negative, and unlike the Fréchet distance it does not grow
+//! for few images. Differs from it in: subsets are at most half of a set, and the interval is computed from their
+//! variance.
 
 use faer::Mat;
 use rand::SeedableRng;
@@ -13,13 +14,13 @@ use rand_pcg::Pcg64;
 use crate::interval::Interval;
 use crate::{Error, Result};
 
-/// Subsets; the paper's.
+/// Number of subsets, from the paper.
 const SUBSETS: usize = 100;
-/// The most rows of a subset; the paper's.
+/// Largest subset in rows, from the paper.
 const LARGEST: usize = 1000;
-/// The fewest rows of a set: half of it must have pairs.
+/// Smallest set in rows: half of it must contain a pair.
 const FEWEST: usize = 4;
-/// The same sets always have the same interval.
+/// Equal sets always give equal intervals.
 const SEED: u64 = 1;
 /// 97.5 % quantile of the normal distribution.
 const NORMAL: f64 = 1.960;
@@ -33,14 +34,14 @@ const NORMAL: f64 = 1.960;
 /// [`Error::Pictures`] if a set has fewer than two rows.
 ///
 /// # Panics
-/// If rows are not whole.
+/// If the length is not a multiple of `features`.
 pub fn discrepancy(one: &[f32], other: &[f32], features: usize) -> Result<f64> {
     let [one, other] = [one, other].map(|values| matrix(values, features));
     enough(&one, &other, 2)?;
     Ok(of_rows(&one, &other))
 }
 
-/// The mean discrepancy of random subsets, and where that of all rows lies with a certainty of 95 %.
+/// Mean discrepancy of random subsets, and the 95 % confidence interval of that of all rows.
 ///
 /// # Shapes
 /// `one`, `other`: `[rows, features]`.
@@ -49,7 +50,7 @@ pub fn discrepancy(one: &[f32], other: &[f32], features: usize) -> Result<f64> {
 /// [`Error::Pictures`] if a set has fewer than four rows.
 ///
 /// # Panics
-/// If rows are not whole.
+/// If the length is not a multiple of `features`.
 pub fn kid(one: &[f32], other: &[f32], features: usize) -> Result<Interval> {
     let [one, other] = [one, other].map(|values| matrix(values, features));
     enough(&one, &other, FEWEST)?;
@@ -69,8 +70,8 @@ pub fn kid(one: &[f32], other: &[f32], features: usize) -> Result<Interval> {
     let count = SUBSETS as f64;
     let mean = values.iter().sum::<f64>() / count;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    // Drawn without replacement, a share f of the rows varies by (1 - f) / f of what all rows vary by; then there is what
-    // the mean of so many subsets varies by.
+    // For subsets drawn without replacement, of a fraction f of the rows, the variance is (1 - f) / f times that of all
+    // rows. The variance of the mean over the subsets is added.
     let share = size as f64 / smaller as f64;
     let half = NORMAL * (variance * (share / (1.0 - share) + 1.0 / count)).sqrt();
     Ok(Interval { mean, low: mean - half, high: mean + half })
@@ -99,7 +100,7 @@ fn of_rows(one: &Mat<f64>, other: &Mat<f64>) -> f64 {
     within(one) + within(other) - 2.0 * across
 }
 
-/// The sum of the kernel over all pairs of rows, and over those of equal places.
+/// Sums of the kernel over all pairs of rows, and over pairs of equal index.
 fn kernels(one: &Mat<f64>, other: &Mat<f64>) -> (f64, f64) {
     let products = one * other.transpose();
     let features = one.ncols() as f64;

@@ -1,13 +1,13 @@
-//! Error of known pixels: what is outside the hole must come back as it was.
+//! Error of known pixels: pixels outside the hole must not change.
 
 use lacuna::{Mask, Planes};
 
 use super::l1::assert_same_size;
 
-/// The largest difference outside the hole, in steps of 8 bits; 0 for a method that keeps its promise, and if nothing is known.
+/// Largest difference outside the hole, in 8-bit steps; 0 if known pixels are unchanged or there are none.
 ///
 /// # Panics
-/// If the pictures and the mask have different sizes.
+/// If the images and the mask have different sizes.
 pub fn known_error(picture: &Planes, truth: &Planes, mask: &Mask) -> f64 {
     assert_same_size(picture, truth);
     assert_eq!((mask.width(), mask.height()), (truth.width(), truth.height()), "size of the mask");

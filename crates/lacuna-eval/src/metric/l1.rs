@@ -4,20 +4,20 @@ use lacuna::{Mask, Planes};
 
 use super::region::per_pixel;
 
-/// The mean over all pixels and colours.
+/// Mean over all pixels and channels.
 ///
 /// # Panics
-/// If the pictures have different sizes.
+/// If the images have different sizes.
 pub fn l1(picture: &Planes, truth: &Planes) -> f64 {
     assert_same_size(picture, truth);
     let sum: f64 = differences(picture, truth).sum();
     sum / truth.values().len() as f64
 }
 
-/// The mean over the pixels of the hole; not a number if there are none.
+/// Mean over the pixels of the hole; NaN if there are none.
 ///
 /// # Panics
-/// If the pictures and the mask have different sizes.
+/// If the images and the mask have different sizes.
 pub fn l1_in(picture: &Planes, truth: &Planes, mask: &Mask) -> f64 {
     assert_same_size(picture, truth);
     assert_eq!((mask.width(), mask.height()), (truth.width(), truth.height()), "size of the mask");
@@ -30,10 +30,10 @@ pub fn l1_in(picture: &Planes, truth: &Planes, mask: &Mask) -> f64 {
     sum / (3 * mask.count()) as f64
 }
 
-/// The mean over colours for each pixel, `[height, width]`.
+/// Mean over channels at each pixel, `[height, width]`.
 ///
 /// # Panics
-/// If the pictures have different sizes.
+/// If the images have different sizes.
 pub fn l1_map(picture: &Planes, truth: &Planes) -> Vec<f64> {
     per_pixel(picture, truth, |one, other| (one - other).abs())
 }
@@ -43,7 +43,7 @@ fn differences<'a>(picture: &'a Planes, truth: &'a Planes) -> impl Iterator<Item
 }
 
 pub(super) fn assert_same_size(picture: &Planes, truth: &Planes) {
-    assert_eq!((picture.width(), picture.height()), (truth.width(), truth.height()), "sizes of the pictures");
+    assert_eq!((picture.width(), picture.height()), (truth.width(), truth.height()), "sizes of the images");
 }
 
 #[cfg(test)]

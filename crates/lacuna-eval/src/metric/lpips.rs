@@ -1,8 +1,8 @@
-//! Learned perceptual similarity.
+//! Learned perceptual image patch similarity (LPIPS).
 //!
-//! Zhang et al. 2018, <https://arxiv.org/abs/1801.03924>, version 0.1 with its learned linear layers: features of each stage made
-//! one long at every pixel, squared differences weighted by channel, averaged over pixels, summed over stages. 0 for equal
-//! pictures. LaMa and the thesis report the one on VGG16.
+//! Zhang et al. 2018, <https://arxiv.org/abs/1801.03924>, version 0.1 with its learned linear layers: the features of
+//! each stage are normalised to unit length at every pixel, squared differences are weighted by channel, averaged over
+//! pixels and summed over stages. 0 for equal images. LaMa and the thesis report the VGG16 variant.
 
 use std::path::Path;
 
@@ -15,24 +15,24 @@ use super::region::{Areas, ByRegion};
 use crate::weights::{self, Tensors};
 use crate::{Error, Result};
 
-/// What features are taken from.
+/// The network that computes features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// AlexNet: quick.
+    /// AlexNet: fast.
     Alex,
-    /// VGG16: what papers on inpainting report.
+    /// VGG16: the one in papers on inpainting.
     Vgg,
 }
 
-/// A convolution with ReLU, and what goes before and behind it.
+/// A convolution with ReLU, with what precedes and follows it.
 struct Layer {
-    /// torchvision's number.
+    /// Its index in torchvision.
     index: usize,
     channels_in: usize,
     channels_out: usize,
     kernel: usize,
     stride: usize,
-    /// A pooling before it: pixels a side; always 2 apart.
+    /// Side of the pooling window before it, in pixels; its stride is always 2.
     pool: Option<usize>,
     /// Whether its output is compared.
     compared: bool,
@@ -65,12 +65,12 @@ const VGG: [Layer; 13] = [
     layer(26, 512, 512),
     Layer { compared: true, ..layer(28, 512, 512) },
 ];
-/// Of colours in `[-1, 1]`.
+/// Mean of the colour channels, for values in `[-1, 1]`.
 const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
 const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
-/// Keeps features that are all zero from being divided by zero.
+/// Prevents division by zero for features that are all zero.
 const EPSILON: f32 = 1e-10;
-/// Pixels that one thread compares at a time: sums of so many stay in its nearest cache.
+/// Pixels per task: their sums fit into the L1 cache.
 const PIXELS_A_TASK: usize = 1024;
 
 impl Network {
@@ -81,7 +81,7 @@ impl Network {
         }
     }
 
-    /// The shortest side that leaves something of the last stage.
+    /// Shortest side at which the last stage is not empty.
     pub fn smallest_side(self) -> usize {
         match self {
             Self::Alex => 31,
@@ -92,25 +92,25 @@ impl Network {
 
 impl Layer {
     fn padding(&self) -> Padding {
-        // AlexNet's first has 2, as if its kernel were 5.
+        // AlexNet's first convolution has padding 2, as if its kernel were 5.
         Padding::Zero(if self.kernel == 11 { 2 } else { self.kernel / 2 })
     }
 }
 
-/// The metric, ready to compare.
+/// The metric with its weights.
 #[derive(Debug)]
 pub struct Lpips {
     network: Network,
     isa: Isa,
     /// Kernel and bias of each convolution.
     convolutions: Vec<(Vec<f32>, Vec<f32>)>,
-    /// A weight for each channel of each stage.
+    /// One weight per channel of each stage.
     linear: Vec<Vec<f32>>,
 }
 
-/// What a network sees of a picture: features of each stage, one long at every pixel.
+/// The features of an image: a map for each stage, with unit length at every pixel.
 #[derive(Debug)]
-pub struct Seen(Vec<Map>);
+pub struct Features(Vec<Map>);
 
 /// A feature map.
 #[derive(Debug)]
@@ -122,8 +122,8 @@ struct Map {
 }
 
 impl Lpips {
-    /// The metric with the weights of a safetensors file: `features.N.weight`, `features.N.bias`, `linN.weight`, as
-    /// tools/fetch_metric_weights.py writes them. Which network they are of is told from their shapes.
+    /// Loads the metric from a safetensors file as written by tools/fetch_metric_weights.py: `features.N.weight`,
+    /// `features.N.bias`, `linN.weight`. The shapes determine the network.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Weights`].
@@ -132,10 +132,10 @@ impl Lpips {
             .map_err(|problem| Error::Weights { path: path.to_owned(), problem })
     }
 
-    /// The metric with weights that were read.
+    /// Builds the metric from tensors.
     ///
     /// # Errors
-    /// What is missing or has which other shape, in words.
+    /// The tensor that is missing or has another shape, as text.
     pub(crate) fn from_tensors(tensors: Tensors) -> std::result::Result<Self, String> {
         let first = tensors.get("features.0.weight").map(|tensor| tensor.shape.clone()).unwrap_or_default();
         let network = if first.last() == Some(&11) { Network::Alex } else { Network::Vgg };
@@ -158,27 +158,30 @@ impl Lpips {
         Ok(Self { network, isa: Isa::best(), convolutions, linear })
     }
 
-    /// The distance of two pictures.
+    /// The distance of two images.
     ///
     /// # Errors
     /// [`Error::Pictures`] if their sizes differ or are too small.
     pub fn distance(&self, picture: &Planes, truth: &Planes) -> Result<f64> {
         let [size, other] = [picture, truth].map(|planes| [planes.width(), planes.height()]);
         if size != other {
-            let text = format!("pictures of {} x {} and {} x {}", size[0], size[1], other[0], other[1]);
+            let text = format!(
+                "images of {} x {} and {} x {} cannot be compared",
+                size[0], size[1], other[0], other[1]
+            );
             return Err(Error::Pictures(text));
         }
-        let (picture, truth) = (self.look(picture)?, self.look(truth)?);
+        let (picture, truth) = (self.features(picture)?, self.features(truth)?);
         let stages = self.differences(&picture, &truth);
         Ok(stages.map(|(map, _)| map.iter().sum::<f64>() / map.len() as f64).sum())
     }
 
-    /// The distances in the regions of a hole, from what was seen of two pictures of the hole's size. In a region, each pixel
-    /// of a stage counts as much as it covers of the region.
+    /// The distances in the regions of a hole, from the features of two images of the hole's size. Each feature pixel
+    /// is weighted by the fraction of the region that it covers.
     ///
     /// # Panics
-    /// If the pictures had different sizes.
-    pub fn distances(&self, picture: &Seen, truth: &Seen, areas: &Areas) -> ByRegion {
+    /// If the images had different sizes.
+    pub fn distances(&self, picture: &Features, truth: &Features, areas: &Areas) -> ByRegion {
         let stages = self.differences(picture, truth);
         let stages = stages.map(|(map, [width, height])| areas.means_of(&map, width, height));
         let add = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
@@ -190,28 +193,32 @@ impl Lpips {
         sum.expect("a network has stages")
     }
 
-    /// The features that are compared, made one long at every pixel.
+    /// The features of an image, normalised to unit length at every pixel.
     ///
     /// # Errors
-    /// [`Error::Pictures`] if the picture is too small.
-    pub fn look(&self, picture: &Planes) -> Result<Seen> {
+    /// [`Error::Pictures`] if the image is too small.
+    pub fn features(&self, picture: &Planes) -> Result<Features> {
         let (width, height, smallest) = (picture.width(), picture.height(), self.network.smallest_side());
         if width.min(height) < smallest {
             let text = format!("LPIPS needs sides of at least {smallest} pixels, got {width} x {height}");
             return Err(Error::Pictures(text));
         }
-        let (mut map, mut seen) = (input(picture), Vec::new());
+        let (mut map, mut maps) = (input(picture), Vec::new());
         for (layer, (weight, bias)) in self.network.layers().iter().zip(&self.convolutions) {
             map = self.run(layer, map, weight, bias);
             if layer.compared {
-                seen.push(map.one_long());
+                maps.push(map.one_long());
             }
         }
-        Ok(Seen(seen))
+        Ok(Features(maps))
     }
 
-    /// Of each stage: the weighted square of the difference at each pixel, and its width and height.
-    fn differences(&self, picture: &Seen, truth: &Seen) -> impl Iterator<Item = (Vec<f64>, [usize; 2])> {
+    /// For each stage: weighted squared difference at each pixel, and the map's width and height.
+    fn differences(
+        &self,
+        picture: &Features,
+        truth: &Features,
+    ) -> impl Iterator<Item = (Vec<f64>, [usize; 2])> {
         let stages = picture.0.iter().zip(&truth.0).zip(&self.linear);
         stages.map(|((one, other), weights)| (difference(one, other, weights), [one.width, one.height]))
     }
@@ -238,7 +245,7 @@ impl Lpips {
 }
 
 impl Map {
-    /// The map with features of length one at every pixel.
+    /// The map with features of unit length at every pixel.
     fn one_long(&self) -> Self {
         let pixels = self.height * self.width;
         let mut scale = vec![0.0; pixels];
@@ -260,7 +267,7 @@ fn input(planes: &Planes) -> Map {
     Map { channels: 3, height: planes.height(), width: planes.width(), values: values.collect() }
 }
 
-/// The largest of `side` x `side` values, every second pixel.
+/// Max pooling over `side` x `side` values with stride 2.
 fn pooled(map: &Map, side: usize) -> Map {
     let [height, width] = [map.height, map.width].map(|length| (length - side) / 2 + 1);
     let values = (0..map.channels * height * width).into_par_iter().map(|index| {
@@ -272,7 +279,7 @@ fn pooled(map: &Map, side: usize) -> Map {
     Map { channels: map.channels, height, width, values: values.collect() }
 }
 
-/// The weighted sum over channels of squared differences at each pixel.
+/// Weighted sum over channels of squared differences at each pixel.
 fn difference(one: &Map, other: &Map, weights: &[f32]) -> Vec<f64> {
     assert_eq!([one.height, one.width], [other.height, other.width], "sizes of feature maps");
     let pixels = one.height * one.width;
@@ -297,7 +304,7 @@ mod tests {
     use testkit::fixtures;
     use testkit::pictures::{self, noise};
 
-    /// Weights that keep the size of what goes through.
+    /// Random weights that keep the scale of activations.
     fn noisy(network: Network) -> Lpips {
         let mut tensors = Tensors::new();
         let mut stage = 0;
@@ -352,7 +359,7 @@ mod tests {
         let picture = Planes::new(width, height, pictures::picture(width, height));
         let mut other = picture.clone();
         (0..3).for_each(|colour| other.plane_mut(colour)[..8].fill(0.0));
-        let [one, two] = [&picture, &other].map(|picture| lpips.look(picture).unwrap());
+        let [one, two] = [&picture, &other].map(|picture| lpips.features(picture).unwrap());
         let all =
             lpips.distances(&two, &one, &Areas::new(Mask::new(width, height, vec![true; width * height])));
         let whole = lpips.distance(&other, &picture).unwrap();

@@ -1,4 +1,4 @@
-//! Metrics: one file each, of pictures as [`lacuna::Planes`] in `[0, 1]`, or of sets of features of pictures.
+//! Metrics, one per file: of images as [`lacuna::Planes`] in `[0, 1]`, or of sets of image features.
 
 pub mod frechet;
 pub mod frechet_few;

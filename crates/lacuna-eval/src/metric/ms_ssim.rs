@@ -1,23 +1,23 @@
-//! Structural similarity at five scales.
+//! Multi-scale structural similarity (MS-SSIM).
 //!
-//! Wang, Simoncelli, Bovik 2003, "Multi-scale structural similarity for image quality assessment"; weights of the paper, an
-//! 11 x 11 Gaussian of deviation 1.5 without a border, each colour by itself, means of 2 x 2 pixels between scales, negative
-//! factors are 0. The same as the package pytorch-msssim.
+//! Wang, Simoncelli, Bovik 2003, "Multi-scale structural similarity for image quality assessment", with the paper's
+//! weights, an 11 x 11 Gaussian of sigma 1.5 without padding, each channel separately, 2 x 2 averages between scales,
+//! negative factors clamped to 0. Same as the package pytorch-msssim.
 
 use lacuna::Planes;
 
 use super::l1::assert_same_size;
 use super::ssim::{Blur, C1, C2};
 
-/// Of the scales, finest first.
+/// Weights of the scales, finest first.
 const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// The window must fit into the coarsest scale.
 const SMALLEST_SIDE: usize = (2 * super::ssim::RADIUS + 1 - 1) * 16 + 1;
 
-/// The mean over colours, 1 for equal pictures; nothing if a side is below 161 pixels.
+/// Mean over channels, 1 for equal images; `None` if a side is below 161 pixels.
 ///
 /// # Panics
-/// If the pictures have different sizes.
+/// If the images have different sizes.
 pub fn ms_ssim(picture: &Planes, truth: &Planes) -> Option<f64> {
     assert_same_size(picture, truth);
     if truth.width().min(truth.height()) < SMALLEST_SIDE {
@@ -43,7 +43,7 @@ pub fn ms_ssim(picture: &Planes, truth: &Planes) -> Option<f64> {
     Some((0..3).map(colour).sum::<f64>() / 3.0)
 }
 
-/// One colour at one scale.
+/// One channel at one scale.
 struct Scale {
     width: usize,
     height: usize,
@@ -51,7 +51,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// Means of 2 x 2 pixels; before an odd side there is a line of zeros, as in pytorch-msssim.
+    /// Averages of 2 x 2 pixels; an odd side is padded with a line of zeros in front, as in pytorch-msssim.
     fn halved(&self) -> Self {
         let [width, height] = [self.width, self.height].map(|side| side.div_ceil(2));
         let value = |x: usize, y: usize| {
@@ -70,7 +70,7 @@ impl Scale {
     }
 }
 
-/// The mean of contrast and structure where the whole window fits, with luminance if this is the last scale.
+/// Mean of contrast and structure where the window fits completely; the last scale includes luminance.
 fn similarity(one: &Scale, other: &Scale, luminance: bool) -> f64 {
     let (width, height) = (one.width, one.height);
     let blur = Blur::new(width, height);
@@ -103,7 +103,7 @@ mod tests {
 
     const TOLERANCE: f64 = 1e-5;
 
-    /// A picture of the fixtures with pixels three times as large, without some of its last rows and columns.
+    /// An image of the fixtures enlarged three times, without some of its last rows and columns.
     fn enlarged(name: &str, rows: usize, columns: usize) -> Planes {
         let picture = image::open(fixtures::path(&format!("metrics/{name}.png"))).unwrap().into_rgb8();
         let (width, height) = (3 * picture.width() as usize - columns, 3 * picture.height() as usize - rows);
@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn it_equals_the_reference() {
-        // pytorch_msssim.ms_ssim(a, b, data_range=1.0) of pytorch-msssim 1.0.0, pictures repeated three times along both axes.
+        // pytorch_msssim.ms_ssim(a, b, data_range=1.0) of pytorch-msssim 1.0.0, images repeated three times along both
+        // axes.
         let cases = [
             ("ex_p0", 0, 0, 0.592_775_730_992_641_7),
             ("ex_p0", 3, 5, 0.601_774_545_774_623_5),

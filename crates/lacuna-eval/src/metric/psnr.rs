@@ -1,17 +1,17 @@
-//! Peak signal-to-noise ratio: `-10 log10(mean (picture - truth)²)` decibels, for values in `[0, 1]`.
+//! Peak signal-to-noise ratio: `-10 log10(mean (image - truth)²)` decibels, for values in `[0, 1]`.
 
 use lacuna::Planes;
 
 use super::l1::assert_same_size;
 use super::region::per_pixel;
 
-/// What two equal pictures get, as there is no noise between them.
+/// Value for equal images, whose ratio would be infinite.
 pub const LARGEST: f64 = 100.0;
 
 /// The ratio in decibels, at most [`LARGEST`].
 ///
 /// # Panics
-/// If the pictures have different sizes.
+/// If the images have different sizes.
 pub fn psnr(picture: &Planes, truth: &Planes) -> f64 {
     assert_same_size(picture, truth);
     let squares =
@@ -19,15 +19,15 @@ pub fn psnr(picture: &Planes, truth: &Planes) -> f64 {
     decibels(squares.sum::<f64>() / truth.values().len() as f64)
 }
 
-/// The ratio in decibels, at most [`LARGEST`], of a mean square.
+/// The ratio in decibels, at most [`LARGEST`], of a mean squared error.
 pub fn decibels(mean_square: f64) -> f64 {
     (-10.0 * mean_square.log10()).min(LARGEST)
 }
 
-/// The square of the difference of each pixel, the mean over colours, `[height, width]`.
+/// Squared difference of each pixel, mean over channels, `[height, width]`.
 ///
 /// # Panics
-/// If the pictures have different sizes.
+/// If the images have different sizes.
 pub fn squares_map(picture: &Planes, truth: &Planes) -> Vec<f64> {
     per_pixel(picture, truth, |one, other| (one - other).powi(2))
 }

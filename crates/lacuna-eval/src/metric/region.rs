@@ -1,12 +1,12 @@
-//! Where in a picture a metric looks: everywhere, in the hole, at its edge.
+//! Regions of an image: all of it, the hole, the band around the hole's edge.
 
 use lacuna::{Mask, Planes};
 use serde::{Deserialize, Serialize};
 
-/// Pixels on either side of a hole's edge that belong to the band: 16 in all, where seams show.
+/// Pixels of the band on either side of the hole's edge: 16 in all, where seams show.
 const HALF_BAND: u32 = 8;
 
-/// A part of a picture.
+/// A region of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Region {
@@ -19,7 +19,7 @@ pub enum Region {
 }
 
 impl Region {
-    /// All of them.
+    /// All regions.
     pub const ALL: [Self; 3] = [Self::Whole, Self::Hole, Self::Band];
 
     /// Its name, as in reports.
@@ -39,14 +39,14 @@ pub struct Areas {
     band: Mask,
 }
 
-/// A metric's value in each region; nothing where there is no such pixel.
+/// A metric's value in each region; `None` for an empty region.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByRegion {
-    /// Of all pixels.
+    /// Over all pixels.
     pub whole: f64,
-    /// Of the hole.
+    /// Over the hole.
     pub hole: Option<f64>,
-    /// Of the band around its edge.
+    /// Over the band around its edge.
     pub band: Option<f64>,
 }
 
@@ -60,7 +60,7 @@ impl ByRegion {
         }
     }
 
-    /// What `of` makes of each value.
+    /// Applies `of` to each value.
     pub fn map(self, of: impl Fn(f64) -> f64) -> Self {
         Self { whole: of(self.whole), hole: self.hole.map(&of), band: self.band.map(&of) }
     }
@@ -81,13 +81,13 @@ impl Areas {
         &self.hole
     }
 
-    /// The means of a map `[height, width]` of these areas' size.
+    /// Means of a map `[height, width]` of the same size.
     pub fn means(&self, map: &[f64]) -> ByRegion {
         self.means_of(map, self.hole.width(), self.hole.height())
     }
 
-    /// The means of a map `[height, width]` that shows the same at another size: each of its pixels counts as much as it
-    /// covers of the region.
+    /// Means of a map `[height, width]` of another size: each of its pixels is weighted by the fraction of the region
+    /// that it covers.
     pub fn means_of(&self, map: &[f64], width: usize, height: usize) -> ByRegion {
         let mean = |mask: &Mask| {
             let shares = shares(mask, width, height);
@@ -99,12 +99,12 @@ impl Areas {
     }
 }
 
-/// How much of each pixel of a map of this size lies in the mask.
+/// The fraction of each pixel of a map of this size that is in the mask.
 fn shares(mask: &Mask, width: usize, height: usize) -> Vec<f64> {
     if (width, height) == (mask.width(), mask.height()) {
         return mask.hole().iter().map(|&hole| f64::from(u8::from(hole))).collect();
     }
-    // The pixels of the mask that a pixel of the map covers, at least one.
+    // The mask's pixels that a map pixel covers, at least one.
     let span = |at: usize, of: usize, length: usize| {
         let start = at * length / of;
         start..((at + 1) * length / of).max(start + 1)
@@ -121,7 +121,7 @@ fn shares(mask: &Mask, width: usize, height: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The mean over colours of what `of` makes of two pictures' values, `[height, width]`.
+/// Mean over channels of `of` applied to two images' values, `[height, width]`.
 pub(super) fn per_pixel(picture: &Planes, truth: &Planes, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
     super::l1::assert_same_size(picture, truth);
     let mut map = vec![0.0; truth.width() * truth.height()];

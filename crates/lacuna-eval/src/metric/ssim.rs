@@ -1,33 +1,33 @@
-//! Structural similarity.
+//! Structural similarity (SSIM).
 //!
-//! Wang et al. 2004, with LaMa's window: an 11 x 11 Gaussian of deviation 1.5, zeros beyond the border, each colour by
-//! itself, constants 0.01² and 0.03²; the mean over colours and pixels. Zeros at the border make borders score otherwise
-//! than in scikit-image.
+//! Wang et al. 2004, with LaMa's window: an 11 x 11 Gaussian of sigma 1.5, zero padding, each channel separately,
+//! constants 0.01² and 0.03²; the mean over channels and pixels. Zero padding makes values near borders differ from
+//! scikit-image's.
 
 use lacuna::Planes;
 use rayon::prelude::*;
 
 use super::l1::assert_same_size;
 
-/// Pixels from the middle of the window to its edge.
+/// Radius of the window in pixels.
 pub(super) const RADIUS: usize = 5;
 const DEVIATION: f64 = 1.5;
 pub(super) const C1: f64 = 0.01 * 0.01;
 pub(super) const C2: f64 = 0.03 * 0.03;
 
-/// The mean over all pixels and colours, 1 for equal pictures.
+/// Mean over all pixels and channels, 1 for equal images.
 ///
 /// # Panics
-/// If the pictures have different sizes.
+/// If the images have different sizes.
 pub fn ssim(picture: &Planes, truth: &Planes) -> f64 {
     let map = ssim_map(picture, truth);
     map.iter().sum::<f64>() / map.len() as f64
 }
 
-/// The similarity of each pixel, the mean over colours, `[height, width]`.
+/// Similarity at each pixel, mean over channels, `[height, width]`.
 ///
 /// # Panics
-/// If the pictures have different sizes.
+/// If the images have different sizes.
 pub fn ssim_map(picture: &Planes, truth: &Planes) -> Vec<f64> {
     assert_same_size(picture, truth);
     let (width, height) = (truth.width(), truth.height());
@@ -59,7 +59,7 @@ pub fn ssim_map(picture: &Planes, truth: &Planes) -> Vec<f64> {
     (0..width * height).map(|pixel| colours.iter().map(|map| map[pixel]).sum::<f64>() / 3.0).collect()
 }
 
-/// The window with zeros beyond the border, applied along rows, then along columns.
+/// The window with zero padding, applied along rows, then along columns.
 pub(super) struct Blur {
     width: usize,
     height: usize,
@@ -81,7 +81,7 @@ impl Blur {
         let mut rows = vec![0.0; width * height];
         for (row, out) in plane.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
             for (tap, weight) in self.taps.iter().enumerate() {
-                // Column `at` takes `at + tap - RADIUS`, where that exists.
+                // Column `at` reads `at + tap - RADIUS`, where that exists.
                 let (to, from) = (RADIUS.saturating_sub(tap), tap.saturating_sub(RADIUS));
                 if to.max(from) >= width {
                     continue;

@@ -1,4 +1,4 @@
-//! Pictures of a report: which ones, and how they get into the page.
+//! The gallery of a report: choice and encoding of its images.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -19,42 +19,42 @@ use crate::judge::{Metric, Scores};
 use crate::metric::Region;
 use crate::store::Store;
 
-/// Longer sides are scaled down to so many pixels.
+/// Longer sides are scaled down to this many pixels.
 const LARGEST_SIDE: u32 = 384;
-/// Of JPEG: nothing is seen of it at the size of a report.
+/// JPEG quality: no artefacts are visible at the size of a report.
 const QUALITY: u8 = 90;
-/// How pictures are ranked, by the first that has values.
+/// Metrics for ranking; the first that has values is used.
 const RANKED_BY: [Metric; 3] = [Metric::LpipsVgg, Metric::LpipsAlex, Metric::L1];
 
-/// A case in pictures.
+/// A case of the gallery.
 #[derive(Clone, Debug, Serialize)]
 pub struct Card {
     /// The case.
     pub name: String,
-    /// Share of hole in percent.
+    /// Hole fraction in percent.
     pub hole: f64,
     /// Why it was chosen, such as `best of patchmatch`.
     pub labels: Vec<String>,
-    /// The true picture.
+    /// The ground truth.
     pub truth: String,
-    /// With its hole.
+    /// The image with its hole.
     pub masked: String,
-    /// What each method made of it.
+    /// The fill of each method.
     pub fills: Vec<Fill>,
 }
 
-/// A method's picture.
+/// The fill of one method.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fill {
     /// The method.
     pub method: String,
-    /// The picture; nothing if there is none.
+    /// The image; none if there is no fill.
     pub picture: Option<String>,
-    /// What it is ranked by, in the hole.
+    /// The score it is ranked by, in the hole.
     pub score: Option<f64>,
 }
 
-/// Which metric a gallery is ranked by.
+/// The metric that a gallery is ranked by.
 pub fn ranked_by(stores: &[Store], cases: &[Case]) -> Metric {
     let scores = |metric: &Metric| {
         stores.iter().any(|store| cases.iter().any(|case| score(store, case, *metric).is_some()))
@@ -67,10 +67,10 @@ fn score(store: &Store, case: &Case, metric: Metric) -> Option<f64> {
     metric.of(scores, Region::Hole)
 }
 
-/// Up to `count` cases: best, median and worst of each method, and others evenly spread.
+/// Up to `count` cases: best, median and worst of each method, and others evenly spaced.
 ///
 /// # Errors
-/// If a picture that was judged cannot be read any more.
+/// If an image that was scored can no longer be read.
 pub fn cards(cases: &[Case], candidates: &[Candidate], stores: &[Store], count: usize) -> Result<Vec<Card>> {
     let metric = ranked_by(stores, cases);
     let mut chosen: Vec<(usize, Vec<String>)> = Vec::new();
@@ -112,7 +112,7 @@ fn card(
     let mut masked = truth.clone();
     for (pixel, hole) in masked.pixels_mut().zip(mask.hole()) {
         if *hole {
-            // A light grey, which photos have little of as a plane.
+            // Light grey, which rarely fills large areas of photos.
             pixel.0 = [225; 3];
         }
     }
@@ -134,7 +134,7 @@ fn card(
     })
 }
 
-/// A picture as an address that is the picture itself.
+/// An image as a data URL.
 pub fn data_uri(picture: RgbImage) -> String {
     let mut picture = DynamicImage::from(picture);
     if picture.width().max(picture.height()) > LARGEST_SIDE {

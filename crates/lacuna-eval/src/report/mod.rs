@@ -1,4 +1,4 @@
-//! What an evaluation is told with: text, JSON, CSV, LaMa's tables, and a page to look at.
+//! Reports of an evaluation: text, JSON, CSV, LaMa's tables, and a page.
 
 pub mod gallery;
 pub mod page;
@@ -10,23 +10,23 @@ use crate::judge::Metric;
 use crate::metric::Region;
 use crate::summary::{Method, Summary, find};
 
-/// A column of the tables that people read.
+/// A column of the printed tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// A mean over pictures.
+    /// A mean over images.
     Mean(Metric, Region),
     /// Fréchet distance.
     Fid,
     /// Kernel distance, times 1000.
     Kid,
-    /// Share of pairs in which the fill seems truer.
+    /// Fraction of pairs in which the fill seems more real.
     PIds,
-    /// Share of pictures that a linear classifier gets wrong.
+    /// Fraction of images that a linear classifier misclassifies.
     UIds,
 }
 
 impl Column {
-    /// The columns that some method has a value in.
+    /// The columns in which some method has a value.
     pub fn of(summary: &Summary) -> Vec<Self> {
         let mut columns = Vec::new();
         for metric in Metric::ALL {
@@ -49,7 +49,7 @@ impl Column {
         }
     }
 
-    /// Whether less is better.
+    /// Whether lower values are better.
     pub fn less_is_better(self) -> bool {
         match self {
             Self::Mean(metric, _) => metric.less_is_better(),
@@ -58,7 +58,7 @@ impl Column {
         }
     }
 
-    /// A method's value; an interval without width where none is known.
+    /// A method's value; an interval of zero width where none is known.
     pub fn value(self, method: &Method) -> Option<Interval> {
         let exact = |mean: f64| Interval { mean, low: mean, high: mean };
         match self {
@@ -70,7 +70,7 @@ impl Column {
         }
     }
 
-    /// Digits behind the point that are worth printing.
+    /// Number of significant decimals.
     pub fn decimals(self) -> usize {
         match self {
             Self::Mean(Metric::Psnr, _) | Self::Fid | Self::Kid => 2,

@@ -35,7 +35,7 @@ function draw(chart) {
   const low = Math.min(...ends), span = Math.max(...ends) - low || 1;
   const x = (bin) => left + (bins.indexOf(bin) + 0.5) * (width - left - right) / bins.length;
   const y = (value) => top + (1 - (value - low) / span) * (height - top - bottom);
-  const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": chart.title + " by share of hole" });
+  const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": chart.title + " by hole fraction" });
   for (let step = 0; step <= 4; step++) {
     const value = low + span * step / 4;
     svg.append(element("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), stroke: "currentColor", "stroke-opacity": 0.12 }));

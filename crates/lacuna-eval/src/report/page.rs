@@ -1,4 +1,4 @@
-//! The page: one file, which asks nobody for anything.
+//! The report page: one self-contained file that makes no requests.
 
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
@@ -14,21 +14,21 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// A part of the page that others fill, such as views into a latent space.
+/// A section of the page that others fill, such as latent views.
 #[derive(Clone, Debug, Serialize)]
 pub struct Section {
     /// Its heading.
     pub title: String,
-    /// What there is to see.
+    /// Its text.
     pub text: String,
-    /// Pictures as addresses that are the pictures themselves, with captions.
+    /// Images as data URLs, with captions.
     pub figures: Vec<Figure>,
 }
 
-/// A picture of a section.
+/// An image of a section.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// The picture.
+    /// The image as a data URL.
     pub picture: String,
     /// What it shows.
     pub caption: String,
@@ -37,14 +37,14 @@ pub struct Figure {
 /// A cell of the table.
 #[derive(Serialize)]
 struct Cell {
-    /// What the column is sorted by; none sorts last.
+    /// The value to sort by; none sorts last.
     value: Option<f64>,
     text: String,
     range: String,
     best: bool,
 }
 
-/// A chart by tenths of hole.
+/// A chart by tenths of hole fraction.
 #[derive(Serialize)]
 struct Chart {
     title: String,
@@ -68,7 +68,7 @@ struct Point {
 /// The page of an evaluation.
 ///
 /// # Errors
-/// [`Error::Pictures`] if the page cannot be made; that would be a mistake in its template.
+/// [`Error::Pictures`] if the template fails, which would be a bug.
 pub fn page(
     title: &str,
     summary: &Summary,
@@ -109,9 +109,9 @@ pub fn page(
         .collect();
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    let failure = |error: minijinja::Error| Error::Pictures(format!("the page cannot be made: {error}"));
+    let failure = |error: minijinja::Error| Error::Pictures(format!("the page cannot be generated: {error}"));
     environment.add_template("page", PAGE).map_err(failure)?;
-    // Nothing in a string may end the script that it stands in.
+    // No string may end the script that contains it.
     let data = serde_json::to_string(&charts).expect("numbers are JSON").replace('<', "\\u003c");
     let template = environment.get_template("page").map_err(failure)?;
     let values = context! {

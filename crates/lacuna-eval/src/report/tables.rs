@@ -1,4 +1,4 @@
-//! Tables for other programs: CSV of everything, and LaMa's tab-separated one.
+//! Tables for other programs: CSV of everything, and LaMa's tab-separated table.
 
 use std::fmt::Write;
 
@@ -7,16 +7,16 @@ use crate::judge::Metric;
 use crate::metric::Region;
 use crate::summary::{Mean, Method, Summary, find};
 
-/// Of FID in LaMa's combined score: a distance of 100 counts as none.
+/// Reference value of FID in LaMa's combined score: a distance of 100 counts as 0.
 const WORST_FID: f64 = 100.0;
-/// Keeps LaMa's combined score of two zeros from being divided by zero.
+/// Prevents division by zero in LaMa's combined score.
 const EPSILON: f64 = 0.001;
 
-/// One line for each method, region and metric, over all pictures and by tenths of hole: `method, pictures, metric, region,
-/// count, mean, low, high`.
+/// One line for each method, region and metric, over all images and by tenths of hole fraction: `method, pictures,
+/// metric, region, count, mean, low, high`.
 ///
 /// # Errors
-/// Never for a summary; what the writer says otherwise.
+/// Never for a summary; otherwise the writer's error.
 pub fn csv(summary: &Summary) -> Result<Vec<u8>, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["method", "pictures", "metric", "region", "count", "mean", "low", "high"])?;
@@ -75,7 +75,8 @@ pub fn csv(summary: &Summary) -> Result<Vec<u8>, csv::Error> {
     Ok(table.into_inner().expect("memory takes everything"))
 }
 
-/// A method's numbers as LaMa's `evaluate_predicts` writes them: tabs, two lines of headings, tenths of hole and `total`.
+/// A method's scores in the format of LaMa's `evaluate_predicts`: tabs, two header lines, tenths of hole fraction and
+/// `total`.
 pub fn lama(method: &Method) -> String {
     let mut text =
         "\tfid\tlpips\tlpips\tlpips_fid100_f1\tssim\tssim\n\tmean\tmean\tstd\tmean\tmean\tstd\n".to_owned();
@@ -124,7 +125,7 @@ mod tests {
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
         assert!(lines.iter().all(|line| line.len() == 7), "{text}");
         assert_eq!(lines.len(), 2 + 6 + 1);
-        // The deviation of 0 to 5 is the root of 35/12; there is no LPIPS (VGG), and no FID of one picture.
+        // The standard deviation of 0 to 5 is the root of 35/12; there is no LPIPS (VGG), and no FID of one image.
         assert_eq!(lines[8][0], "total");
         assert_eq!(lines[8][2..], ["", "", "", "2.5000", "1.7078"]);
         assert_eq!(lines[5][..2], ["30-40%", ""]);

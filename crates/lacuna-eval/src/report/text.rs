@@ -7,7 +7,7 @@ use crate::judge::Metric;
 use crate::metric::Region;
 use crate::summary::Summary;
 
-/// The columns that fit a terminal; the others are in the files.
+/// The columns that fit a terminal; the files have the others.
 const COLUMNS: [Column; 8] = [
     Column::Mean(Metric::LpipsVgg, Region::Whole),
     Column::Mean(Metric::LpipsVgg, Region::Hole),
@@ -23,7 +23,7 @@ const COLUMNS: [Column; 8] = [
 pub fn table(summary: &Summary) -> String {
     let there = Column::of(summary);
     let columns: Vec<Column> = COLUMNS.into_iter().filter(|column| there.contains(column)).collect();
-    let mut lines = vec![["method".to_owned(), "pictures".to_owned()].to_vec()];
+    let mut lines = vec![["method".to_owned(), "images".to_owned()].to_vec()];
     lines[0].extend(columns.iter().map(|column| column.title()));
     for method in &summary.methods {
         let mut line = vec![method.name.clone(), method.judged.to_string()];
@@ -63,7 +63,7 @@ mod tests {
         let text = super::table(&example());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines[0].starts_with("method  pictures") && lines[0].contains("LPIPS (Alex)"), "{text}");
+        assert!(lines[0].starts_with("method  images") && lines[0].contains("LPIPS (Alex)"), "{text}");
         assert!(lines[1].starts_with("one            6") && lines[1].contains("2.5000 ±"), "{text}");
         assert!(!text.contains("VGG"), "{text}");
     }

@@ -12,26 +12,26 @@ use crate::fill::{Upload, decode_mask, key, png};
 use crate::problem::{Code, Problem, excerpt};
 use crate::queue::{Key, Outcome};
 
-/// A pixel of the mask counts from this value on, as in IOPaint.
+/// Mask pixels count from this value on, as in IOPaint.
 const THRESHOLD: u8 = 126;
 
-/// The colour of IOPaint's brush, which its page draws masks in.
+/// The colour of IOPaint's brush, in which its page draws masks.
 const BRUSH: Rgba<u8> = Rgba([255, 203, 0, 186]);
 
-/// IOPaint's default, and what is still worth its time.
+/// IOPaint's default, and the largest size accepted.
 const KERNEL_SIZE: i64 = 5;
 const MOST_KERNEL_SIZE: i64 = 1024;
 
-/// A request as IOPaint takes it.
+/// A request in IOPaint's format.
 #[derive(Debug, ToSchema)]
 pub struct AdjustMaskRequest {
-    /// The mask, base64; 127 and brighter counts.
+    /// The mask, base64; pixels of 127 and brighter count.
     #[schema(value_type = String)]
     mask: Upload,
     /// `expand`, `shrink` or `reverse`.
     #[schema(value_type = String)]
     operate: Operate,
-    /// Radius in pixels of growing and shrinking.
+    /// Radius in pixels for expanding and shrinking.
     #[schema(required = false, minimum = 0, maximum = 1024)]
     kernel_size: i64,
 }
@@ -44,7 +44,7 @@ enum Operate {
 }
 
 impl AdjustMaskRequest {
-    /// Reads a request.
+    /// Parses a request.
     ///
     /// # Errors
     /// [`Code::Malformed`], [`Code::FieldMissing`] or [`Code::FieldInvalid`].
@@ -65,7 +65,7 @@ impl AdjustMaskRequest {
         Ok(Self { mask, operate, kernel_size: kernel_size.clamp(0, MOST_KERNEL_SIZE) })
     }
 
-    /// The hash of all that decides the outcome.
+    /// Hash of everything that decides the outcome.
     pub fn key(&self) -> Key {
         key("adjust-mask", &(self.operate, self.kernel_size), &[&self.mask])
     }
@@ -93,7 +93,7 @@ impl AdjustMaskRequest {
         let hole = match self.operate {
             Operate::Reverse => inverted(),
             Operate::Expand => self.grown(mask),
-            // What is not hole grows.
+            // Shrinking the hole grows the rest.
             Operate::Shrink => {
                 let outside = Mask::new(mask.width(), mask.height(), inverted());
                 self.grown(&outside).into_iter().map(|hole| !hole).collect()
@@ -102,7 +102,7 @@ impl AdjustMaskRequest {
         Mask::new(mask.width(), mask.height(), hole)
     }
 
-    /// The pixels no farther than the kernel's radius from a hole.
+    /// The pixels within the kernel's radius of a hole.
     fn grown(&self, mask: &Mask) -> Vec<bool> {
         let pixels: Vec<u8> = mask.hole().iter().map(|&hole| u8::from(hole)).collect();
         let grey = GrayImage::from_raw(mask.width() as u32, mask.height() as u32, pixels);

@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crate::fill::Upload;
 use crate::problem::{Code, Problem};
 
-/// Padding may be missing: several clients leave it out.
+/// Padding is optional: several clients leave it out.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -16,7 +16,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 /// Decodes a field: base64 with or without line breaks, with or without `data:…;base64,` before it.
 ///
 /// # Errors
-/// [`Code::FieldMissing`] if there is none, [`Code::FieldInvalid`] if it is not base64.
+/// [`Code::FieldMissing`] if the field is missing, [`Code::FieldInvalid`] if it is not base64.
 pub fn decode(name: &str, text: Option<&str>) -> Result<Upload, Problem> {
     let text = text
         .map(str::trim)

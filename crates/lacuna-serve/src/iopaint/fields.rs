@@ -1,4 +1,4 @@
-//! Typed values of loosely written fields: clients send numbers as text, whole numbers as floats, and null for "default".
+//! Typed values of loosely written fields: clients send numbers as text, integers as floats, and null for "default".
 
 use serde_json::{Map, Value};
 
@@ -11,16 +11,16 @@ impl Fields {
     /// The fields of a JSON object.
     ///
     /// # Errors
-    /// [`Code::Malformed`] if it is not one.
+    /// [`Code::Malformed`] if it is not a JSON object.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Problem> {
         let fields = serde_json::from_slice(bytes);
         fields.map(Self).map_err(|error| Problem::new(Code::Malformed, error.to_string()))
     }
 
-    /// Takes a text field, if it is there.
+    /// Takes a text field, if present.
     ///
     /// # Errors
-    /// [`Code::FieldInvalid`] if it is of another type.
+    /// [`Code::FieldInvalid`] if it has another type.
     pub fn take_text(&mut self, name: &str) -> Result<Option<String>, Problem> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
@@ -29,23 +29,20 @@ impl Fields {
         }
     }
 
-    /// Takes a whole number from the first of these fields that is there.
+    /// Takes an integer from the first of these fields that is present.
     ///
     /// # Errors
-    /// [`Code::FieldInvalid`] if it is not a whole number.
+    /// [`Code::FieldInvalid`] if it is not an integer.
     pub fn take_number(&mut self, names: &[&str], default: i64) -> Result<i64, Problem> {
         let mut found = Ok(default);
-        // All spellings are taken out, so that none is reported as ignored.
+        // All spellings are removed, so that none is reported as ignored.
         for name in names.iter().rev() {
             match self.0.remove(*name) {
                 None | Some(Value::Null) => {}
                 Some(value) => {
                     found = whole_number(&value).ok_or_else(|| {
                         let value = excerpt(&value.to_string());
-                        Problem::new(
-                            Code::FieldInvalid,
-                            format!("{name} is {value}, expected a whole number"),
-                        )
+                        Problem::new(Code::FieldInvalid, format!("{name} is {value}, expected an integer"))
                     });
                 }
             }
@@ -54,9 +51,9 @@ impl Fields {
     }
 }
 
-/// A whole number, also written as a float (`42.0`) or as text (`"42"`).
+/// An integer, also written as a float (`42.0`) or as text (`"42"`).
 fn whole_number(value: &Value) -> Option<i64> {
-    /// Floats hold whole numbers exactly up to this.
+    /// Floats represent integers exactly up to this value.
     const EXACT: f64 = (1_u64 << 53) as f64;
     let of_float = |float: f64| (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64);
     match value {

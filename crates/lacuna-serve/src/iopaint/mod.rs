@@ -1,8 +1,8 @@
 //! The routes that IOPaint's clients use (<https://github.com/Sanster/IOPaint>, versions 1.0 to 1.6), and the older
 //! `/inpaint` form of lama-cleaner, so that those clients work unchanged.
 //!
-//! Lacuna erases. Like IOPaint's own erasing models it ignores prompts, samplers, croppers, extenders and fields that it
-//! does not know; what was ignored although it asked for something is listed in the header `X-Lacuna-Ignored`.
+//! Lacuna only erases. Like IOPaint's own erasing models it ignores prompts, samplers, croppers, extenders and unknown
+//! fields. Ignored fields that asked for something are listed in the header `X-Lacuna-Ignored`.
 
 mod adjust;
 mod base64;
@@ -26,7 +26,7 @@ pub use adjust::AdjustMaskRequest;
 pub use request::IopaintRequest;
 pub use server::{ModelInfo, ServerConfig, SwitchModel};
 
-/// The response header with the names of fields that were ignored.
+/// The response header with the names of ignored fields.
 pub const IGNORED: HeaderName = HeaderName::from_static("x-lacuna-ignored");
 
 /// Fill a hole (IOPaint)
@@ -104,7 +104,7 @@ pub async fn adjust_mask(
     answer(&ticket).await
 }
 
-/// What the server offers (IOPaint)
+/// The server's capabilities (IOPaint)
 #[utoipa::path(get, path = "/api/v1/server-config", responses((status = 200, description = "IOPaint's server configuration", body = ServerConfig)))]
 pub async fn server_config(State(app): State<App>) -> Json<ServerConfig> {
     Json(ServerConfig::new(&app.models))
@@ -116,9 +116,9 @@ pub async fn model(State(app): State<App>) -> Json<ModelInfo> {
     Json(ModelInfo::current(&app.models))
 }
 
-/// Ask for another model (IOPaint)
+/// Select another model (IOPaint)
 ///
-/// Lacuna's models are chosen per request, so the answer is the default model whatever name was sent.
+/// Lacuna's models are chosen per request, so the response is always the default model.
 #[utoipa::path(
     post,
     path = "/api/v1/model",

@@ -1,4 +1,4 @@
-//! IOPaint's inpaint request, and what of it Lacuna follows.
+//! IOPaint's inpaint request, and the fields of it that Lacuna uses.
 
 use lacuna::{MaskOptions, Sizing, Strategy};
 use serde_json::{Map, Value};
@@ -12,13 +12,13 @@ use crate::id::Id;
 use crate::problem::{Code, Problem, excerpt};
 use crate::settings::Settings;
 
-/// A pixel of the mask is hole above this, as in IOPaint.
+/// Mask pixels above this value are hole, as in IOPaint.
 const THRESHOLD: u8 = 127;
 
-/// Sides that IOPaint's numbers may name; others are clamped.
+/// Largest accepted side; larger values are clamped.
 const MOST_SIDE: i64 = u16::MAX as i64;
 
-/// The shortest side to resize to.
+/// Shortest side for resizing.
 const LEAST_SIDE: i64 = 16;
 
 /// IOPaint's own defaults.
@@ -26,36 +26,36 @@ const TRIGGER: i64 = 800;
 const LIMIT: i64 = 1280;
 const SEED: i64 = 42;
 
-/// The names of ignored fields that are listed, and the characters of each: they travel in a header.
+/// Limits of the list of ignored fields, in names and characters per name, as it is sent in a header.
 const MOST_LISTED: usize = 16;
 
-/// A request as IOPaint takes it.
+/// A request in IOPaint's format.
 #[derive(Debug, ToSchema)]
 pub struct IopaintRequest {
-    /// The picture, base64, with or without `data:…;base64,` before it.
+    /// The image, base64, with or without `data:…;base64,` before it.
     #[schema(value_type = String)]
     image: Result<Upload, Problem>,
     /// The mask, likewise; brighter than 127 is hole.
     #[schema(value_type = String)]
     mask: Result<Upload, Problem>,
-    /// `Original`, `Resize` or `Crop` in any case; whatever else means `Original`, as in IOPaint.
+    /// `Original`, `Resize` or `Crop` in any case; any other value means `Original`, as in IOPaint.
     #[schema(required = false)]
     hd_strategy: String,
-    /// `Crop` is for pictures with a longer side than this.
+    /// `Crop` applies to images with a longer side above this.
     #[schema(required = false)]
     hd_strategy_crop_trigger_size: i64,
-    /// `Resize` scales to so many pixels on the longer side.
+    /// `Resize` scales the longer side to this many pixels.
     #[schema(required = false)]
     hd_strategy_resize_limit: i64,
-    /// Seed of everything random; -1 takes a random one.
+    /// Random seed; -1 chooses one.
     #[schema(required = false)]
     sd_seed: i64,
-    /// All others, which are ignored.
+    /// All other fields, which are ignored.
     #[schema(ignore)]
     others: Map<String, Value>,
 }
 
-/// Fields that tune models which Lacuna does not have. IOPaint's erasing models ignore them too.
+/// Fields for models that Lacuna does not have. IOPaint's erasing models ignore them too.
 const TUNING: [&str; 32] = [
     "ldm_steps",
     "ldm_sampler",
@@ -92,10 +92,10 @@ const TUNING: [&str; 32] = [
 ];
 
 impl IopaintRequest {
-    /// Reads `POST /api/v1/inpaint`.
+    /// Parses `POST /api/v1/inpaint`.
     ///
     /// # Errors
-    /// [`Code::Malformed`] if it is not a JSON object, [`Code::FieldInvalid`] if a field that Lacuna follows has another
+    /// [`Code::Malformed`] if it is not a JSON object, [`Code::FieldInvalid`] if a field that Lacuna uses has another
     /// type.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Problem> {
         let mut fields = Fields::from_json(bytes)?;
@@ -104,7 +104,7 @@ impl IopaintRequest {
         Self::new(decode("image", image.as_deref()), decode("mask", mask.as_deref()), fields)
     }
 
-    /// Reads lama-cleaner's form, whose fields have IOPaint's names in camelCase.
+    /// Parses lama-cleaner's form, whose fields are IOPaint's in camelCase.
     ///
     /// # Errors
     /// As [`IopaintRequest::from_json`].
@@ -123,7 +123,7 @@ impl IopaintRequest {
             image,
             mask,
             hd_strategy: fields.take_text("hd_strategy")?.unwrap_or_else(|| "Crop".into()),
-            // The second spellings are those of IOPaint's own page.
+            // The alternative spellings are those of IOPaint's own page.
             hd_strategy_crop_trigger_size: fields
                 .take_number(&["hd_strategy_crop_trigger_size", "hd_strategy_crop_triger_size"], TRIGGER)?,
             hd_strategy_resize_limit: fields
@@ -133,7 +133,7 @@ impl IopaintRequest {
         })
     }
 
-    /// The names of fields that asked for something and were ignored, sixteen at most.
+    /// Names of ignored fields that asked for something, at most sixteen.
     pub fn ignored(&self) -> Vec<String> {
         let asks = |(name, value): &(&String, &Value)| {
             let empty = match value {
@@ -147,10 +147,10 @@ impl IopaintRequest {
         self.others.iter().filter(asks).take(MOST_LISTED).map(|(name, _)| excerpt(name)).collect()
     }
 
-    /// The fill that it asks for.
+    /// The requested fill.
     ///
     /// # Errors
-    /// [`Code::FieldMissing`] or [`Code::FieldInvalid`] of a file or the seed.
+    /// [`Code::FieldMissing`] or [`Code::FieldInvalid`] for a file or the seed.
     pub fn into_fill(self) -> Result<FillRequest, Problem> {
         let clamped = |value: i64, least: i64| value.clamp(least, MOST_SIDE) as usize;
         let sizing = match self.hd_strategy.to_ascii_lowercase().as_str() {
@@ -176,7 +176,7 @@ impl IopaintRequest {
     }
 }
 
-/// A seed as IOPaint draws them, of at most eight digits.
+/// A random seed of at most eight digits, as in IOPaint.
 fn random_seed() -> u64 {
     let digits = Id::random().to_string();
     u64::from_str_radix(&digits[..6], 16).unwrap_or_default()

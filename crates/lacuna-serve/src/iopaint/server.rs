@@ -1,4 +1,4 @@
-//! What IOPaint's page asks its server about.
+//! Documents that IOPaint's page requests from its server.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,7 +30,7 @@ pub struct ServerConfig {
     samplers: Vec<String>,
 }
 
-/// IOPaint's `ModelInfo` of a model that erases.
+/// IOPaint's `ModelInfo` for an erasing model.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelInfo {
     name: String,
@@ -57,12 +57,12 @@ pub struct SwitchModel {
 }
 
 impl ServerConfig {
-    /// Of a server with these models.
+    /// The configuration for these models.
     pub fn new(models: &Models) -> Self {
         Self {
             plugins: Vec::new(),
             model_infos: vec![ModelInfo::current(models)],
-            // Names that IOPaint's page knows; without the plug-ins they select nothing.
+            // Names that IOPaint's page knows; without plug-ins they have no effect.
             remove_bg_model: "briaai/RMBG-1.4",
             remove_bg_models: Vec::new(),
             realesrgan_model: "realesr-general-x4v3",
@@ -81,7 +81,7 @@ impl ServerConfig {
 }
 
 impl ModelInfo {
-    /// What fills by default.
+    /// The default model.
     pub fn current(models: &Models) -> Self {
         let name = models.default_name();
         Self {
@@ -103,7 +103,7 @@ impl ModelInfo {
 }
 
 impl SwitchModel {
-    /// Reads `POST /api/v1/model`.
+    /// Parses `POST /api/v1/model`.
     ///
     /// # Errors
     /// [`Code::Malformed`] or [`Code::FieldMissing`].

@@ -28,9 +28,9 @@ use work::Work;
 /// The limits of a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueBounds {
-    /// The number of waiting pieces of work.
+    /// Waiting pieces of work.
     pub waiting: usize,
-    /// The number of waiting or running pieces of work of one client.
+    /// Waiting and running pieces of work of one client.
     pub per_client: usize,
     /// The time limit of one piece of work.
     pub run: Duration,
@@ -108,7 +108,8 @@ impl Queue {
         let retry_after = Some(state.wait_seconds(shared.bounds.run));
         let held = state.jobs_of(client);
         if held >= shared.bounds.per_client {
-            let detail = format!("{held} jobs of this client are waiting or running, which is the limit");
+            let detail =
+                format!("this client already has {held} waiting or running jobs, which is the limit");
             return Err(Problem { retry_after, ..Problem::new(Code::ClientBusy, detail) });
         }
         if let Some(unfinished) = state.unfinished.get_mut(&key) {
@@ -159,7 +160,7 @@ impl Queue {
 }
 
 fn stopping() -> Problem {
-    Problem::new(Code::Stopping, "the server is about to end: ask again when it is back")
+    Problem::new(Code::Stopping, "the server is shutting down: try again later")
 }
 
 impl State {
@@ -193,8 +194,7 @@ impl Shared {
             let timer = timers.spawn(async move {
                 let run = shared.bounds.run;
                 tokio::time::sleep(run).await;
-                let detail =
-                    format!("the job ran for more than {} seconds, which is the limit", run.as_secs());
+                let detail = format!("the job exceeded the limit of {} seconds", run.as_secs());
                 shared.finish(&late, Err(Problem::new(Code::JobTimeout, detail)));
                 late.watch.stop();
             });
@@ -294,7 +294,7 @@ mod tests {
         outcome.as_ref().err().map(|problem| problem.code)
     }
 
-    /// A task that says that it runs, and ends when told to or when its watch says so.
+    /// A task that signals its start, and ends when released or cancelled.
     struct Gate {
         running: mpsc::Receiver<()>,
         open: mpsc::Sender<()>,

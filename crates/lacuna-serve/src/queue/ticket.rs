@@ -1,4 +1,4 @@
-//! Tickets: what a request holds while its work waits or runs.
+//! Tickets, which requests hold while their work waits or runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ impl Ticket {
         }
     }
 
-    /// How many pieces of work come before this one; `None` if it does not wait.
+    /// The number of pieces of work before this one; `None` if it does not wait.
     pub fn position(&self) -> Option<usize> {
         self.shared.lock().waiting.position(|other| Arc::ptr_eq(other, &self.work))
     }

@@ -1,4 +1,4 @@
-//! A page in a browser with its server, and what a person does there.
+//! A page in a browser with its server, and the actions of a person using it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use testkit::browser::{Held, Page};
 
 use crate::server::{Running, config, models, photo, png};
 
-/// Nothing runs, and a photo can be edited.
+/// Nothing is running, and a photo can be edited.
 pub const READY: &str = "document.documentElement.dataset.state === 'ready'";
 
 /// Pixels of the photo that the tests open.
@@ -26,7 +26,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The page in its start state; none without a browser.
+    /// The page in its initial state; `None` without a browser.
     pub fn new() -> Option<Self> {
         Self::with(models(Arc::new(PatchMatch::default())))
     }
@@ -49,7 +49,7 @@ impl Desk {
         self.page.ask("document.getElementById('at-once').checked = false");
     }
 
-    /// Sets a control and tells the page, as a person who uses it does.
+    /// Sets a control and notifies the page, as a person's input does.
     pub fn set(&self, id: &str, value: &str) {
         self.page.ask(&format!(
             "(() => {{ const control = document.getElementById('{id}'); control.value = '{value}'; \
@@ -57,13 +57,14 @@ impl Desk {
         ));
     }
 
-    /// The text of the message that is shown.
+    /// The text of the visible message.
     pub fn message(&self) -> String {
         self.page.wait_for("document.querySelector('#messages p')");
         self.page.ask("document.querySelector('#messages p').textContent").as_str().unwrap().to_owned()
     }
 
-    /// The fraction of the mask that is set in a part of the photo, given by fractions of its sides: left, top, right, bottom.
+    /// The fraction of the mask that is set in a part of the photo, given as fractions of its sides: left, top, right,
+    /// bottom.
     pub fn masked_within(&self, [left, top, right, bottom]: [f64; 4]) -> f64 {
         let mask = self.export_mask();
         let inside = |at: u32, side: u32, from: f64, to: f64| {
@@ -84,7 +85,7 @@ impl Desk {
         path
     }
 
-    /// Opens a photo of the tests.
+    /// Opens a test photo.
     pub fn open_photo(&self) -> RgbImage {
         let photo = photo(WIDTH, HEIGHT);
         let path = self.write("dots.png", png(photo.clone()));
@@ -93,7 +94,7 @@ impl Desk {
         photo
     }
 
-    /// A point of the photo on the screen, by shares of its sides.
+    /// A point of the photo on the screen, given as fractions of its sides.
     pub fn point(&self, x: f64, y: f64) -> (f64, f64) {
         let script = format!(
             "(() => {{ const box = document.getElementById('canvas').getBoundingClientRect(); \
@@ -107,7 +108,7 @@ impl Desk {
         (x, y)
     }
 
-    /// The middle of the canvas on the screen.
+    /// The centre of the canvas on the screen.
     pub fn center(&self) -> (f64, f64) {
         let script = "(() => { const box = document.getElementById('canvas').getBoundingClientRect(); \
              return JSON.stringify([box.x + box.width / 2, box.y + box.height / 2]); })()";
@@ -124,19 +125,19 @@ impl Desk {
         self.page.drag_holding(held, &points);
     }
 
-    /// The share of the photo that is masked, in percent, as screen readers are told.
+    /// The percentage of the photo that is masked, from the label for screen readers, in any language.
     pub fn masked(&self) -> f64 {
         let label = self.page.ask("document.getElementById('canvas').getAttribute('aria-label')");
         let label = label.as_str().unwrap();
-        let share = label.rsplit(' ').nth(2).unwrap();
-        share.parse().unwrap_or_else(|_| panic!("{label}"))
+        let percentage = label.split_once(" %").and_then(|(before, _)| before.rsplit(' ').next());
+        percentage.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{label}"))
     }
 
     pub fn steps(&self) -> u64 {
         self.page.ask("document.querySelectorAll('#history li').length").as_u64().unwrap()
     }
 
-    /// Asks for a fill and waits for it.
+    /// Starts a fill and waits for it.
     pub fn fill(&self) {
         let steps = self.steps();
         self.page.click("#fill");
@@ -147,7 +148,7 @@ impl Desk {
     pub fn downloaded(&self, name: &str) -> Vec<u8> {
         let path = self.folder.path().join(name);
         for _ in 0..6000 {
-            // Unfinished ones have another name.
+            // Unfinished downloads have another name.
             if let Some(bytes) = fs::read(&path).ok().filter(|bytes| !bytes.is_empty()) {
                 return bytes;
             }

@@ -90,17 +90,17 @@ fn masks_are_imported_of_any_polarity_and_size() {
         ));
     };
     desk.page.click("#clear");
-    // The hole is dark here: which part is meant is asked.
+    // The hole is dark here: the page asks which part is meant.
     let inverted = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| Luma([255 - hole.get_pixel(x, y)[0]]));
     desk.page.choose_file("#mask-import-input", &desk.write("i.png", png(inverted)));
     answer("dark");
     masked(share);
     desk.page.click("#clear");
-    // Half the size: whether to scale is asked.
+    // Half the size: the page asks whether to scale.
     desk.page.choose_file("#mask-import-input", &desk.write("s.png", png(mask(WIDTH / 2, HEIGHT / 2))));
     answer("yes");
     masked(share);
-    // No picture: said so.
+    // Not an image: the page says so.
     desk.page.choose_file("#mask-import-input", &desk.write("n.png", b"nothing".to_vec()));
     desk.page.wait_for("document.querySelector('#messages .error')?.textContent.includes('n.png')");
 }
@@ -111,7 +111,7 @@ fn the_keyboard_suffices() {
     let focused = |id: &str| {
         desk.page.wait_for(&format!("document.activeElement.id === '{id}'"));
     };
-    // From the top of the page to the example.
+    // From the top of the page to the example, by keyboard.
     for _ in 0..40 {
         desk.page.press("Tab");
         if desk.page.ask("document.activeElement.id") == "example" {
@@ -191,7 +191,7 @@ fn a_cancelled_stroke_leaves_no_trace() {
     desk.page.ask(begin_and_escape);
     assert_eq!(desk.masked(), drawn);
     assert_eq!(desk.page.ask("document.getElementById('redo').disabled"), true);
-    // What could be redone before still can.
+    // Redo still works for everything that could be redone before.
     desk.page.click("#undo");
     assert_eq!(desk.masked(), 0.0);
     desk.page.ask(begin_and_escape);
@@ -221,7 +221,7 @@ fn shortcuts_work_on_cyrillic_layouts() {
     let size = desk.page.ask("Number(document.getElementById('size').value)").as_f64().unwrap();
     press("ї", "BracketRight", false);
     assert!(desk.page.ask("Number(document.getElementById('size').value)").as_f64().unwrap() > size);
-    // On a Latin layout the letter counts, not its place: AZERTY has Z where QWERTY has W.
+    // On a Latin layout the letter counts, not its position: AZERTY has Z where QWERTY has W.
     press("z", "KeyW", true);
     assert_eq!(desk.masked(), 0.0);
 }
@@ -239,7 +239,7 @@ fn rectangles_and_lassos_erase() {
     desk.drag(&[(0.6, 0.2), (0.8, 0.2), (0.8, 0.8), (0.6, 0.8)]);
     assert!(desk.masked_within([0.62, 0.22, 0.78, 0.78]) < 0.01);
     assert!(desk.masked_within([0.42, 0.2, 0.58, 0.8]) > 0.99, "between them it stays");
-    // Alt erases with what adds, and adds with what erases.
+    // Alt erases with painting tools, and paints with erasing tools.
     desk.page.click("#tool-rectangle");
     desk.drag_holding(Held::Alt, &[(0.42, 0.2), (0.58, 0.8)]);
     assert!(desk.masked_within([0.44, 0.22, 0.56, 0.78]) < 0.01);
@@ -253,11 +253,11 @@ fn shift_draws_straight_lines() {
     let Some(desk) = Desk::new() else { return };
     desk.open_photo();
     desk.set("size", "20");
-    // On a bent way: the line goes straight from its start to its end.
+    // On a curved path: the line is straight from its start to its end.
     desk.drag_holding(Held::Shift, &[(0.1, 0.2), (0.5, 0.9), (0.9, 0.2)]);
     assert!(desk.masked_within([0.15, 0.19, 0.85, 0.21]) > 0.99);
     assert!(desk.masked_within([0.0, 0.4, 1.0, 1.0]) < 0.01);
-    // A click with Shift goes on from there.
+    // A click with Shift continues from there.
     desk.drag_holding(Held::Shift, &[(0.9, 0.8)]);
     assert!(desk.masked_within([0.895, 0.25, 0.905, 0.75]) > 0.99);
 }
@@ -267,9 +267,10 @@ fn the_view_zooms_to_the_hole() {
     let Some(desk) = Desk::new() else { return };
     desk.open_photo();
     desk.set("size", "10");
-    desk.drag(&[(0.25, 0.25), (0.3, 0.25)]);
+    // Shorter than the eraser's width at the largest zoom.
+    desk.drag(&[(0.25, 0.25), (0.26, 0.25)]);
     desk.page.click("#zoom-hole");
-    // What was at a quarter of the photo is now in the middle.
+    // The point at a quarter of the photo is now in the centre.
     let (x, y) = desk.center();
     desk.page.click("#tool-eraser");
     desk.set("size", "300");

@@ -98,7 +98,7 @@ fn the_token_comes_with_the_address_or_is_asked_for() {
     page.ask("sessionStorage.clear()");
     page.go(&format!("http://{}/?again", server.address));
     page.wait_for("document.getElementById('token-dialog').open");
-    // Dismissed: said so in plain words; the next request asks again.
+    // Dismissed: a clear message; the next request asks again.
     page.ask("document.querySelector('#token-dialog button[value=cancel]').click()");
     page.wait_for("document.querySelector('#messages .error')?.textContent.includes('needs a token')");
     page.click("#example");
@@ -107,7 +107,7 @@ fn the_token_comes_with_the_address_or_is_asked_for() {
     );
     page.click("#fill");
     page.wait_for("document.getElementById('token-dialog').open");
-    // A wrong one is told.
+    // A wrong token is reported.
     page.ask("document.getElementById('token').value = 'guess'; document.querySelector('#token-dialog button[value=ok]').click()");
     page.wait_for(
         "document.getElementById('token-dialog').open && document.getElementById('token-wrong').textContent",
@@ -117,7 +117,7 @@ fn the_token_comes_with_the_address_or_is_asked_for() {
     page.wait_for("document.querySelectorAll('#history li').length === 2");
 }
 
-/// What axe-core finds that is serious or worse.
+/// axe-core's findings that are serious or worse.
 fn findings(page: &Page, axe: &str) -> Vec<String> {
     page.tab.evaluate(axe, false).unwrap();
     let found = page.ask(

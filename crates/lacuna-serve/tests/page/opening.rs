@@ -38,7 +38,7 @@ fn tiff_files_are_shown_by_the_server_and_stay_tiff() {
     assert_eq!((filled.width(), filled.color()), (WIDTH, image::ColorType::Rgb16));
 }
 
-/// A file that is shipped with the tests.
+/// A file that ships with the tests.
 fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/photos").join(name)).unwrap()
 }
@@ -47,7 +47,7 @@ fn fixture(name: &str) -> Vec<u8> {
 const GIF: &[u8] =
     b"GIF89a\x01\0\x01\0\x80\0\0\xff\0\0\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0\x3b";
 
-/// The beginning of an iPhone's photo.
+/// The beginning of an iPhone photo.
 const HEIC: &[u8] = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08mdat";
 
 #[test]
@@ -61,7 +61,7 @@ fn what_the_server_cannot_read_is_refused_when_it_is_opened() {
         ("photo.avif", fixture("photo.avif")),
         ("cmyk.jpg", fixture("cmyk.jpg")),
         ("photo.heic", HEIC.to_vec()),
-        // Format by content: these are named wrongly.
+        // The content decides the format: these have wrong names.
         ("avif.jpg", fixture("photo.avif")),
         ("heic.png", HEIC.to_vec()),
         ("half.jpg", half(&whole_jpeg)),
@@ -73,7 +73,7 @@ fn what_the_server_cannot_read_is_refused_when_it_is_opened() {
     for (name, bytes) in files {
         desk.reload();
         let path = desk.write(name, bytes);
-        // Without a preview the server cannot fill either.
+        // If the server cannot make a preview, it cannot fill either.
         desk.page.ask(&format!(
             "(window.status = 0, window.asked = new Promise((resolve) => document.getElementById('open-input').addEventListener('change', async ({{ target }}) => {{ \
              const form = new FormData(); form.append('image', target.files[0]); \

@@ -53,7 +53,7 @@ fn what_is_drawn_is_filled_and_nothing_else_is_touched() {
     }
     assert!(changed > 100, "{changed}");
 
-    // Two more, and back over all of them: the far ones were put aside.
+    // Two more, then back through all of them: the oldest ones were moved to storage.
     for _ in 0..2 {
         desk.drag(&[(0.2, 0.8), (0.4, 0.8)]);
         desk.fill();
@@ -69,7 +69,7 @@ fn what_is_drawn_is_filled_and_nothing_else_is_touched() {
     desk.page.ask("document.querySelector('#history li:nth-child(2) button').click()");
     current(2);
 
-    // Undo goes back to the photo with its mask, redo to the result.
+    // Undo returns to the photo with its mask, redo to the result.
     desk.page.click("#undo");
     current(1);
     assert_eq!(desk.masked(), drawn);
@@ -153,6 +153,7 @@ fn the_latent_view_lies_over_the_photo() {
     let Some(desk) = Desk::with(Models::new(patchmatch, vec![network])) else { return };
     desk.open_photo();
     desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+    desk.page.ask("document.getElementById('latent').closest('details').open = true");
     desk.page.click("#latent");
     let shown = |is: bool| {
         desk.page.wait_for(&format!("{READY} && document.getElementById('latent').ariaPressed === '{is}'"));
@@ -160,7 +161,7 @@ fn the_latent_view_lies_over_the_photo() {
     shown(true);
     desk.page.click("#latent");
     shown(false);
-    // Drawing takes it away too.
+    // Drawing removes it too.
     desk.page.click("#latent");
     shown(true);
     desk.page.click("#grow");
@@ -190,7 +191,7 @@ fn before_and_after_are_compared_on_the_photo() {
     desk.open_photo();
     desk.drag(&[(0.3, 0.3), (0.5, 0.3)]);
     desk.fill();
-    // Nothing lies on the photo: all of it can be painted.
+    // Nothing covers the photo: all of it can be painted.
     let (x, y) = desk.point(0.5, 0.97);
     assert_eq!(desk.page.ask(&format!("document.elementFromPoint({x}, {y}).id")), "canvas");
     desk.drag(&[(0.5, 0.97)]);
@@ -238,8 +239,8 @@ fn another_result_leaves_the_earlier_one_to_choose() {
     desk.page.press("1");
     current(1);
     assert!(saved() == first);
-    // Steps after one result come back with it.
-    desk.drag(&[(0.1, 0.1), (0.2, 0.1)]);
+    // Steps after one result return with it.
+    desk.drag(&[(0.1, 0.1), (0.2, 0.2)]);
     desk.fill();
     assert_eq!(desk.steps(), 3);
     desk.page.click("#undo");
@@ -267,7 +268,7 @@ fn the_last_mask_goes_on_another_photo() {
     desk.drag(&[(0.3, 0.5), (0.5, 0.5)]);
     let drawn = desk.export_mask();
     desk.fill();
-    // More drawing does not change what the last mask was.
+    // Further drawing does not change the last mask.
     desk.page.click("#undo");
     desk.page.wait_for("document.querySelector('#history li:nth-child(1) [aria-current]')");
     desk.page.click("#invert");

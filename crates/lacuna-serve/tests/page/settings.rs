@@ -58,7 +58,7 @@ fn impossible_numbers_are_explained_beside_the_field() {
         assert_eq!(desk.page.ask("document.activeElement.id"), id);
         assert_eq!(desk.steps(), 1, "nothing was sent");
         desk.set(id, before.as_str().unwrap());
-        assert_eq!(desk.page.ask(&format!("{error} === null")), true, "it goes when the value is right");
+        assert_eq!(desk.page.ask(&format!("{error} === null")), true, "{id} = {before}");
     }
     desk.set("expand", "1024");
     desk.set("feather", "0");
@@ -75,7 +75,7 @@ fn messages_are_in_the_persons_language_and_without_program_flags() {
     desk.page.click("#fill");
     let message = desk.message();
     assert!(message.contains("Зафарбовано все") && !message.contains("--"), "{message}");
-    // A server that does not answer.
+    // A server that does not respond.
     desk.page.click("#undo");
     desk.drag(&[(0.3, 0.3), (0.5, 0.3)]);
     desk.page.ask("window.XMLHttpRequest = class extends XMLHttpRequest { open(method) { super.open(method, 'http://127.0.0.1:1/'); } }");
@@ -113,7 +113,7 @@ fn settings_are_remembered() {
         assert_eq!(value(id), expected, "{id}");
     }
     assert_eq!(desk.page.ask("document.getElementById('long-side-field').hidden"), false);
-    // What does not fit is not taken.
+    // Invalid values are rejected.
     desk.page.ask(
         "localStorage.setItem('settings', '{\"expand\": \"99999\", \"format\": \"exe\", \"unknown\": 1}')",
     );

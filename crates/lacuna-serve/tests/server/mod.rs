@@ -1,4 +1,4 @@
-//! A server on a free port of this process, and things to send to it.
+//! A server on a free port of this process, and inputs for it.
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
@@ -40,7 +40,7 @@ impl Running {
         Self::start(config(), models(Arc::new(PatchMatch::default())))
     }
 
-    /// Asks it to stop.
+    /// Requests shutdown.
     pub fn ask_to_stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -68,14 +68,14 @@ pub fn models(patchmatch: Arc<dyn Predictor>) -> Models {
     Models::new(patchmatch, Vec::new())
 }
 
-/// A picture with a pattern.
+/// An image with a pattern.
 pub fn photo(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x / 4 + y / 4) % 2 * 200) as u8])
     })
 }
 
-/// A mask with a hole in the middle, a ninth of the picture.
+/// A mask with a centred hole, a ninth of the image.
 pub fn mask(width: u32, height: u32) -> GrayImage {
     let inside = |at: u32, size: u32| (size / 3..size - size / 3).contains(&at);
     GrayImage::from_fn(width, height, |x, y| {
@@ -83,7 +83,7 @@ pub fn mask(width: u32, height: u32) -> GrayImage {
     })
 }
 
-/// A JPEG file as a phone writes it: several megabytes, lying on its side (EXIF orientation 6).
+/// A JPEG file as a phone writes it: several megabytes, rotated (EXIF orientation 6).
 pub fn phone_jpeg(width: u32, height: u32) -> Vec<u8> {
     const ORIENTATION_6: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     let mut noise = 1_u32;
@@ -99,7 +99,7 @@ pub fn phone_jpeg(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// A picture as a file.
+/// An image as a file.
 pub fn encode(pixels: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     pixels.into().write_to(&mut bytes, format).unwrap();

@@ -1,16 +1,16 @@
-//! Contrast limited adaptive histogram equalisation of the lightness.
+//! Contrast limited adaptive histogram equalisation (CLAHE) of lightness.
 //!
-//! Zuiderveld 1994, as OpenCV's `CLAHE` does it with 8 x 8 tiles on L of CIELAB.
-//! Differs from it in: lightness is added to all colours alike instead of through CIELAB and back, which keeps hues and is
-//! many times faster.
+//! Zuiderveld 1994, like OpenCV's `CLAHE` with 8 x 8 tiles on L of CIELAB.
+//! Differs from it in: the change of lightness is added to all channels equally instead of going through CIELAB, which
+//! keeps hues and is many times faster.
 
 use image::RgbImage;
 
-/// Tiles on each axis.
+/// Tiles per axis.
 const TILES: usize = 8;
 const LEVELS: usize = 256;
 
-/// Equalises `picture`; histograms are cut at `limit` times their mean.
+/// Equalises `picture`; histograms are clipped at `limit` times their mean.
 pub(super) fn apply(picture: &mut RgbImage, limit: f64) {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let lightness: Vec<u8> = picture.pixels().map(|pixel| lightness(pixel.0)).collect();
@@ -33,12 +33,12 @@ pub(super) fn apply(picture: &mut RgbImage, limit: f64) {
     }
 }
 
-/// Luma (ITU-R BT.601) for lightness.
+/// Luma (ITU-R BT.601) as lightness.
 fn lightness([r, g, b]: [u8; 3]) -> u8 {
     ((299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) + 500) / 1000) as u8
 }
 
-/// The two tiles whose middles a pixel lies between, and how near it is to the second.
+/// The two tiles whose centres enclose a pixel, and the weight of the second.
 fn between(at: usize, tile: usize) -> (usize, usize, f32) {
     let place = (at as f32 + 0.5) / tile as f32 - 0.5;
     let first = place.floor();
@@ -46,7 +46,7 @@ fn between(at: usize, tile: usize) -> (usize, usize, f32) {
     (clamp(first), clamp(first + 1.0), place - first)
 }
 
-/// What a tile makes of each lightness.
+/// A tile's mapping of lightness.
 fn table(
     lightness: &[u8],
     [width, height]: [usize; 2],
@@ -70,7 +70,7 @@ fn table(
         excess += count.saturating_sub(most);
         *count = (*count).min(most);
     }
-    // What was cut off is shared out evenly, the rest of the division at even distances.
+    // The clipped excess is distributed evenly, the remainder at even distances.
     let rest = excess % LEVELS;
     histogram.iter_mut().for_each(|count| *count += excess / LEVELS);
     if let Some(step) = LEVELS.checked_div(rest) {

@@ -1,16 +1,16 @@
-//! Brightness, contrast, hue, saturation and value, as albumentations 0.5.2 changes them.
+//! Brightness, contrast, hue, saturation and value, as in albumentations 0.5.2.
 
 use image::{Rgb, RgbImage};
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-/// Ranges of the changes, both ways.
+/// Ranges of the changes, in both directions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Colours {
-    /// Shares.
+    /// Fractions.
     brightness: f64,
     contrast: f64,
-    /// Halves of degrees.
+    /// In OpenCV's units of two degrees.
     hue: f64,
     /// Of 255.
     saturation: f64,
@@ -18,12 +18,12 @@ pub(super) struct Colours {
 }
 
 impl Colours {
-    /// Albumentations' defaults, which LaMa takes.
+    /// Albumentations' defaults, which LaMa uses.
     pub const FULL: Self = Self { brightness: 0.2, contrast: 0.2, hue: 5.0, saturation: 30.0, value: 5.0 };
-    /// Half of it.
+    /// Half of them.
     pub const HALF: Self = Self { brightness: 0.1, contrast: 0.1, hue: 2.5, saturation: 15.0, value: 2.5 };
 
-    /// Changes brightness and contrast, then hue, saturation and value, each of both with this probability.
+    /// Changes brightness and contrast, then hue, saturation and value, each pair with this probability.
     pub fn apply(self, picture: &mut RgbImage, probability: f64, rng: &mut Pcg64) {
         if rng.random_bool(probability) {
             let contrast = 1.0 + rng.random_range(-self.contrast..self.contrast);
@@ -39,7 +39,7 @@ impl Colours {
     }
 }
 
-/// `contrast · colour + brightness`, of colours in `[0, 1]`.
+/// `contrast · colour + brightness`, for colours in `[0, 1]`.
 fn stretch(picture: &mut RgbImage, contrast: f64, brightness: f64) {
     let table: [u8; 256] = std::array::from_fn(|colour| {
         (contrast * colour as f64 + 255.0 * brightness).clamp(0.0, 255.0).round() as u8

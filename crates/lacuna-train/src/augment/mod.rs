@@ -1,8 +1,8 @@
-//! What happens to photos before a network sees them: LaMa's augmentations, which the thesis uses too.
+//! Augmentation of photos: LaMa's, which the thesis uses too.
 //!
-//! Differs from LaMa in: photos smaller than the crop are enlarged instead of padded; the geometric steps are joined to
-//! one map, so that each pixel of the crop is sampled once (sharper and faster than three times over), after the photo
-//! was shrunk if the map shrinks it.
+//! Differs from LaMa in: photos smaller than the crop are enlarged instead of padded; the geometric steps are one map,
+//! so each pixel of the crop is sampled once (sharper and faster than three resamplings); a photo is scaled down before
+//! if the map shrinks it.
 
 mod affine;
 mod clahe;
@@ -29,7 +29,8 @@ use warp::Map;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augment {
-    /// LaMa's for Places: perspective, scale 0.7 to 1.3, turns up to 40°, lens, colours. For photos larger than the crop.
+    /// LaMa's for Places: perspective, scale 0.7 to 1.3, rotation up to 40°, lens distortion, colours. For photos
+    /// larger than the crop.
     Distortions,
     /// The same with scale 0.5 to 1.
     #[serde(rename = "distortions-scale05-1")]
@@ -40,11 +41,12 @@ pub enum Augment {
     /// The same with scale 0.3 to 0.7.
     #[serde(rename = "distortions-scale03-07")]
     DistortionsScale03To07,
-    /// Less perspective, scale 0.8 to 1.8, turns up to 20°, no lens.
+    /// Less perspective, scale 0.8 to 1.8, rotation up to 20°, no lens distortion.
     DistortionsLight,
     /// Scale 0.8 to 1.2 and colours.
     Default,
-    /// Ours, for photos about as large as the crop: a crop of at least 60 % of them, half the colours, no warps.
+    /// Ours, for photos about as large as the crop: a crop of at least 60 % of the area, half the colour changes, no
+    /// warps.
     Light,
     /// Crop and colours.
     NonSpace,
@@ -52,16 +54,16 @@ pub enum Augment {
     None,
 }
 
-/// Probability of perspective, affine map, lens, flip, and each change of colours.
+/// Probability of perspective, affine map, lens distortion, flip, and each colour change.
 const OFTEN: f64 = 0.5;
-/// The most that perspective moves corners, as the deviation's share of the side.
+/// Largest standard deviation of perspective's corner offsets, as a fraction of the side.
 const PERSPECTIVE: f64 = 0.06;
 const PERSPECTIVE_LIGHT: f64 = 0.02;
-/// A map that shrinks more than this would skip pixels of the photo.
+/// Below this scale the photo is resized first, as the map would skip pixels.
 const SHRINKS: f64 = 0.75;
-/// The smallest crop of [`Augment::Light`], as a share of the photo's largest square.
+/// Smallest crop of [`Augment::Light`], as a fraction of the photo's largest square.
 const LIGHT_AREA: f64 = 0.6;
-/// The most that [`Augment::Default`] changes the scale.
+/// Largest scale change of [`Augment::Default`].
 const SCALE: f64 = 0.2;
 
 /// Ranges of the geometric steps.
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_flat_photo_keeps_no_seam() {
-        // Warps mirror the photo beyond its border: a flat one stays flat.
+        // Warps mirror the photo at its border: a uniform photo stays uniform.
         let flat = RgbImage::from_pixel(70, 50, Rgb([90, 120, 40]));
         for seed in 0..20 {
             let crop = Augment::DistortionsScale03To12.apply(&flat, 32, &mut Pcg64::seed_from_u64(seed));

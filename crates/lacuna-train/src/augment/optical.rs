@@ -1,24 +1,24 @@
-//! A lens: straight lines near the border bend, as albumentations' `OpticalDistortion`.
+//! Lens distortion, like albumentations' `OpticalDistortion`.
 //!
-//! Differs from it in: no shift of the middle, which its 0.5.2 rounds to whole pixels of ±0.05, that is none.
+//! Differs from it in: no shift of the centre, which version 0.5.2 rounds from ±0.05 to whole pixels, that is 0.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-/// The largest coefficient.
+/// Largest coefficient.
 const MOST: f64 = 0.05;
 
-/// The lens's coefficient, of the second and the fourth power alike.
+/// The coefficient of both the second and the fourth power.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Lens(f64);
 
-/// A lens.
+/// Draws a lens.
 pub(super) fn draw(rng: &mut Pcg64) -> Lens {
     Lens(rng.random_range(-MOST..MOST))
 }
 
 impl Lens {
-    /// Where a point comes from; both as distances to the middle in shares of the sides.
+    /// The source of a point; both are offsets to the centre as fractions of the sides.
     pub fn source(self, [x, y]: [f64; 2]) -> [f64; 2] {
         let square = x * x + y * y;
         let factor = 1.0 + self.0 * square + self.0 * square * square;

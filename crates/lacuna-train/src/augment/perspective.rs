@@ -1,12 +1,12 @@
 //! Perspective: the photo's corners move inwards.
 //!
-//! As imgaug's `PerspectiveTransform` with `keep_size`: the part between the moved corners fills the picture.
+//! Like imgaug's `PerspectiveTransform` with `keep_size`: the part between the moved corners fills the image.
 
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
-/// Corners never reach the middle.
+/// Corners never reach the centre.
 const FARTHEST: f64 = 0.45;
 
 /// A projective map of the unit square into itself: `(a x + b y + c, d x + e y + f) / (g x + h y + 1)`.
@@ -30,7 +30,7 @@ pub(super) fn draw(most: f64, rng: &mut Pcg64) -> Perspective {
 }
 
 impl Perspective {
-    /// The map that takes (0, 0), (1, 0), (1, 1), (0, 1) to these corners (Heckbert 1989, section 2.2.3).
+    /// The map of (0, 0), (1, 0), (1, 1), (0, 1) to these corners (Heckbert 1989, section 2.2.3).
     fn to([p, q, r, s]: [[f64; 2]; 4]) -> Self {
         let difference = |axis: usize| p[axis] - q[axis] + r[axis] - s[axis];
         let [dx1, dy1] = [q[0] - r[0], q[1] - r[1]];
@@ -50,7 +50,7 @@ impl Perspective {
         ])
     }
 
-    /// Where a point of the picture comes from; both in shares of the sides.
+    /// The source of a point of the image; both as fractions of the sides.
     pub fn source(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let [a, b, c, d, e, f, g, h] = self.0;
         let depth = g * x + h * y + 1.0;

@@ -1,11 +1,11 @@
-//! Plain changes of size.
+//! Resizing.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
-/// The middle of a photo whose shorter side was scaled to `side`: `side` x `side` pixels.
+/// The centre of a photo whose shorter side is scaled to `side`: `side` x `side` pixels.
 pub fn centre(photo: &RgbImage, side: u32) -> RgbImage {
     let own = f64::from(photo.width().min(photo.height()));
     let corner = [photo.width(), photo.height()].map(|length| (f64::from(length) - own) / 2.0);
@@ -17,7 +17,7 @@ pub(super) fn square(photo: &RgbImage, [left, top]: [f64; 2], own: f64, side: u3
     resize(photo, side, side, ResizeOptions::new().crop(left, top, own, own))
 }
 
-/// A photo with `scale` times its sides, at least one pixel each.
+/// A photo scaled by `scale`, with sides of at least one pixel.
 pub(super) fn scaled(photo: &RgbImage, scale: f64) -> RgbImage {
     let [width, height] =
         [photo.width(), photo.height()].map(|side| (f64::from(side) * scale).round().max(1.0) as u32);

@@ -6,12 +6,12 @@ use super::affine::Affine;
 use super::optical::Lens;
 use super::perspective::Perspective;
 
-/// The steps, last to first, as a pixel goes back through them. Each looks at a picture of the photo's size that is
+/// The steps, in reverse order, as a pixel of the crop is mapped back. Each reads an image of the photo's size that is
 /// mirrored (or, for perspective, repeated) at its border.
 pub(super) struct Map {
     /// Columns and rows of the photo.
     pub size: [u32; 2],
-    /// The crop's corner.
+    /// Corner of the crop.
     pub corner: [u32; 2],
     pub lens: Option<Lens>,
     pub affine: Option<Affine>,
@@ -19,7 +19,7 @@ pub(super) struct Map {
 }
 
 impl Map {
-    /// The crop, from the photo or a resized copy of it.
+    /// Samples the crop from the photo or a resized copy of it.
     pub fn sample(&self, source: &RgbImage, side: u32) -> RgbImage {
         let scale = [
             f64::from(source.width()) / f64::from(self.size[0]),
@@ -27,12 +27,12 @@ impl Map {
         ];
         RgbImage::from_fn(side, side, |x, y| {
             let [x, y] = self.source([f64::from(x), f64::from(y)]);
-            // Centres of pixels lie at halves.
+            // Pixel centres are at half-integers.
             bilinear(source, [(x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5])
         })
     }
 
-    /// Where in the photo a pixel of the crop comes from.
+    /// The source in the photo of a pixel of the crop.
     fn source(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let size = self.size.map(f64::from);
         let mut point = [x + f64::from(self.corner[0]), y + f64::from(self.corner[1])];
@@ -55,7 +55,7 @@ impl Map {
     }
 }
 
-/// A coordinate beyond the border, mirrored at the outermost pixels' centres as often as needed.
+/// A coordinate beyond the border, mirrored at the centres of the outermost pixels as often as needed.
 fn mirrored(point: [f64; 2], size: [f64; 2]) -> [f64; 2] {
     let mirror = |at: f64, side: f64| {
         let last = side - 1.0;
@@ -68,7 +68,7 @@ fn mirrored(point: [f64; 2], size: [f64; 2]) -> [f64; 2] {
     [mirror(point[0], size[0]), mirror(point[1], size[1])]
 }
 
-/// The colour between four pixels; the border's colours go on beyond it.
+/// Bilinear interpolation; border colours are repeated outside.
 fn bilinear(source: &RgbImage, [x, y]: [f64; 2]) -> Rgb<u8> {
     let (width, height) = (source.width() as usize, source.height() as usize);
     let along = |at: f64, side: usize| {

@@ -1,4 +1,4 @@
-//! What a run file cannot ask for.
+//! Checks of run files.
 
 use lacuna::checkpoint::check_config;
 use lacuna_nets::net::generator::MULTIPLE;
@@ -6,12 +6,12 @@ use lacuna_nets::net::generator::MULTIPLE;
 use super::{BestBy, Conditioning, RunConfig, Task};
 use crate::{Error, Result};
 
-/// The smallest side of a crop: a latent of two pixels.
+/// Smallest side of a crop: gives a latent of two pixels.
 const SMALLEST_SIDE: usize = 16;
 /// VGG16 halves the sides four times, and pools in pairs.
 const VGG_MULTIPLE: usize = 32;
 
-/// Refuses what cannot be, before anything is built.
+/// Checks a run file before anything is built.
 ///
 /// # Errors
 /// [`Error::Config`], which names the keys.
@@ -21,7 +21,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     check_config(&network.config()).or_else(|error| refuse(format!("network: {error}")))?;
     if data.side % MULTIPLE != 0 || data.side < SMALLEST_SIDE {
         return refuse(format!(
-            "data.side: expected a multiple of {MULTIPLE} from {SMALLEST_SIDE} up, got {}",
+            "data.side: expected a multiple of {MULTIPLE}, at least {SMALLEST_SIDE}, got {}",
             data.side
         ));
     }
@@ -62,13 +62,15 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         positive("optimizer.clip", clip)?;
     }
     if !(0.0..1.0).contains(&ema.decay) {
-        return refuse(format!("ema.decay: expected 0 or more and less than 1, got {}", ema.decay));
+        return refuse(format!("ema.decay: expected at least 0 and less than 1, got {}", ema.decay));
     }
     if !loss.needs_pixels() && loss.latent_l1.is_none() && loss.latent_adversarial.is_none() {
         return refuse("loss: expected at least one term".into());
     }
     if (loss.perceptual_mse.is_some() || loss.style_l1.is_some()) != loss.vgg16.is_some() {
-        return refuse("loss.vgg16: must be there exactly if loss.perceptual_mse or loss.style_l1 is".into());
+        return refuse(
+            "loss.vgg16: required with loss.perceptual_mse or loss.style_l1, and only then".into(),
+        );
     }
     if loss.vgg16.is_some() && data.side % VGG_MULTIPLE != 0 {
         return refuse(format!("data.side: VGG16 needs a multiple of {VGG_MULTIPLE}, got {}", data.side));
@@ -81,10 +83,12 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     match task {
         Task::Autoencoder => {
             if network.conditioning != Conditioning::None {
-                return refuse("network.conditioning: an autoencoder sees no mask, expected \"none\"".into());
+                return refuse("network.conditioning: an autoencoder has no mask, expected \"none\"".into());
             }
             if loss.needs_target_latent() || !start.freeze.is_empty() || start.autoencoder.is_some() {
-                return refuse("an autoencoder has no latent loss, frozen part or start.autoencoder".into());
+                return refuse(
+                    "task = \"autoencoder\" allows no latent loss, frozen part or start.autoencoder".into(),
+                );
             }
         }
         Task::Inpainting => {
@@ -95,8 +99,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
             }
             if loss.needs_target_latent() && start.autoencoder.is_none() {
                 return refuse(
-                    "start.autoencoder: losses of latents need the autoencoder whose encodings they aim at"
-                        .into(),
+                    "start.autoencoder: required by latent losses, which use its encodings as targets".into(),
                 );
             }
             if !start.freeze.is_empty()
@@ -104,8 +107,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
                 && start.network.is_none()
             {
                 return refuse(
-                    "start.freeze: a part that was never trained cannot be frozen, give start.autoencoder"
-                        .into(),
+                    "start.freeze: an untrained part cannot be frozen, set start.autoencoder".into(),
                 );
             }
         }
@@ -121,7 +123,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_name() {
         for (change, part) in [
-            ("data.side=30", "data.side: expected a multiple of 8 from 16 up, got 30"),
+            ("data.side=30", "data.side: expected a multiple of 8, at least 16, got 30"),
             ("data.side=8", "got 8"),
             ("data.train=[]", "data.train: expected at least one source"),
             ("run.batch=0", "run.batch: expected at least 1, got 0"),
@@ -129,12 +131,12 @@ mod tests {
             ("ema={ on = true, decay = 1.0 }", "ema.decay"),
             ("network.width=0", "network: "),
             ("network.conditioning=none", "network.conditioning"),
-            ("task=autoencoder", "an autoencoder sees no mask"),
-            ("loss.latent_l1={ weight = 1.0 }", "start.autoencoder: losses of latents"),
+            ("task=autoencoder", "an autoencoder has no mask"),
+            ("loss.latent_l1={ weight = 1.0 }", "start.autoencoder: required by latent losses"),
             ("run.best_by=lpips", "lpips needs data.lpips_weights"),
             ("loss.feature_matching_mse={ weight = 1.0 }", "needs loss.adversarial"),
-            ("loss.perceptual_mse={ weight = 1.0 }", "loss.vgg16: must be there"),
-            ("start={ freeze = [\"encoder\"] }", "start.freeze: a part that was never trained"),
+            ("loss.perceptual_mse={ weight = 1.0 }", "loss.vgg16: required with"),
+            ("start={ freeze = [\"encoder\"] }", "start.freeze: an untrained part"),
         ] {
             let error = RunConfig::parse(SMALL, &[change.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(part), "{change}: {error}");

@@ -1,7 +1,7 @@
-//! Run files: everything that a run depends on, in one complete TOML file.
+//! Run files: all settings of a run in one complete TOML file.
 //!
-//! Unknown keys are errors, so that a slip of the pen cannot change an experiment. [`set`] changes single keys from the
-//! command line, `check.rs` refuses what cannot be before anything is built.
+//! Unknown keys are errors, so that a typo cannot change an experiment. [`set`] changes single keys from the command
+//! line; `check.rs` rejects invalid settings before anything is built.
 
 mod check;
 pub mod set;
@@ -22,39 +22,39 @@ use crate::net::Reach;
 use crate::optim::Schedule;
 use crate::{Error, Result};
 
-/// A whole run.
+/// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// What the network learns.
+    /// The task to train.
     pub task: Task,
-    /// Everything random in the run comes from it.
+    /// Seed of all randomness in the run.
     pub seed: u64,
     /// The network.
     pub network: Network,
-    /// Where it starts, and what of it stays.
+    /// Initial weights and frozen parts.
     #[serde(default)]
     pub start: Start,
-    /// Photos and holes.
+    /// Photos and masks.
     pub data: Data,
-    /// Loss terms; those that are not named are not computed.
+    /// Loss terms; terms that are absent are not computed.
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// Averaging of the weights.
+    /// Weight averaging.
     #[serde(default)]
     pub ema: EmaConfig,
-    /// How long to train, and what to write when.
+    /// Duration, and when to write what.
     pub run: Run,
 }
 
-/// What the network learns.
+/// The task to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// To encode whole pictures and decode them again; the refiner is left out.
+    /// Encode and decode whole images; the refiner is not used.
     Autoencoder,
-    /// To fill holes.
+    /// Fill holes.
     Inpainting,
 }
 
@@ -68,29 +68,29 @@ pub struct Network {
     pub width: usize,
     /// Residual blocks of the refiner.
     pub blocks: usize,
-    /// How the network gets to know the mask.
+    /// How the network receives the mask.
     pub conditioning: Conditioning,
     /// Delta variant of the refiner.
     #[serde(default)]
     pub delta: Delta,
 }
 
-/// How the network gets to know the mask.
+/// How the network receives the mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conditioning {
     /// Not at all: for autoencoders.
     None,
-    /// As the fourth channel of the picture, as LaMa does.
+    /// As a fourth input channel, as in LaMa.
     Alpha,
     /// Mask control at all levels of the encoder (thesis, section 4.1.1).
     Control,
-    /// Mask features added once, at the latent: mask control whose first three zero convolutions stay zero.
+    /// Mask features added only at the latent: mask control whose first three zero convolutions stay zero.
     LatentAdd,
 }
 
 impl Network {
-    /// The network's shape.
+    /// The network's configuration.
     pub fn config(&self) -> NetworkConfig {
         NetworkConfig {
             family: self.family,
@@ -103,21 +103,21 @@ impl Network {
     }
 }
 
-/// Where the network starts, and what of it stays.
+/// Initial weights and frozen parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
-    /// Weights file of an autoencoder of the same width. The latent loss takes its targets from this one's encoder.
+    /// Weights file of an autoencoder of the same width. Its encoder gives the targets of the latent loss.
     #[serde(default)]
     pub autoencoder: Option<PathBuf>,
-    /// Whether encoder and decoder start as the autoencoder's.
+    /// Whether encoder and decoder are initialised from the autoencoder.
     #[serde(default = "yes")]
     pub autoencoder_init: bool,
-    /// Weights file of the same network, to go on from (with new optimizers).
+    /// Weights file of the same network to continue from, with new optimizers.
     #[serde(default)]
     pub network: Option<PathBuf>,
-    /// Parts that stay as they are, parameters and statistics. A fourth input channel leaves the encoder's first
-    /// convolution free.
+    /// Frozen parts: neither parameters nor statistics change. With a fourth input channel the encoder's first
+    /// convolution is still trained.
     #[serde(default)]
     pub freeze: Vec<Part>,
 }
@@ -136,35 +136,35 @@ pub enum Part {
     Decoder,
 }
 
-/// Photos and holes.
+/// Photos and masks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// Photos to learn from.
+    /// Training photos.
     pub train: Vec<Source>,
-    /// Photos to judge by. Without any, nothing is judged.
+    /// Validation photos; without any there is no validation.
     #[serde(default)]
     pub validation: Vec<Source>,
-    /// Photos that must not be learned from: with one of them among `train`, under whatever name, no run begins.
+    /// Photos that must not be trained on. The run is refused if one of them is in `train`, under any name.
     #[serde(default)]
     pub held_out: Vec<Source>,
-    /// At most so many photos to judge by, evenly spread.
+    /// Largest number of validation photos; they are evenly spaced.
     #[serde(default = "Data::default_validation_photos")]
     pub validation_photos: usize,
-    /// Sides of the square crops in pixels, a multiple of 8 from 16 up.
+    /// Side of the square crops in pixels, a multiple of 8, at least 16.
     pub side: usize,
-    /// What happens to photos before they are cropped.
+    /// Augmentation of the photos.
     pub augment: Augment,
-    /// Holes to learn from.
+    /// Training masks.
     pub masks: Masks,
-    /// Side of the canvas that holes are drawn on before they are scaled to `side`, in pixels; `side` if it is not given.
-    /// The named sets are made for the number in their name.
+    /// Side of the canvas on which masks are drawn before they are scaled to `side`, in pixels; `side` by default.
+    /// Presets are designed for the side in their name.
     #[serde(default)]
     pub masks_side: Option<usize>,
-    /// Holes to judge by.
+    /// Validation masks.
     #[serde(default = "Data::default_validation_masks")]
     pub validation_masks: Masks,
-    /// Weights of LPIPS, to judge by it as well (tools/fetch_metric_weights.py fetches them).
+    /// Weights of LPIPS, for validation by LPIPS as well (tools/fetch_metric_weights.py downloads them).
     #[serde(default)]
     pub lpips_weights: Option<PathBuf>,
     /// Threads that decode and augment.
@@ -186,25 +186,25 @@ impl Data {
     }
 }
 
-/// Where holes come from.
+/// The source of masks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Masks {
-    /// A named set of parameters, such as `"train-256"`.
+    /// A preset, such as `"train-256"`.
     Preset(Preset),
-    /// A generator with parameters of its own.
+    /// A generator with its own parameters.
     Generator(MaskGenerator),
 }
 
 impl Data {
-    /// A hole of `side` x `side` pixels.
+    /// Draws a mask of `side` x `side` pixels.
     pub fn draw(&self, generator: &MaskGenerator, rng: &mut Pcg64) -> Mask {
         let (side, canvas) = (self.side, self.masks_side.unwrap_or(self.side));
         let drawn = generator.draw(canvas, canvas, rng);
         if side == canvas {
             return drawn;
         }
-        // The pixel in the middle of those that each pixel stands for.
+        // The centre of the canvas pixels that a pixel covers.
         let from = |at: usize| (2 * at + 1) * canvas / (2 * side);
         let hole = (0..side * side).map(|index| drawn.is_hole(from(index % side), from(index / side)));
         Mask::new(side, side, hole.collect())
@@ -225,28 +225,28 @@ impl Masks {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
-    /// L1 of colours.
+    /// L1 of pixels.
     #[serde(default)]
     pub pixel_l1: Option<PixelWeights>,
-    /// Mean square difference of colours.
+    /// Mean squared error of pixels.
     #[serde(default)]
     pub pixel_mse: Option<Weighted>,
     /// L1 of latents.
     #[serde(default)]
     pub latent_l1: Option<LatentLoss>,
-    /// Which network perceptual and style losses look through.
+    /// The network of perceptual and style losses.
     #[serde(default)]
     pub vgg16: Option<VggConfig>,
-    /// Mean square difference of VGG16's features.
+    /// Mean squared error of VGG16 features.
     #[serde(default)]
     pub perceptual_mse: Option<Weighted>,
-    /// L1 of correlations of VGG16's features.
+    /// L1 of Gram matrices of VGG16 features.
     #[serde(default)]
     pub style_l1: Option<Weighted>,
-    /// A discriminator of pictures.
+    /// A discriminator of images.
     #[serde(default)]
     pub adversarial: Option<AdversarialLoss>,
-    /// Mean square difference of that discriminator's features.
+    /// Mean squared error of that discriminator's features.
     #[serde(default)]
     pub feature_matching_mse: Option<Weighted>,
     /// A discriminator of latents.
@@ -254,7 +254,7 @@ pub struct Loss {
     pub latent_adversarial: Option<LatentAdversarialLoss>,
 }
 
-/// A term with nothing but a weight.
+/// A term with only a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weighted {
@@ -268,7 +268,7 @@ pub struct Weighted {
 pub struct LatentLoss {
     /// The weight.
     pub weight: f64,
-    /// Where it counts; everywhere alike if it is not given.
+    /// Where it applies; everywhere equally by default.
     #[serde(default)]
     pub region: Option<Region>,
 }
@@ -279,18 +279,18 @@ pub struct LatentLoss {
 pub struct VggConfig {
     /// Safetensors file with torchvision's names.
     pub weights: PathBuf,
-    /// How far features see.
+    /// Receptive field of its features.
     #[serde(default)]
     pub reach: Reach,
 }
 
-/// A discriminator of pictures.
+/// A discriminator of images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversarialLoss {
-    /// The weight of the generator's term. The discriminator's own loss has none.
+    /// Weight of the generator's term. The discriminator's own loss has none.
     pub weight: f64,
-    /// R1's coefficient.
+    /// Coefficient of R1.
     pub r1: f64,
     /// Channels of the discriminator's first layer.
     pub width: usize,
@@ -304,14 +304,14 @@ pub struct AdversarialLoss {
 pub struct LatentAdversarialLoss {
     /// The weight of the generator's term.
     pub weight: f64,
-    /// R1's coefficient.
+    /// Coefficient of R1.
     pub r1: f64,
     /// The discriminator's learning rate.
     pub learning_rate: f64,
 }
 
 impl Loss {
-    /// Whether a term needs the predicted picture: if none does, the decoder does not run in training.
+    /// Whether a term needs the predicted image. If none does, the decoder does not run in training.
     pub fn needs_pixels(&self) -> bool {
         self.pixel_l1.is_some()
             || self.pixel_mse.is_some()
@@ -321,7 +321,7 @@ impl Loss {
             || self.feature_matching_mse.is_some()
     }
 
-    /// Whether a term needs the encoding of the true picture.
+    /// Whether a term needs the encoding of the ground truth.
     pub fn needs_target_latent(&self) -> bool {
         self.latent_l1.is_some() || self.latent_adversarial.is_some()
     }
@@ -333,21 +333,21 @@ impl Loss {
 pub struct Optimizer {
     /// The generator's learning rate.
     pub learning_rate: f64,
-    /// The largest norm of a network's gradients; longer ones are shortened to it. Nothing is shortened without it.
+    /// Largest gradient norm of a network; longer gradients are clipped. No clipping by default.
     #[serde(default)]
     pub clip: Option<f64>,
-    /// How learning rates change.
+    /// Learning rate schedule.
     #[serde(default)]
     pub schedule: Schedule,
 }
 
-/// Averaging of the weights.
+/// Weight averaging.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmaConfig {
-    /// Whether it is done. What is evaluated and exported is then the average.
+    /// Whether it is on. The average is then what is validated and exported.
     pub on: bool,
-    /// The weight of the past.
+    /// Weight of the previous average.
     #[serde(default = "EmaConfig::default_decay")]
     pub decay: f64,
 }
@@ -364,33 +364,33 @@ impl Default for EmaConfig {
     }
 }
 
-/// How long to train, and what to write when. All counts are steps.
+/// Duration, and when to write what. All intervals are steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Steps of the optimizer.
+    /// Optimizer steps.
     pub steps: u64,
-    /// Photos of a batch.
+    /// Photos per batch.
     pub batch: usize,
-    /// Batches to a step; their gradients are averaged.
+    /// Batches per step; their gradients are averaged.
     #[serde(default = "Run::default_accumulate")]
     pub accumulate: usize,
-    /// Loss terms are logged after this many.
+    /// Steps between logged losses.
     #[serde(default = "Run::default_log_every")]
     pub log_every: u64,
-    /// A sheet of example pictures is written after this many; never for 0.
+    /// Steps between image grids; 0 for none.
     #[serde(default = "Run::default_grid_every")]
     pub grid_every: u64,
-    /// A checkpoint is written after this many.
+    /// Steps between checkpoints.
     #[serde(default = "Run::default_checkpoint_every")]
     pub checkpoint_every: u64,
-    /// Checkpoints that are kept; older ones are removed.
+    /// Checkpoints to keep; older ones are removed.
     #[serde(default = "Run::default_keep")]
     pub keep: usize,
-    /// The network is judged after this many, and at the end; never for 0.
+    /// Steps between validations; there is another one at the end. 0 for none.
     #[serde(default = "Run::default_validate_every")]
     pub validate_every: u64,
-    /// What decides which network was best.
+    /// The metric that chooses the best network.
     #[serde(default)]
     pub best_by: BestBy,
 }
@@ -421,7 +421,7 @@ impl Run {
     }
 }
 
-/// What decides which network was best.
+/// The metric that chooses the best network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BestBy {
@@ -468,7 +468,7 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// The run file: complete, with all defaults.
+    /// The run file, complete with all defaults.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("plain data")
     }
@@ -478,7 +478,7 @@ impl RunConfig {
 pub(crate) mod tests {
     use super::*;
 
-    /// A complete run file that is quick to run.
+    /// A complete run file that runs quickly.
     pub const SMALL: &str = r#"
         task = "inpainting"
         seed = 1
@@ -539,7 +539,7 @@ pub(crate) mod tests {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let config = RunConfig::open(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
-            // Only those that all runs share have defaults here: a file says everything that matters.
+            // Only keys that are equal in all runs have defaults here; files set everything else.
             let text = std::fs::read_to_string(&path).unwrap();
             for key in
                 ["conditioning", "augment", "learning_rate", "decay", "steps", "best_by", "validation_masks"]

@@ -5,11 +5,11 @@ use toml::{Table, Value};
 use super::RunConfig;
 use crate::{Error, Result};
 
-/// The run file `text` with the changes `KEY=VALUE`. A key is a path with dots; a value is written as in TOML, and a text may
-/// go without quotes.
+/// Applies the changes `KEY=VALUE` to the run file `text`. A key is a path with dots; a value is written as in TOML,
+/// except that strings need no quotes.
 ///
 /// # Errors
-/// [`Error::Config`] if a change has no `=`, or the run file knows no such key or takes no such value.
+/// [`Error::Config`] if a change has no `=`, or the run file has no such key or rejects the value.
 pub fn apply(text: &str, changes: &[String]) -> Result<RunConfig> {
     let mut table: Table = toml::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
     for change in changes {
@@ -19,7 +19,7 @@ pub fn apply(text: &str, changes: &[String]) -> Result<RunConfig> {
         let key = key.trim();
         let problem = |problem: String| Error::Config(format!("--set {key}: {problem}"));
         put(&mut table, key, parse(value.trim())).map_err(problem)?;
-        // After each change, so that the message names the one that does not fit.
+        // Checked after each change, so that the message names the wrong one.
         Value::Table(table.clone())
             .try_into::<RunConfig>()
             .map_err(|error| problem(error.message().to_owned()))?;
@@ -45,7 +45,7 @@ fn put(table: &mut Table, key: &str, value: Value) -> std::result::Result<(), St
             .as_table_mut()
             .ok_or_else(|| format!("{part} has no keys"))?;
     }
-    // Whole numbers are written where fractions are meant.
+    // Accept integers for floats.
     let value = match (table.get(last), value) {
         (Some(Value::Float(_)), Value::Integer(whole)) => Value::Float(whole as f64),
         (_, value) => value,

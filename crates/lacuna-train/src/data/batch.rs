@@ -1,11 +1,11 @@
-//! What a step learns from.
+//! Training batches.
 
 use serde::{Deserialize, Serialize};
 
-/// Photos and holes.
+/// Photos and masks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Sides of the square pictures in pixels.
+    /// Side of the square images in pixels.
     pub side: usize,
     /// `[batch, 3, side, side]` in `[0, 1]`.
     pub images: Vec<f32>,
@@ -15,18 +15,18 @@ pub struct Batch {
     pub names: Vec<String>,
 }
 
-/// A place in the order of all batches.
+/// A position in the order of all batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Rounds through all photos before.
+    /// Finished epochs.
     pub epoch: u64,
-    /// Batches of this round before.
+    /// Batches before this one in the epoch.
     pub batch: u64,
 }
 
 impl Position {
-    /// The place of the batch behind this one, in rounds of `batches`.
+    /// The position after this one, with `batches` batches per epoch.
     pub fn next(self, batches: u64) -> Self {
         if self.batch + 1 < batches {
             Self { batch: self.batch + 1, ..self }

@@ -1,7 +1,7 @@
 //! Batches from background threads.
 //!
-//! What a batch holds depends on (seed, epoch, index) alone: photos are handed to the threads in order, and put back in
-//! order when they are done.
+//! The content of a batch depends on (seed, epoch, index) alone: photos are assigned to threads in order, and finished
+//! crops are put back in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,23 +19,23 @@ use rand_pcg::Pcg64;
 use super::{Batch, Order, Photos, Position, sample_rng};
 use crate::{Error, Result};
 
-/// Makes a square crop of a photo.
+/// Cuts a square crop from a photo.
 pub type Crop = Arc<dyn Fn(&RgbImage, &mut Pcg64) -> RgbImage + Send + Sync>;
-/// Draws a hole of the crop's size.
+/// Draws a mask of the crop's size.
 pub type Draw = Arc<dyn Fn(&mut Pcg64) -> Mask + Send + Sync>;
 
-/// How to load.
+/// Options of the loader.
 #[derive(Clone, Copy, Debug)]
 pub struct LoaderOptions {
-    /// Photos of a batch.
+    /// Photos per batch.
     pub batch: usize,
-    /// Sides of the crops in pixels.
+    /// Side of the crops in pixels.
     pub side: usize,
     /// The run's seed.
     pub seed: u64,
-    /// Threads.
+    /// Number of threads.
     pub workers: usize,
-    /// Batches made ahead.
+    /// Batches prepared in advance.
     pub ahead: usize,
     /// The first batch.
     pub start: Position,
@@ -50,14 +50,14 @@ pub struct Skipped {
     pub problem: String,
 }
 
-/// A batch, and what it took.
+/// A batch, and its cost.
 #[derive(Debug)]
 pub struct Loaded {
     /// The batch.
     pub batch: Batch,
-    /// The batch behind it.
+    /// Position of the next batch.
     pub position: Position,
-    /// How long it was waited for.
+    /// Time spent waiting for it.
     pub waited: Duration,
 }
 
@@ -66,29 +66,29 @@ pub struct Loader {
     photos: Arc<Photos>,
     options: LoaderOptions,
     tasks: Option<SyncSender<Task>>,
-    samples: Receiver<Made>,
+    samples: Receiver<WorkerOutput>,
     workers: Vec<JoinHandle<()>>,
-    /// The next batch to hand out, and the next photo to hand to a thread.
+    /// The next batch to return, and the next photo to assign to a thread.
     position: Position,
     planned: Position,
     order: (u64, Vec<usize>),
     next_sample: u64,
     next_task: u64,
-    /// Set when nobody waits for batches any more.
+    /// Set when the loader is dropped.
     ended: Arc<AtomicBool>,
     early: BTreeMap<u64, std::result::Result<Sample, String>>,
     skipped: BTreeSet<Skipped>,
 }
 
-/// One place in a batch.
+/// One image of a batch.
 struct Task {
     number: u64,
     epoch: u64,
-    /// The photo, and those to take instead if it cannot be read, in this order.
+    /// The photo, followed by substitutes if it cannot be read.
     candidates: Vec<usize>,
 }
 
-struct Made {
+struct WorkerOutput {
     number: u64,
     sample: std::result::Result<Sample, String>,
 }
@@ -100,18 +100,18 @@ struct Sample {
     skipped: Vec<Skipped>,
 }
 
-/// Photos that are tried in place of one that cannot be read.
+/// Substitutes that are tried for a photo that cannot be read.
 const SUBSTITUTES: usize = 16;
 
 impl Loader {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`Error::Config`] if there are fewer photos than a batch has.
+    /// [`Error::Config`] if there are fewer photos than a batch needs.
     pub fn start(photos: Arc<Photos>, options: LoaderOptions, crop: Crop, draw: Draw) -> Result<Self> {
         if photos.len() < options.batch || options.batch == 0 {
             return Err(Error::Config(format!(
-                "{} photos are fewer than a batch of {}",
+                "{} photos are not enough for a batch of {}",
                 photos.len(),
                 options.batch
             )));
@@ -165,7 +165,7 @@ impl Loader {
         (self.photos.len() / self.options.batch) as u64
     }
 
-    /// Hands one more batch to the threads.
+    /// Assigns one more batch to the threads.
     fn plan(&mut self) {
         let Position { epoch, batch } = self.planned;
         if self.order.0 != epoch || self.order.1.is_empty() {
@@ -179,7 +179,7 @@ impl Loader {
             let task = Task { number: self.next_task, epoch, candidates: candidates.collect() };
             self.next_task += 1;
             if let Some(tasks) = &self.tasks {
-                // Threads end only when the loader does.
+                // Threads end only when the loader is dropped.
                 let _ = tasks.send(task);
             }
         }
@@ -189,7 +189,8 @@ impl Loader {
     /// The next batch.
     ///
     /// # Errors
-    /// [`Error::Config`] if a photo and many others behind it cannot be read, or a thread panicked. The loader is of no use then.
+    /// [`Error::Config`] if a photo and all its substitutes cannot be read, or a thread panicked. The loader cannot be
+    /// used afterwards.
     #[expect(clippy::should_implement_trait, reason = "a loader never ends, and its batches may fail")]
     pub fn next(&mut self) -> Result<Loaded> {
         let start = Instant::now();
@@ -221,13 +222,12 @@ impl Loader {
             if let Some(sample) = self.early.remove(&number) {
                 return sample;
             }
-            let made =
-                self.samples.recv().map_err(|_| "the threads that load photos have ended".to_owned())?;
+            let made = self.samples.recv().map_err(|_| "the loader's threads have ended".to_owned())?;
             self.early.insert(made.number, made.sample);
         }
     }
 
-    /// Photos of the batches so far that could not be read, each once.
+    /// Photos of the batches so far that could not be read, each listed once.
     pub fn skipped(&self) -> Vec<Skipped> {
         self.skipped.iter().cloned().collect()
     }
@@ -245,7 +245,7 @@ impl fmt::Debug for Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // Without tasks the threads end, once there is room for what they have made.
+        // Without tasks the threads end, once there is room for their results.
         self.ended.store(true, Ordering::Relaxed);
         self.tasks = None;
         while self.samples.recv().is_ok() {}
@@ -261,13 +261,13 @@ struct Worker {
     crop: Crop,
     draw: Draw,
     ended: Arc<AtomicBool>,
-    /// Photos that cannot be read, and why: nobody tries them twice.
+    /// Photos that cannot be read, with the reason, so that they are tried only once.
     broken: Arc<Mutex<BTreeMap<usize, String>>>,
 }
 
 impl Worker {
-    fn run(&self, inbox: &Mutex<Receiver<Task>>, outbox: &SyncSender<Made>) {
-        // What resizes and decodes in parallel does so on this thread alone: the others' threads are the network's.
+    fn run(&self, inbox: &Mutex<Receiver<Task>>, outbox: &SyncSender<WorkerOutput>) {
+        // Parallel resizing and decoding run on this thread alone; the other threads belong to the network.
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
         debug_assert!(alone.is_ok(), "a thread is in one pool only");
         loop {
@@ -282,7 +282,7 @@ impl Worker {
                 let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
                 Err(format!("{}: making a crop panicked: {text}", self.photos.name(task.candidates[0])))
             });
-            if outbox.send(Made { number, sample }).is_err() {
+            if outbox.send(WorkerOutput { number, sample }).is_err() {
                 return;
             }
         }
@@ -303,7 +303,7 @@ impl Worker {
                         continue;
                     }
                 };
-            // The place in the epoch decides, not the photo that happens to fill it.
+            // The position in the epoch decides, not the photo that happens to fill it.
             let mut rng = sample_rng(self.options.seed, task.epoch, task.candidates[0] as u64);
             let crop = (self.crop)(&photo, &mut rng);
             let mask = (self.draw)(&mut rng);
@@ -374,7 +374,7 @@ mod tests {
             assert_eq!(batches(folder.path(), LoaderOptions { workers, ..options(3) }, 5), expected);
         }
         assert_ne!(batches(folder.path(), LoaderOptions { seed: 6, ..options(3) }, 5), expected);
-        // Two batches an epoch, no photo twice in it.
+        // Two batches per epoch, no photo twice in it.
         let mut names: Vec<String> = expected[..2].iter().flat_map(|batch| batch.names.clone()).collect();
         names.sort();
         names.dedup();
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn fewer_photos_than_a_batch_are_an_error() {
         let error = loader(photos_folder(3).path(), options(4)).unwrap_err().to_string();
-        assert_eq!(error, "3 photos are fewer than a batch of 4");
+        assert_eq!(error, "3 photos are not enough for a batch of 4");
     }
 
     #[test]

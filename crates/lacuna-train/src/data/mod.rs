@@ -1,5 +1,5 @@
-//! From photos to batches: [`Source`] says where photos are, [`Photos`] reads them, [`Loader`] makes batches of them in
-//! background threads, in an order that only the seed decides.
+//! From photos to batches: [`Source`] lists photos, [`Photos`] reads them, and [`Loader`] makes batches in background
+//! threads, in an order that only the seed decides.
 
 mod batch;
 mod loader;

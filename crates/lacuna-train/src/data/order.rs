@@ -1,14 +1,14 @@
-//! The order of photos, and randomness for each of them: both depend on the seed, the epoch and the index alone.
+//! Photo order and randomness per photo: both depend on the seed, the epoch and the index alone.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-/// What the three numbers are mixed with, so that a zero differs from none: the first digits of π, e and √2.
+/// Salts for the three numbers, so that zeros are mixed too: the first digits of π, e and √2.
 const SALTS: [u64; 3] = [3_141_592_653_589_793, 2_718_281_828_459_045, 1_414_213_562_373_095];
-/// The stream of an epoch's order; photos have those from 0 on.
+/// Random stream of an epoch's order; photos use the streams from 0.
 const ORDER: u64 = u64::MAX;
 
-/// The orders of all epochs.
+/// The order of photos in all epochs.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     seed: u64,
@@ -21,12 +21,12 @@ impl Order {
         Self { seed, count }
     }
 
-    /// The photos of an epoch, each once (Fisher and Yates's shuffle).
+    /// The photos of an epoch, each once (Fisher-Yates shuffle).
     pub fn of_epoch(&self, epoch: u64) -> Vec<usize> {
         let mut rng = sample_rng(self.seed, epoch, ORDER);
         let mut order: Vec<usize> = (0..self.count).collect();
         for last in (1..self.count).rev() {
-            // Drawn as 64 bits: a machine's word must not decide.
+            // Drawn as 64 bits, so that the machine's word size does not matter.
             let other = rng.random_range(0..=last as u64) as usize;
             order.swap(last, other);
         }
@@ -34,7 +34,7 @@ impl Order {
     }
 }
 
-/// Randomness for one photo in one epoch.
+/// The random generator of one photo in one epoch.
 pub fn sample_rng(seed: u64, epoch: u64, index: u64) -> Pcg64 {
     let [high, low, stream] = [
         mix(seed ^ mix(SALTS[0])),
@@ -44,7 +44,7 @@ pub fn sample_rng(seed: u64, epoch: u64, index: u64) -> Pcg64 {
     Pcg64::new(u128::from(high) << 64 | u128::from(low ^ stream), u128::from(stream))
 }
 
-/// SplitMix64's finaliser (Steele et al. 2014): every bit of the input reaches every bit of the output.
+/// SplitMix64's finaliser (Steele et al. 2014): every input bit affects every output bit.
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

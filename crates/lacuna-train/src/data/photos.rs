@@ -1,4 +1,4 @@
-//! All photos of a run, by number.
+//! All photos of a run, by index.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ enum Photo {
 }
 
 impl Photos {
-    /// The photos of all sources, one source after another.
+    /// Lists the photos of all sources, one source after another.
     ///
     /// # Errors
     /// If a source cannot be read, or has no photos.
@@ -49,12 +49,12 @@ impl Photos {
         Ok(Self { all })
     }
 
-    /// How many there are.
+    /// Number of photos.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no photos.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -67,14 +67,14 @@ impl Photos {
         }
     }
 
-    /// A photo, upright, with 8 bits a colour and without alpha.
+    /// Decodes a photo, upright, with 8 bits per channel and without alpha.
     ///
     /// # Errors
     /// If it cannot be read or decoded.
     pub fn decode(&self, index: usize) -> Result<RgbImage> {
         let limits = Limits::default();
         let picture = Picture::decode(&self.read(index, &limits)?, &self.name(index), &limits)?;
-        // Decoding has turned it upright.
+        // Decoding has already rotated it upright.
         Ok(picture.pixels().to_rgb8())
     }
 
@@ -89,8 +89,8 @@ impl Photos {
         })
     }
 
-    /// Checks that no file of `held_out` is among these, whatever it is called: compares their SHA-256. What cannot be
-    /// read is passed over, as it is in training.
+    /// Checks that no file of `held_out` is among these, under any name, by SHA-256. Files that cannot be read are
+    /// skipped, as in training.
     ///
     /// # Errors
     /// [`Error::Config`] with the names of both.
@@ -104,7 +104,7 @@ impl Photos {
         for (hash, index) in hashes(held_out) {
             if let Some(&learned) = own.get(&hash) {
                 let (learned, held_out) = (self.name(learned), held_out.name(index));
-                return Err(Error::Config(format!("data.train: {learned} is held out, as {held_out}")));
+                return Err(Error::Config(format!("data.train: {learned} is held out ({held_out})")));
             }
         }
         Ok(())
@@ -136,7 +136,7 @@ mod tests {
         open(&learned).check_apart(&open(&held_out)).unwrap();
         std::fs::copy(learned.path().join("001.png"), held_out.path().join("other name.png")).unwrap();
         let error = open(&learned).check_apart(&open(&held_out)).unwrap_err().to_string();
-        assert!(error.contains("001.png is held out, as ") && error.ends_with("other name.png"), "{error}");
+        assert!(error.contains("001.png is held out (") && error.ends_with("other name.png)"), "{error}");
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         let photo = RgbImage::from_fn(16, 8, |x, _| image::Rgb([if x < 8 { 255 } else { 0 }; 3]));
         let mut file = Vec::new();
         let mut encoder = image::codecs::png::PngEncoder::new(&mut file);
-        // A TIFF header, and one entry: orientation 6, to be turned by 90 degrees to the right.
+        // A TIFF header and one entry: orientation 6, to be rotated by 90 degrees clockwise.
         let exif = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0".as_slice(), &[0; 4]].concat();
         encoder.set_exif_metadata(exif).unwrap();
         encoder.write_image(photo.as_raw(), 16, 8, image::ExtendedColorType::Rgb8).unwrap();

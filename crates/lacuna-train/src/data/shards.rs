@@ -1,4 +1,4 @@
-//! Photos in tar files, found by one pass over the headers and read in place.
+//! Photos in tar files, indexed in one pass over the headers and read in place.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -10,15 +10,15 @@ use crate::{Error, Result};
 /// A photo in a tar file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
-    /// Its name there.
+    /// Its name in the tar file.
     pub name: PathBuf,
-    /// Where its bytes begin.
+    /// Offset of its first byte.
     pub start: u64,
-    /// How many there are.
+    /// Length in bytes.
     pub length: u64,
 }
 
-/// The photos of a tar file, in its order; everything else in it is passed over.
+/// The photos of a tar file, in its order; other members are ignored.
 ///
 /// # Errors
 /// [`Error::Read`] if the file cannot be read or ends too early.
@@ -47,14 +47,14 @@ pub(super) fn index(path: &Path) -> Result<Vec<Member>> {
     Ok(members)
 }
 
-/// Whether a member is the photo of its sample: webdataset takes what follows the first dot of a name for its kind, so that
-/// `1.mask.png` is none. What is hidden is left out.
+/// Whether a member is its sample's photo. webdataset treats everything after the first dot of a name as its kind, so
+/// `1.mask.png` is not a photo. Hidden files are ignored.
 fn is_sample(name: &Path) -> bool {
     let file = name.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     is_photo(name) && !file.starts_with('.') && file.matches('.').count() == 1
 }
 
-/// The bytes of a photo.
+/// Reads the bytes of a photo.
 ///
 /// # Errors
 /// [`Error::Read`].

@@ -1,4 +1,4 @@
-//! Where photos are.
+//! Sources of photos.
 
 use std::path::{Path, PathBuf};
 
@@ -7,43 +7,43 @@ use walkdir::WalkDir;
 
 use crate::{Error, Result};
 
-/// Extensions of photos, in small letters.
+/// Extensions of photos, in lower case.
 const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// A set of photos.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
-    /// All photos in a folder and below, sorted by path. What is hidden is left out.
+    /// All photos in a folder and its subfolders, sorted by path. Hidden files are ignored.
     Folder {
         /// The folder.
         path: PathBuf,
     },
-    /// A text file with a path in each line; lines that begin with `#` are comments.
+    /// A text file with one path per line; lines that begin with `#` are comments.
     List {
         /// The file.
         path: PathBuf,
-        /// What paths are relative to; the file's folder if it is not given.
+        /// Base of relative paths; the file's folder by default.
         #[serde(default)]
         root: Option<PathBuf>,
     },
-    /// Places365-Standard as it is unpacked: photos in `data_256_standard`, `data_256`, `data_large_standard` or `train`.
+    /// Places365-Standard as unpacked: photos in `data_256_standard`, `data_256`, `data_large_standard` or `train`.
     Places {
         /// The folder with one of these.
         path: PathBuf,
     },
-    /// Tar files with photos, as webdataset makes them. They are read in place.
+    /// Tar files with photos in webdataset's layout, read in place.
     Shards {
-        /// A tar file, or a folder with some.
+        /// A tar file, or a folder of tar files.
         path: PathBuf,
     },
 }
 
-/// Folders of Places365's archives, one of which must be there.
+/// Folders of Places365's archives; one of them must exist.
 const PLACES_FOLDERS: [&str; 4] = ["data_256_standard", "data_256", "data_large_standard", "train"];
 
 impl Source {
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         match self {
             Self::Folder { path }
@@ -53,7 +53,7 @@ impl Source {
         }
     }
 
-    /// The files with photos, or, of shards, the tar files.
+    /// The photo files or, for shards, the tar files.
     ///
     /// # Errors
     /// [`Error::Read`] if a folder or list cannot be read, [`Error::Config`] for Places365 without its folders.
@@ -75,7 +75,7 @@ impl Source {
     }
 }
 
-/// Whether a file's name is that of a photo.
+/// Whether a file name is that of a photo.
 pub(super) fn is_photo(path: &Path) -> bool {
     has_extension(path, &EXTENSIONS)
 }
@@ -94,7 +94,7 @@ fn files_in(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
         entry.depth() > 0 && entry.file_name().to_str().is_some_and(|name| name.starts_with('.'))
     };
     let mut files = Vec::new();
-    // Links are followed; the walk tells a loop of them as an error.
+    // Links are followed; the walk reports a loop as an error.
     for entry in WalkDir::new(folder)
         .follow_links(true)
         .sort_by_file_name()

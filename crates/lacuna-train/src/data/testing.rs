@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// A photo of 16 x 16 pixels that tells its number.
+/// A photo of 16 x 16 pixels that encodes its number.
 pub fn photo(number: usize) -> RgbImage {
     RgbImage::from_fn(16, 16, |x, y| Rgb([number as u8, 16 * x as u8, 16 * y as u8]))
 }

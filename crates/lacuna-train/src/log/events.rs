@@ -1,5 +1,5 @@
-//! TensorBoard's event files: records of length, checksum, message, checksum (TensorFlow's TFRecord); the messages are
-//! `tensorflow.Event` of protocol buffers, of which only the fields that are used are declared here.
+//! TensorBoard's event files: records of length, checksum, message, checksum (TensorFlow's TFRecord). The messages are
+//! `tensorflow.Event` protocol buffers; only the fields in use are declared here.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,9 +10,9 @@ use prost::Message;
 
 use crate::{Error, Result};
 
-/// What every file begins with.
+/// Version that begins every file.
 const VERSION: &str = "brain.Event:2";
-/// RGB, in TensorBoard's numbers of channels.
+/// TensorBoard's colour space for RGB.
 const COLOURS: i32 = 3;
 
 #[derive(Clone, PartialEq, Message)]
@@ -67,7 +67,7 @@ struct Encoded {
     encoded: Vec<u8>,
 }
 
-/// A file that TensorBoard reads while it grows.
+/// A file that TensorBoard can read while it grows.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
@@ -75,7 +75,7 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// A new file in `folder`; a run that goes on has several, which TensorBoard joins.
+    /// Creates a file in `folder`; a resumed run has several, which TensorBoard joins.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -96,7 +96,7 @@ impl EventFile {
         unreachable!("numbers do not end")
     }
 
-    /// Adds a number.
+    /// Appends a scalar.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -104,7 +104,7 @@ impl EventFile {
         self.summary(tag, Content::Scalar(value), step)
     }
 
-    /// Adds a picture of `[width, height]` pixels, a PNG file.
+    /// Appends an image of `[width, height]` pixels, as a PNG file.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -135,7 +135,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// TensorFlow's checksum: CRC-32C, turned and shifted, so that checksums of checksums are no trouble.
+/// TensorFlow's masked CRC-32C: rotated and offset, so that checksums of data with checksums are safe.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     const SHIFT: u32 = 0xa282_ead8;
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(SHIFT).to_le_bytes()

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one object a line, each with its `step`.
+//! `metrics.jsonl`: one object per line, each with its `step`.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// The file, open to append.
+/// The file, open for appending.
 #[derive(Debug)]
 pub struct MetricsFile {
     path: PathBuf,
@@ -17,7 +17,7 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Opens the file for a run that goes on behind `step`: lines of later steps, and a half-written last one, are dropped.
+    /// Opens the file for a run that resumes after `step`: later lines and an incomplete last line are dropped.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Write`].
@@ -37,12 +37,12 @@ impl MetricsFile {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Adds a line.
+    /// Appends a line.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub fn append(&mut self, line: &Value) -> Result<()> {
-        // In one call: a reader, or a loss of power, finds whole lines but for the last.
+        // In one write: a reader, or a power failure, finds complete lines except perhaps the last.
         let line = format!("{line}\n");
         self.file
             .write_all(line.as_bytes())

@@ -1,4 +1,4 @@
-//! What a run writes down: lines of JSON, and TensorBoard's event files.
+//! Logs of a run: lines of JSON, and TensorBoard's event files.
 
 mod events;
 mod metrics;

@@ -1,13 +1,13 @@
-//! The adversarial loss of the generator and of its discriminator.
+//! Adversarial loss of the generator and of its discriminator.
 //!
-//! Non-saturating (Goodfellow et al. 2014, <https://arxiv.org/abs/1406.2661>) with the mask as LaMa's discriminator takes
-//! it: `softplus(-D(predicted))` for the generator; for the discriminator `softplus(-D(image))` and, with the mask `m`
-//! resized to the logits, `m softplus(D(predicted)) + (1 - m) softplus(-D(predicted))`: known pixels count as true.
+//! Non-saturating (Goodfellow et al. 2014, <https://arxiv.org/abs/1406.2661>), with the mask as in LaMa:
+//! `softplus(-D(predicted))` for the generator. For the discriminator `softplus(-D(image))` and, with the mask `m`
+//! resized to the logits, `m softplus(D(predicted)) + (1 - m) softplus(-D(predicted))`: known pixels count as real.
 
 use burn::tensor::activation::softplus;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// Softplus without a change of steepness.
+/// Softplus with beta 1.
 const STEEPNESS: f64 = 1.0;
 
 /// The generator's loss.
@@ -18,7 +18,7 @@ pub fn generator(fake_logits: Tensor<4>) -> Tensor<1> {
     softplus(fake_logits.neg(), STEEPNESS).mean()
 }
 
-/// The discriminator's loss on true pictures.
+/// The discriminator's loss on real images.
 ///
 /// # Shapes
 /// `real_logits`: `[batch, 1, rows, columns]`.
@@ -26,7 +26,7 @@ pub fn real(real_logits: Tensor<4>) -> Tensor<1> {
     softplus(real_logits.neg(), STEEPNESS).mean()
 }
 
-/// The discriminator's loss on predicted pictures.
+/// The discriminator's loss on predicted images.
 ///
 /// # Shapes
 /// - `fake_logits`: `[batch, 1, rows, columns]`
@@ -40,7 +40,7 @@ pub fn fake(fake_logits: Tensor<4>, mask: Tensor<4>) -> Tensor<1> {
     (hole * as_fake + known * as_real).mean()
 }
 
-/// `mask` at another size, each value taken from `floor(index · old / new)`, as PyTorch's `nearest`.
+/// Resizes `mask` with PyTorch's `nearest`: each value is taken from `floor(index · old / new)`.
 fn nearest(mask: Tensor<4>, [rows, columns]: [usize; 2]) -> Tensor<4> {
     let [_, _, height, width] = mask.dims();
     let device = mask.device();

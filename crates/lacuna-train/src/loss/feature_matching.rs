@@ -1,6 +1,6 @@
-//! Feature matching: differences of what the discriminator sees.
+//! Feature matching loss: differences of the discriminator's features.
 //!
-//! pix2pixHD (Wang et al. 2018, <https://arxiv.org/abs/1711.11585>, eq. 4), with squares as in LaMa: the mean over the
+//! pix2pixHD (Wang et al. 2018, <https://arxiv.org/abs/1711.11585>, eq. 4), squared as in LaMa: the mean over the
 //! hidden layers of `mean (maps(predicted) - maps(image))²`.
 
 use burn::tensor::Tensor;
@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 /// The mean over the hidden layers.
 ///
 /// # Shapes
-/// `fake`, `real`: [`crate::net::Judgement::maps`].
+/// `fake`, `real`: [`crate::net::DiscriminatorOutput::maps`].
 pub fn mse(fake: &[Tensor<4>], real: &[Tensor<4>]) -> Tensor<1> {
     let terms = fake.iter().zip(real).map(|(fake, real)| (fake.clone() - real.clone()).square().mean());
     let sum = terms.reduce(|sum, term| sum + term).expect("a discriminator with hidden layers");

@@ -1,7 +1,7 @@
-//! The latent loss: pulls the refined latent to the encoding of the true picture, without decoding either.
+//! Latent loss: difference between the refined latent and the encoding of the ground truth, without decoding.
 //!
 //! "Image inpainting in latent space" (Babin 2024), section 4.1.2: `mean |refined - encoder(image)|` over both parts.
-//! [`Region`] is ours: it weighs the hole and what it reaches more than the rest.
+//! [`Region`] is ours: it gives the hole and the surroundings that it affects a larger weight.
 
 use burn::tensor::Tensor;
 use burn::tensor::module::max_pool2d;
@@ -9,20 +9,20 @@ use burn::tensor::ops::MaxPoolOptions;
 use lacuna_nets::Features;
 use serde::{Deserialize, Serialize};
 
-/// Pixels of a picture to a side of one pixel of its latent.
+/// Image pixels per side of a latent pixel.
 const SCALE: usize = 8;
 
-/// Where the loss counts.
+/// Where the loss applies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
-    /// Pixels of the latent around the hole that count like the hole, because its encoding reaches them.
+    /// Latent pixels around the hole that count like the hole, because the hole affects their encoding.
     pub reach: usize,
-    /// The weight of everything else, the hole's being 1.
+    /// Weight of everything else; the hole's is 1.
     pub outside: f64,
 }
 
-/// Mean absolute difference of all channels.
+/// Mean absolute difference over all channels.
 ///
 /// # Shapes
 /// `refined`, `target`: parts `[batch, channels, height / 8, width / 8]`.
@@ -30,7 +30,7 @@ pub fn l1(refined: Features, target: Features) -> Tensor<1> {
     (refined.concat() - target.concat()).abs().mean()
 }
 
-/// Mean absolute difference, weighted by place: `sum w |refined - target| / sum w`.
+/// Weighted mean absolute difference: `sum w |refined - target| / sum w`.
 ///
 /// # Shapes
 /// - `refined`, `target`: parts `[batch, channels, height / 8, width / 8]`
@@ -40,12 +40,12 @@ pub fn l1_in(refined: Features, target: Features, mask: Tensor<4>, region: Regio
     let channels = difference.dims()[1];
     let near = spread(damaged(mask), region.reach);
     let weight = near.mul_scalar(1.0 - region.outside).add_scalar(region.outside);
-    // A batch without holes has weights of `outside` only, perhaps 0: then nothing is to be learned from it.
+    // A batch without holes has only weights of `outside`, perhaps 0; then the loss is 0.
     let sum = weight.clone().sum().mul_scalar(channels as f64).clamp_min(f64::from(f32::MIN_POSITIVE));
     (difference * weight).sum() / sum
 }
 
-/// Pixels of the latent that cover any of the hole.
+/// Latent pixels that cover any pixel of the hole.
 ///
 /// # Shapes
 /// `mask`: `[batch, 1, height, width]`, sides multiples of 8; the result: `[batch, 1, height / 8, width / 8]`.
@@ -73,7 +73,7 @@ mod tests {
         Features::split(tensor([1, 4, 3, 3], vec![value; 36]), Split { local: 1, global: 3 })
     }
 
-    /// A hole in one pixel of the upper left corner.
+    /// A mask with a hole in one pixel of the upper left corner.
     fn mask() -> Tensor<4> {
         let mut mask = vec![0.0; 576];
         mask[25] = 1.0;

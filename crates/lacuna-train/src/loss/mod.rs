@@ -1,4 +1,4 @@
-//! Loss terms: one file each, plain functions of tensors.
+//! Loss terms, one per file, as plain functions of tensors.
 
 pub mod adversarial;
 pub mod feature_matching;

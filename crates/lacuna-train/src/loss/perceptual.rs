@@ -1,7 +1,7 @@
-//! The perceptual loss: differences of what a classifier sees.
+//! Perceptual loss: differences of a classifier's features.
 //!
-//! Johnson et al. 2016, <https://arxiv.org/abs/1603.08155>, summed over stages as in LaMa's `ResNetPL`:
-//! `sum over stages of mean (features(predicted) - features(image))²`.
+//! Johnson et al. 2016, <https://arxiv.org/abs/1603.08155>, summed over stages as in LaMa's `ResNetPL`: `sum over
+//! stages of mean (features(predicted) - features(image))²`.
 //! Differs from it in: features of VGG16 instead of LaMa's ResNet50 for ADE20K, see [`crate::net::Vgg16`].
 
 use burn::tensor::Tensor;
@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 /// The sum over all stages.
 ///
 /// # Shapes
-/// `predicted`, `target`: what [`crate::net::Vgg16::forward`] gives.
+/// `predicted`, `target`: results of [`crate::net::Vgg16::forward`].
 pub fn mse(predicted: &[Tensor<4>], target: &[Tensor<4>]) -> Tensor<1> {
     let stages = predicted.iter().zip(target);
     let terms = stages.map(|(predicted, target)| (predicted.clone() - target.clone()).square().mean());

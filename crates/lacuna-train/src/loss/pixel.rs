@@ -1,4 +1,4 @@
-//! Differences of colours.
+//! Pixel losses.
 //!
 //! LaMa (<https://arxiv.org/abs/2109.07161>): `mean |predicted - image| · (hole_weight · mask + known_weight · (1 - mask))`,
 //! on the raw prediction. The thesis trains its small networks with both weights 1.
@@ -6,13 +6,13 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Weights of the L1 difference.
+/// Weights of the L1 loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PixelWeights {
     /// Of known pixels. 10 in LaMa.
     pub known: f64,
-    /// Of pixels of the hole. 0 in LaMa.
+    /// Of hole pixels. 0 in LaMa.
     pub hole: f64,
 }
 
@@ -30,7 +30,7 @@ pub fn l1(predicted: Tensor<4>, image: Tensor<4>, mask: Tensor<4>, weights: Pixe
     (difference * weight).mean()
 }
 
-/// Mean square difference.
+/// Mean squared error.
 ///
 /// # Shapes
 /// `predicted`, `image`: `[batch, 3, height, width]`.

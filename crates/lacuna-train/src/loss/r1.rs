@@ -1,44 +1,44 @@
-//! The R1 penalty: the discriminator must be flat around true pictures.
+//! R1 penalty: penalises the discriminator's gradient at real images.
 //!
-//! Mescheder et al. 2018, <https://arxiv.org/abs/1801.04406>, eq. 9, without the half, as LaMa:
-//! `coefficient · mean over the batch of |∇ sum D(image)|²`.
+//! Mescheder et al. 2018, <https://arxiv.org/abs/1801.04406>, eq. 9, without the factor 1/2, as in LaMa: `coefficient ·
+//! mean over the batch of |∇ sum D(image)|²`.
 //!
-//! Its gradient by the parameters is a second derivative, which Burn does not have. With `v = ∇ sum D(image)` taken as a
-//! constant, `2 coefficient / batch · (derivative of sum D along v)` has the same gradient by the parameters: the derivative
-//! along a direction is a forward pass ([`Discriminator::forward_tangent`]), and that can be differentiated once. This is
-//! exact, where a finite difference fails at the kinks of LeakyReLU.
+//! Its gradient with respect to the parameters is a second derivative, which Burn does not support. With `v = ∇ sum
+//! D(image)` as a constant, `2 coefficient / batch · (derivative of sum D along v)` has the same gradient. The
+//! directional derivative is a forward pass ([`Discriminator::forward_tangent`]) that can be differentiated once. This
+//! is exact, where a finite difference fails at the kinks of LeakyReLU.
 
 use burn::tensor::Tensor;
 use lacuna_nets::weights::set_learning;
 
-use crate::net::{Discriminator, Judgement, TangentJudgement};
+use crate::net::{Discriminator, DiscriminatorOutput, TangentOutput};
 
-/// What one pass over true pictures gives.
+/// The result of a pass over real images.
 #[derive(Clone, Debug)]
 pub struct Penalty {
     /// The penalty's value, without gradient.
     pub value: Tensor<1>,
-    /// Has the penalty's gradient by the discriminator's parameters; its value means nothing.
+    /// Its gradient is the penalty's, with respect to the discriminator's parameters; its value has no meaning.
     pub surrogate: Tensor<1>,
-    /// What the discriminator says about the pictures.
-    pub judgement: Judgement,
+    /// The discriminator's output.
+    pub output: DiscriminatorOutput,
 }
 
-/// Judges true pictures and computes the penalty.
+/// Runs the discriminator on real images and computes the penalty.
 ///
 /// # Shapes
 /// `image`: `[batch, channels, height, width]` on an autodiff device.
 pub fn penalty(discriminator: &Discriminator, image: Tensor<4>, coefficient: f64) -> Penalty {
     let batch = image.dims()[0] as f64;
-    // Norms stay in their mode; the copy's statistics are its own, so that they are updated once only, below.
+    // Norms keep their mode. The copy has its own statistics, so that they are updated only once, below.
     let constant = set_learning(discriminator.clone(), |_| false);
     let input = image.clone().detach().require_grad();
     let backward = constant.forward(input.clone()).logits.sum().backward();
     let gradient = input.grad(&backward).expect("logits depend on the picture");
     let value = Tensor::from_inner(gradient.clone().square().sum().mul_scalar(coefficient / batch));
-    let TangentJudgement { judgement, tangent } =
+    let TangentOutput { output, tangent } =
         discriminator.forward_tangent(image.detach(), Tensor::from_inner(gradient));
-    Penalty { value, surrogate: tangent.sum().mul_scalar(2.0 * coefficient / batch), judgement }
+    Penalty { value, surrogate: tangent.sum().mul_scalar(2.0 * coefficient / batch), output }
 }
 
 #[cfg(test)]
@@ -50,11 +50,11 @@ mod tests {
     use lacuna_nets::weights;
     use testkit::fixtures::{self, Fixtures};
 
-    /// Of the largest entry of all gradients, and of the penalty.
+    /// Relative to the largest entry of all gradients, and to the penalty.
     const TOLERANCE: f64 = 1e-4;
 
-    /// Biases in front of a norm have gradient 0 up to rounding: what is smaller than this share of the largest entry of all is
-    /// compared as if it were that.
+    /// Biases before a norm have gradient 0 up to rounding. Values below this fraction of the largest entry are
+    /// compared as if they were that large.
     const ROUNDING: f32 = 0.01;
 
     fn assert_reference(mode: &str, discriminator: Discriminator, numbers: &Fixtures) {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn value_and_gradient_equal_double_backward_in_eval_mode() {
         let numbers = fixtures::load("adversarial.safetensors");
-        // Frozen norms are in eval mode; then all parameters learn again.
+        // Frozen norms are in eval mode; then all parameters are trained again.
         let frozen = set_learning(from_reference(&numbers).freeze(), |_| true);
         assert_reference("eval", frozen, &numbers);
     }

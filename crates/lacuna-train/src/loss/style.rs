@@ -1,4 +1,4 @@
-//! The style loss: differences of how features go together, wherever they are.
+//! Style loss: differences of feature correlations, independent of position.
 //!
 //! Gatys et al. 2016, <https://arxiv.org/abs/1508.06576>, with the L1 norm of partial convolutions (Liu et al. 2018,
 //! <https://arxiv.org/abs/1804.07723>, eq. 4): `sum over stages of mean |G(predicted) - G(image)|`,
@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 /// The sum over all stages.
 ///
 /// # Shapes
-/// `predicted`, `target`: what [`crate::net::Vgg16::forward`] gives.
+/// `predicted`, `target`: results of [`crate::net::Vgg16::forward`].
 pub fn l1(predicted: &[Tensor<4>], target: &[Tensor<4>]) -> Tensor<1> {
     let stages = predicted.iter().zip(target);
     let terms =
@@ -17,7 +17,7 @@ pub fn l1(predicted: &[Tensor<4>], target: &[Tensor<4>]) -> Tensor<1> {
     terms.reduce(|sum, term| sum + term).expect("a network with stages")
 }
 
-/// Correlations of channels, `[batch, channels, channels]`.
+/// Gram matrix of the channels, `[batch, channels, channels]`.
 fn gram(features: Tensor<4>) -> Tensor<3> {
     let [batch, channels, height, width] = features.dims();
     let rows = features.reshape([batch, channels, height * width]);

@@ -7,38 +7,38 @@ use burn::tensor::Tensor;
 /// A loss term. Its name is the same in code, run files, logs and reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Term {
-    /// Mean absolute difference of colours.
+    /// Mean absolute error of pixels.
     PixelL1,
-    /// Mean square difference of colours.
+    /// Mean squared error of pixels.
     PixelMse,
-    /// Mean absolute difference of latents.
+    /// Mean absolute error of latents.
     LatentL1,
-    /// Mean square difference of a classifier's features.
+    /// Mean squared error of a classifier's features.
     PerceptualMse,
-    /// Mean absolute difference of feature correlations.
+    /// Mean absolute error of feature correlations.
     StyleL1,
-    /// How well the discriminator recognises predicted pictures.
+    /// The generator's adversarial loss.
     Adversarial,
-    /// Mean square difference of the discriminator's features.
+    /// Mean squared error of the discriminator's features.
     FeatureMatchingMse,
-    /// How well the discriminator of latents recognises refined ones.
+    /// The generator's adversarial loss on latents.
     LatentAdversarial,
-    /// The discriminator on true pictures.
+    /// The discriminator's loss on real images.
     DiscriminatorReal,
-    /// The discriminator on predicted pictures.
+    /// The discriminator's loss on predicted images.
     DiscriminatorFake,
     /// The discriminator's R1 penalty.
     DiscriminatorR1,
-    /// The discriminator of latents on encodings of true pictures.
+    /// The latent discriminator's loss on encodings of real images.
     LatentDiscriminatorReal,
-    /// The discriminator of latents on refined latents.
+    /// The latent discriminator's loss on refined latents.
     LatentDiscriminatorFake,
-    /// The R1 penalty of the discriminator of latents.
+    /// The latent discriminator's R1 penalty.
     LatentDiscriminatorR1,
 }
 
 impl Term {
-    /// The name, such as `latent_l1`.
+    /// Its name, such as `latent_l1`.
     pub fn name(self) -> &'static str {
         match self {
             Self::PixelL1 => "pixel_l1",
@@ -73,12 +73,13 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Adds a term of one value with its weight to the total.
+    /// Adds a scalar term with its weight to the total.
     pub fn add(&mut self, term: Term, value: Tensor<1>, weight: f64) {
         self.add_apart(term, value.clone().detach(), value.mul_scalar(weight));
     }
 
-    /// Adds a term whose value is not what is differentiated: `value` is reported, `summand` goes into the total.
+    /// Adds a term whose reported value differs from what is differentiated: `value` is reported, `summand` is added to
+    /// the total.
     pub fn add_apart(&mut self, term: Term, value: Tensor<1>, summand: Tensor<1>) {
         self.values.push((term, value));
         self.total = Some(match self.total.take() {

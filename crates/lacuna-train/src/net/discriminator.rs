@@ -1,8 +1,8 @@
-//! The discriminator: tells filled pictures from true ones, patch by patch.
+//! The discriminator: separates filled images from real ones, patch by patch.
 //!
-//! The PatchGAN of pix2pixHD (Wang et al. 2018, <https://arxiv.org/abs/1711.11585>) as LaMa has it: convolutions with
+//! The PatchGAN of pix2pixHD (Wang et al. 2018, <https://arxiv.org/abs/1711.11585>) as in LaMa: convolutions with
 //! kernel 4 and LeakyReLU 0.2, BatchNorm in all but the first and the last.
-//! Differs from it in: [`Kind::Latent`] is ours, a smaller one that looks at latents instead of pixels.
+//! Differs from it in: [`Kind::Latent`] is ours, a smaller one for latents instead of pixels.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -11,13 +11,13 @@ use lacuna_nets::block::{BatchNorm, Conv2d, Conv2dConfig, Init, Padding};
 
 /// Slope of LeakyReLU below zero.
 const SLOPE: f64 = 0.2;
-/// pix2pixHD's widest layer, in multiples of its first.
+/// pix2pixHD's largest channel count.
 const WIDEST: usize = 512;
 
-/// What a discriminator looks at.
+/// The input of a discriminator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Pictures: four layers that halve the sides behind the first, as LaMa. `width` is 64 there.
+    /// Images: four layers of stride 2, one of stride 1, and the logits. `width` is 64 in LaMa.
     Pixels {
         /// Channels of the first layer.
         width: usize,
@@ -29,7 +29,7 @@ pub enum Kind {
     },
 }
 
-/// A row of convolutions.
+/// A chain of convolutions.
 #[derive(Module, Debug)]
 pub struct Discriminator {
     layers: Vec<Layer>,
@@ -43,26 +43,26 @@ struct Layer {
     last: bool,
 }
 
-/// What a discriminator says.
+/// The output of a discriminator.
 #[derive(Clone, Debug)]
-pub struct Judgement {
-    /// Above zero: true. `[batch, 1, rows, columns]`.
+pub struct DiscriminatorOutput {
+    /// Above zero: real. `[batch, 1, rows, columns]`.
     pub logits: Tensor<4>,
     /// Outputs of the hidden layers, for feature matching.
     pub maps: Vec<Tensor<4>>,
 }
 
-/// What a discriminator says, and how its logits change when the input moves along a direction.
+/// The output of a discriminator, and the directional derivative of its logits.
 #[derive(Clone, Debug)]
-pub struct TangentJudgement {
-    /// What it says.
-    pub judgement: Judgement,
-    /// The derivative of the logits, of their shape.
+pub struct TangentOutput {
+    /// The output.
+    pub output: DiscriminatorOutput,
+    /// The derivative of the logits, in the same shape.
     pub tangent: Tensor<4>,
 }
 
 impl Discriminator {
-    /// PyTorch's default values.
+    /// A discriminator with PyTorch's default initialisation.
     pub fn new(kind: Kind, init: &mut Init) -> Self {
         let mut layer = |channels_in, channels_out, kernel, stride, norm, last| {
             let padding = Padding::Zero(kernel / 2);
@@ -94,11 +94,11 @@ impl Discriminator {
         Self { layers }
     }
 
-    /// Judges `x`.
+    /// Runs the discriminator.
     ///
     /// # Shapes
-    /// `x`: `[batch, channels, height, width]`; pictures in `[0, 1]`.
-    pub fn forward(&self, x: Tensor<4>) -> Judgement {
+    /// `x`: `[batch, channels, height, width]`; images in `[0, 1]`.
+    pub fn forward(&self, x: Tensor<4>) -> DiscriminatorOutput {
         let mut maps = Vec::with_capacity(self.layers.len());
         let mut x = x;
         for layer in &self.layers {
@@ -106,14 +106,14 @@ impl Discriminator {
             maps.push(x.clone());
         }
         maps.pop();
-        Judgement { logits: x, maps }
+        DiscriminatorOutput { logits: x, maps }
     }
 
-    /// Judges `x`, and carries the direction `tangent` of `x` along.
+    /// Runs the discriminator, and its derivative along the direction `tangent` of `x`.
     ///
     /// # Shapes
     /// `x` and `tangent`: `[batch, channels, height, width]`.
-    pub fn forward_tangent(&self, x: Tensor<4>, tangent: Tensor<4>) -> TangentJudgement {
+    pub fn forward_tangent(&self, x: Tensor<4>, tangent: Tensor<4>) -> TangentOutput {
         let mut maps = Vec::with_capacity(self.layers.len());
         let (mut x, mut tangent) = (x, tangent);
         for layer in &self.layers {
@@ -121,7 +121,7 @@ impl Discriminator {
             maps.push(x.clone());
         }
         maps.pop();
-        TangentJudgement { judgement: Judgement { logits: x, maps }, tangent }
+        TangentOutput { output: DiscriminatorOutput { logits: x, maps }, tangent }
     }
 }
 
@@ -144,7 +144,7 @@ impl Layer {
         if self.last {
             return [x, tangent];
         }
-        // The slope has no gradient of its own: it is constant on both sides of the kink.
+        // The slope has no gradient of its own: it is constant on either side of the kink.
         let slope = x.clone().detach().greater_elem(0.0).float().mul_scalar(1.0 - SLOPE).add_scalar(SLOPE);
         [leaky_relu(x, SLOPE), tangent * slope]
     }
@@ -163,7 +163,7 @@ mod tests {
             Discriminator::new(Kind::Pixels { width: 64 }, &mut Init::drawn(rng(1), &Device::flex()));
         assert_eq!(discriminator.num_params() - 2 * (128 + 256 + 512 + 512), 6_962_369);
         let small = Discriminator::new(Kind::Pixels { width: 2 }, &mut Init::drawn(rng(1), &Device::flex()));
-        let Judgement { logits, maps } = small.forward(random([1, 3, 256, 256], 1).inner());
+        let DiscriminatorOutput { logits, maps } = small.forward(random([1, 3, 256, 256], 1).inner());
         assert_eq!(logits.dims(), [1, 1, 19, 19]);
         let sides: Vec<usize> = maps.iter().map(|map| map.dims()[2]).collect();
         assert_eq!(sides, [129, 65, 33, 17, 18]);
@@ -171,9 +171,9 @@ mod tests {
 
     #[test]
     fn a_judge_of_latents_keeps_the_sides() {
-        let judge =
+        let latents =
             Discriminator::new(Kind::Latent { channels: 16 }, &mut Init::drawn(rng(1), &Device::flex()));
-        assert_eq!(judge.forward(random([2, 16, 5, 7], 1).inner()).logits.dims(), [2, 1, 5, 7]);
+        assert_eq!(latents.forward(random([2, 16, 5, 7], 1).inner()).logits.dims(), [2, 1, 5, 7]);
     }
 
     #[test]
@@ -181,11 +181,11 @@ mod tests {
         let numbers = fixtures::load("adversarial.safetensors");
         let discriminator = from_reference(&numbers).valid();
         for picture in ["real", "fake"] {
-            let judgement = discriminator.forward(from_fixture::<4>(numbers.get(picture)).inner());
+            let output = discriminator.forward(from_fixture::<4>(numbers.get(picture)).inner());
             let expected = &numbers.get(&format!("{picture}_logits")).values;
-            assert_close(&values(judgement.logits), expected, 2e-5);
+            assert_close(&values(output.logits), expected, 2e-5);
             if picture == "real" {
-                for (index, map) in judgement.maps.into_iter().enumerate() {
+                for (index, map) in output.maps.into_iter().enumerate() {
                     assert_close(&values(map), &numbers.get(&format!("real_map_{index}")).values, 2e-5);
                 }
             }

@@ -3,5 +3,5 @@
 mod discriminator;
 mod vgg;
 
-pub use discriminator::{Discriminator, Judgement, Kind, TangentJudgement};
+pub use discriminator::{Discriminator, DiscriminatorOutput, Kind, TangentOutput};
 pub use vgg::{Reach, Vgg16};

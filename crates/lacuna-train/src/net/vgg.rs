@@ -1,10 +1,10 @@
 //! VGG16's features, for perceptual losses.
 //!
-//! Simonyan and Zisserman 2014, <https://arxiv.org/abs/1409.1556>: the outputs behind the last ReLU of each of the five
-//! stages. Weights are torchvision's for ImageNet, keys `features.N.weight` and `features.N.bias`.
-//! [`Reach::Wide`] is LaMa's idea of a large receptive field (<https://arxiv.org/abs/2109.07161>, section 2.2) on this
-//! network: the last two poolings are left out and the convolutions behind them dilated (2, then 4), so that features keep
-//! an eighth of the resolution and see far.
+//! Simonyan and Zisserman 2014, <https://arxiv.org/abs/1409.1556>: the outputs of the last ReLU of each of the five
+//! stages. Weights are torchvision's for ImageNet, keys `features.N.weight` and `features.N.bias`. [`Reach::Wide`]
+//! applies LaMa's large receptive field (<https://arxiv.org/abs/2109.07161>, section 2.2) to this network: the last two
+//! poolings are omitted and the following convolutions dilated (2, then 4), so that features keep an eighth of the
+//! resolution and have a large receptive field.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::tensors::{self, Tensors};
 use crate::{Error, Result};
 
-/// Position of each convolution among torchvision's layers, and its channels.
+/// Index of each convolution among torchvision's layers, and its channels.
 const CONVOLUTIONS: [[usize; 3]; 13] = [
     [0, 3, 64],
     [2, 64, 64],
@@ -37,11 +37,11 @@ const CONVOLUTIONS: [[usize; 3]; 13] = [
 ];
 /// Convolutions of the five stages.
 const STAGES: [usize; 5] = [2, 2, 3, 3, 3];
-/// Mean and deviation of ImageNet's colours.
+/// Mean and standard deviation of ImageNet's colours.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// How far features see.
+/// The receptive field of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
@@ -63,7 +63,7 @@ pub struct Vgg16 {
 }
 
 impl Vgg16 {
-    /// The network with the weights of a safetensors file.
+    /// Loads the network from a safetensors file.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Weights`] if the file cannot be read or lacks a tensor.
@@ -124,7 +124,8 @@ impl Vgg16 {
     }
 }
 
-/// Every `dilation`-th row and column as a picture of its own: a plain convolution on these is a dilated one on the whole.
+/// Every `dilation`-th row and column as an image of its own: a plain convolution on these is a dilated one on the
+/// whole image.
 fn phases(x: Tensor<4>, dilation: usize) -> Tensor<4> {
     if dilation == 1 {
         return x;
@@ -139,7 +140,7 @@ fn phases(x: Tensor<4>, dilation: usize) -> Tensor<4> {
     ])
 }
 
-/// Undoes [`phases`].
+/// The inverse of [`phases`].
 fn whole(x: Tensor<4>, dilation: usize) -> Tensor<4> {
     if dilation == 1 {
         return x;
@@ -164,7 +165,7 @@ mod tests {
     use testkit::assert_close;
     use testkit::pictures::noise;
 
-    /// Weights that keep the size of what goes through.
+    /// Random weights that keep the scale of activations.
     pub fn noisy_weights() -> Tensors {
         let mut tensors = Tensors::new();
         for [layer, channels_in, channels_out] in CONVOLUTIONS {

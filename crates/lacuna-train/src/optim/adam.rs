@@ -1,9 +1,9 @@
 //! Adam.
 //!
-//! Kingma and Ba 2014, <https://arxiv.org/abs/1412.6980>: `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`,
-//! `x -= rate · m / (1 - β₁ᵗ) / (sqrt(v / (1 - β₂ᵗ)) + ε)`, with PyTorch's defaults.
-//! Burn's own Adam keeps its state by numbers that differ from run to run, and has another ε; here moments are kept by the
-//! parameters' names, as a checkpoint needs them.
+//! Kingma and Ba 2014, <https://arxiv.org/abs/1412.6980>: `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`, `x -= rate
+//! · m / (1 - β₁ᵗ) / (sqrt(v / (1 - β₂ᵗ)) + ε)`, with PyTorch's defaults. Burn's own Adam stores its state under ids
+//! that differ from run to run, and applies ε differently. Here moments are stored under parameter names, as
+//! checkpoints need.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// One step of `module` against `gradients`. Parameters without gradient stay.
+    /// One step of `module` along `gradients`. Parameters without a gradient do not change.
     pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, rate: f64) -> M {
         self.steps += 1;
         let corrections = [BETA_1, BETA_2].map(|beta| 1.0 - beta.powf(self.steps as f64));
@@ -43,12 +43,12 @@ impl Adam {
         module.map(&mut update)
     }
 
-    /// Steps taken.
+    /// Finished steps.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The moments, to save: `NAME.first` and `NAME.second`.
+    /// The moments, for checkpoints: `NAME.first` and `NAME.second`.
     ///
     /// # Errors
     /// [`lacuna_nets::Error::Execution`] if a tensor cannot be read from its device.
@@ -62,10 +62,10 @@ impl Adam {
         Ok(state)
     }
 
-    /// The optimizer after `steps` steps, from what [`Adam::state`] gave.
+    /// Restores the optimizer after `steps` steps from [`Adam::state`].
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if a moment's partner is missing.
+    /// [`Error::Checkpoint`] if one of a pair of moments is missing.
     pub fn restore(steps: u64, state: Vec<NamedWeight>, device: &Device) -> Result<Self> {
         let mut rows: BTreeMap<String, Tensor<1>> = state
             .into_iter()

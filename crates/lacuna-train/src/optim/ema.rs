@@ -1,8 +1,8 @@
-//! The exponential moving average of a network: smoother than its newest weights, and better.
+//! Exponential moving average of a network's weights, which performs better than the latest weights.
 //!
-//! Polyak averaging as in Tarvainen and Valpola 2017, <https://arxiv.org/abs/1703.01780>:
-//! `average = decay · average + (1 - decay) · network`, with a decay that grows to its final value, so that the first
-//! steps do not linger: `min(decay, (1 + step) / (10 + step))`.
+//! Polyak averaging as in Tarvainen and Valpola 2017, <https://arxiv.org/abs/1703.01780>: `average = decay · average +
+//! (1 - decay) · network`. The decay grows to its final value, so that the first steps are forgotten: `min(decay, (1 +
+//! step) / (10 + step))`.
 //! Differs from it in: BatchNorm's statistics are averaged like parameters.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 use lacuna_nets::Generator;
 use lacuna_nets::weights::Path;
 
-/// Steps after which the growing decay is about a half.
+/// Steps after which the growing decay is about one half.
 const RAMP: f64 = 10.0;
 
 /// The averaged network, without autodiff.
@@ -24,12 +24,12 @@ pub struct Ema {
 }
 
 impl Ema {
-    /// An average that starts as `generator`.
+    /// An average initialised with `generator`.
     pub fn new(generator: &Generator, decay: f64) -> Self {
         Self { average: generator.valid(), decay, steps: 0 }
     }
 
-    /// The average after `steps` updates, from a checkpoint.
+    /// Restores the average after `steps` updates from a checkpoint.
     pub fn restore(average: Generator, decay: f64, steps: u64) -> Self {
         Self { average: average.valid(), decay, steps }
     }

@@ -1,4 +1,4 @@
-//! Gradients of a module by the names of its parameters: to be added up, measured and clipped.
+//! Gradients of a module by parameter name: sum, norm and clipping.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use lacuna_nets::weights::Path;
 
-/// Added to the norm in PyTorch's `clip_grad_norm_`, so that a norm of zero divides nothing.
+/// Added to the norm as in PyTorch's `clip_grad_norm_`, which prevents division by zero.
 const NORM_EPSILON: f64 = 1e-6;
 
-/// Gradients of the parameters that have one, each as a row without autodiff.
+/// Gradients of all parameters that have one, as rows without autodiff.
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
     rows: BTreeMap<String, Tensor<1>>,
 }
 
 impl Gradients {
-    /// The gradients that `backward` found for the parameters of `module`.
+    /// The gradients in `backward` of the parameters of `module`.
     pub fn of<M: Module>(module: &M, backward: &burn::tensor::Gradients) -> Self {
         let mut collector = Collector { path: Path::default(), backward, rows: BTreeMap::new() };
         module.visit(&mut collector);
@@ -57,18 +57,18 @@ impl Gradients {
         Self { rows }
     }
 
-    /// The L2 norm of all gradients together, as one tensor of one value; `None` without gradients.
+    /// Sum of squares of all gradients, as a tensor of one value; `None` without gradients.
     fn squares(&self) -> Option<Tensor<1>> {
         self.rows.values().map(|row| (row.clone() * row.clone()).sum()).reduce(|sum, square| sum + square)
     }
 
-    /// The L2 norm of all gradients together.
+    /// L2 norm of all gradients together.
     pub fn norm(&self) -> f64 {
         self.squares().map_or(0.0, |squares| f64::from(squares.into_scalar::<f32>()).sqrt())
     }
 
-    /// Scales all gradients down so that their norm is at most `largest` (PyTorch's `clip_grad_norm_`), and says what it
-    /// was.
+    /// Scales all gradients down to a norm of at most `largest` (PyTorch's `clip_grad_norm_`), and returns the original
+    /// norm.
     pub fn clip(self, largest: f64) -> (Self, f64) {
         let norm = self.norm();
         let factor = largest / (norm + NORM_EPSILON);

@@ -1,4 +1,4 @@
-//! Turning gradients into better weights.
+//! Optimizers: gradients, clipping, Adam, averaging, schedules.
 
 mod adam;
 mod ema;

@@ -1,32 +1,32 @@
-//! The learning rate over time.
+//! Learning rate schedules.
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes. The default keeps it constant, as LaMa and the thesis do.
+/// A learning rate schedule. The default is constant, as in LaMa and the thesis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// Steps over which the rate grows linearly from nothing.
+    /// Steps over which the rate grows linearly from 0.
     #[serde(default)]
     pub warm_up: u64,
-    /// What the rate does behind the warm-up.
+    /// Schedule after the warm-up.
     #[serde(default)]
     pub decay: Decay,
 }
 
-/// What the rate does behind the warm-up.
+/// Schedule after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
-    /// It stays.
+    /// Constant.
     #[default]
     Constant,
-    /// Half a cosine down to nothing at the last step (Loshchilov and Hutter 2016, without restarts).
+    /// Half a cosine down to 0 at the last step (Loshchilov and Hutter 2016, without restarts).
     Cosine,
 }
 
 impl Schedule {
-    /// What to multiply the learning rate with in step `step` (from 0) of `steps`.
+    /// Factor of the learning rate in step `step` (from 0) of `steps`.
     pub fn factor(self, step: u64, steps: u64) -> f64 {
         if step < self.warm_up {
             return (step + 1) as f64 / self.warm_up as f64;

@@ -1,4 +1,4 @@
-//! A discriminator and its optimizer: learns in turn with the generator.
+//! A discriminator and its optimizer, trained in turn with the generator.
 
 use burn::tensor::{Device, Tensor};
 use lacuna_nets::block::Init;
@@ -34,13 +34,13 @@ impl Adversary {
     }
 
     /// The discriminator's losses; `real` and `fake` are constants.
-    pub(super) fn judge(&self, real: Tensor<4>, fake: Tensor<4>, mask: Tensor<4>) -> Losses {
+    pub(super) fn losses(&self, real: Tensor<4>, fake: Tensor<4>, mask: Tensor<4>) -> Losses {
         let [on_real, on_fake, on_r1] = self.terms;
         let mut losses = Losses::default();
         let real_logits = if self.r1 > 0.0 {
             let penalty = r1::penalty(&self.network, real, self.r1);
             losses.add_apart(on_r1, penalty.value, penalty.surrogate);
-            penalty.judgement.logits
+            penalty.output.logits
         } else {
             self.network.forward(real).logits
         };

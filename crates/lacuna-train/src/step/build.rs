@@ -1,4 +1,4 @@
-//! Makes everything that learns from a run file.
+//! Builds everything that is trained from a run file.
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -15,7 +15,7 @@ use crate::net::{Kind, Vgg16};
 use crate::optim::{Adam, Ema};
 use crate::{Error, Result};
 
-/// What a run's seed is used for; each use has a stream of its own.
+/// Uses of a run's seed; each has a random stream of its own.
 #[derive(Clone, Copy)]
 enum Stream {
     Generator = 1,
@@ -29,11 +29,11 @@ impl Stream {
     }
 }
 
-/// Zero convolutions of mask control that stay zero when mask features are added at the latent only.
+/// Zero convolutions of mask control that stay zero when mask features are added only at the latent.
 const LEVELS_BEFORE_LATENT: [&str; 3] = ["zero.0.weight", "zero.1.weight", "zero.2.weight"];
 
 impl Learner {
-    /// The start of the run that `config` describes, with the generator on the first of `devices`.
+    /// The initial state of the run in `config`, with the generator on the first of `devices`.
     ///
     /// # Errors
     /// If a weights file cannot be read or belongs to another network.
@@ -92,13 +92,13 @@ fn autoencoder(path: &Path, network: &Network, device: &Device) -> Result<Genera
     Ok(generator)
 }
 
-/// The generator at its start, frozen where the run file says so.
+/// The initial generator, with frozen parts.
 fn generator(config: &RunConfig, autoencoder: Option<&Generator>, device: &Device) -> Result<Generator> {
     let shape = config.network.config();
     let rng = Stream::Generator.rng(config.seed);
     let mut generator = Generator::new(&shape, rng.clone(), device)?;
-    // Refiner and decoder are drawn as those of the plain network: runs with the same seed differ in what their files say
-    // only, not in their first weights.
+    // Refiner and decoder are drawn like those of the plain network: runs with the same seed have the same initial
+    // weights.
     let plain = NetworkConfig { channels_in: 3, control: false, ..shape.clone() };
     let plain = Generator::new(&plain, rng, device)?;
     generator.refiner = plain.refiner;
@@ -124,7 +124,7 @@ fn generator(config: &RunConfig, autoencoder: Option<&Generator>, device: &Devic
     Ok(freeze(generator, config))
 }
 
-/// The kernel that a fourth input channel changes the shape of.
+/// The kernel whose shape depends on a fourth input channel.
 fn is_first_weight(name: &str) -> bool {
     matches!(name, "stem.ffc.local_to_local.weight" | "stem.conv.weight")
 }

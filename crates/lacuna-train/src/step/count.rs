@@ -1,10 +1,11 @@
-//! How much of a network learns.
+//! Counts of trained parameters.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use lacuna_nets::weights::{Path, is_statistic};
 
-/// The number of a module's parameters (BatchNorm statistics left out) that `counts` takes, given whether they learn.
+/// Number of a module's parameters (without BatchNorm statistics) that `counts` accepts, given whether they are
+/// trained.
 pub fn count_parameters<M: Module>(module: &M, counts: impl Fn(bool) -> bool) -> usize {
     let mut counter = Counter(Path::default(), counts, 0);
     module.visit(&mut counter);

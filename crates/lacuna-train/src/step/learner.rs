@@ -1,8 +1,8 @@
-//! Everything that learns in a run, and the step that it learns by.
+//! Everything that is trained in a run, and the training step.
 //!
-//! LaMa's order: the generator steps first, then its discriminators.
-//! Differs from it in: discriminators see the pictures that the generator made before its step, instead of running it a
-//! second time.
+//! In LaMa's order: the generator steps first, then its discriminators.
+//! Differs from it in: discriminators see the images that the generator produced before its step, instead of running it
+//! a second time.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use lacuna_nets::{Generator, weights};
 
-use super::pass::{Made, Pass};
+use super::pass::{Pass, PassOutput};
 use super::{Adversary, Fixed, Pictures};
 use crate::config::RunConfig;
 use crate::data::Batch;
@@ -18,14 +18,14 @@ use crate::loss::{Losses, Term};
 use crate::optim::{Adam, Ema, Gradients};
 use crate::{Error, Result};
 
-/// A loss term is taken to explode when it is this many times its own running mean.
+/// A loss term has exploded when it exceeds its own running mean by this factor.
 const EXPLOSION: f32 = 1e4;
-/// Steps after which a term's mean is worth comparing with.
+/// Steps after which a term's running mean is reliable.
 const SETTLED: u64 = 20;
 /// Weight of the newest value in a term's running mean.
 const MEAN_MOMENTUM: f32 = 0.05;
 
-/// What a run changes. A checkpoint holds all of it.
+/// The state of a run. Checkpoints contain all of it.
 #[derive(Clone, Debug)]
 pub struct Parts {
     /// The network.
@@ -34,50 +34,50 @@ pub struct Parts {
     pub adam: Adam,
     /// Its average.
     pub ema: Option<Ema>,
-    /// The discriminator of pictures.
+    /// The discriminator of images.
     pub pixels: Option<Adversary>,
     /// The discriminator of latents.
     pub latents: Option<Adversary>,
-    /// Running means of the loss terms, to see an explosion by.
+    /// Running means of the loss terms, to detect an explosion.
     pub means: BTreeMap<String, f32>,
-    /// Steps done.
+    /// Finished steps.
     pub step: u64,
 }
 
-/// Everything that learns in a run, and what it needs for that.
+/// Everything that is trained in a run, with its constant inputs.
 #[derive(Debug)]
 pub struct Learner {
     pub(super) config: RunConfig,
-    /// What the run changes.
+    /// The state of the run.
     pub parts: Parts,
     pub(super) fixed: Fixed,
     pub(super) devices: Vec<Device>,
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
     /// The step, from 1.
     pub step: u64,
     /// Loss terms without their weights, averaged over the step's batches.
     pub terms: Vec<(Term, f32)>,
-    /// The norm of the generator's gradients before they were clipped.
+    /// Norm of the generator's gradients before clipping.
     pub gradient_norm: f64,
     /// The generator's learning rate.
     pub learning_rate: f64,
 }
 
-/// What one batch gave.
-struct Share {
-    made: Made,
+/// The result of one batch.
+struct BatchResult {
+    output: PassOutput,
     pictures: Pictures,
     gradients: Gradients,
     generator: Generator,
 }
 
 impl Learner {
-    /// The network to judge, to export and to use: the average, if there is one. Without autodiff.
-    pub fn judged(&self) -> Generator {
+    /// The network to validate, export and use: the average, if there is one. Without autodiff.
+    pub fn averaged(&self) -> Generator {
         match &self.parts.ema {
             Some(ema) => ema.average().clone(),
             None => self.parts.generator.valid(),
@@ -94,10 +94,10 @@ impl Learner {
         &self.devices[0]
     }
 
-    /// One step on `batches`, whose gradients are averaged. If there are several devices, batches are shared out among them.
+    /// One step on `batches`, whose gradients are averaged. Several devices split the batches.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a term is not finite or explodes; the learner is of no use then.
+    /// [`Error::Diverged`] if a term is not finite or explodes; the learner cannot be used afterwards.
     pub fn step(&mut self, batches: &[Batch]) -> Result<StepReport> {
         let devices = self.devices.iter().cycle();
         let pictures: Vec<Pictures> =
@@ -106,19 +106,19 @@ impl Learner {
         self.step_on(&pictures, &names)
     }
 
-    /// One step on pictures of any size that are on their devices already.
+    /// One step on images of any size that are already on their devices.
     pub(super) fn step_on(&mut self, batches: &[Pictures], names: &[String]) -> Result<StepReport> {
         let RunConfig { optimizer, run, .. } = self.config.clone();
         let factor = optimizer.schedule.factor(self.parts.step, run.steps);
-        let shares = self.share_out(batches)?;
-        let count = shares.len() as f64;
+        let results = self.run_batches(batches)?;
+        let count = results.len() as f64;
         let mut terms = Vec::new();
-        add_terms(&mut terms, shares.iter().map(|share| &share.made.losses));
+        add_terms(&mut terms, results.iter().map(|result| &result.output.losses));
 
         let first = &self.devices[0].clone().inner();
-        let gradients = shares
+        let gradients = results
             .iter()
-            .map(|share| share.gradients.clone().to_device(first))
+            .map(|result| result.gradients.clone().to_device(first))
             .reduce(Gradients::plus)
             .expect("at least one batch")
             .scale(1.0 / count);
@@ -126,19 +126,19 @@ impl Learner {
 
         let pixels = self.parts.pixels.take();
         let pixels = pixels.map(|adversary| {
-            let seen = shares.iter().map(|share| {
-                let Pictures { image, mask } = share.pictures.clone();
-                let fake = share.made.predicted.clone().expect("a predicted picture");
+            let seen = results.iter().map(|result| {
+                let Pictures { image, mask } = result.pictures.clone();
+                let fake = result.output.predicted.clone().expect("a predicted image");
                 [image, fake, mask]
             });
             learn(adversary, seen, optimizer.clip, factor, &self.devices[0], &mut terms)
         });
         let latents = self.parts.latents.take();
         let latents = latents.map(|adversary| {
-            let seen = shares.iter().map(|share| {
-                let Made { refined, target, .. } = &share.made;
+            let seen = results.iter().map(|result| {
+                let PassOutput { refined, target, .. } = &result.output;
                 let [target, refined] = [target, refined].map(|latent| latent.clone().expect("a latent"));
-                let damaged = crate::loss::latent::damaged(share.pictures.mask.clone());
+                let damaged = crate::loss::latent::damaged(result.pictures.mask.clone());
                 [target, refined, damaged]
             });
             learn(adversary, seen, optimizer.clip, factor, &self.devices[0], &mut terms)
@@ -148,9 +148,9 @@ impl Learner {
 
         self.check(&terms, gradient_norm, names)?;
         let learning_rate = factor * optimizer.learning_rate;
-        let mut replicas: Vec<Generator> = shares.into_iter().map(|share| share.generator).collect();
+        let mut replicas: Vec<Generator> = results.into_iter().map(|result| result.generator).collect();
         let generator = match self.devices.len() {
-            // The last batch went on with the statistics of those before it.
+            // The last batch continued from the statistics of those before it.
             1 => replicas.pop().expect("at least one batch"),
             _ => merge_replicas(replicas)?,
         };
@@ -159,22 +159,23 @@ impl Learner {
             ema.update(&self.parts.generator);
         }
         self.parts.step += 1;
-        self.remember(&terms);
+        self.update_means(&terms);
         Ok(StepReport { step: self.parts.step, terms, gradient_norm, learning_rate })
     }
 
-    /// Every batch through a copy of the generator on its device; one device takes its batches one after another.
-    fn share_out(&self, batches: &[Pictures]) -> Result<Vec<Share>> {
+    /// Runs every batch through a copy of the generator on its device; a single device takes its batches one after
+    /// another.
+    fn run_batches(&self, batches: &[Pictures]) -> Result<Vec<BatchResult>> {
         if self.devices.len() == 1 {
             let mut generator = self.parts.generator.clone();
-            let mut shares = Vec::with_capacity(batches.len());
+            let mut results = Vec::with_capacity(batches.len());
             for batch in batches {
-                let share = self.share(generator, &self.fixed, batch, &self.devices[0])?;
-                // The next batch goes on with this one's statistics.
-                generator = share.generator.clone();
-                shares.push(share);
+                let result = self.run_batch(generator, &self.fixed, batch, &self.devices[0])?;
+                // The next batch continues from this one's statistics.
+                generator = result.generator.clone();
+                results.push(result);
             }
-            return Ok(shares);
+            return Ok(results);
         }
         std::thread::scope(|scope| {
             let threads: Vec<_> = batches
@@ -183,7 +184,7 @@ impl Learner {
                 .map(|(batch, device)| {
                     scope.spawn(move || {
                         let generator = self.parts.generator.clone().fork(device);
-                        self.share(generator, &self.fixed.to_device(device), batch, device)
+                        self.run_batch(generator, &self.fixed.to_device(device), batch, device)
                     })
                 })
                 .collect();
@@ -194,13 +195,13 @@ impl Learner {
         })
     }
 
-    fn share(
+    fn run_batch(
         &self,
         generator: Generator,
         fixed: &Fixed,
         pictures: &Pictures,
         device: &Device,
-    ) -> Result<Share> {
+    ) -> Result<BatchResult> {
         let moved = |adversary: &Option<Adversary>| {
             adversary.as_ref().map(|adversary| match self.devices.len() {
                 1 => adversary.network.clone(),
@@ -215,10 +216,10 @@ impl Learner {
             pixels: pixels.as_ref(),
             latents: latents.as_ref(),
         };
-        let made = pass.run(&generator, pictures)?;
-        let total = made.losses.total().expect("a run file has terms");
+        let output = pass.run(&generator, pictures)?;
+        let total = output.losses.total().expect("a run file has terms");
         let gradients = Gradients::of(&generator, &total.backward());
-        Ok(Share { made, pictures: pictures.clone(), gradients, generator })
+        Ok(BatchResult { output, pictures: pictures.clone(), gradients, generator })
     }
 
     fn check(&self, terms: &[(Term, f32)], gradient_norm: f64, names: &[String]) -> Result<()> {
@@ -239,7 +240,7 @@ impl Learner {
         Ok(())
     }
 
-    fn remember(&mut self, terms: &[(Term, f32)]) {
+    fn update_means(&mut self, terms: &[(Term, f32)]) {
         for (term, value) in terms {
             let mean = self.parts.means.entry(term.name().to_owned()).or_insert(*value);
             *mean += MEAN_MOMENTUM * (value - *mean);
@@ -247,7 +248,7 @@ impl Learner {
     }
 }
 
-/// The discriminator after its step on what the shares saw: true, made, and mask.
+/// Trains the discriminator for one step on real and generated images with their masks.
 fn learn(
     mut adversary: Adversary,
     seen: impl ExactSizeIterator<Item = [burn::tensor::Tensor<4>; 3]>,
@@ -261,10 +262,10 @@ fn learn(
     let mut sum = Gradients::default();
     for pictures in seen {
         let [real, fake, mask] = pictures.map(|tensor| tensor.to_device(device));
-        let judged = adversary.judge(real, fake, mask);
-        let total = judged.total().expect("a discriminator has terms");
+        let batch_losses = adversary.losses(real, fake, mask);
+        let total = batch_losses.total().expect("a discriminator has terms");
         sum = sum.plus(Gradients::of(&adversary.network, &total.backward()));
-        losses.push(judged);
+        losses.push(batch_losses);
     }
     add_terms(terms, losses.iter());
     let (gradients, _) = clip(sum.scale(1.0 / count), largest);
@@ -282,7 +283,7 @@ fn clip(gradients: Gradients, largest: Option<f64>) -> (Gradients, f64) {
     }
 }
 
-/// The means of all terms over several batches.
+/// Means of all terms over several batches.
 fn add_terms<'a>(terms: &mut Vec<(Term, f32)>, losses: impl Iterator<Item = &'a Losses>) {
     let values: Vec<Vec<(Term, f32)>> = losses.map(Losses::values).collect();
     let Some(first) = values.first() else { return };
@@ -292,7 +293,7 @@ fn add_terms<'a>(terms: &mut Vec<(Term, f32)>, losses: impl Iterator<Item = &'a 
     }
 }
 
-/// The generator of the first device with the statistics of all replicas averaged.
+/// The first device's generator with the statistics of all replicas averaged.
 fn merge_replicas(replicas: Vec<Generator>) -> Result<Generator> {
     let count = replicas.len() as f32;
     let mut sums: BTreeMap<String, weights::Weight> = BTreeMap::new();
@@ -305,7 +306,7 @@ fn merge_replicas(replicas: Vec<Generator>) -> Result<Generator> {
                 Some(sum) if weights::is_statistic(&named.name) => {
                     sum.values.iter_mut().zip(named.weight.values).for_each(|(sum, value)| *sum += value);
                 }
-                // Parameters are the same in all replicas.
+                // Parameters are equal in all replicas.
                 Some(_) => {}
             }
         }

@@ -1,5 +1,5 @@
-//! One step of training, on one page: `learner.rs`. What the generator is asked in it is in `pass.rs`, what its
-//! discriminators are in `adversary.rs`; `build.rs` makes everything that learns from a run file.
+//! One training step on one page: `learner.rs`. `pass.rs` runs the generator and computes its losses, `adversary.rs`
+//! those of its discriminators; `build.rs` builds everything from a run file.
 
 mod adversary;
 mod build;

@@ -1,4 +1,4 @@
-//! What the generator does with a batch in training, and how it is judged.
+//! The generator's forward pass in training, and its losses.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -19,14 +19,14 @@ use crate::net::{Discriminator, Vgg16};
 /// - `mask`: `[batch, 1, side, side]`, 1 = hole
 #[derive(Clone, Debug)]
 pub struct Pictures {
-    /// True pictures.
+    /// Ground-truth images.
     pub image: Tensor<4>,
-    /// Holes.
+    /// Masks.
     pub mask: Tensor<4>,
 }
 
 impl Pictures {
-    /// The pictures of `batch`.
+    /// Uploads the images of `batch`.
     pub fn new(batch: &Batch, device: &Device) -> Self {
         let count = batch.names.len();
         let upload = |values: &[f32], channels: usize| {
@@ -37,12 +37,12 @@ impl Pictures {
     }
 }
 
-/// Networks that never learn.
+/// Networks that are never trained.
 #[derive(Clone, Debug, Default)]
 pub struct Fixed {
-    /// The autoencoder's encoder: what the latent loss aims at. Without autodiff.
+    /// The autoencoder's encoder, which gives the targets of the latent loss. Without autodiff.
     pub target_encoder: Option<Encoder>,
-    /// What perceptual and style losses look through.
+    /// The network of perceptual and style losses.
     pub vgg: Option<Vgg16>,
 }
 
@@ -59,16 +59,16 @@ impl Fixed {
     }
 }
 
-/// What a generator's pass leaves for its discriminators, without gradients.
+/// The results of a generator's pass that discriminators need, without gradients.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct PassOutput {
     pub losses: Losses,
     pub predicted: Option<Tensor<4>>,
     pub refined: Option<Tensor<4>>,
     pub target: Option<Tensor<4>>,
 }
 
-/// Everything that a pass needs and does not change.
+/// The constant inputs of a pass.
 pub(super) struct Pass<'a> {
     pub task: Task,
     pub loss: &'a Loss,
@@ -78,8 +78,8 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Runs `generator` as far as the losses need it: losses of latents alone never decode.
-    pub fn run(&self, generator: &Generator, pictures: &Pictures) -> Result<Made> {
+    /// Runs `generator` as far as the losses need it: latent losses alone never decode.
+    pub fn run(&self, generator: &Generator, pictures: &Pictures) -> Result<PassOutput> {
         let Pictures { image, mask } = pictures.clone();
         let mut losses = Losses::default();
         let features = match self.task {
@@ -88,13 +88,13 @@ impl Pass<'_> {
         };
         let predicted = self.loss.needs_pixels().then(|| generator.decode(features.clone()));
         if let Some(predicted) = &predicted {
-            self.judge_pixels(&mut losses, predicted, pictures);
+            self.add_pixel_losses(&mut losses, predicted, pictures);
         }
         let target = self.fixed.target_encoder.as_ref().map(|encoder| target(encoder, &image));
         if let Some(target) = &target {
-            self.judge_latents(&mut losses, &features, target, &mask);
+            self.add_latent_losses(&mut losses, &features, target, &mask);
         }
-        Ok(Made {
+        Ok(PassOutput {
             losses,
             predicted: predicted.map(Tensor::detach),
             refined: self.latents.map(|_| features.concat().detach()),
@@ -102,7 +102,7 @@ impl Pass<'_> {
         })
     }
 
-    fn judge_pixels(&self, losses: &mut Losses, predicted: &Tensor<4>, pictures: &Pictures) {
+    fn add_pixel_losses(&self, losses: &mut Losses, predicted: &Tensor<4>, pictures: &Pictures) {
         let Loss { pixel_l1, pixel_mse, perceptual_mse, style_l1, adversarial, feature_matching_mse, .. } =
             self.loss;
         let Pictures { image, mask } = pictures;
@@ -126,12 +126,12 @@ impl Pass<'_> {
             }
         }
         let Some((weights, discriminator)) = adversarial.as_ref().zip(self.pixels) else { return };
-        // The discriminator only passes gradients on here; its norms stay in train mode, as in LaMa.
-        let judge = set_learning(discriminator.clone(), |_| false);
-        let fake = judge.forward(predicted.clone());
+        // The discriminator only passes gradients through here; its norms stay in train mode, as in LaMa.
+        let critic = set_learning(discriminator.clone(), |_| false);
+        let fake = critic.forward(predicted.clone());
         losses.add(Term::Adversarial, adversarial::generator(fake.logits), weights.weight);
         if let Some(matching) = feature_matching_mse {
-            let real = judge.forward(image.clone());
+            let real = critic.forward(image.clone());
             losses.add(
                 Term::FeatureMatchingMse,
                 feature_matching::mse(&fake.maps, &real.maps),
@@ -140,11 +140,17 @@ impl Pass<'_> {
         }
     }
 
-    fn judge_latents(&self, losses: &mut Losses, refined: &Features, target: &Features, mask: &Tensor<4>) {
+    fn add_latent_losses(
+        &self,
+        losses: &mut Losses,
+        refined: &Features,
+        target: &Features,
+        mask: &Tensor<4>,
+    ) {
         let (refined, target) = (refined.clone(), target.clone());
         if let Some((weights, discriminator)) = self.loss.latent_adversarial.as_ref().zip(self.latents) {
-            let judge = set_learning(discriminator.clone(), |_| false);
-            let logits = judge.forward(refined.clone().concat()).logits;
+            let critic = set_learning(discriminator.clone(), |_| false);
+            let logits = critic.forward(refined.clone().concat()).logits;
             losses.add(Term::LatentAdversarial, adversarial::generator(logits), weights.weight);
         }
         if let Some(latent_l1) = self.loss.latent_l1 {
@@ -157,7 +163,7 @@ impl Pass<'_> {
     }
 }
 
-/// The encoding of true pictures, a constant.
+/// The encoding of ground-truth images, a constant.
 fn target(encoder: &Encoder, image: &Tensor<4>) -> Features {
     let Features { local, global } = encoder.forward(image.clone().inner(), None);
     Features { local: Tensor::from_inner(local), global: global.map(Tensor::from_inner) }

@@ -1,4 +1,4 @@
-//! Steps against PyTorch, and what must hold for every kind of run.
+//! Training steps against PyTorch, and properties that hold for every kind of run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,19 +18,19 @@ use crate::data::Batch;
 use crate::testing::{device, from_fixture};
 
 const LOSS_TOLERANCE: f32 = 1e-5;
-/// What two correct implementations differ by after three steps.
+/// Difference of two correct implementations after three steps.
 const TOLERANCE: f32 = 1e-4;
-/// A bias in front of a norm in train mode has gradient 0; Adam makes whole steps of its rounding noise, at most three of
-/// one implementation this way and three of the other that way.
+/// A bias before a norm in train mode has gradient 0. Adam takes full steps along its rounding noise: at most three of
+/// one implementation in one direction, and three of the other in the opposite direction.
 const IDLE_BIAS_TOLERANCE: f32 = 6e-3;
 
-/// Whether `name` is a bias in front of a norm, or the mean that follows such a bias.
+/// Whether `name` is a bias before a norm, or the running mean after such a bias.
 fn follows_noise(name: &str) -> bool {
     let layer = name.starts_with("decoder.up.") || name.starts_with("control.encoder.");
     layer && (name.ends_with(".conv.bias") || name.ends_with(".norm.running_mean"))
 }
 
-/// Writes the network whose published names follow `prefix` as a weights file of ours.
+/// Writes the network whose published names follow `prefix` as one of our weights files.
 fn network(numbers: &Fixtures, prefix: &str, path: &Path) -> Generator {
     let tensors: HashMap<&str, (&[usize], &[u8])> = numbers
         .names()
@@ -53,7 +53,7 @@ fn write(generator: &Generator, path: &Path) {
     save(path, generator.config(), "test", tensors, Storage::F32).unwrap();
 }
 
-/// A run file for tests: width 4, one block, one batch of two to a step.
+/// A run file for tests: width 4, one block, one batch of two per step.
 fn config(task: &str, conditioning: &str, rest: &str) -> RunConfig {
     let text = format!(
         r#"
@@ -82,7 +82,7 @@ impl Run {
         self.folder.path().join(name)
     }
 
-    /// A fresh autoencoder's file, as the start of a run file.
+    /// A new autoencoder's file, for the start of a run file.
     fn autoencoder(&self, seed: u64) -> PathBuf {
         let mut config = config("autoencoder", "none", "loss.pixel_mse = { weight = 1.0 }");
         config.seed = seed;
@@ -104,7 +104,7 @@ fn random_batch(seed: u64) -> Batch {
     Batch { side: 32, images, masks: masks.collect(), names: vec!["a".into(), "b".into()] }
 }
 
-/// Trains from the fixture's start on its batches and compares losses and the end.
+/// Trains from the fixture's start on its batches; compares losses and final weights.
 fn assert_steps(name: &str, task: &str, conditioning: &str, loss: &str) {
     let numbers = fixtures::load(&format!("training/{name}.safetensors"));
     let run = Run::new();
@@ -159,7 +159,7 @@ fn named(generator: &Generator) -> BTreeMap<String, Vec<f32>> {
     generator.weights().unwrap().into_iter().map(|named| (named.name, named.weight.values)).collect()
 }
 
-/// Names of tensors that two networks differ in.
+/// Names of tensors in which two networks differ.
 fn changed(before: &Generator, after: &Generator) -> Vec<String> {
     let after = named(after);
     named(before).into_iter().filter(|(name, values)| after[name] != *values).map(|(name, _)| name).collect()
@@ -174,7 +174,7 @@ fn frozen_parts_stay_and_latent_losses_never_decode() {
             "loss.latent_l1 = {{ weight = 1.0 }}\nstart = {{ autoencoder = {autoencoder:?}, freeze = [\"encoder\", \"decoder\"] }}"
         );
         let mut learner = Learner::new(config("inpainting", conditioning, &rest), &[device()]).unwrap();
-        // A decoder that ran would make everything not a number.
+        // A decoder that ran would turn everything into NaN.
         let broken = learner.parts.generator.decoder.clone();
         learner.parts.generator.decoder = weights::load(broken, |name| {
             let found = weights::shapes(&learner.parts.generator.decoder)
@@ -273,7 +273,7 @@ fn two_batches_average_their_gradients() {
     let (one, two) = (random_batch(1), random_batch(2));
     let mut learner = Learner::new(full(&run, ""), &[device()]).unwrap();
     learner.step(&[one.clone(), two.clone()]).unwrap();
-    // Two devices, which happen to be the same: the same gradients, but every batch with statistics from the start.
+    // Two devices, which happen to be the same: the same gradients, but every batch starts from the initial statistics.
     let mut parallel = Learner::new(full(&run, ""), &[device(), device()]).unwrap();
     parallel.step(&[one, two]).unwrap();
     for (name, values) in named(&parallel.parts.generator) {
@@ -334,7 +334,7 @@ fn a_restored_learner_goes_on_bit_for_bit() {
         assert_eq!(restored.step(&[random_batch(step)]).unwrap(), one);
     }
     assert_eq!(named(&restored.parts.generator), named(&learner.parts.generator));
-    assert_eq!(named(&restored.judged()), named(&learner.judged()));
+    assert_eq!(named(&restored.averaged()), named(&learner.averaged()));
 
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() - 5;

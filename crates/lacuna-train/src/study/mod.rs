@@ -1,5 +1,5 @@
-//! Whole tables of the thesis, several seeds each: the autoencoder once a seed, then every row from it, then all rows judged
-//! on the same photos and holes. Whatever is done already is not done again.
+//! Whole tables of the thesis with several seeds: the autoencoder once per seed, then every row from it, then
+//! validation of all rows on the same photos and masks. Finished work is not repeated.
 
 mod report;
 mod rows;
@@ -23,92 +23,92 @@ pub use scale::Scale;
 use crate::config::{RunConfig, Task};
 use crate::data::Source;
 use crate::fit::{Event, FitOptions, fit};
-use crate::validate::{Judgement, Validation, fill};
+use crate::validate::{Validation, ValidationResult, fill};
 use crate::{Error, Result};
 
-/// What a study runs on.
+/// Options of a study.
 #[derive(Clone, Debug)]
 pub struct StudyOptions {
     /// The table.
     pub table: Table,
-    /// How large everything is.
+    /// Its size.
     pub scale: Scale,
-    /// How many seeds, from 1.
+    /// Number of seeds, at least 1.
     pub seeds: u64,
-    /// Photos to learn from.
+    /// Training photos.
     pub photos: PathBuf,
-    /// Photos to judge by.
+    /// Validation photos.
     pub judged_by: PathBuf,
-    /// VGG16's weights, for tables with a perceptual loss.
+    /// Weights of VGG16, for tables with a perceptual loss.
     pub vgg16: Option<PathBuf>,
-    /// LPIPS's weights, to judge by it as well.
+    /// Weights of LPIPS, for validation by LPIPS as well.
     pub lpips: Option<PathBuf>,
-    /// Where everything is written.
+    /// Output folder.
     pub folder: PathBuf,
-    /// Where to compute.
+    /// The devices.
     pub devices: Vec<Device>,
 }
 
-/// What one row reached with one seed.
+/// The result of one row with one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reached {
-    /// Over all photos.
-    pub judgement: Judgement,
+pub struct RowResult {
+    /// Validation over all photos.
+    pub judgement: ValidationResult,
     /// Steps of the row's own training.
     pub steps: u64,
-    /// Seconds of it.
+    /// Seconds of that training.
     pub seconds: f64,
-    /// Parameters that learned.
+    /// Trained parameters.
     pub learning: usize,
 }
 
-/// What is told while a study runs.
+/// An event of a study.
 #[derive(Debug)]
-pub enum Told<'a> {
+pub enum StudyEvent<'a> {
     /// A run starts.
     Run {
         /// The run's name.
         name: &'a str,
         /// The seed.
         seed: u64,
-        /// Steps that it will have.
+        /// Number of steps.
         steps: u64,
     },
-    /// Something happens in it.
+    /// An event of the run.
     Event(Event<'a>),
-    /// A row is judged.
-    Reached {
+    /// A row is validated.
+    Validated {
         /// The row's name.
         name: &'a str,
         /// The seed.
         seed: u64,
-        /// What it reached.
-        reached: &'a Reached,
+        /// Its result.
+        reached: &'a RowResult,
     },
 }
 
-/// Name of a row's result in its run folder.
+/// File name of a row's result in its run folder.
 const RESULT: &str = "reached.json";
-/// Photos on the sheet of examples.
+/// Photos on the example sheet.
 const EXAMPLES: usize = 6;
 
-/// Runs a study, and writes its report: `report.md`, `report.json` and `examples.png`. Returns the report's text, or nothing
-/// if it was stopped.
+/// Runs a study and writes its report: `report.md`, `report.json` and `examples.png`. Returns the report's text, or
+/// `None` if it was stopped.
 ///
 /// # Errors
 /// As [`crate::fit()`].
 pub fn study(
     options: &StudyOptions,
     stop: &AtomicBool,
-    watch: &mut (dyn FnMut(Told) + Send),
+    watch: &mut (dyn FnMut(StudyEvent) + Send),
 ) -> Result<Option<String>> {
     let rows = options.table.rows();
     for row in &rows {
-        // Everything that can be refused is refused before the first hour of computing.
+        // Reject invalid settings before the first hour of computing.
         options.config(row.file, 1, Path::new("autoencoder"))?;
     }
-    let mut reached: Vec<Vec<Reached>> = vec![Vec::new(); rows.len()];
+    let mut reached: Vec<Vec<RowResult>> = vec![Vec::new(); rows.len()];
     for seed in 1..=options.seeds {
         let folder = options.folder.join(format!("seed-{seed}"));
         let autoencoder = folder.join("autoencoder");
@@ -123,7 +123,7 @@ pub fn study(
             let folder = folder.join(row.file);
             let config = options.config(row.file, seed, &weights)?;
             let Some(result) = options.row(row, &config, &folder, stop, watch)? else { return Ok(None) };
-            watch(Told::Reached { name: row.file, seed, reached: &result });
+            watch(StudyEvent::Validated { name: row.file, seed, reached: &result });
             reached.push(result);
         }
     }
@@ -135,7 +135,7 @@ pub fn study(
     Ok(Some(text))
 }
 
-/// Whether a run with this file has come to its end.
+/// Whether a run with this file is finished.
 fn done(config: &RunConfig, folder: &Path) -> bool {
     let same = fs::read_to_string(folder.join("config.toml")).is_ok_and(|text| text == config.to_toml());
     same && folder.join("last.safetensors").exists() && fs::read_to_string(folder.join("done")).is_ok()
@@ -160,19 +160,19 @@ impl StudyOptions {
         Ok(config)
     }
 
-    /// Trains, and says whether it came to its end.
+    /// Trains; returns whether the run finished.
     fn train(
         &self,
         name: &str,
         config: &RunConfig,
         folder: &Path,
         stop: &AtomicBool,
-        watch: &mut (dyn FnMut(Told) + Send),
+        watch: &mut (dyn FnMut(StudyEvent) + Send),
     ) -> Result<bool> {
         let seed = config.seed;
-        watch(Told::Run { name, seed, steps: config.run.steps });
+        watch(StudyEvent::Run { name, seed, steps: config.run.steps });
         let options = FitOptions { folder: folder.to_owned(), resume: true, devices: self.devices.clone() };
-        let outcome = fit(config, &options, stop, &mut |event| watch(Told::Event(event)))?;
+        let outcome = fit(config, &options, stop, &mut |event| watch(StudyEvent::Event(event)))?;
         if !outcome.stopped {
             let seconds = outcome.seconds.to_string();
             write_bytes_atomically(&folder.join("done"), seconds.as_bytes())?;
@@ -180,15 +180,15 @@ impl StudyOptions {
         Ok(!outcome.stopped)
     }
 
-    /// Trains and judges a row, unless that was done; `None` if it was stopped.
+    /// Trains and validates a row unless that was done; `None` if it was stopped.
     fn row(
         &self,
         row: &Row,
         config: &RunConfig,
         folder: &Path,
         stop: &AtomicBool,
-        watch: &mut (dyn FnMut(Told) + Send),
-    ) -> Result<Option<Reached>> {
+        watch: &mut (dyn FnMut(StudyEvent) + Send),
+    ) -> Result<Option<RowResult>> {
         let path = folder.join(RESULT);
         if done(config, folder)
             && let Some(reached) =
@@ -210,22 +210,22 @@ impl StudyOptions {
             .unwrap_or_default();
         let learning = about["learning"].as_u64().unwrap_or_default() as usize;
         let network = open(&folder.join("last.safetensors"), &self.devices[0])?;
-        let mut judged = config.clone();
-        judged.data.validation_photos = self.scale.judged_photos();
-        judged.data.lpips_weights = self.lpips.clone();
-        let judgement = lacuna_nets::ops::among_workers(|| Validation::open(&judged)?.judge(&network))?;
-        let reached = Reached { judgement, steps: config.run.steps, seconds, learning };
+        let mut config = config.clone();
+        config.data.validation_photos = self.scale.validation_photos();
+        config.data.lpips_weights = self.lpips.clone();
+        let judgement = lacuna_nets::ops::among_workers(|| Validation::open(&config)?.evaluate(&network))?;
+        let reached = RowResult { judgement, steps: config.run.steps, seconds, learning };
         let text = serde_json::to_string_pretty(&reached).expect("plain data");
         write_bytes_atomically(&path, text.as_bytes())?;
         Ok(Some(reached))
     }
 
-    /// Whether a judgement has all that is asked for.
-    fn is_complete(&self, reached: &Reached) -> bool {
+    /// Whether a result has all requested values.
+    fn is_complete(&self, reached: &RowResult) -> bool {
         self.lpips.is_none() || reached.judgement.scores.lpips.is_some()
     }
 
-    /// A sheet with photos, masked photos and the fills of all rows, of the first seed.
+    /// A sheet with photos, masked photos and the fills of all rows, for the first seed.
     fn examples(&self, rows: &[Row]) -> Result<()> {
         let mut config = self.config(rows[0].file, 1, Path::new("autoencoder"))?;
         config.data.validation_photos = EXAMPLES;

@@ -1,16 +1,16 @@
-//! The table: our numbers beside the printed ones.
+//! The report: our values beside the thesis's.
 
 use std::fmt::Write;
 
 use lacuna_eval::interval::{Interval, student};
 use serde_json::{Value, json};
 
-use super::{Reached, Row, StudyOptions};
+use super::{Row, RowResult, StudyOptions};
 
-/// A number that rows are compared by.
+/// A value by which rows are compared.
 struct Column {
     title: &'static str,
-    of: fn(&Reached) -> f64,
+    of: fn(&RowResult) -> f64,
     decimals: usize,
 }
 
@@ -20,28 +20,28 @@ const COLUMNS: [Column; 7] = [
     Column { title: "PSNR, dB", of: |reached| reached.judgement.scores.psnr, decimals: 2 },
     Column { title: "L1", of: |reached| reached.judgement.scores.l1, decimals: 4 },
     Column { title: "L1 in the hole", of: |reached| reached.judgement.hole_l1, decimals: 4 },
-    Column { title: "s a step", of: |reached| reached.seconds / reached.steps as f64, decimals: 3 },
-    Column { title: "s in all", of: |reached| reached.seconds, decimals: 0 },
+    Column { title: "s per step", of: |reached| reached.seconds / reached.steps as f64, decimals: 3 },
+    Column { title: "s total", of: |reached| reached.seconds, decimals: 0 },
 ];
 
 /// The report as Markdown.
-pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reached>]) -> String {
-    // A column that nothing was measured for is left out.
+pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<RowResult>]) -> String {
+    // A column without values is omitted.
     let columns: Vec<&Column> =
         COLUMNS.iter().filter(|column| !(column.of)(&reached[0][0]).is_nan()).collect();
     let mut text = String::new();
-    let mut line = |line: String| writeln!(text, "{line}").expect("a text takes everything");
+    let mut line = |line: String| writeln!(text, "{line}").expect("writing to a string cannot fail");
     let seeds = options.seeds;
     line(format!("# {} at scale {}, {seeds} seeds", options.table, options.scale));
     line(String::new());
     line(format!(
         "`lacuna study {} --scale {} --seeds {seeds}`. Means over seeds, ± the half width of a 95 % interval (Student's t); \
-         judged on the same {} photos and holes.",
+         evaluated on the same {} photos and masks.",
         options.table, options.scale, reached[0][0].judgement.photos
     ));
     line(String::new());
     let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-    line(format!("| row | loss | enc-dec | mask | learning | {} |", titles.join(" | ")));
+    line(format!("| row | loss | enc-dec | mask | trained | {} |", titles.join(" | ")));
     line(format!("| --- | --- | --- | --- | --- |{}", " --- |".repeat(columns.len())));
     for (row, reached) in rows.iter().zip(reached) {
         let cells = columns.iter().map(|column| mean(&values(reached, column.of), column.decimals));
@@ -56,7 +56,7 @@ pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reac
     line(String::new());
     line(format!("## Differences to {}", rows[0].title));
     line(String::new());
-    line("The same seeds paired; an interval without 0 is set in bold.".to_owned());
+    line("Paired by seed; intervals that exclude 0 are bold.".to_owned());
     line(String::new());
     line(format!("| row | {} |", titles.join(" | ")));
     line(format!("| --- |{}", " --- |".repeat(columns.len())));
@@ -66,7 +66,7 @@ pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reac
         line(format!("| {} | {} |", row.title, cells.collect::<Vec<_>>().join(" | ")));
     }
     line(String::new());
-    line("## What the thesis prints".to_owned());
+    line("## Values in the thesis".to_owned());
     line(String::new());
     line("| row | FID | LPIPS | SSIM | hours |".to_owned());
     line("| --- | --- | --- | --- | --- |".to_owned());
@@ -83,16 +83,16 @@ pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<Reac
     text
 }
 
-/// The report's numbers.
-pub(super) fn json(rows: &[Row], reached: &[Vec<Reached>]) -> Value {
+/// The report as JSON.
+pub(super) fn json(rows: &[Row], reached: &[Vec<RowResult>]) -> Value {
     rows.iter().zip(reached).map(|(row, reached)| json!({ "row": row.file, "seeds": reached })).collect()
 }
 
-fn values(reached: &[Reached], of: fn(&Reached) -> f64) -> Vec<f64> {
+fn values(reached: &[RowResult], of: fn(&RowResult) -> f64) -> Vec<f64> {
     reached.iter().map(of).collect()
 }
 
-fn paired(own: &[Reached], first: &[Reached], of: fn(&Reached) -> f64) -> Vec<f64> {
+fn paired(own: &[RowResult], first: &[RowResult], of: fn(&RowResult) -> f64) -> Vec<f64> {
     own.iter().zip(first).map(|(own, first)| of(own) - of(first)).collect()
 }
 

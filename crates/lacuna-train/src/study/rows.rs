@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// A table of the thesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Mask control and the latent loss, each alone and together.
+    /// Mask control and the latent loss, separately and together.
     T51,
     /// With all of LaMa's losses.
     T52,
@@ -21,17 +21,17 @@ pub struct Row {
     pub title: &'static str,
     /// Its run file in configs/, without the extension.
     pub file: &'static str,
-    /// What the table says of its loss, its encoder and decoder, and its mask.
+    /// The table's description of its loss, its encoder and decoder, and its mask.
     pub loss: &'static str,
-    /// What of encoder and decoder learns.
+    /// The trained parts of encoder and decoder.
     pub encoder_decoder: &'static str,
-    /// How the network gets to know the mask.
+    /// How the network receives the mask.
     pub mask: &'static str,
-    /// What the thesis prints, if it has this row.
+    /// The thesis's values, if it has this row.
     pub printed: Option<Printed>,
 }
 
-/// What the thesis prints.
+/// The thesis's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Printed {
     /// Fréchet distance.
@@ -40,7 +40,7 @@ pub struct Printed {
     pub lpips: f64,
     /// Structural similarity.
     pub ssim: f64,
-    /// Hours of training, where it tells.
+    /// Hours of training, where stated.
     pub hours: Option<f64>,
 }
 
@@ -52,7 +52,7 @@ const FROZEN: &str = "frozen";
 const LEARN: &str = "learn";
 
 impl Table {
-    /// Its rows; the first is what the others are compared with.
+    /// Its rows; the first is the reference of comparisons.
     pub fn rows(self) -> Vec<Row> {
         let row = |title, file, loss, encoder_decoder, mask, printed| Row {
             title,
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::config::{Conditioning, Part, RunConfig};
 
-    /// What makes a comparison fair: the rows of a table differ in what the table says, and in nothing else.
+    /// A fair comparison: rows of a table differ only in what the table states.
     #[test]
     fn rows_differ_in_what_the_table_says_only() {
         for table in [Table::T51, Table::T52, Table::A1] {

@@ -1,4 +1,4 @@
-//! How large a study is.
+//! Sizes of studies.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::Augment;
 use crate::config::{RunConfig, Task};
 
-/// The size of everything in a study.
+/// The size of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
@@ -18,7 +18,7 @@ pub enum Scale {
     Smoke,
     /// About an hour on two cores.
     Small,
-    /// As the thesis: days on a GPU.
+    /// The thesis's sizes: days on a GPU.
     Paper,
 }
 
@@ -28,7 +28,7 @@ struct Sizes {
     batch: usize,
     autoencoder_steps: u64,
     steps: u64,
-    judged_photos: usize,
+    validation_photos: usize,
     augment: Augment,
     discriminator: usize,
 }
@@ -42,7 +42,7 @@ impl Scale {
                 batch: 2,
                 autoencoder_steps: 3,
                 steps: 3,
-                judged_photos: 4,
+                validation_photos: 4,
                 augment: Augment::Light,
                 discriminator: 4,
             }),
@@ -52,7 +52,7 @@ impl Scale {
                 batch: 8,
                 autoencoder_steps: 400,
                 steps: 200,
-                judged_photos: 100,
+                validation_photos: 100,
                 augment: Augment::Light,
                 discriminator: 16,
             }),
@@ -62,7 +62,7 @@ impl Scale {
                 batch: 10,
                 autoencoder_steps: 2000,
                 steps: 1000,
-                judged_photos: 500,
+                validation_photos: 500,
                 augment: Augment::Light,
                 discriminator: 32,
             }),
@@ -70,14 +70,15 @@ impl Scale {
         }
     }
 
-    /// How many photos judge a row at the end.
-    pub fn judged_photos(self) -> usize {
-        self.sizes().map_or(30_000, |sizes| sizes.judged_photos)
+    /// Number of photos in the final validation of a row.
+    pub fn validation_photos(self) -> usize {
+        self.sizes().map_or(30_000, |sizes| sizes.validation_photos)
     }
 
-    /// Makes a run as large as this.
+    /// Applies this size to a run.
     pub fn apply(self, config: &mut RunConfig) {
-        // A study judges once, at the end, and by the last network: the best one would be chosen by the photos that judge.
+        // A study validates once, at the end, and uses the last network: choosing the best one would use the validation
+        // photos.
         config.run.validate_every = 0;
         config.run.grid_every = 0;
         let Some(sizes) = self.sizes() else { return };

@@ -1,33 +1,33 @@
-//! What a network says of a hole, roughly: structure and colour without detail.
+//! The guide: a network's rough prediction of the hole, structure and colour without detail.
 
 use crate::resample::{KnownScaling, Padding, UP_SMOOTH, blacken, resize, scale_down};
 use crate::{Mask, Planes, Predictor, Rect, Result, Watch};
 
-/// The network sees the picture at a size at which no hole pixel is farther than this from what is known: as deep as the
+/// The network sees the image at a scale at which no hole pixel is farther than this from a known one: as deep as the
 /// holes of `train-256` at the 128 pixels that the default network was trained on.
 const DEEPEST: f64 = 24.0;
 
-/// Nor is the longer side longer than this: what is farther away says nothing, and costs time.
+/// Longest side shown to the network, in pixels; farther context costs time and adds nothing.
 const LONGEST: usize = 512;
 
-/// The guide has this part of the resolution that the network saw, so that a blurred prediction and the sharp picture
-/// around it are alike.
+/// The guide's resolution is the network's divided by this, so that a blurred prediction and the sharp image around it
+/// look alike.
 const COARSER: usize = 2;
 
-/// A pixel scaled down counts as hole if less than this share of it is known.
+/// A downscaled pixel counts as hole if less than this fraction of it is known.
 const KNOWN_SHARE: f32 = 0.5;
 
-/// The sizes at which a picture is seen.
+/// The scales of an image.
 #[derive(Clone, Copy)]
 pub(super) struct Scale {
-    /// The picture's own.
+    /// The image's own size.
     full: (usize, usize),
-    /// What the network sees, without and with padding.
+    /// The network's input size, without and with padding.
     padding: Padding,
 }
 
 impl Scale {
-    /// The scale for a hole `depth` pixels deep.
+    /// The scale for a hole with a depth of `depth` pixels.
     pub(super) fn new(full: (usize, usize), depth: f64, network: &dyn Predictor) -> Self {
         let factor = (depth / DEEPEST).max(full.0.max(full.1) as f64 / LONGEST as f64).max(1.0);
         let side = |side: usize| ((side as f64 / factor).round() as usize).max(1);
@@ -36,20 +36,20 @@ impl Scale {
         Self { full, padding: Padding { from, to: (padded(from.0), padded(from.1)) } }
     }
 
-    /// What the network sees.
+    /// The network's input size without padding.
     pub(super) fn seen(&self) -> (usize, usize) {
         self.padding.to
     }
 }
 
-/// The most that a hole pixel is away from a known one, in pixels.
+/// The largest distance of a hole pixel to a known one, in pixels.
 pub(super) fn depth(mask: &Mask) -> f64 {
     let known = Mask::new(mask.width(), mask.height(), mask.hole().iter().map(|hole| !hole).collect());
     let whole = Rect::whole(mask.width(), mask.height());
     known.squared_distances(whole).into_iter().fold(0.0, f64::max).sqrt()
 }
 
-/// The picture with its hole as the network fills it, without detail.
+/// The image with its hole filled by the network, without detail.
 ///
 /// # Errors
 /// As [`Predictor::predict_watched`].

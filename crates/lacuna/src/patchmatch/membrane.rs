@@ -1,29 +1,29 @@
-//! The smoothest filling: a membrane stretched over the fixed values.
+//! The smoothest fill: a membrane over fixed values.
 //!
-//! Solves Poisson's equation in the free cells (the sum of the neighbours' values less the cell's own, as often,
-//! is its load; Laplace's equation where the load is 0), with nothing flowing across the frame's edge or into cells
-//! outside. Coarse to fine: the solution at half the size starts the relaxation at this one, as in a full
-//! multigrid cycle without the corrections on the way up, which a visual filling does not need.
+//! Solves Poisson's equation in the free cells (the sum of the neighbours' values minus the cell's own, as often, is
+//! its load; Laplace's equation if the load is 0), with zero flux across the frame's edge and into outside cells.
+//! Coarse to fine: the solution at half the size initialises the relaxation at this one, as in full multigrid without
+//! the corrections, which a visual fill does not need.
 
-/// Gauss-Seidel sweeps at each size. From the coarser solution they leave less than half a percent of the range
-/// (the tests' bound on a ramp).
+/// Gauss-Seidel sweeps at each size. Starting from the coarser solution, the remaining error is less than half a
+/// percent of the range (the tests' bound on a ramp).
 const SWEEPS: usize = 8;
 
-/// Over-relaxation of a sweep: 1.0 is plain Gauss-Seidel, at 2.0 it no longer converges.
+/// Over-relaxation factor: 1.0 is plain Gauss-Seidel, 2.0 no longer converges.
 const RELAXATION: f32 = 1.5;
 
-/// What a cell of the membrane is.
+/// The role of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cell {
     /// Its value is given.
     Fixed,
-    /// Its value is looked for.
+    /// Its value is unknown.
     Free,
-    /// It takes no part.
+    /// It is excluded.
     Outside,
 }
 
-/// Gives every free cell its value; 0 where no fixed cell can be reached.
+/// Solves for the values of free cells; 0 if no fixed cell can be reached.
 ///
 /// # Shapes
 /// `values`, `cells` and `loads`: `[height, width]`, row-major.
@@ -52,7 +52,7 @@ pub(super) fn fill(width: usize, height: usize, values: &mut [f32], cells: &[Cel
     }
 }
 
-/// Half the size: fixed to the mean of the fixed cells where there is one, else free where one is free.
+/// Halves the size: a cell is fixed to the mean of its fixed cells if it has any, else free if one of its cells is.
 fn halved(width: usize, height: usize, values: &[f32], cells: &[Cell]) -> (Vec<f32>, Vec<Cell>) {
     let (coarse_width, coarse_height) = (width.div_ceil(2), height.div_ceil(2));
     let mut coarse = vec![0.0; coarse_width * coarse_height];
@@ -79,7 +79,7 @@ fn halved(width: usize, height: usize, values: &[f32], cells: &[Cell]) -> (Vec<f
     (coarse, coarse_cells)
 }
 
-/// Loads at half the size: sums of 2 x 2, because a cell twice as wide bends four times as much.
+/// Loads at half the size: sums of 2 x 2, because a cell of twice the width has four times the curvature term.
 fn halved_loads(width: usize, height: usize, loads: &[f32]) -> Vec<f32> {
     let coarse_width = width.div_ceil(2);
     let mut coarse = vec![0.0; coarse_width * height.div_ceil(2)];
@@ -92,8 +92,8 @@ fn halved_loads(width: usize, height: usize, loads: &[f32]) -> Vec<f32> {
     coarse
 }
 
-/// The coarse value at a fine cell, bilinear: 3/4 of the nearer one and 1/4 of the next in each direction, of
-/// those that are not outside.
+/// Bilinear interpolation of the coarse values at a fine cell: weights 3/4 and 1/4 in each direction, without outside
+/// cells.
 fn between(coarse: &[f32], cells: &[Cell], width: usize, x: usize, y: usize) -> f32 {
     let next = |position: usize, end: usize| {
         let next =
@@ -113,7 +113,7 @@ fn between(coarse: &[f32], cells: &[Cell], width: usize, x: usize, y: usize) -> 
     sum / total
 }
 
-/// Moves every free value towards, and a little beyond, the mean of its neighbours.
+/// One sweep: moves every free value towards the mean of its neighbours, and slightly beyond.
 fn sweep(width: usize, height: usize, values: &mut [f32], cells: &[Cell], loads: &[f32]) {
     for y in 0..height {
         for x in 0..width {
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_load_bends_it() {
-        // Left and right edges at 0, a load of -2 everywhere: x (32 - x).
+        // Left and right edges at 0, a load of -2 everywhere: the solution is x (32 - x).
         let side = |index: usize| [0, 32].contains(&(index % 33));
         let cells: Vec<Cell> =
             (0..33 * 33).map(|index| if side(index) { Cell::Fixed } else { Cell::Free }).collect();

@@ -1,17 +1,17 @@
-//! How different two patches are.
+//! Distances between patches.
 
 use super::level::Pixel;
 use super::patch_map::{PATCH, PATCH_AREA};
 
-/// A distance between targets and sources. Patches are named by the pixel index of their top left corner.
+/// A distance between targets and sources. Patches are identified by the pixel index of their top left corner.
 pub(super) trait Metric: Sync {
-    /// What is worth gathering once for all sources that a target is compared with.
+    /// Data of a target that is gathered once for all its comparisons.
     type Target;
 
     /// Gathers it.
     fn target(&self, patch: usize) -> Self::Target;
 
-    /// The distance, or any number of at least `limit` if it is not below.
+    /// The distance, or any value of at least `limit` if the distance is not below it.
     fn distance(&self, target: &Self::Target, source: usize, limit: u32) -> u32;
 }
 
@@ -49,15 +49,15 @@ impl Metric for WholePatch<'_> {
     }
 }
 
-/// What part of a difference of the guide counts: 1 of so many. LPIPS (VGG) over 99 crops with thick holes is 0.1384 with
-/// an eighth, 0.1378 with a quarter, 0.1399 with a half.
+/// The weight of the guide's distance is one over this. LPIPS (VGG) over 99 crops with thick holes is 0.1384 with an
+/// eighth, 0.1378 with a quarter, 0.1399 with a half.
 const GUIDE_SHARE: u32 = 4;
 
-/// A metric, and how much a guide differs in the same places.
+/// A metric, plus the distance of a guide at the same positions.
 pub(super) struct Guided<'a, M> {
-    /// What the picture says.
+    /// The metric on the image.
     pub(super) metric: &'a M,
-    /// What the guide says.
+    /// The metric on the guide.
     pub(super) guide: WholePatch<'a>,
 }
 
@@ -76,14 +76,13 @@ impl<M: Metric> Metric for Guided<'_, M> {
     }
 }
 
-/// One row of a patch, pixel after pixel.
+/// One row of a patch, pixel by pixel.
 #[inline(always)]
 fn row_of(pixels: &[Pixel], start: usize) -> &[i16; 4 * PATCH] {
     pixels[start..start + PATCH].as_flattened().try_into().expect("four channels a pixel")
 }
 
-/// The sum of squared differences over those pixels of the target that are filled already, scaled up to the
-/// whole patch; 0 where none is.
+/// The sum of squared differences over the filled pixels of the target, scaled to the whole patch; 0 if none is filled.
 pub(super) struct FilledPart<'a> {
     /// `[height, width]`.
     pub(super) pixels: &'a [Pixel],
@@ -94,17 +93,17 @@ pub(super) struct FilledPart<'a> {
 }
 
 impl FilledPart<'_> {
-    /// How many pixels of a patch are filled, `0..=49`.
+    /// Number of filled pixels in a patch, `0..=49`.
     pub(super) fn count(&self, patch: usize) -> usize {
         let rows = (0..PATCH).map(|row| &self.filled[patch + row * self.width..][..PATCH]);
         rows.flatten().filter(|&&filled| filled).count()
     }
 }
 
-/// A target's pixels, which of them count, and how many.
+/// A target's pixels, the mask of those that count, and their number.
 pub(super) struct FilledTarget {
     rows: [[i16; 4 * PATCH]; PATCH],
-    /// All bits set where the pixel counts, none where it does not.
+    /// All bits set for pixels that count, none for others.
     lanes: [[i16; 4 * PATCH]; PATCH],
     count: u64,
 }

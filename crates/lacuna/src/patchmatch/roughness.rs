@@ -1,20 +1,20 @@
-//! How rough the picture is around each known pixel: the channel that tells sand from sky when both have been
-//! averaged to the same colour.
+//! Roughness of the image around each known pixel: a channel that separates sand from sky when both have been averaged
+//! to the same colour.
 //!
 //! Newson et al., "Non-Local Patch-Based Image Inpainting", IPOL 2017 (<https://doi.org/10.5201/ipol.2017.189>),
-//! section 2.3: texture attributes, the mean absolute derivatives of the full-size picture, are compared beside
-//! the colours. Differs from it in: one attribute, the sum of both derivatives, so that it fits into a pixel's
-//! fourth lane; the window is fixed at full size and grows by the averaging of the pyramid.
+//! section 2.3: texture attributes, the mean absolute derivatives of the full-size image, are compared in addition to
+//! colours. Differs from it in: one attribute, the sum of both derivatives, so that it fits into a pixel's fourth lane;
+//! the window is fixed at full size and grows through the averaging of the pyramid.
 
 use super::level::FULL_SCALE;
 use crate::{Mask, Planes};
 use rayon::prelude::*;
 
-/// Pixels from the centre to the edge of the window: a window of the size of a patch.
+/// Radius of the window in pixels: the window has the size of a patch.
 const REACH: usize = 3;
 
-/// How much a difference in roughness counts, in amplitude, against one in a colour. Newson et al. weigh the
-/// squares of each of two derivatives with 50; the sum of two derivatives is about twice as large.
+/// Amplitude weight of a difference in roughness relative to one in a colour. Newson et al. weight the squares of each
+/// of two derivatives with 50; the sum of two derivatives is about twice as large.
 const GAIN: f32 = 3.5;
 
 /// Roughness on the scale of a pixel's channel, 0 inside the hole.
@@ -50,7 +50,7 @@ pub(super) fn of_known(image: &Planes, mask: &Mask) -> Vec<i16> {
     roughness
 }
 
-/// The absolute differences of a pixel's luminance to its right and lower neighbours, where all three are known.
+/// The sum of absolute luminance differences to the right and lower neighbours, if all three are known.
 fn steepness(image: &Planes, mask: &Mask, x: usize, y: usize) -> Option<f32> {
     let width = image.width();
     let index = y * width + x;

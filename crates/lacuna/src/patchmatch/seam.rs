@@ -1,46 +1,47 @@
-//! The correction of seams, at the hole's rim and between patches.
+//! Correction of seams at the hole's edge and between patches.
 //!
-//! The fill should equal the known picture at the rim, and rise from pixel to pixel as the patches say; the voted
-//! colours do neither exactly. The correction `c` that is added to them solves Poisson's equation:
-//! `c = known - voted` on the known pixels that touch the hole, where patches vote too, and inside the least sum
-//! of `(c_q - c_p - jump_pq)^2` over neighbours, where a jump is what the voted step exceeds the step between the
-//! voted colours by. Without jumps it is the smoothest spreading of the rim's error.
+//! The fill should equal the known image at the hole's edge, and change from pixel to pixel as the patches do; the
+//! voted colours do neither exactly. The correction `c` that is added to them solves Poisson's equation. On the known
+//! pixels that touch the hole, where patches vote too, `c = known - voted`. Inside, `c` minimises the sum of `(c_q -
+//! c_p - jump_pq)^2` over neighbours, where a jump is the voted step minus the step between the voted colours. Without
+//! jumps this is the smoothest interpolation of the error at the edge.
 //!
-//! Perez et al., "Poisson Image Editing", SIGGRAPH 2003 (<https://doi.org/10.1145/882262.882269>); votes on steps
-//! as in Darabi et al., "Image Melding", SIGGRAPH 2012 (<https://doi.org/10.1145/2185520.2185578>). Differs from
-//! it in: large jumps are where structures do not meet, and count less, so that they are not smeared.
+//! Perez et al., "Poisson Image Editing", SIGGRAPH 2003 (<https://doi.org/10.1145/882262.882269>); votes on steps as in
+//! Darabi et al., "Image Melding", SIGGRAPH 2012 (<https://doi.org/10.1145/2185520.2185578>). Differs from it in: large
+//! jumps occur where structures do not meet, and get a smaller weight, so that they are not smeared.
 
 use super::membrane::{self, Cell};
 use crate::{Mask, Planes};
 use rayon::prelude::*;
 
-/// The jump of colour in `[0, 1]` that counts half. Over 40 photos LPIPS Alex is 0.081 without jumps, 0.0794 at 0.1,
-/// 0.0786 at 0.2 and 0.0775 with all jumps in full; but above 0.1 dark objects visibly bleed into a sky beside them.
+/// A jump of this size, for colours in `[0, 1]`, has weight one half. Over 40 photos LPIPS Alex is 0.081 without jumps,
+/// 0.0794 at 0.1, 0.0786 at 0.2 and 0.0775 with full weights; but above 0.1 dark objects visibly bleed into a sky next
+/// to them.
 const HALF_JUMP: f32 = 0.08;
 
-/// The error of colour in `[0, 1]` at a rim pixel that counts half. A larger one is no seam but a structure that ends at the
-/// rim, often a rest of what the mask was drawn around, and would tint the fill far inside.
+/// An error of this size at the hole's edge, for colours in `[0, 1]`, has weight one half. A larger one is not a seam
+/// but a structure that ends at the edge, often the remains of a masked object, and would tint the fill far inside.
 const HALF_RIM_ERROR: f32 = 0.08;
 
-/// The number for a jump of 1.0: jumps lie in `[-2, 2]`, and 2 * 16000 fits into 16 bits.
+/// Scale of jumps: they lie in `[-2, 2]`, and 2 * 16000 fits into 16 bits.
 const JUMP_SCALE: f32 = 16_000.0;
 
-/// Whether a known pixel touches the hole, with a side or a corner.
+/// Whether a known pixel touches the hole, including diagonally.
 pub(super) fn is_rim(mask: &Mask, x: usize, y: usize) -> bool {
     let columns = x.saturating_sub(1)..(x + 2).min(mask.width());
     let mut rows = y.saturating_sub(1)..(y + 2).min(mask.height());
     !mask.is_hole(x, y) && rows.any(|row| columns.clone().any(|column| mask.is_hole(column, row)))
 }
 
-/// What is missing between a pixel and its neighbours for the voted steps, by channel, in `1 / JUMP_SCALE`.
+/// The difference between the voted steps and the steps of voted colours at a pixel, by channel, in `1 / JUMP_SCALE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Jump {
     right: [i16; 3],
     down: [i16; 3],
 }
 
-/// The jumps from the pixel at column `x`, row `y`, if there are any. `voted` holds voted colours in the hole and
-/// on its rim; `steps` are the voted ones to the right and down.
+/// The jumps from the pixel at column `x`, row `y`, if there are any. `voted` has voted colours in the hole and at its
+/// edge; `steps` are the voted ones to the right and down.
 pub(super) fn jump(
     voted: &Planes,
     mask: &Mask,
@@ -64,13 +65,13 @@ pub(super) fn jump(
     (jump.right != [0; 3] || jump.down != [0; 3]).then_some(jump)
 }
 
-/// How much of an error of three colours counts: all of a small one, half of one of `half`, little of a large one.
+/// The weight of an error of three colours: 1 for a small one, one half for one of `half`, near 0 for a large one.
 fn share(error: [f32; 3], half: f32) -> f32 {
     let largest = error.iter().fold(0.0f32, |largest, error| largest.max(error.abs()));
     1.0 / (1.0 + (largest / half).powi(2))
 }
 
-/// The fill of `image`: `voted`, whose hole and rim hold voted colours, with its seams corrected. Values of the
+/// The fill of `image`: `voted`, with voted colours in the hole and at its edge, with corrected seams. Values in the
 /// hole stay in `[0, 1]`, known pixels are those of `image`.
 pub(super) fn correct(
     mut voted: Planes,
@@ -128,7 +129,7 @@ pub(super) fn correct(
 mod tests {
     use super::*;
 
-    /// 20 x 20 pixels of 0.5 with a hole of 10 x 10, and the same voted as `voted(x)` in hole and rim.
+    /// 20 x 20 pixels of 0.5 with a hole of 10 x 10, and the same voted as `voted(x)` in the hole and at its edge.
     fn case(voted: impl Fn(usize) -> f32) -> (Planes, Planes, Mask) {
         let hole: Vec<bool> =
             (0..400).map(|i| (5..15).contains(&(i % 20)) && (5..15).contains(&(i / 20))).collect();
@@ -144,7 +145,7 @@ mod tests {
     fn a_fill_that_is_a_little_too_dark_is_lifted() {
         let (image, voted, mask) = case(|_| 0.48);
         let corrected = correct(voted, &image, &mask, vec![]);
-        // Of 0.02 a share of 1 / (1 + (0.02 / 0.08)^2) = 0.941 counts.
+        // An error of 0.02 has weight 1 / (1 + (0.02 / 0.08)^2) = 0.941.
         assert!(corrected.values().iter().all(|value| (value - 0.5).abs() < 0.0013));
     }
 
@@ -152,7 +153,7 @@ mod tests {
     fn a_rest_at_the_rim_does_not_tint_the_fill() {
         let (image, voted, mask) = case(|_| 1.0);
         let corrected = correct(voted, &image, &mask, vec![]);
-        // Of -0.5 a share of 1 / (1 + (0.5 / 0.08)^2) = 0.025 counts.
+        // An error of -0.5 has weight 1 / (1 + (0.5 / 0.08)^2) = 0.025.
         let tint = |index: usize| 1.0 - corrected.values()[index];
         assert!((0..400).filter(|&i| mask.hole()[i]).all(|index| (0.012..0.013).contains(&tint(index))));
     }

@@ -1,20 +1,20 @@
-//! Printing colours (CMYK) to RGB.
+//! CMYK to RGB.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
-/// Bytes a pixel while four inks become three colours.
+/// Bytes per pixel while CMYK is converted to RGB.
 pub const BYTES_PER_PIXEL: u64 = 4 + 3;
 
-/// Pixels that are converted at a time.
+/// Pixels converted at a time.
 const BATCH: usize = 4096;
 
 /// Reads a JPEG file of four components as sRGB, `[height, width, 3]`.
 ///
 /// # Errors
-/// A sentence about what is wrong with the file.
+/// A sentence that describes the problem.
 pub fn read_jpeg(bytes: &[u8], icc: Option<&[u8]>, has_adobe_marker: bool) -> Result<Vec<u8>, String> {
     let damaged = |error| format!("damaged JPEG file: {error:?}");
     let options =
@@ -29,15 +29,15 @@ pub fn read_jpeg(bytes: &[u8], icc: Option<&[u8]>, has_adobe_marker: bool) -> Re
             let [red, green, blue] = ycbcr_to_rgb([pixel[0], pixel[1], pixel[2]]);
             pixel.copy_from_slice(&[red, green, blue, 255 - pixel[3]]);
         } else if has_adobe_marker {
-            // Adobe's files store what each ink lets through.
+            // Adobe's files store the inverted amount of ink.
             pixel.iter_mut().for_each(|ink| *ink = 255 - *ink);
         }
     }
     Ok(to_rgb(&inks, icc))
 }
 
-/// Inks (255 = full), four a pixel, as sRGB: by the profile if it is one of CMYK, else each colour as what its
-/// ink and black let through.
+/// Converts ink values (255 = full), four per pixel, to sRGB: through the profile if it is a CMYK profile, else each
+/// channel is the light that its ink and black transmit.
 pub fn to_rgb(inks: &[u8], icc: Option<&[u8]>) -> Vec<u8> {
     let mut rgb = vec![0; inks.len() / 4 * 3];
     let profile = icc

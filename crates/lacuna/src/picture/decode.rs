@@ -1,4 +1,4 @@
-//! Reading a picture file, hostile or not.
+//! Reading image files, including hostile ones.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -20,41 +20,43 @@ use super::{
 use crate::units::at_most;
 use crate::{Error, Result};
 
-/// Bytes to which a PNG's colour profile may inflate. Profiles of printers have up to 4 MB; 261 kB can inflate to 256 MiB.
+/// Limit of a PNG's inflated colour profile in bytes. Profiles of printers have up to 4 MB; 261 kB can inflate to 256
+/// MiB.
 const MOST_PROFILE: u64 = 16 << 20;
 
-/// Bytes to which other compressed metadata may inflate: XMP packets have 64 kB at most, as a rule.
+/// Limit of other inflated metadata in bytes: XMP packets rarely exceed 64 kB.
 const MOST_INFLATED: u64 = 16 << 20;
 
 /// Copies of an inflated profile while it is read.
 const PROFILE_COPIES: u64 = 3;
 
-/// JPEG components of a picture in printing colours.
+/// JPEG components of a CMYK image.
 const CMYK_COMPONENTS: u8 = 4;
 
 impl Picture {
-    /// Reads a picture file. Its content decides the format; an extension that names another is noted.
+    /// Reads an image file. The content decides the format; an extension that names another is noted.
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be read; [`Error::Picture`] if it is truncated, damaged or of an unsupported kind;
-    /// [`Error::TooLarge`] and [`Error::Memory`] if `limits` do not allow it.
+    /// [`Error::Read`] if the file cannot be read; [`Error::Picture`] if it is truncated, damaged or unsupported;
+    /// [`Error::TooLarge`] and [`Error::Memory`] if it exceeds `limits`.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let name = path.display().to_string();
         let bytes = read_file(path, limits)?;
         let mut picture = Self::decode(&bytes, &name, limits)?;
         if let Some(named) = Format::from_extension(path).filter(|named| *named != picture.format) {
-            picture
-                .notes
-                .push(format!("{name}: the extension says {named}, the file holds {}", picture.format));
+            picture.notes.push(format!(
+                "{name}: the extension is that of {named}, but the file is {}",
+                picture.format
+            ));
         }
         Ok(picture)
     }
 
-    /// Decodes a picture file's bytes; `name` labels it in errors.
+    /// Decodes the bytes of an image file; `name` labels it in errors.
     ///
     /// # Errors
-    /// [`Error::Picture`] if it is truncated, damaged or of an unsupported kind; [`Error::TooLarge`] and
-    /// [`Error::Memory`] if `limits` do not allow it.
+    /// [`Error::Picture`] if it is truncated, damaged or unsupported; [`Error::TooLarge`] and [`Error::Memory`] if it
+    /// exceeds `limits`.
     pub fn decode(bytes: &[u8], name: &str, limits: &Limits) -> Result<Self> {
         limits.check_file(name, bytes.len() as u64)?;
         let content = Content::of(bytes, name)?;
@@ -75,7 +77,7 @@ impl Picture {
     }
 }
 
-/// What all formats share.
+/// The inputs that all formats need.
 struct Reader<'a> {
     bytes: &'a [u8],
     name: &'a str,
@@ -86,14 +88,14 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn decoder_limits(&self) -> image::Limits {
         let mut limits = image::Limits::no_limits();
-        // Sides are checked by `Limits::check`, with a better message.
+        // `Limits::check` checks the sides, with a better message.
         limits.max_alloc = Some(self.limits.bytes);
         limits
     }
 
-    /// Checks what a PNG's compressed colour profile takes before the decoder inflates it.
+    /// Checks the size of a PNG's compressed colour profile before the decoder inflates it.
     fn check_profile(&self) -> Result<()> {
-        // A damaged one is left to the decoder, which reads the picture without it.
+        // A damaged profile is left to the decoder, which reads the image without it.
         let Ok(Some(size)) = png::inflated_profile(self.bytes, MOST_PROFILE) else { return Ok(()) };
         if size > MOST_PROFILE {
             let problem = format!("its colour profile inflates to more than {}", at_most(MOST_PROFILE));
@@ -123,7 +125,7 @@ impl Reader<'_> {
         picture.palette = Palette::of_png(self.bytes);
         let mut notes = Vec::new();
         let left = self.limits.memory.map_or(MOST_INFLATED, |budget| {
-            // XMP is held inflated and cleaned.
+            // XMP is in memory twice: inflated and cleaned.
             budget.holding(picture.pixels.as_bytes().len() as u64).left() / 2
         });
         png::read(self.bytes, left.min(MOST_INFLATED), &mut picture.metadata, &mut notes);
@@ -143,10 +145,10 @@ impl Reader<'_> {
             pixels = DynamicImage::ImageRgb8(pixels.to_rgb8());
         }
         let mut picture = self.picture(pixels, None, None, None);
-        // All colours fit: a GIF frame has 256 at most.
+        // All colours fit, as a GIF frame has at most 256.
         picture.palette = Some(Palette { colours: Vec::new() });
         picture.is_converted = true;
-        picture.notes.push(self.note("the first frame of a GIF file is read, and written as PNG"));
+        picture.notes.push(self.note("only the first frame of the GIF file is read; it is written as PNG"));
         Ok(picture)
     }
 
@@ -165,7 +167,7 @@ impl Reader<'_> {
             let pixels = ImageBuffer::from_raw(width, height, rgb).ok_or_else(|| {
                 Error::picture(self.name, "damaged JPEG file: its samples do not fit its size")
             })?;
-            // The inks' tables are not those of brightness and colour.
+            // The quantisation tables of inks do not fit luma and chroma.
             let coding = JpegCoding { chroma: None, sampling: (1, 1), components: 3, ..file.coding.clone() };
             let mut picture = self.picture(DynamicImage::ImageRgb8(pixels), None, exif, Some(coding));
             picture.notes.push(self.note("CMYK is converted to RGB (sRGB) and written as RGB"));
@@ -224,7 +226,7 @@ impl Reader<'_> {
         Ok(picture)
     }
 
-    /// Checks a picture's size (columns, rows) before it is allocated.
+    /// Checks the size of an image (columns, rows) before it is allocated.
     fn check(&self, size: (u32, u32), bytes_per_pixel: u64, jpeg: Option<&JpegCoding>) -> Result<()> {
         self.limits.check(self.name, size.0, size.1, bytes_per_pixel)?;
         let pixel_bytes = u64::from(size.0) * u64::from(size.1) * bytes_per_pixel;
@@ -247,7 +249,7 @@ impl Reader<'_> {
         Ok(self.picture(pixels, icc, exif, jpeg))
     }
 
-    /// The picture of decoded pixels as they are stored, and of metadata.
+    /// An image from decoded pixels in stored orientation, and metadata.
     fn picture(
         &self,
         mut pixels: DynamicImage,
@@ -260,11 +262,11 @@ impl Reader<'_> {
             && icc.is_none()
             && png::inflated_profile(self.bytes, MOST_PROFILE).is_err()
         {
-            notes.push(format!("{}: the colour profile is damaged and is left out", self.name));
+            notes.push(format!("{}: the colour profile is damaged and was dropped", self.name));
         }
         let (metadata, orientation) = if self.format == Format::Tiff {
             let metadata = Metadata::from_tiff(icc.clone(), self.bytes).unwrap_or_else(|error| {
-                notes.push(format!("{}: the EXIF block cannot be read and is left out ({error})", self.name));
+                notes.push(format!("{}: the EXIF block cannot be read and was dropped ({error})", self.name));
                 Metadata::new(icc, None)
             });
             (metadata, tiff_file::orientation(self.bytes))
@@ -285,13 +287,13 @@ impl Reader<'_> {
     }
 }
 
-/// The values that are seen as 0 and 1: those, or the smallest and largest finite sample beyond them.
+/// The values that map to 0 and 1: 0 and 1 themselves, or the smallest and largest finite sample beyond them.
 fn range(samples: &[f32]) -> (f32, f32) {
     let finite = samples.iter().filter(|sample| sample.is_finite());
     finite.fold((0.0f32, 1.0f32), |(low, high), &sample| (low.min(sample), high.max(sample)))
 }
 
-/// Checks that a WebP file is as long as its header says; the decoder is content with less.
+/// Checks that a WebP file is as long as its header says, which the decoder does not.
 fn check_riff_length(bytes: &[u8]) -> Result<(), String> {
     let [_, _, _, _, a, b, c, d, ..] = *bytes else { return Err("truncated WebP file".into()) };
     let expected = u64::from(u32::from_le_bytes([a, b, c, d])) + 8;
@@ -301,7 +303,7 @@ fn check_riff_length(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// A file's bytes, if `limits` allow so many.
+/// Reads a file within `limits`.
 ///
 /// # Errors
 /// [`Error::Read`], [`Error::Picture`] for a folder, or [`Error::TooLarge`] for a file that is too long.
@@ -311,24 +313,24 @@ pub fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let about = file.metadata().map_err(failed)?;
     let name = path.display().to_string();
     if about.is_dir() {
-        return Err(Error::picture(name, "this is a folder, not a picture"));
+        return Err(Error::picture(name, "this is a folder, not an image"));
     }
     limits.check_file(&name, about.len())?;
     let mut bytes = Vec::new();
-    // A pipe or device has no length to check beforehand: read one byte more than is allowed at most.
+    // The length of a pipe or device is not known beforehand: read at most one byte more than allowed.
     (&mut file).take(limits.bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     limits.check_file(&name, bytes.len() as u64)?;
     Ok(bytes)
 }
 
-/// One line about a decoder's error.
+/// A decoder's error in one line.
 fn describe(error: &ImageError, format: Format) -> String {
     let text = error.to_string().replace('\n', " ");
     match error {
         ImageError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => {
             format!("truncated {format} file")
         }
-        ImageError::Limits(_) => format!("the {format} file needs more memory than is allowed: {text}"),
+        ImageError::Limits(_) => format!("the {format} file needs more memory than allowed: {text}"),
         ImageError::Unsupported(_) => format!("unsupported {format} file: {text}"),
         _ => format!("damaged {format} file: {text}"),
     }

@@ -1,4 +1,4 @@
-//! Writing a picture back as it came, or as another format that can hold it.
+//! Writing images in their original format or another one.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -18,22 +18,22 @@ use super::{
 use crate::atomic::write_bytes_atomically;
 use crate::{Error, Result};
 
-/// JPEG quality of pictures that did not come as JPEG: no visible loss, about a sixth of the raw size.
+/// JPEG quality of images from other formats: no visible loss, about a sixth of the raw size.
 const JPEG_QUALITY: u8 = 95;
 
-/// From this quality on colours are kept at full resolution where the input does not say.
+/// From this quality colours are not subsampled, unless the input was.
 const FULL_COLOUR_QUALITY: u8 = 90;
 
-/// How much longer a lossy WebP file may get.
+/// Largest growth factor of a lossy WebP file.
 const LOSSY_GROWTH: f64 = 1.3;
 
-/// By how much the quality is lowered while a lossy WebP file is too long.
+/// Step by which the quality is lowered while a lossy WebP file is too long.
 const QUALITY_STEP: f32 = 8.0;
 
-/// Copies of the pixels that writing takes in the worst case, an image of noise.
+/// Copies of the pixels during writing in the worst case, an image of noise.
 const WRITING_COPIES: u64 = 3;
 
-/// How to write a picture.
+/// Options for writing an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaveOptions {
     /// Container format; `None` keeps the input's.
@@ -43,21 +43,21 @@ pub struct SaveOptions {
 }
 
 impl Picture {
-    /// Writes the picture to `path`: the whole file or nothing.
+    /// Writes the image to `path` atomically.
     ///
     /// # Errors
-    /// [`Error::Unfit`] if the format cannot hold the picture, [`Error::Write`] if the file cannot be written.
+    /// [`Error::Unfit`] if the format cannot store the image, [`Error::Write`] if the file cannot be written.
     pub fn save(&self, path: &Path, options: &SaveOptions) -> Result<()> {
         write_bytes_atomically(path, &self.encode(options)?)
     }
 
-    /// The picture as a file's bytes.
+    /// The image as the bytes of a file.
     ///
-    /// Size, depth, alpha, stored orientation and metadata are kept as far as the format has a place for them;
-    /// [`Picture::writing_notes`] lists what is lost. BMP stores the picture upright.
+    /// Size, depth, alpha, stored orientation and metadata are kept as far as the format supports them;
+    /// [`Picture::writing_notes`] lists what is lost. BMP stores the image upright.
     ///
     /// # Errors
-    /// [`Error::Unfit`] if the format cannot hold the picture's depth, alpha or size.
+    /// [`Error::Unfit`] if the format cannot store the image's depth, alpha or size.
     pub fn encode(&self, options: &SaveOptions) -> Result<Vec<u8>> {
         let format = options.format.unwrap_or(self.format);
         self.check_fits(format, options.quality)?;
@@ -75,7 +75,7 @@ impl Picture {
             Format::Png => self.encode_png(&mut bytes, pixels),
             Format::WebP => self.encode_webp(&mut bytes, pixels),
             Format::Bmp => {
-                // The encoder would drop the alpha channel of a grey picture.
+                // The encoder would drop the alpha channel of a grey image.
                 let rgba = (self.channels() == 2).then(|| DynamicImage::ImageRgba8(pixels.to_rgba8()));
                 let pixels = rgba.as_ref().unwrap_or(pixels);
                 pixels.write_with_encoder(BmpEncoder::new(&mut bytes)).map_err(|error| error.to_string())
@@ -89,64 +89,63 @@ impl Picture {
         Ok(bytes)
     }
 
-    /// What is lost when the picture is written, in sentences for its owner. Whether a palette is kept depends on the pixels:
-    /// ask again once they are filled.
+    /// What is lost when the image is written, as sentences for the user. Whether a palette is kept depends on the
+    /// pixels: call this again after filling.
     pub fn writing_notes(&self, options: &SaveOptions) -> Vec<String> {
         let format = options.format.unwrap_or(self.format);
         let held = &self.metadata;
         let mut lost = Vec::new();
         let mut lose = |is_lost: bool, what: &str| {
             if is_lost {
-                lost.push(format!("{}: {format} files hold no {what}: left out", self.name));
+                lost.push(format!("{}: {format} files cannot store {what}: dropped", self.name));
             }
         };
         let bare = format == Format::Bmp;
-        lose(bare && held.icc.is_some(), "colour profile");
+        lose(bare && held.icc.is_some(), "a colour profile");
         lose(bare && held.exif.is_some(), "EXIF");
         lose(bare && held.xmp.is_some(), "XMP");
         let lists = matches!(format, Format::Jpeg | Format::Tiff);
         lose(!lists && held.photoshop.is_some(), "IPTC and Photoshop resources");
-        lose(matches!(format, Format::Bmp | Format::WebP) && held.density.is_some(), "pixel density");
+        lose(matches!(format, Format::Bmp | Format::WebP) && held.density.is_some(), "a pixel density");
         lose(format != Format::Jpeg && !held.comments.is_empty(), "JPEG comments");
         lose(format != Format::Png && !held.chunks.is_empty(), "PNG text and colour chunks");
         let long_xmp = held.xmp.as_ref().is_some_and(|packet| !jpeg_metadata::fits_xmp(packet));
-        lose(format == Format::Jpeg && long_xmp, "XMP of this length in one segment");
+        lose(format == Format::Jpeg && long_xmp, "XMP of this length");
         if format == Format::Png && self.palette.is_some() && self.palette_numbers(&self.pixels).is_none() {
-            lost.push(format!("{}: its palette has no room for the new colours: written as RGB", self.name));
+            lost.push(format!("{}: the palette has no room for the new colours: written as RGB", self.name));
         }
         lost
     }
 
-    /// Checks that a format can hold the picture as it is.
+    /// Checks that a format can store the image.
     ///
     /// # Errors
-    /// [`Error::Unfit`] naming what the format cannot hold.
+    /// [`Error::Unfit`] that names what the format cannot store.
     pub fn check_fits(&self, format: Format, quality: Option<u8>) -> Result<()> {
         let problem = if self.depth() == 32 && format != Format::Tiff {
-            format!("{format} cannot hold 32-bit floats: write a TIFF file")
+            format!("{format} cannot store 32-bit floats: write a TIFF file")
         } else if self.depth() == 16 && !format.holds_16_bit() {
-            format!("{format} cannot hold 16 bits a channel: write a PNG or TIFF file")
+            format!("{format} cannot store 16 bits per channel: write a PNG or TIFF file")
         } else if self.has_alpha() && !format.holds_alpha() {
-            format!("{format} cannot hold transparency: write a PNG, WebP, TIFF or BMP file")
+            format!("{format} cannot store transparency: write a PNG, WebP, TIFF or BMP file")
         } else if quality.is_some() && format != Format::Jpeg {
-            format!("a JPEG quality was given, the output is a {format} file")
+            format!("a JPEG quality was given, but the output is a {format} file")
         } else if quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
-            format!("JPEG quality is 1 to 100, not {}", quality.unwrap_or_default())
+            format!("JPEG quality must be 1 to 100, not {}", quality.unwrap_or_default())
         } else {
             return Ok(());
         };
         Err(Error::unfit(&self.name, problem))
     }
 
-    /// The most bytes that writing the image takes beyond its pixels: the file before it is written, JPEG's
-    /// coefficients (two bytes a sample) or the compressed lines of other formats, and the turned copy if it is
-    /// stored turned.
+    /// Peak bytes of writing the image, beyond its pixels: the encoded file, JPEG's coefficients (two bytes per sample)
+    /// or the compressed lines of other formats, and a rotated copy if the stored orientation is not upright.
     pub(crate) fn writing_bytes(&self) -> u64 {
         let turned = u64::from(self.orientation != Orientation::NoTransforms);
         (WRITING_COPIES + turned) * self.pixel_bytes()
     }
 
-    /// A palette file if the picture came with one that holds all colours or has room for them.
+    /// A palette file if the image came with a palette that contains all colours or has room for them.
     fn encode_png(&self, bytes: &mut Vec<u8>, pixels: &DynamicImage) -> Result<(), String> {
         match self.palette_numbers(pixels) {
             Some((palette, numbers)) => {
@@ -170,7 +169,7 @@ impl Picture {
         }
     }
 
-    /// Lossy if the picture came so, at about its quality and at most [`LOSSY_GROWTH`] times as long, else lossless.
+    /// Lossy if the image was, at about its quality and at most [`LOSSY_GROWTH`] times as long; else lossless.
     fn encode_webp(&self, bytes: &mut Vec<u8>, pixels: &DynamicImage) -> Result<(), String> {
         let size = (pixels.width(), pixels.height());
         let encoder = match (self.webp, pixels) {
@@ -235,7 +234,7 @@ impl Picture {
                         .filter(|_| horizontal.max(vertical) <= 2)
                         .unwrap_or(SamplingFactor::F_1_1),
                 );
-                // Tables of 16-bit steps stand for qualities so low that the estimate serves as well.
+                // Tables with 16-bit values belong to qualities so low that the estimate is good enough.
                 let fits = |table: &[u16; 64]| table.iter().all(|&step| (1..=255).contains(&step));
                 let chroma = coding.chroma.unwrap_or(coding.luma);
                 if quality.is_none() && fits(&coding.luma) && fits(&chroma) {
@@ -248,8 +247,8 @@ impl Picture {
             }
             None => {}
         }
-        // With optimised tables the encoder writes subsampled colours in scans of their own, which some decoders misread,
-        // the one that Lacuna reads with among them.
+        // With optimised tables the encoder writes subsampled colours in separate scans, which some decoders misread,
+        // including the one that Lacuna uses.
         let is_subsampled = encoder.sampling_factor() != SamplingFactor::F_1_1;
         encoder.set_optimized_huffman_tables(!is_subsampled);
         if let Some(density) = self.metadata.density.map(Density::per_inch) {
@@ -302,8 +301,8 @@ impl Picture {
     }
 }
 
-/// The quality of libwebp whose base quantiser is nearest, its own rule turned round: quantiser = 127 (1 - c), and c is the cube
-/// root of a line through the quality with a bend.
+/// The libwebp quality with the nearest base quantiser, from the inverse of libwebp's rule: quantiser = 127 (1 - c),
+/// where c is the cube root of a piecewise linear function of the quality.
 fn webp_quality(quantiser: u8) -> f32 {
     let compression = 1.0 - f32::from(quantiser.min(127)) / 127.0;
     let line = compression.powi(3);
@@ -311,17 +310,17 @@ fn webp_quality(quantiser: u8) -> f32 {
     (100.0 * quality).clamp(1.0, 100.0)
 }
 
-/// The turn that undoes another.
+/// The inverse of an orientation.
 fn inverse(orientation: Orientation) -> Orientation {
     match orientation {
         Orientation::Rotate90 => Orientation::Rotate270,
         Orientation::Rotate270 => Orientation::Rotate90,
-        // Flips, half turns and the two diagonal flips undo themselves.
+        // Flips, half turns and the two diagonal flips are their own inverse.
         other => other,
     }
 }
 
-/// A quantisation table from zigzag to row-major order.
+/// Converts a quantisation table from zigzag to row-major order.
 fn row_major(zigzag: &[u16; 64]) -> [u16; 64] {
     let mut table = [0; 64];
     ZIGZAG.iter().zip(zigzag).for_each(|(&position, &step)| table[position] = step);

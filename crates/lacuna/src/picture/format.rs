@@ -1,4 +1,4 @@
-//! The container formats that pictures come in.
+//! Container formats of images.
 
 use std::fmt;
 use std::path::Path;
@@ -25,14 +25,14 @@ pub enum Format {
 
 words! {
     Format, "format",
-    Png = "png": "Lossless; transparency and 16 bits a channel",
+    Png = "png": "Lossless; transparency and 16 bits per channel",
     Jpeg = "jpeg": "Lossy, small",
     WebP = "webp": "Lossless; transparency",
-    Tiff = "tiff": "Lossless; transparency and 16 bits a channel",
+    Tiff = "tiff": "Lossless; transparency and 16 bits per channel",
     Bmp = "bmp": "Uncompressed; no colour profile and no EXIF",
 }
 
-/// Every format, with the extensions that name it; the first is the usual one.
+/// Every format with its extensions; the first is the usual one.
 const EXTENSIONS: [(Format, &[&str]); 5] = [
     (Format::Png, &["png"]),
     (Format::Jpeg, &["jpg", "jpeg", "jpe", "jfif"]),
@@ -42,13 +42,13 @@ const EXTENSIONS: [(Format, &[&str]); 5] = [
 ];
 
 impl Format {
-    /// The format that a file name's extension names, if Lacuna knows it.
+    /// The format of a file name's extension, if Lacuna writes it.
     pub fn from_extension(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         EXTENSIONS.iter().find(|(_, names)| names.contains(&extension.as_str())).map(|(format, _)| *format)
     }
 
-    /// Whether a file name's extension names a format that Lacuna reads, also one that it does not write.
+    /// Whether the extension of a file name is that of a format that Lacuna reads, even if it does not write it.
     pub fn reads_extension(path: &Path) -> bool {
         let is_gif = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gif"));
         is_gif || Self::from_extension(path).is_some()
@@ -59,32 +59,32 @@ impl Format {
         EXTENSIONS.iter().find(|(format, _)| *format == self).map_or("", |(_, names)| names[0])
     }
 
-    /// Whether the format can hold 16 bits a channel.
+    /// Whether the format can store 16 bits per channel.
     pub fn holds_16_bit(self) -> bool {
         matches!(self, Self::Png | Self::Tiff)
     }
 
-    /// Whether the format can hold transparency.
+    /// Whether the format can store transparency.
     pub fn holds_alpha(self) -> bool {
         self != Self::Jpeg
     }
 
-    /// Whether the format can hold EXIF and an ICC profile.
+    /// Whether the format can store EXIF and an ICC profile.
     pub fn holds_metadata(self) -> bool {
         self != Self::Bmp
     }
 }
 
-/// What a file holds, by its first bytes.
+/// The content of a file, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// A format that is also written.
+    /// A format that can also be written.
     Written(Format),
     /// GIF, which is written as PNG.
     Gif,
 }
 
-/// Brands of ISO media files (ISO 14496-12, file type box) that hold photos, with the format's name.
+/// Brands of ISO media files (ISO 14496-12, file type box) that contain photos, with the format's name.
 const BRANDS: [(&[u8; 4], &str); 7] = [
     (b"avif", "AVIF"),
     (b"avis", "AVIF"),
@@ -96,10 +96,10 @@ const BRANDS: [(&[u8; 4], &str); 7] = [
 ];
 
 impl Content {
-    /// What the first bytes of a file show.
+    /// Detects the content from the first bytes of a file.
     ///
     /// # Errors
-    /// [`Error::Picture`] if the bytes are of no format that Lacuna reads.
+    /// [`Error::Picture`] for formats that Lacuna does not read.
     pub fn of(bytes: &[u8], name: &str) -> Result<Self> {
         let problem = match image::guess_format(bytes) {
             Ok(ImageFormat::Png) => return Ok(Self::Written(Format::Png)),
@@ -124,13 +124,13 @@ impl Content {
     }
 }
 
-/// The name of a format that people have and Lacuna does not read.
+/// The name of a common format that Lacuna does not read.
 fn unreadable(bytes: &[u8]) -> Option<String> {
     if bytes.get(4..8) == Some(b"ftyp") {
         let brand = bytes.get(8..12)?;
         return BRANDS.iter().find(|(known, _)| &known[..] == brand).map(|(_, name)| (*name).into());
     }
-    // ISO 18181-2: a bare codestream and a container.
+    // ISO 18181-2: a bare codestream, and a container.
     if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL \r\n\x87\n") {
         return Some("JPEG XL".into());
     }

@@ -1,4 +1,4 @@
-//! What a JPEG file says of its own compression, so that it can be written back as it was.
+//! The compression parameters of a JPEG file, so that it can be written with the same ones.
 //!
 //! ITU-T T.81 (1992), annex B (markers) and annex K (the tables that quality settings scale).
 
@@ -7,15 +7,15 @@ use crate::{Error, Result};
 /// How a JPEG file was compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JpegCoding {
-    /// Quantisation table of the brightness, in zigzag order.
+    /// Quantisation table of luma, in zigzag order.
     pub luma: [u16; 64],
-    /// Quantisation table of the colours, in zigzag order; `None` in a grey picture.
+    /// Quantisation table of chroma, in zigzag order; `None` in a grey image.
     pub chroma: Option<[u16; 64]>,
-    /// Horizontal and vertical sampling factors of the brightness relative to the colours.
+    /// Horizontal and vertical sampling factors of luma relative to chroma.
     pub sampling: (u8, u8),
     /// Number of colour components: 1, 3 or 4.
     pub components: u8,
-    /// Whether it is a progressive file.
+    /// Whether the file is progressive.
     pub progressive: bool,
 }
 
@@ -26,7 +26,7 @@ pub const ZIGZAG: [usize; 64] = [
     46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
-/// T.81's brightness table (table K.1), which quality 50 uses unscaled; row-major.
+/// T.81's luma table (table K.1), which quality 50 uses unscaled; row-major.
 const STANDARD_LUMA: [u16; 64] = [
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17,
     22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78,
@@ -40,7 +40,7 @@ const SOS: u8 = 0xDA;
 const DQT: u8 = 0xDB;
 
 impl JpegCoding {
-    /// Reads the markers of a whole JPEG file.
+    /// Parses the markers of a complete JPEG file.
     ///
     /// # Errors
     /// [`Error::Picture`] if the file ends before its end-of-image marker or is malformed.
@@ -48,7 +48,7 @@ impl JpegCoding {
         JpegFile::read(bytes, name).map(|file| file.coding)
     }
 
-    /// The quality setting (1 to 100, as the reference encoder defines it) whose brightness table is nearest.
+    /// The quality setting (1 to 100, as in the reference encoder) with the nearest luma table.
     pub fn quality(&self) -> u8 {
         let distance = |quality: u16| -> u32 {
             // The reference encoder's scale in percent.
@@ -61,18 +61,18 @@ impl JpegCoding {
     }
 }
 
-/// A JPEG file taken apart.
+/// The parts of a JPEG file.
 pub struct JpegFile<'a> {
-    /// How it is compressed.
+    /// Its compression parameters.
     pub coding: JpegCoding,
     /// Its APP and COM segments.
     pub segments: Vec<(u8, &'a [u8])>,
-    /// What follows the end of the image.
+    /// The data after the end of the image.
     pub trailer: &'a [u8],
 }
 
 impl<'a> JpegFile<'a> {
-    /// Reads the markers of a whole JPEG file.
+    /// Parses the markers of a complete JPEG file.
     ///
     /// # Errors
     /// As [`JpegCoding::read`].
@@ -82,19 +82,19 @@ impl<'a> JpegFile<'a> {
             .map_err(|problem| Error::picture(name, problem))
     }
 
-    /// Whether Adobe's marker says that inks are stored inverted.
+    /// Whether Adobe's marker states that inks are stored inverted.
     pub fn has_adobe_marker(&self) -> bool {
         self.segments.iter().any(|(marker, data)| *marker == 0xEE && data.starts_with(b"Adobe"))
     }
 }
 
-/// What a frame header says: components with their sampling factors and table numbers.
+/// The contents of a frame header: components with their sampling factors and table numbers.
 struct FrameHeader {
     components: Vec<(u8, u8, usize)>,
     progressive: bool,
 }
 
-/// A walk over the markers.
+/// An iterator over the markers.
 struct Markers<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -112,7 +112,7 @@ impl<'a> Markers<'a> {
         loop {
             match self.next_marker()? {
                 EOI => break,
-                // Restart markers and the like stand alone.
+                // Markers without a segment, such as restart markers.
                 0x01 | 0xD0..=0xD8 => {}
                 SOS => {
                     scans += 1;
@@ -124,7 +124,7 @@ impl<'a> Markers<'a> {
                         self.tables[number] = Some(table);
                     }
                 }
-                // Frame headers: all of C0..CF but the Huffman (C4), reserved (C8) and arithmetic (CC) tables.
+                // Frame headers: C0 to CF, except Huffman (C4), reserved (C8) and arithmetic (CC) tables.
                 marker @ 0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
                     let progressive = matches!(marker, 0xC2 | 0xC6 | 0xCA | 0xCE);
                     self.frame =
@@ -147,7 +147,7 @@ impl<'a> Markers<'a> {
         let sampling = frame.components.get(1).map_or((1, 1), |second| {
             (first.0.checked_div(second.0).unwrap_or(1), first.1.checked_div(second.1).unwrap_or(1))
         });
-        // The decoder gives wrong colours here.
+        // The decoder produces wrong colours for these files.
         if scans > 1 && !frame.progressive && sampling != (1, 1) {
             return Err(
                 "sequential JPEG files with a scan for each colour are not supported: save it again".into()
@@ -171,7 +171,7 @@ impl<'a> Markers<'a> {
         Ok(marker)
     }
 
-    /// The contents of the segment that starts here, after its length.
+    /// The contents of the segment at this position, after its length.
     fn segment(&mut self) -> Result<&'a [u8], String> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let [high, low, ..] = rest else { return Err("truncated inside a segment".into()) };
@@ -181,7 +181,7 @@ impl<'a> Markers<'a> {
         Ok(contents)
     }
 
-    /// Skips entropy-coded data up to the next marker that ends it.
+    /// Skips entropy-coded data up to the marker that ends it.
     fn skip_coded_data(&mut self) -> Result<(), String> {
         while let Some(&byte) = self.bytes.get(self.position) {
             match self.bytes.get(self.position + 1) {

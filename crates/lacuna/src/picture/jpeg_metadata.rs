@@ -1,4 +1,4 @@
-//! What a JPEG file carries besides pixels: its APP and COM segments.
+//! Metadata of JPEG files: APP and COM segments.
 
 use super::metadata::{Density, DensityUnit, Metadata};
 use super::{photoshop, xmp};
@@ -17,20 +17,20 @@ const MULTI_PICTURE: &[u8] = b"MPF\0";
 const GAIN_MAP: &[u8] = b"urn:iso:std:iso:ts:21496:-1\0";
 const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
 
-/// The longest contents of a segment: its length has 16 bits and counts itself.
+/// Longest contents of a segment: its 16-bit length includes itself.
 const MOST_SEGMENT: usize = 65_533;
 
 /// A segment: its marker and its contents.
 pub type Segment<'a> = (u8, &'a [u8]);
 
-/// Adds what the segments hold to `metadata`, and says in `notes` what is left out.
+/// Adds the metadata in the segments to `metadata`, and appends notes about what is dropped.
 pub fn read(segments: &[Segment<'_>], trailer: &[u8], metadata: &mut Metadata, notes: &mut Vec<String>) {
     let mut resources = Vec::new();
     let mut hidden = trailer.iter().any(|&byte| byte != 0);
     for &(marker, data) in segments {
         match marker {
             APP0 if data.starts_with(JFIF) => metadata.density = jfif_density(data),
-            APP1 if data.starts_with(EXTENDED_XMP) => notes.push("extended XMP is left out".into()),
+            APP1 if data.starts_with(EXTENDED_XMP) => notes.push("extended XMP was dropped".into()),
             APP1 => {
                 if let Some(packet) = data.strip_prefix(XMP) {
                     metadata.xmp = xmp::cleaned(packet, notes);
@@ -45,14 +45,14 @@ pub fn read(segments: &[Segment<'_>], trailer: &[u8], metadata: &mut Metadata, n
     metadata.photoshop = photoshop::cleaned(&resources, notes);
     if hidden {
         notes.push(
-            "what follows the photo (a gain map, a video or further images) is left out: it would show what is \
+            "data after the image (a gain map, a video or further images) was dropped: it would show what is \
              removed"
                 .into(),
         );
     }
 }
 
-/// Horizontal and vertical density of a JFIF segment; none for square pixels of unknown size.
+/// Horizontal and vertical density of a JFIF segment; `None` for square pixels of unknown size.
 fn jfif_density(data: &[u8]) -> Option<Density> {
     let [_, _, _, _, _, _, _, unit, a, b, c, d, ..] = *data else { return None };
     let (x, y) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
@@ -69,8 +69,8 @@ fn jfif_density(data: &[u8]) -> Option<Density> {
     })
 }
 
-/// APP segments that hold `metadata`'s XMP and Photoshop resources: their number (1 for APP1) and contents.
-/// XMP that does not fit into one segment is left out.
+/// APP segments of `metadata`'s XMP and Photoshop resources: their number (1 for APP1) and contents. XMP that does not
+/// fit into one segment is dropped.
 pub fn app_segments(metadata: &Metadata) -> Vec<(u8, Vec<u8>)> {
     let mut segments = Vec::new();
     if let Some(packet) = metadata.xmp.as_ref().filter(|packet| fits_xmp(packet)) {
@@ -90,7 +90,7 @@ pub fn fits_xmp(packet: &[u8]) -> bool {
     XMP.len() + packet.len() <= MOST_SEGMENT
 }
 
-/// Puts comments into an encoded file, after its first segment (JFIF).
+/// Inserts comments into an encoded file, after its first segment (JFIF).
 pub fn insert_comments(file: &mut Vec<u8>, comments: &[Vec<u8>]) {
     let Some(&[_, _, _, _, high, low]) = file.first_chunk() else { return };
     let at = 4 + usize::from(u16::from_be_bytes([high, low]));

@@ -1,41 +1,40 @@
-//! What a picture file may ask for before it is refused.
+//! Limits on image files.
 
 use crate::error::Limit;
 use crate::picture::Format;
 use crate::{Budget, Error, Result};
 
-/// Bounds on what is decoded, checked against a file's header before anything is allocated.
+/// Limits on what is decoded, checked against a file's header before anything is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest side in pixels.
+    /// Longer side in pixels.
     pub side: u32,
-    /// Width times height in pixels.
+    /// Number of pixels.
     pub pixels: u64,
-    /// Bytes of the decoded picture, and of the file itself.
+    /// Size of the decoded image, and of the file, in bytes.
     pub bytes: u64,
-    /// Memory that reading may take, copies on the way included.
+    /// Memory for reading, intermediate copies included.
     pub memory: Option<Budget>,
 }
 
 impl Default for Limits {
-    /// 16,384 pixels a side (what JPEG decoders and GPUs commonly handle), 200 megapixels (the largest
-    /// photos that cameras make), 1 GiB (such a photo with alpha at 8 bits a channel).
+    /// 16,384 pixels per side (which JPEG decoders and GPUs commonly support), 200 megapixels (the largest photos of
+    /// cameras), 1 GiB (such a photo with alpha at 8 bits per channel).
     fn default() -> Self {
         Self { side: 16_384, pixels: 200_000_000, bytes: 1 << 30, memory: None }
     }
 }
 
 impl Limits {
-    /// Checks a decoded picture's size before it is allocated.
+    /// Checks the size of a decoded image before it is allocated.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] with the size and the limit that it breaks; [`Error::Picture`] for a picture without
-    /// pixels.
+    /// [`Error::TooLarge`] with the size and the exceeded limit; [`Error::Picture`] for an image without pixels.
     pub fn check(&self, name: &str, width: u32, height: u32, bytes_per_pixel: u64) -> Result<()> {
         let pixels = u64::from(width) * u64::from(height);
         let bytes = pixels.saturating_mul(bytes_per_pixel);
         if pixels == 0 {
-            return Err(Error::picture(name, format!("the picture has no pixels ({width} x {height})")));
+            return Err(Error::picture(name, format!("the image has no pixels ({width} x {height})")));
         }
         let (limit, problem) = if width.max(height) > self.side {
             (Limit::Side, format!("{width} x {height} pixels: the longest allowed side is {}", self.side))
@@ -44,17 +43,17 @@ impl Limits {
                 format!("{width} x {height} = {pixels} pixels: at most {} are allowed", self.pixels);
             (Limit::Pixels, problem)
         } else if bytes > self.bytes {
-            (Limit::Bytes, format!("the picture needs {bytes} bytes: at most {} are allowed", self.bytes))
+            (Limit::Bytes, format!("the image needs {bytes} bytes: at most {} are allowed", self.bytes))
         } else {
             return Ok(());
         };
         Err(Error::TooLarge { name: name.into(), limit, problem })
     }
 
-    /// Checks that a picture can be read within [`Limits::memory`], before its pixels are allocated.
+    /// Checks that an image can be read within [`Limits::memory`], before its pixels are allocated.
     ///
     /// # Errors
-    /// [`Error::Memory`] with what would be needed and what is allowed.
+    /// [`Error::Memory`] with the needed and the allowed bytes.
     pub(super) fn check_memory(
         &self,
         name: &str,
@@ -80,10 +79,10 @@ impl Limits {
     }
 }
 
-/// The most bytes that reading an image of `pixel_bytes` from a file of `file_bytes` takes, the image included.
+/// Peak bytes of reading an image of `pixel_bytes` from a file of `file_bytes`, the image included.
 ///
-/// Progressive JPEG files are decoded through all coefficients, two bytes a sample; TIFF and WebP through a copy. Any
-/// image may have to be turned upright, which takes a copy too. The decoder of JPEG files copies the file.
+/// Progressive JPEG files are decoded through all coefficients, two bytes per sample; TIFF and WebP through a copy. Any
+/// image may need a rotated copy. The JPEG decoder copies the file.
 fn reading_bytes(format: Format, progressive: bool, file_bytes: u64, pixel_bytes: u64) -> u64 {
     let copies = if progressive || matches!(format, Format::Tiff | Format::WebP) { 3 } else { 2 };
     file_bytes.saturating_mul(2).saturating_add(pixel_bytes.saturating_mul(copies))

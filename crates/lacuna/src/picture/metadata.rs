@@ -1,4 +1,4 @@
-//! What a picture file carries besides pixels: colour profile, EXIF, orientation.
+//! Image metadata: colour profile, EXIF, orientation.
 
 use exif::experimental::Writer;
 use exif::{Context, Exif, Field, In, Reader, Tag};
@@ -11,35 +11,35 @@ use super::tiff_file;
 pub struct Metadata {
     /// ICC colour profile.
     pub icc: Option<Vec<u8>>,
-    /// EXIF block: a TIFF structure without JPEG's "Exif" header, its thumbnail erased.
+    /// EXIF block: a TIFF structure without JPEG's "Exif" header; its thumbnail is erased.
     pub exif: Option<Vec<u8>>,
-    /// XMP packet, its thumbnails erased.
+    /// XMP packet; its thumbnails are erased.
     pub xmp: Option<Vec<u8>>,
-    /// Photoshop's image resources, which hold IPTC; their thumbnails are erased.
+    /// Photoshop's image resources, which contain IPTC; their thumbnails are erased.
     pub photoshop: Option<Vec<u8>>,
-    /// Pixels a length.
+    /// Pixel density.
     pub density: Option<Density>,
     /// Comments of a JPEG file.
     pub comments: Vec<Vec<u8>>,
-    /// Chunks of a PNG file that are kept as they are stored: text, time, and how the colours are meant.
+    /// Chunks of a PNG file that are kept as stored: text, time, and colour interpretation.
     pub chunks: Vec<([u8; 4], Vec<u8>)>,
 }
 
-/// How many pixels lie in a length, across and down.
+/// Pixels per unit of length, horizontally and vertically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Density {
-    /// The length.
+    /// The unit.
     pub unit: DensityUnit,
-    /// Pixels across.
+    /// Horizontal density.
     pub x: u32,
-    /// Pixels down.
+    /// Vertical density.
     pub y: u32,
 }
 
-/// A length that holds pixels.
+/// A unit of length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DensityUnit {
-    /// None: only the ratio of the sides of a pixel is known.
+    /// None: only the aspect ratio of pixels is known.
     Aspect,
     /// An inch.
     Inch,
@@ -58,7 +58,7 @@ impl Density {
         Self { unit, x: scaled(self.x), y: scaled(self.y) }
     }
 
-    /// As PNG says it: pixels a metre, or a ratio.
+    /// In PNG's units: pixels per metre, or a ratio.
     pub(super) fn per_metre(self) -> Self {
         match self.unit {
             DensityUnit::Inch => self.scaled(DensityUnit::Metre, 1.0 / INCH),
@@ -67,7 +67,7 @@ impl Density {
         }
     }
 
-    /// As JPEG and TIFF say it: pixels an inch or a centimetre, or a ratio.
+    /// In JPEG's and TIFF's units: pixels per inch or centimetre, or a ratio.
     pub(super) fn per_inch(self) -> Self {
         match self.unit {
             DensityUnit::Metre => self.scaled(DensityUnit::Inch, INCH),
@@ -76,8 +76,8 @@ impl Density {
     }
 }
 
-/// Fields of a TIFF file's first directory that describe the photo rather than the file's layout
-/// (TIFF 6.0, section 8; Exif 2.32, table 4; the XP fields are Windows Explorer's).
+/// Fields of a TIFF file's first directory that describe the photo rather than the file's layout (TIFF 6.0, section 8;
+/// Exif 2.32, table 4; the XP fields are Windows Explorer's).
 const DESCRIBING_TAGS: [u16; 26] = [
     270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, 40091, 40092, 40093, 40094, 40095,
     // GeoTIFF 1.1, annex G, and GDAL's two.
@@ -85,8 +85,7 @@ const DESCRIBING_TAGS: [u16; 26] = [
 ];
 
 impl Metadata {
-    /// Metadata as decoders hand it out. The EXIF thumbnail is erased, because it shows the picture with
-    /// what is about to be removed from it.
+    /// Metadata from a decoder. The EXIF thumbnail is erased, because it would show the removed object.
     pub fn new(icc: Option<Vec<u8>>, mut exif: Option<Vec<u8>>) -> Self {
         if let Some(block) = &mut exif {
             erase_thumbnail(block);
@@ -94,10 +93,10 @@ impl Metadata {
         Self { icc, exif, ..Self::default() }
     }
 
-    /// Metadata of a TIFF file, whose own directories hold the EXIF fields.
+    /// Metadata of a TIFF file, whose own directories contain the EXIF fields.
     ///
     /// # Errors
-    /// A sentence about what could not be read.
+    /// A sentence that describes what could not be read.
     pub fn from_tiff(icc: Option<Vec<u8>>, file: &[u8]) -> Result<Self, String> {
         if tiff_file::is_big(file) {
             return Self::from_fields(icc, &tiff_file::big_fields(file, &DESCRIBING_TAGS)?, true);
@@ -128,13 +127,13 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// How the stored pixels must be turned to stand upright.
+    /// The rotation that makes the stored pixels upright.
     pub fn orientation(&self) -> Orientation {
         let block = self.exif.as_deref().unwrap_or_default();
         Orientation::from_exif_chunk(block).unwrap_or(Orientation::NoTransforms)
     }
 
-    /// The density that the EXIF block tells.
+    /// The density in the EXIF block.
     fn exif_density(&self) -> Option<Density> {
         let parsed = self.parsed_exif()?;
         let value = |tag| match &parsed.get_field(tag, In::PRIMARY)?.value {
@@ -151,13 +150,13 @@ impl Metadata {
         Some(Density { unit, x: value(Tag::XResolution)? as u32, y: value(Tag::YResolution)? as u32 })
     }
 
-    /// The EXIF block, parsed; `None` if there is none or it is damaged.
+    /// The parsed EXIF block; `None` if there is none or it is damaged.
     pub(super) fn parsed_exif(&self) -> Option<Exif> {
         Reader::new().read_raw(self.exif.clone()?).ok()
     }
 }
 
-/// Numbers of an EXIF block in its own byte order.
+/// Access to the values of an EXIF block in its own byte order.
 struct Block<'a> {
     bytes: &'a mut [u8],
     little_endian: bool,
@@ -175,7 +174,7 @@ impl Block<'_> {
         usize::try_from(value).ok()
     }
 
-    /// The value of a directory's entry `tag`, where it is one LONG.
+    /// The value of a directory's entry `tag`, if it is one LONG.
     fn long(&self, directory: usize, tag: u16) -> Option<usize> {
         let count = usize::from(self.u16(directory)?);
         let entry = (0..count).map(|i| directory + 2 + 12 * i).find(|&entry| self.u16(entry) == Some(tag))?;
@@ -183,7 +182,7 @@ impl Block<'_> {
     }
 }
 
-/// Unlinks the thumbnail directory of an EXIF block and blanks the thumbnail's bytes.
+/// Unlinks the thumbnail directory of an EXIF block and zeroes the thumbnail's bytes.
 fn erase_thumbnail(bytes: &mut [u8]) {
     // Exif 2.32, section 4.5: offset and length of a JPEG thumbnail, then of an uncompressed one.
     const PLACES: [(u16, u16); 2] = [(0x0201, 0x0202), (0x0111, 0x0117)];

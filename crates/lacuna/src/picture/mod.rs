@@ -1,4 +1,4 @@
-//! Pictures as files hold them: decoded with limits, kept bit for bit, written back as they came.
+//! Image files: decoded within limits, known pixels kept exactly, written in their original format.
 
 mod cmyk;
 mod decode;
@@ -28,11 +28,10 @@ pub use palette::Palette;
 
 use crate::{Mask, Planes, Rect};
 
-/// A decoded picture with all that is needed to write it back as it was.
+/// A decoded image with everything needed to write it as it was.
 ///
-/// Its pixels stand upright, as a person sees the photo; the orientation that the file stores is undone
-/// at reading and done again at writing. They are grey, grey + alpha, RGB or RGBA, 8 or 16 bits a channel, or
-/// RGB or RGBA of 32-bit floats.
+/// Its pixels are upright, like the displayed photo. The stored orientation is undone by reading and restored by
+/// writing. Pixels are grey, grey + alpha, RGB or RGBA with 8 or 16 bits per channel, or RGB or RGBA of 32-bit floats.
 #[derive(Clone, Debug)]
 pub struct Picture {
     name: String,
@@ -48,7 +47,7 @@ pub struct Picture {
     notes: Vec<String>,
 }
 
-/// How a lossy WebP file was compressed.
+/// Compression parameters of a lossy WebP file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LossyWebP {
     /// Base quantiser of the frame, 0 to 127.
@@ -57,17 +56,18 @@ pub(crate) struct LossyWebP {
     bytes: usize,
 }
 
-/// What is known of float samples.
+/// Properties of float samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Floats {
-    /// The values that predictors see as 0 and 1: those, or the smallest and largest finite sample where samples lie beyond.
+    /// The values that predictors see as 0 and 1: 0 and 1 themselves, or the smallest and largest finite sample beyond
+    /// them.
     range: (f32, f32),
-    /// Whether the file holds one channel, here three times.
+    /// Whether the file has one channel, here repeated three times.
     is_grey: bool,
 }
 
 impl Picture {
-    /// A picture from pixels that came from no file, to be written as `format` unless told otherwise.
+    /// An image from pixels without a file, to be written as `format` by default.
     pub fn from_pixels(name: impl Into<String>, pixels: DynamicImage, format: Format) -> Self {
         Self {
             name: name.into(),
@@ -84,17 +84,17 @@ impl Picture {
         }
     }
 
-    /// The file's name, or whatever the caller called the picture.
+    /// The file's name, or the caller's label.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Pixels in an upright row.
+    /// Columns of the upright image.
     pub fn width(&self) -> usize {
         self.pixels.width() as usize
     }
 
-    /// Upright rows.
+    /// Rows of the upright image.
     pub fn height(&self) -> usize {
         self.pixels.height() as usize
     }
@@ -104,7 +104,7 @@ impl Picture {
         usize::from(self.pixels.color().channel_count())
     }
 
-    /// Bits a channel: 8, 16 or 32 (float).
+    /// Bits per channel: 8, 16 or 32 (float).
     pub fn depth(&self) -> u8 {
         match self.samples() {
             Samples::Eight(_) => 8,
@@ -118,47 +118,47 @@ impl Picture {
         self.floats.map_or((0.0, 1.0), |floats| floats.range)
     }
 
-    /// Whether the file was compressed with loss, so that edges in it may have noise beside them.
+    /// Whether the file was lossy, so that edges may have noise next to them.
     pub fn is_lossy(&self) -> bool {
         self.jpeg.is_some() || self.webp.is_some()
     }
 
-    /// Whether the file is of a kind that is not written, such as GIF, so that a copy of it will not do for the output.
+    /// Whether the file's kind cannot be written, such as GIF, so that a copy of the file cannot be the output.
     pub fn is_converted(&self) -> bool {
         self.is_converted
     }
 
-    /// The palette that the file's colours came from.
+    /// The file's palette.
     pub fn palette(&self) -> Option<&Palette> {
         self.palette.as_ref()
     }
 
-    /// Whether the picture has an alpha channel.
+    /// Whether the image has an alpha channel.
     pub fn has_alpha(&self) -> bool {
         self.pixels.color().has_alpha()
     }
 
-    /// The container format that the picture came in.
+    /// The container format of the file.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// How the stored pixels were turned to stand upright.
+    /// The rotation that made the stored pixels upright.
     pub fn orientation(&self) -> Orientation {
         self.orientation
     }
 
-    /// Colour profile and EXIF.
+    /// Colour profile, EXIF and other metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// How the file was compressed, if it was a JPEG.
+    /// Compression parameters, if the file was a JPEG.
     pub fn jpeg(&self) -> Option<&JpegCoding> {
         self.jpeg.as_ref()
     }
 
-    /// Things about the file that its owner may want to know, such as metadata that could not be read.
+    /// Notes for the user about the file, such as metadata that could not be read.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -173,10 +173,10 @@ impl Picture {
         &self.pixels
     }
 
-    /// The window `rect` as colour planes; grey is repeated three times, alpha is left out.
+    /// The window `rect` as colour planes; grey is repeated three times, alpha is dropped.
     ///
     /// # Panics
-    /// If the window reaches beyond the picture.
+    /// If the window exceeds the image.
     pub fn planes(&self, rect: Rect) -> Planes {
         let mut values = Vec::with_capacity(3 * rect.area());
         (0..3).for_each(|colour| self.append_plane(rect, colour, &mut values));
@@ -225,7 +225,7 @@ impl Picture {
     /// One colour of the window `rect`, `[rect.height, rect.width]` in `[0, 1]`; `colour` 0 is red.
     ///
     /// # Panics
-    /// If the window reaches beyond the picture.
+    /// If the window exceeds the image.
     pub fn plane(&self, rect: Rect, colour: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(rect.area());
         self.append_plane(rect, colour, &mut values);
@@ -246,7 +246,7 @@ impl Picture {
                 }
                 Samples::Float(all) => {
                     let (low, high) = self.float_range();
-                    // NaN is seen as the lowest value.
+                    // NaN counts as the lowest value.
                     values.extend(samples.map(|i| ((all[i] - low) / (high - low)).clamp(0.0, 1.0).max(0.0)));
                 }
             }
@@ -270,7 +270,7 @@ impl Picture {
         }
     }
 
-    /// All samples, row-major, channels interleaved, to change.
+    /// All samples, row-major, channels interleaved, mutable.
     pub(crate) fn samples_mut(&mut self) -> SamplesMut<'_> {
         match &mut self.pixels {
             DynamicImage::ImageLuma8(image) => SamplesMut::Eight(image),
@@ -304,15 +304,15 @@ fn fill_alpha<T: Copy + PartialEq>(samples: &mut [T], channels: usize, mask: &Ma
 /// A picture's samples at their own depth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Samples<'a> {
-    /// 8 bits a channel.
+    /// 8 bits per channel.
     Eight(&'a [u8]),
-    /// 16 bits a channel.
+    /// 16 bits per channel.
     Sixteen(&'a [u16]),
     /// 32-bit floats.
     Float(&'a [f32]),
 }
 
-/// A picture's samples at their own depth, to change.
+/// The mutable samples of an image in their own type.
 pub(crate) enum SamplesMut<'a> {
     Eight(&'a mut [u8]),
     Sixteen(&'a mut [u16]),

@@ -1,13 +1,13 @@
-//! Palette PNG: colours by number.
+//! PNG files with a palette.
 
 use std::collections::HashMap;
 
 use super::png;
 
-/// The most colours that a palette holds.
+/// Largest number of colours in a palette.
 const MOST: usize = 256;
 
-/// Colours by number (red, green, blue, alpha).
+/// Indexed colours (red, green, blue, alpha).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Palette {
     /// At most 256 colours.
@@ -29,11 +29,11 @@ impl Palette {
         Some(Self { colours: colours.collect() })
     }
 
-    /// The number of each pixel's colour, and the palette with new colours in free places; `None` if there are too many.
+    /// The index of each pixel's colour, and the palette with new colours appended; `None` if there are too many.
     pub fn numbers(&self, pixels: impl Iterator<Item = [u8; 4]>) -> Option<(Self, Vec<u8>)> {
         let mut palette = self.clone();
         let mut places = HashMap::new();
-        // The first place counts where a colour stands twice.
+        // For repeated colours the first index counts.
         palette.colours.iter().enumerate().for_each(|(i, colour)| {
             places.entry(*colour).or_insert(i);
         });
@@ -56,7 +56,7 @@ impl Palette {
     /// Writes a PNG file.
     ///
     /// # Errors
-    /// What the encoder says.
+    /// The encoder's error.
     pub fn write(&self, numbers: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>, String> {
         let depth = match self.colours.len() {
             0..=2 => ::png::BitDepth::One,
@@ -68,7 +68,7 @@ impl Palette {
         let mut encoder = ::png::Encoder::new(&mut bytes, width, height);
         encoder.set_color(::png::ColorType::Indexed);
         encoder.set_depth(depth);
-        // Neighbouring numbers say nothing of colours: no filter.
+        // Indices of neighbouring pixels are unrelated: no filter.
         encoder.set_filter(::png::Filter::NoFilter);
         encoder.set_palette(self.colours.iter().flat_map(|c| [c[0], c[1], c[2]]).collect::<Vec<_>>());
         let mut alpha: Vec<u8> = self.colours.iter().map(|colour| colour[3]).collect();
@@ -85,7 +85,7 @@ impl Palette {
     }
 }
 
-/// Numbers of `bits` bits each, each row beginning a byte.
+/// Packs indices of `bits` bits each; every row begins a new byte.
 fn packed(numbers: &[u8], width: usize, bits: usize) -> Vec<u8> {
     let each = 8 / bits;
     let row = |row: &[u8]| {

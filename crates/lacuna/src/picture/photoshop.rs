@@ -1,15 +1,16 @@
-//! Photoshop's image resource blocks, which hold IPTC (Adobe Photoshop File Formats Specification, "Image Resources").
+//! Photoshop's image resource blocks, which contain IPTC (Adobe Photoshop File Formats Specification, "Image
+//! Resources").
 
 /// IPTC-IIM records.
 const IPTC: u16 = 0x0404;
 
-/// Resources that hold a small copy of the photo, or a second copy of metadata that may hold one: thumbnails of
+/// Resources with a small copy of the photo, or with a second copy of metadata that may contain one: thumbnails of
 /// Photoshop 4 and 5, EXIF 1 and 3, XMP, and the colour profile.
 const DROPPED: [u16; 6] = [0x0409, 0x040C, 0x0422, 0x0423, 0x0424, 0x040F];
 
 const SIGNATURE: &[u8] = b"8BIM";
 
-/// A resource: its number, its contents, and the whole block.
+/// A resource: its number, its contents, and the complete block.
 struct Resource<'a> {
     id: u16,
     data: &'a [u8],
@@ -22,7 +23,7 @@ fn resources(bytes: &[u8]) -> impl Iterator<Item = Resource<'_>> {
     std::iter::from_fn(move || {
         let after = rest.strip_prefix(SIGNATURE)?;
         let (id, after) = after.split_first_chunk()?;
-        // A Pascal string; its length byte and its text are padded to an even count.
+        // A Pascal string: length byte and text are padded to an even length.
         let name = (1 + usize::from(*after.first()?)).next_multiple_of(2);
         let (length, after) = after.get(name..)?.split_first_chunk()?;
         let length = u32::from_be_bytes(*length) as usize;
@@ -34,7 +35,7 @@ fn resources(bytes: &[u8]) -> impl Iterator<Item = Resource<'_>> {
     })
 }
 
-/// The resources without thumbnails; `None` if nothing is left.
+/// The resources without thumbnails; `None` if nothing remains.
 pub fn cleaned(bytes: &[u8], notes: &mut Vec<String>) -> Option<Vec<u8>> {
     let mut kept = Vec::new();
     for resource in resources(bytes) {

@@ -1,4 +1,4 @@
-//! What the `image` crate does not say of PNG files (PNG, third edition, section 5).
+//! PNG chunks that the `image` crate does not handle (PNG, third edition, section 5).
 
 use std::io::{self, Read, Write};
 
@@ -15,12 +15,12 @@ pub type Chunk<'a> = ([u8; 4], &'a [u8]);
 /// Bytes before the first chunk.
 const SIGNATURE: usize = 8;
 
-/// The chunks before the pixels, up to the first that is cut off.
+/// The chunks before the pixels, up to the first truncated one.
 pub fn chunks_before_pixels(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     all_chunks(bytes).take_while(|(kind, _)| kind != b"IDAT")
 }
 
-/// The size of a compressed colour profile (iCCP), inflated no further than one byte beyond `most`; `None` without one.
+/// The size of a compressed colour profile (iCCP), inflated at most one byte beyond `most`; `None` without a profile.
 ///
 /// # Errors
 /// If it is damaged.
@@ -28,7 +28,7 @@ pub fn inflated_profile(bytes: &[u8], most: u64) -> io::Result<Option<u64>> {
     let Some((_, data)) = chunks_before_pixels(bytes).find(|(kind, _)| kind == b"iCCP") else {
         return Ok(None);
     };
-    // A name that ends with 0, the compression method, the compressed profile.
+    // A zero-terminated name, the compression method, the compressed profile.
     let name = data.iter().position(|&byte| byte == 0).ok_or(io::ErrorKind::InvalidData)?;
     let compressed = data.get(name + 2..).unwrap_or_default();
     io::copy(&mut ZlibDecoder::new(compressed).take(most.saturating_add(1)), &mut io::sink()).map(Some)
@@ -39,7 +39,7 @@ pub fn chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     chunks_before_pixels(bytes).find(|chunk| &chunk.0 == kind).map(|chunk| chunk.1)
 }
 
-/// All chunks, those after the pixels too, but for the pixels themselves.
+/// All chunks before and after the pixels.
 fn chunks_around_pixels(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     all_chunks(bytes).filter(|(kind, _)| kind != b"IDAT")
 }
@@ -56,27 +56,27 @@ fn all_chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     })
 }
 
-/// Chunks that are kept as they are stored: text and time, and how the colours are meant.
+/// Chunks that are kept as stored: text, time, and colour interpretation.
 const KEPT: [&[u8; 4]; 7] = [b"tEXt", b"zTXt", b"iTXt", b"tIME", b"gAMA", b"cHRM", b"sRGB"];
 
 /// The keyword of text that is an XMP packet (XMP specification, part 3, section 1.1.5).
 const XMP: &[u8] = b"XML:com.adobe.xmp\0";
 
-/// How keywords begin of text that holds another file's metadata, thumbnails included.
+/// Beginning of the keywords of text that contains another file's metadata, thumbnails included.
 const RAW_PROFILE: &[u8] = b"Raw profile type ";
 
-/// Adds what the chunks hold to `metadata`, and says in `notes` what is left out. Compressed XMP may inflate to `most` bytes;
-/// other compressed text is kept compressed.
+/// Adds the metadata in the chunks to `metadata`, and appends notes about what is dropped. Compressed XMP may inflate
+/// to `most` bytes; other compressed text is kept compressed.
 pub fn read(bytes: &[u8], most: u64, metadata: &mut Metadata, notes: &mut Vec<String>) {
     for (kind, data) in chunks_around_pixels(bytes) {
         match &kind {
             b"pHYs" => metadata.density = density(data),
             b"iTXt" if data.starts_with(XMP) => match xmp_packet(&data[XMP.len()..], most) {
                 Some(packet) => metadata.xmp = xmp::cleaned(&packet, notes),
-                None => notes.push("the XMP packet is damaged or too large and is left out".into()),
+                None => notes.push("the XMP packet is damaged or too large and was dropped".into()),
             },
             b"tEXt" | b"zTXt" | b"iTXt" if data.starts_with(RAW_PROFILE) => {
-                notes.push("metadata of another format in a text chunk is left out".into());
+                notes.push("metadata of another format in a text chunk was dropped".into());
             }
             _ if KEPT.contains(&&kind) => metadata.chunks.push((kind, data.to_vec())),
             _ => {}
@@ -99,7 +99,7 @@ fn density(data: &[u8]) -> Option<Density> {
 /// The packet of an iTXt chunk after its keyword, inflated to at most `most` bytes.
 fn xmp_packet(data: &[u8], most: u64) -> Option<Vec<u8>> {
     let [compressed, _method, rest @ ..] = data else { return None };
-    // A language and a translated keyword, each ending with 0.
+    // A language and a translated keyword, each zero-terminated.
     let mut parts = rest.splitn(3, |&byte| byte == 0);
     let text = parts.nth(2)?;
     if *compressed == 0 {
@@ -110,7 +110,7 @@ fn xmp_packet(data: &[u8], most: u64) -> Option<Vec<u8>> {
     (packet.len() as u64 <= most).then_some(packet)
 }
 
-/// Puts `metadata`'s chunks into an encoded file, after its header.
+/// Inserts `metadata`'s chunks into an encoded file, after its header.
 pub fn insert(file: &mut Vec<u8>, metadata: &Metadata) {
     let mut chunks = Vec::new();
     if let Some(density) = metadata.density {
@@ -120,7 +120,7 @@ pub fn insert(file: &mut Vec<u8>, metadata: &Metadata) {
         append_chunk(&mut chunks, *b"pHYs", &data);
     }
     for (kind, data) in &metadata.chunks {
-        // A profile says more than these, and readers expect one of them.
+        // A profile takes precedence over sRGB, and readers expect only one of them.
         if metadata.icc.is_some() && kind == b"sRGB" {
             continue;
         }
@@ -132,7 +132,7 @@ pub fn insert(file: &mut Vec<u8>, metadata: &Metadata) {
     file.splice(AFTER_HEADER..AFTER_HEADER, chunks);
 }
 
-/// Puts a colour profile and EXIF into a file whose encoder does not.
+/// Inserts a colour profile and EXIF into a file whose encoder does not write them.
 pub fn insert_profile_and_exif(file: &mut Vec<u8>, metadata: &Metadata) -> io::Result<()> {
     let mut chunks = Vec::new();
     if let Some(icc) = &metadata.icc {

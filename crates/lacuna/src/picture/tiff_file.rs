@@ -1,4 +1,4 @@
-//! TIFF files: what the `image` crate leaves out. Several pages, orientation, metadata, alpha at writing.
+//! TIFF features that the `image` crate lacks: pages, orientation, metadata, writing alpha.
 
 use std::io::{Cursor, Seek, Write};
 
@@ -19,23 +19,23 @@ use tiff::tags::{
 use super::metadata::DensityUnit;
 use super::{Limits, Metadata, Samples, cmyk, photoshop, xmp};
 
-/// What has to read a TIFF file.
+/// The reader that a TIFF file needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The `image` crate's decoder.
     Common,
-    /// [`read`]: grey with alpha, 8 bit or 16 bit.
+    /// [`read`]: grey with alpha, 8 or 16 bit.
     GreyAlpha,
     /// [`read`]: 8-bit YCbCr in JPEG compression.
     YCbCr,
-    /// [`read`]: 8-bit inks.
+    /// [`read`]: 8-bit CMYK.
     Cmyk,
     /// [`read`]: grey of 32-bit floats.
     GreyFloat,
 }
 
 impl Kind {
-    /// Bytes a pixel while it is read.
+    /// Bytes per pixel during reading.
     pub fn bytes_per_pixel(self) -> u64 {
         match self {
             Self::Common | Self::GreyAlpha => 4,
@@ -46,31 +46,34 @@ impl Kind {
     }
 }
 
-/// What a TIFF file's header says.
+/// The header of a TIFF file.
 pub struct Header {
-    /// What has to read it.
+    /// The reader that it needs.
     pub kind: Kind,
     /// Columns and rows.
     pub size: (u32, u32),
-    /// What its owner may want to know.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
-/// Looks at a file's header and refuses files of which something would be lost.
+/// Reads a file's header, and refuses files that could not be read completely.
 ///
 /// # Errors
-/// A sentence about why.
+/// A sentence with the reason.
 pub fn check(bytes: &[u8]) -> Result<Header, String> {
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(damaged)?;
     let mut notes = Vec::new();
     if decoder.more_images() {
-        notes.push("the first page of several is read; the others are left out".into());
+        notes.push("only the first of several pages is read".into());
     }
     let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).map_err(damaged)?.unwrap_or_default();
     if extra.contains(&ExtraSamples::AssociatedAlpha.to_u16()) {
-        return Err("TIFF files with premultiplied alpha are not supported: save it with plain alpha".into());
+        return Err(
+            "TIFF files with premultiplied alpha are not supported: save the image with straight alpha"
+                .into(),
+        );
     }
-    // Of values a channel the first one counts.
+    // If there is one value per channel, the first one counts.
     let tag = |decoder: &mut Decoder<_>, tag, default: u16| {
         let values = decoder.find_tag_unsigned_vec::<u16>(tag).map_err(damaged)?;
         Ok::<_, String>(values.and_then(|values| values.first().copied()).unwrap_or(default))
@@ -89,26 +92,28 @@ pub fn check(bytes: &[u8]) -> Result<Header, String> {
             Kind::Cmyk
         }
         tiff::ColorType::CMYK(_) | tiff::ColorType::CMYKA(_) => {
-            return Err("TIFF files of this kind of CMYK are not supported: convert it to RGB".into());
+            return Err(
+                "TIFF files with this kind of CMYK are not supported: convert the image to RGB".into()
+            );
         }
         tiff::ColorType::YCbCr(8) if is_chunky => Kind::YCbCr,
         tiff::ColorType::Gray(32) if is_light && format == SampleFormat::IEEEFP.to_u16() => Kind::GreyFloat,
-        // One extra sample beside grey; the `image` crate does not read that.
+        // One extra sample with grey, which the `image` crate does not read.
         tiff::ColorType::Multiband { bit_depth: 8 | 16, num_samples: 2 } if is_light && is_chunky => {
             Kind::GreyAlpha
         }
         tiff::ColorType::Multiband { num_samples: 2, .. } => {
-            return Err("this kind of grey TIFF file with alpha is not supported".into());
+            return Err("grey TIFF files with this kind of alpha are not supported".into());
         }
         _ => Kind::Common,
     };
     Ok(Header { kind, size: decoder.dimensions().map_err(damaged)?, notes })
 }
 
-/// Reads what the `image` crate does not.
+/// Reads the kinds that the `image` crate does not.
 ///
 /// # Errors
-/// A sentence about what is wrong with the file.
+/// A sentence that describes the problem.
 pub fn read(bytes: &[u8], kind: Kind, icc: Option<&[u8]>, limits: &Limits) -> Result<DynamicImage, String> {
     let mut decoder = decoder(bytes, limits).map_err(damaged)?;
     let (width, height) = decoder.dimensions().map_err(damaged)?;
@@ -145,7 +150,8 @@ fn decoder<'a>(bytes: &'a [u8], limits: &Limits) -> TiffResult<Decoder<Cursor<&'
     Ok(Decoder::new(Cursor::new(bytes))?.with_limits(decoder_limits))
 }
 
-/// The bytes of a tag of the first page; `None` without it. Values are within the file, so that they need no limit of their own.
+/// The bytes of a tag of the first page; `None` without it. Values are part of the file, so they need no limit of their
+/// own.
 fn tag_bytes(bytes: &[u8], tag: u16) -> Option<Vec<u8>> {
     let mut limits = tiff::decoder::Limits::default();
     limits.ifd_value_size = bytes.len().saturating_mul(TAG_COPIES);
@@ -153,7 +159,7 @@ fn tag_bytes(bytes: &[u8], tag: u16) -> Option<Vec<u8>> {
     let value = decoder.find_tag(Tag::from_u16_exhaustive(tag)).ok()??;
     match value.clone().into_u8_vec() {
         Ok(bytes) => Some(bytes),
-        // IPTC is often said to be of 32-bit numbers; its bytes stand in the file's order.
+        // IPTC is often declared as 32-bit integers; its bytes are in file order.
         Err(_) => {
             let order = decoder.byte_order();
             let numbers = value.into_u32_vec().ok()?.into_iter();
@@ -165,14 +171,14 @@ fn tag_bytes(bytes: &[u8], tag: u16) -> Option<Vec<u8>> {
     }
 }
 
-/// How much larger a tag's values may be in memory than in the file: the decoder holds each byte in a value of its own.
+/// Size of a tag's values in memory relative to the file: the decoder stores each byte in a value of its own.
 const TAG_COPIES: usize = 32;
 
 const XMP: u16 = 700;
 const IPTC: u16 = 33723;
 const PHOTOSHOP: u16 = 34377;
 
-/// Adds XMP and IPTC to `metadata`, and says in `notes` what is left out.
+/// Adds XMP and IPTC to `metadata`, and appends notes about what is dropped.
 pub fn read_metadata(bytes: &[u8], metadata: &mut Metadata, notes: &mut Vec<String>) {
     metadata.xmp = tag_bytes(bytes, XMP).and_then(|packet| xmp::cleaned(&packet, notes));
     metadata.photoshop = tag_bytes(bytes, PHOTOSHOP).and_then(|blocks| photoshop::cleaned(&blocks, notes));
@@ -192,10 +198,10 @@ pub fn is_big(bytes: &[u8]) -> bool {
     bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+")
 }
 
-/// The fields of a BigTIFF file's first directory that are numbered in `wanted`, as EXIF fields.
+/// The fields of a BigTIFF file's first directory that are listed in `wanted`, as EXIF fields.
 ///
 /// # Errors
-/// A sentence about what is wrong with the file.
+/// A sentence that describes the problem.
 pub fn big_fields(bytes: &[u8], wanted: &[u16]) -> Result<Vec<Field>, String> {
     let mut limits = tiff::decoder::Limits::default();
     limits.ifd_value_size = bytes.len().saturating_mul(TAG_COPIES);
@@ -212,7 +218,7 @@ pub fn big_fields(bytes: &[u8], wanted: &[u16]) -> Result<Vec<Field>, String> {
     Ok(fields)
 }
 
-/// A tag's value as EXIF says it; `None` for kinds that no wanted tag has.
+/// A tag's value as an EXIF value; `None` for types that no wanted tag has.
 fn exif_value(value: ifd::Value) -> Option<Value> {
     Some(match value {
         ifd::Value::Ascii(text) => Value::Ascii(vec![text.into_bytes()]),
@@ -234,7 +240,7 @@ fn damaged(error: tiff::TiffError) -> String {
     format!("damaged TIFF file: {error}")
 }
 
-/// The orientation that the file stores.
+/// The orientation stored in the file.
 pub fn orientation(bytes: &[u8]) -> Orientation {
     let stored = Decoder::new(Cursor::new(bytes))
         .ok()
@@ -242,7 +248,7 @@ pub fn orientation(bytes: &[u8]) -> Orientation {
     stored.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
 }
 
-/// Pixels to write: samples interleaved, `channels` a pixel.
+/// Pixels to write: interleaved samples, `channels` per pixel.
 pub struct Pixels<'a> {
     /// Stored columns.
     pub width: u32,
@@ -254,10 +260,10 @@ pub struct Pixels<'a> {
     pub samples: Samples<'a>,
 }
 
-/// Writes a whole TIFF file: LZW, one page, with its metadata in TIFF's own directories.
+/// Writes a complete TIFF file: LZW, one page, with its metadata in TIFF directories.
 ///
 /// # Errors
-/// Whatever the encoder or the writer says.
+/// The error of the encoder or the writer.
 pub fn write(file: &mut (impl Write + Seek), pixels: &Pixels<'_>, metadata: &Metadata) -> TiffResult<()> {
     let with_colour = pixels.channels > 2;
     match pixels.samples {
@@ -282,8 +288,8 @@ where
     [C::Inner]: TiffValue,
 {
     let has_alpha = pixels.channels.is_multiple_of(2);
-    // Floats have a predictor of their own, which the encoder lacks.
-    // The encoder's predictor does not count extra samples, so that it would garble pictures with alpha.
+    // Floats have a predictor of their own, which the encoder lacks. The encoder's predictor ignores extra samples, so
+    // it would corrupt images with alpha.
     let is_float = matches!(pixels.samples, Samples::Float(_));
     let predictor = if has_alpha || is_float { Predictor::None } else { Predictor::Horizontal };
     let mut encoder = TiffEncoder::new(file)?.with_compression(Compression::Lzw).with_predictor(predictor);

@@ -11,7 +11,7 @@ const ALPHA: u8 = 1 << 4;
 const EXIF: u8 = 1 << 3;
 const XMP: u8 = 1 << 2;
 
-/// The chunks of a file, up to the first that is cut off.
+/// The chunks of a file, up to the first truncated one.
 pub fn chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = bytes.get(HEADER..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -26,8 +26,8 @@ pub fn chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 
 /// The base quantiser (0 to 127) of a lossy file's frame; `None` for a lossless file.
 ///
-/// RFC 6386, section 9: a frame tag of 3 bytes, 7 bytes of start code and size, then the boolean-coded header, of which only
-/// the fields before the quantiser are read.
+/// RFC 6386, section 9: a frame tag of 3 bytes, 7 bytes of start code and size, then the boolean-coded header, which is
+/// parsed only up to the quantiser.
 pub fn quantiser(bytes: &[u8]) -> Option<u8> {
     let (_, frame) = chunks(bytes).find(|(kind, _)| kind == b"VP8 ")?;
     let mut header = Bool::new(frame.get(10..)?)?;
@@ -37,7 +37,7 @@ pub fn quantiser(bytes: &[u8]) -> Option<u8> {
     }
     header.literal(1 + 6 + 3); // filter type, level, sharpness
     if header.literal(1) == 1 && header.literal(1) == 1 {
-        // Changes of the filter's level: four by reference frame, four by mode.
+        // Loop filter adjustments: four by reference frame, four by mode.
         (0..8).for_each(|_| header.optional(7));
     }
     header.literal(2); // partitions
@@ -56,7 +56,7 @@ fn skip_segmentation(header: &mut Bool<'_>) {
     }
 }
 
-/// The boolean decoder of RFC 6386, section 7, for header bits, each as likely as not.
+/// The boolean decoder of RFC 6386, section 7, for header bits of equal probability.
 struct Bool<'a> {
     input: &'a [u8],
     value: u32,
@@ -98,7 +98,7 @@ impl<'a> Bool<'a> {
         (0..bits).fold(0, |value, _| value << 1 | self.bit())
     }
 
-    /// A flag, and a value where it is set.
+    /// A flag, followed by a value if it is set.
     fn optional(&mut self, bits: u32) {
         if self.literal(1) == 1 {
             self.literal(bits);
@@ -106,7 +106,7 @@ impl<'a> Bool<'a> {
     }
 }
 
-/// A file of the coded image in `encoded` and of `metadata`, which needs the extended layout.
+/// A file with the coded image in `encoded` and `metadata`, which needs the extended layout.
 pub fn with_metadata(encoded: &[u8], (width, height): (u32, u32), metadata: &Metadata) -> Vec<u8> {
     let parts =
         [(*b"ICCP", ICC, &metadata.icc), (*b"EXIF", EXIF, &metadata.exif), (*b"XMP ", XMP, &metadata.xmp)];
@@ -116,7 +116,7 @@ pub fn with_metadata(encoded: &[u8], (width, height): (u32, u32), metadata: &Met
         return encoded.to_vec();
     }
     for (kind, data) in chunks(encoded) {
-        // Lossless frames say in bit 28 of their header, after a byte of signature, whether alpha is used.
+        // In lossless frames bit 28 of the header, after a signature byte, states whether alpha is used.
         let lossless_alpha = &kind == b"VP8L" && data.get(4).is_some_and(|byte| byte & 0x10 != 0);
         if &kind == b"ALPH" || lossless_alpha {
             flags |= ALPHA;

@@ -1,11 +1,11 @@
-//! XMP packets: kept as they are, but for what shows the photo as it was or points to data that is dropped.
+//! XMP packets: kept, except for what shows the original photo or refers to dropped data.
 
 use std::collections::HashMap;
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, Writer};
 
-/// Namespaces that describe data beside the photo: gain maps, motion photos, embedded images, extended XMP.
+/// Namespaces of additional data: gain maps, motion photos, embedded images, extended XMP.
 const DROPPED: [&str; 9] = [
     "http://ns.adobe.com/hdr-gain-map/1.0/",
     "http://ns.apple.com/HDRGainMap/1.0/",
@@ -22,20 +22,20 @@ const DROPPED: [&str; 9] = [
 const BASIC: &str = "http://ns.adobe.com/xap/1.0/";
 const THUMBNAILS: &str = "Thumbnails";
 
-/// The packet without what must go; `None`, with a note, if it cannot be parsed.
+/// The packet without dropped elements; `None`, with a note, if it cannot be parsed.
 pub fn cleaned(packet: &[u8], notes: &mut Vec<String>) -> Option<Vec<u8>> {
     let Ok(text) = std::str::from_utf8(packet) else {
-        notes.push("the XMP packet is not UTF-8 and is left out".into());
+        notes.push("the XMP packet is not UTF-8 and was dropped".into());
         return None;
     };
     match clean(text) {
         Ok(Cleaned::Same) => Some(packet.to_vec()),
         Ok(Cleaned::Changed(packet)) => {
-            notes.push("XMP: thumbnails and pointers to gain maps or videos are erased".into());
+            notes.push("XMP: thumbnails and references to gain maps or videos were erased".into());
             Some(packet)
         }
         Err(error) => {
-            notes.push(format!("the XMP packet cannot be read and is left out ({error})"));
+            notes.push(format!("the XMP packet cannot be read and was dropped ({error})"));
             None
         }
     }
@@ -46,7 +46,7 @@ enum Cleaned {
     Changed(Vec<u8>),
 }
 
-/// The namespaces that prefixes stand for, as last declared.
+/// The namespace of each prefix, as last declared.
 #[derive(Default)]
 struct Prefixes(HashMap<String, String>);
 
@@ -59,7 +59,7 @@ impl Prefixes {
         }
     }
 
-    /// Whether an element or attribute must go.
+    /// Whether an element or attribute is dropped.
     fn drops(&self, name: &str) -> bool {
         let Some((prefix, local)) = name.split_once(':') else { return false };
         let Some(namespace) = self.0.get(prefix) else { return false };
@@ -100,7 +100,7 @@ fn clean(packet: &str) -> Result<Cleaned, quick_xml::Error> {
     Ok(if changed { Cleaned::Changed(writer.into_inner()) } else { Cleaned::Same })
 }
 
-/// The element without attributes that must go.
+/// The element without dropped attributes.
 fn without_attributes<'a>(
     element: BytesStart<'a>,
     prefixes: &Prefixes,

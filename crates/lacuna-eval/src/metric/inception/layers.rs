@@ -1,4 +1,4 @@
-//! Convolutions with kernels that need not be square, poolings, forks.
+//! Convolutions with rectangular kernels, pooling, and parallel branches.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -6,7 +6,7 @@ use lacuna_cpu::Isa;
 use lacuna_cpu::kernels::conv::{self, ConvShape, Padding};
 use rayon::prelude::*;
 
-/// Pixels a side of all poolings.
+/// Side of all pooling windows in pixels.
 const POOL: usize = 3;
 
 /// A feature map.
@@ -19,17 +19,17 @@ pub(super) struct Map {
     pub values: Vec<f32>,
 }
 
-/// What a map goes through.
+/// A step of the network.
 #[derive(Debug)]
 pub(super) enum Step {
     Convolution(Convolution),
-    /// The average of 3 x 3 pixels, of those that there are.
+    /// 3 x 3 average pooling without padding values.
     Average,
-    /// The largest of 3 x 3 pixels, of those that there are.
+    /// 3 x 3 max pooling without padding values.
     Largest,
-    /// The largest of 3 x 3 pixels, every second one, without a border.
+    /// 3 x 3 max pooling of stride 2 without a border.
     Halve,
-    /// Each branch sees the same map; their channels are put behind each other.
+    /// Branches with the same input; their outputs are concatenated by channel.
     Fork(Vec<Vec<Step>>),
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Convolution {
     /// Rows and columns.
     pub kernel: [usize; 2],
     pub stride: usize,
-    /// Zeros beyond the border: rows and columns.
+    /// Zero padding: rows and columns.
     pub padding: [usize; 2],
     /// `[channels_out, channels_in, rows, columns]`
     pub weight: Vec<f32>,
@@ -49,7 +49,7 @@ pub(super) struct Convolution {
     pub bias: Vec<f32>,
 }
 
-/// The map after all steps.
+/// Runs all steps.
 pub(super) fn run(isa: Isa, steps: &[Step], map: &Map) -> Map {
     let Some((first, rest)) = steps.split_first() else { return map.clone() };
     rest.iter().fold(first.run(isa, map), |map, step| step.run(isa, &map))
@@ -99,7 +99,7 @@ impl Convolution {
         Map { channels: self.channels_out, height: shape.rows(), width: shape.columns(), values }
     }
 
-    /// The product of the weights with a column of what the kernel sees for each pixel.
+    /// Convolution by im2col: the product of the weights with the column of inputs of each pixel.
     fn oblong(&self, map: &Map) -> Map {
         let size = |length: usize, along: usize| {
             (length + 2 * self.padding[along] - self.kernel[along]) / self.stride + 1
@@ -135,7 +135,7 @@ impl Convolution {
     }
 }
 
-/// What `of` makes of the pixels around each `stride`-th one, with `padding` pixels beyond the border that are left out.
+/// Applies `of` to the window around each `stride`-th pixel; the `padding` pixels beyond the border are excluded.
 fn pooled(
     map: &Map,
     stride: usize,
@@ -166,7 +166,7 @@ mod tests {
     use testkit::assert_close;
     use testkit::pictures::noise;
 
-    /// Of values near 1.
+    /// For values near 1.
     const TOLERANCE: f32 = 1e-5;
 
     fn map(channels: usize, height: usize, width: usize) -> Map {

@@ -1,4 +1,4 @@
-//! Which convolutions and poolings Inception has, and the weights that go into them.
+//! The layers of Inception, and their weights.
 
 use super::layers::{Convolution, Step};
 use crate::weights::{self, Tensors};
@@ -6,7 +6,7 @@ use crate::weights::{self, Tensors};
 /// Of batch norm.
 const EPSILON: f32 = 0.001;
 
-/// What was built, or what is wrong with the weights.
+/// The result of building, or what is wrong with the weights.
 type Built<T> = Result<T, String>;
 
 /// A convolution by its name within a block.
@@ -19,14 +19,14 @@ struct Layer {
     reach: Reach,
 }
 
-/// How far pixels are apart, and what lies beyond the border.
+/// Stride and padding.
 #[derive(Clone, Copy)]
 enum Reach {
-    /// One, with zeros that keep the size.
+    /// Stride 1, zero padding that keeps the size.
     Same,
-    /// One, without a border.
+    /// Stride 1, no padding.
     Inside,
-    /// Two, without a border.
+    /// Stride 2, no padding.
     Halve,
 }
 
@@ -49,7 +49,7 @@ const fn halved(name: &'static str, channels_out: usize) -> Layer {
 /// All steps up to the last pooling: `[3, 299, 299]` to `[2048, 8, 8]`.
 ///
 /// # Errors
-/// Which tensor is missing or has which other shape.
+/// The tensor that is missing or has another shape.
 pub(super) fn network(tensors: &mut Tensors) -> Built<Vec<Step>> {
     let mut stem = Block { tensors, prefix: String::new(), channels: 3 };
     let first = [halved("Conv2d_1a_3x3", 32), inside("Conv2d_2a_3x3", 32), square("Conv2d_2b_3x3", 64, 3)];
@@ -72,22 +72,22 @@ pub(super) fn network(tensors: &mut Tensors) -> Built<Vec<Step>> {
     block("Mixed_6e", 768, &|block| block.sevens(192))?;
     block("Mixed_7a", 768, &|block| block.halve_to_8())?;
     block("Mixed_7b", 1280, &|block| block.crosses(Step::Average))?;
-    // TensorFlow's own oddity, which FID has had ever since.
+    // A quirk of TensorFlow's network, which FID has kept.
     block("Mixed_7c", 2048, &|block| block.crosses(Step::Largest))?;
     Ok(steps)
 }
 
-/// A block that is being built.
+/// A block while it is built.
 struct Block<'a> {
     tensors: &'a mut Tensors,
-    /// Before the names of its convolutions.
+    /// Prefix of its convolutions' names.
     prefix: String,
-    /// That come in.
+    /// Input channels.
     channels: usize,
 }
 
 impl Block<'_> {
-    /// 35 x 35: small squares.
+    /// 35 x 35: small square kernels.
     fn fives(&mut self, pooled: usize) -> Built<Vec<Vec<Step>>> {
         Ok(vec![
             self.chain(&[square("branch1x1", 64, 1)])?,
@@ -113,7 +113,7 @@ impl Block<'_> {
         ])
     }
 
-    /// 17 x 17: rows and columns of seven, in between `narrow` channels.
+    /// 17 x 17: kernels of 1 x 7 and 7 x 1, with `narrow` channels in between.
     fn sevens(&mut self, narrow: usize) -> Built<Vec<Vec<Step>>> {
         Ok(vec![
             self.chain(&[square("branch1x1", 192, 1)])?,
@@ -146,7 +146,7 @@ impl Block<'_> {
         ])
     }
 
-    /// 8 x 8: a row and a column of three beside each other.
+    /// 8 x 8: kernels of 1 x 3 and 3 x 1 in parallel.
     fn crosses(&mut self, pool: Step) -> Built<Vec<Vec<Step>>> {
         let mut one = self.chain(&[square("branch3x3_1", 384, 1)])?;
         one.push(self.cross(["branch3x3_2a", "branch3x3_2b"])?);
@@ -166,7 +166,7 @@ impl Block<'_> {
         Ok([pool].into_iter().chain(convolution).collect())
     }
 
-    /// Convolutions one after the other, of what comes into the block.
+    /// A chain of convolutions on the block's input.
     fn chain(&mut self, layers: &[Layer]) -> Built<Vec<Step>> {
         let mut channels = self.channels;
         let steps = layers.iter().map(|layer| {
