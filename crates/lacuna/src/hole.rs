@@ -1,7 +1,6 @@
 //! The pixels to fill, and the weight of the fill at each of them.
 
 use std::fmt;
-use std::num::ParseIntError;
 use std::str::FromStr;
 
 use crate::soft_edge::MOST_GROWTH;
@@ -37,10 +36,13 @@ impl Expand {
 const AUTO: &str = "auto";
 
 impl FromStr for Expand {
-    type Err = ParseIntError;
+    type Err = String;
 
-    fn from_str(text: &str) -> std::result::Result<Self, ParseIntError> {
-        if text == AUTO { Ok(Self::Auto) } else { text.parse().map(Self::Pixels) }
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == AUTO {
+            return Ok(Self::Auto);
+        }
+        text.parse().map(Self::Pixels).map_err(|_| format!("{text:?} is neither a whole number nor {AUTO}"))
     }
 }
 

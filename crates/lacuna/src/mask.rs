@@ -40,6 +40,23 @@ words! {
 }
 display_name!(MaskChannel);
 
+/// What says where the hole is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaskFrom {
+    /// A mask file.
+    #[default]
+    File,
+    /// The photo itself.
+    Alpha,
+}
+
+words! {
+    MaskFrom, "source of masks",
+    File = "file": "A mask file",
+    Alpha = "alpha": "The photo's alpha channel: what is transparent is filled, and opaque in the output",
+}
+display_name!(MaskFrom);
+
 /// Options for reading mask images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaskOptions {

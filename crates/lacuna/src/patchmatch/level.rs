@@ -106,6 +106,7 @@ fn quantise(value: f32) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mask;
 
     #[test]
     fn halving_averages_known_blocks_and_keeps_holes() {
