@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets axe-core (MPL-2.0), which scans pages for barriers, into target/axe-core for the tests of lacuna-serve. Needs npm.
+# Downloads axe-core (MPL-2.0), an accessibility checker, to target/axe-core for the tests of lacuna-serve. Needs npm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p target/axe-core

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the loss curves and judgements of runs that follow one another, from their metrics.jsonl.
+"""Draws the loss curves and validation scores of consecutive runs, from their metrics.jsonl.
 
     python3 -m venv VENV && VENV/bin/pip install matplotlib
     VENV/bin/python tools/plot_runs.py -o curves.png runs/default-1-autoencoder runs/default-2-control …

@@ -1,4 +1,4 @@
-"""One peer in a process of its own, so that its memory and its start are its own. compare.py calls it.
+"""Runs PyTorch or ONNX Runtime in a process of its own, so that its memory and start are measured separately. compare.py calls it.
 
 Prints one JSON object as soon as the last pass is done. Imports stand in the functions: they are part of a
 peer's start, and a peer must not pay for another's.

@@ -1,4 +1,4 @@
-"""Makes what the contestants read, inside the peers' Python environment. compare.py calls it.
+"""Generates the inputs of all programs, inside the peers' Python environment. compare.py calls it.
 
 prepare.py weights CONFIG-JSON OUT.safetensors          seeded weights in Lacuna's format
 prepare.py inputs SIZE OUT.safetensors                  a random image and mask

@@ -1,4 +1,4 @@
-"""Runs one process and measures it from outside: time, memory, and how much others disturbed it."""
+"""Runs one process and measures it from outside: time, memory, and the CPU use of other programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALM_SECONDS = 2.0  # for how long the machine must be calm before a run starts
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What one process gave."""
+    """The result of one process."""
 
     p50_s: float
     min_s: float

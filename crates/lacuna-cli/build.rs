@@ -1,4 +1,4 @@
-//! Tells the program which commit it is built from, for reports and run folders.
+//! Sets the commit that the program is built from, for reports and run folders.
 
 use std::path::Path;
 use std::process::Command;

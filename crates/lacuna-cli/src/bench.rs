@@ -119,8 +119,8 @@ struct Row {
 /// # Errors
 /// If the model cannot be read, a size cannot be predicted, or arguments contradict each other.
 pub fn run(args: &BenchArgs, start: Instant) -> Result<Outcome> {
-    if let Some(share) = args.hole {
-        ensure_usage!(share > 0.0 && share < 1.0, "--hole must be between 0 and 1, not {share}");
+    if let Some(fraction) = args.hole {
+        ensure_usage!(fraction > 0.0 && fraction < 1.0, "--hole must be between 0 and 1, not {fraction}");
     }
     start_threads(args.threads)?;
     let subject = Subject::load(args)?;
@@ -268,13 +268,13 @@ fn measure(args: &BenchArgs, subject: &Subject, size: Size, start: Option<Instan
 const DEFAULT_HOLE: f64 = 0.1;
 
 /// An image of soft stripes and a mask with a hole in its middle.
-fn scene(size: Size, share: f64) -> (Planes, Mask) {
+fn scene(size: Size, fraction: f64) -> (Planes, Mask) {
     let Size { width, height } = size;
     let stripe = |i: usize| 0.5 + 0.4 * ((i % width) as f32 * 0.1 + (i / width) as f32 * 0.07).sin();
     let image = Planes::new(width, height, (0..3 * width * height).map(stripe).collect());
     // A hole with the image's aspect ratio, of at least one pixel.
     let inside = |at: usize, side: usize| {
-        let hole = (side as f64 * share.sqrt()).round().max(1.0) as usize;
+        let hole = (side as f64 * fraction.sqrt()).round().max(1.0) as usize;
         (at + hole / 2).wrapping_sub(side / 2) < hole
     };
     let hole = (0..width * height).map(|i| inside(i % width, width) && inside(i / width, height)).collect();
@@ -282,8 +282,8 @@ fn scene(size: Size, share: f64) -> (Planes, Mask) {
 }
 
 /// The smallest of the sorted values that at least this fraction of them does not exceed.
-fn nearest_rank(sorted: &[f64], share: f64) -> f64 {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
+fn nearest_rank(sorted: &[f64], fraction: f64) -> f64 {
+    let rank = (fraction * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 

@@ -29,8 +29,8 @@ fn a_line_of_json_for_each_size() {
         assert_eq!(row["engine"], "cpu");
         assert!(row["model"].as_str().unwrap().starts_with("fourier-w4-b2 (cpu, "));
         assert_eq!(row["start_s"].is_number(), index == 0, "only the first is made right after the start");
-        let told = row["peak_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20);
-        assert_eq!(told, cfg!(target_os = "linux"));
+        let known = row["peak_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20);
+        assert_eq!(known, cfg!(target_os = "linux"));
     }
 }
 

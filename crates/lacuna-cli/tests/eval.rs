@@ -187,7 +187,7 @@ fn a_bad_file_is_a_row() {
 }
 
 #[test]
-fn the_report_works_in_a_browser_and_asks_nobody() {
+fn the_report_works_in_a_browser_and_makes_no_requests() {
     let Some(browser) = Page::new(1280, 900) else { return };
     let folder = Folder::new();
     folder.judged().success();

@@ -445,11 +445,11 @@ fn two_thousand_requests_are_answered_rightly_in_steady_memory() {
     let growth = after as f64 / before as f64 - 1.0;
     let mut times = times.into_inner().unwrap();
     times.sort_by(f64::total_cmp);
-    let share = |share: f64| 1000.0 * times[(share * (times.len() - 1) as f64) as usize];
+    let quantile = |quantile: f64| 1000.0 * times[(quantile * (times.len() - 1) as f64) as usize];
     println!(
         "{REQUESTS} requests from {CLIENTS} clients in {seconds:.1} s; fills p50 {:.0} ms, p95 {:.0} ms; memory {:.1} to {:.1} MiB",
-        share(0.5),
-        share(0.95),
+        quantile(0.5),
+        quantile(0.95),
         before as f64 / f64::from(1 << 20),
         after as f64 / f64::from(1 << 20)
     );

@@ -75,14 +75,14 @@ impl Workplace {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut output = BufReader::new(child.stderr.take().unwrap()).lines();
         for _ in 0..lines {
-            if told.next().is_none() {
+            if output.next().is_none() {
                 break;
             }
         }
         // Keep reading, so that the pipe does not fill up.
-        std::thread::spawn(move || told.for_each(drop));
+        std::thread::spawn(move || output.for_each(drop));
         child
     }
 }
@@ -145,7 +145,7 @@ fn a_killed_run_ends_as_an_undisturbed_one() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
+fn a_damaged_checkpoint_is_reported_and_the_one_before_it_used() {
     let place = Workplace::new();
     place.train("-o whole").success();
     place.train("-o damaged --set run.steps=20").success();
@@ -181,10 +181,10 @@ fn an_interrupt_saves_and_exits() {
 #[test]
 fn a_dry_run_tells_and_writes_nothing() {
     let place = Workplace::new();
-    let told = contains("photos             12")
+    let forecast = contains("photos             12")
         .and(contains("steps              40"))
         .and(contains("time of a step"));
-    place.train("--dry-run -o out").success().stdout(told);
+    place.train("--dry-run -o out").success().stdout(forecast);
     assert!(!place.path("out").exists());
 }
 

@@ -48,7 +48,7 @@ pub fn bootstrap(values: &[f64]) -> Interval {
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    let at = |share: f64| means[(share * (RESAMPLES - 1) as f64).round() as usize];
+    let at = |fraction: f64| means[(fraction * (RESAMPLES - 1) as f64).round() as usize];
     Interval { mean: mean(values.iter().sum()), low: at(0.025), high: at(0.975) }
 }
 

@@ -131,12 +131,12 @@ impl Masks {
     }
 
     /// Whether the mask with this number may have this hole fraction.
-    fn allows(self, share: f64, number: u64) -> bool {
+    fn allows(self, fraction: f64, number: u64) -> bool {
         match self {
-            Self::Preset(_) => share > 0.0 && share <= LARGEST_SHARE,
+            Self::Preset(_) => fraction > 0.0 && fraction <= LARGEST_SHARE,
             Self::ByArea => {
                 let bin = (number % (AREAS.len() as u64 - 1)) as usize;
-                share > AREAS[bin] && share <= AREAS[bin + 1]
+                fraction > AREAS[bin] && fraction <= AREAS[bin + 1]
             }
         }
     }
@@ -254,7 +254,7 @@ mod tests {
 
     const SET: MaskSet = MaskSet { masks: Masks::Preset(Preset::Thick256), side: 64, seed: 3 };
 
-    fn share(mask: &Mask) -> f64 {
+    fn fraction(mask: &Mask) -> f64 {
         mask.count() as f64 / mask.hole().len() as f64
     }
 
@@ -273,15 +273,15 @@ mod tests {
         for name in ["thin-256", "outpainting-256", "half"] {
             let masks: Masks = name.parse().unwrap();
             for number in 0..20 {
-                let share = share(&MaskSet { masks, ..SET }.blank(number).unwrap());
-                assert!(share > 0.0 && share <= 0.5, "{name}: {share}");
+                let fraction = fraction(&MaskSet { masks, ..SET }.blank(number).unwrap());
+                assert!(fraction > 0.0 && fraction <= 0.5, "{name}: {fraction}");
             }
         }
         let set = MaskSet { masks: Masks::ByArea, side: 256, seed: 1 };
         for number in 0..12 {
-            let share = share(&set.blank(number).unwrap());
+            let fraction = fraction(&set.blank(number).unwrap());
             let bin = (number % 6) as usize;
-            assert!(share > AREAS[bin] && share <= AREAS[bin + 1], "{number}: {share}");
+            assert!(fraction > AREAS[bin] && fraction <= AREAS[bin + 1], "{number}: {fraction}");
         }
         assert!("thicc".parse::<Masks>().unwrap_err().ends_with("half, by-area"));
     }

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn other_numbers_are_told_with_both_hashes() {
+    fn other_values_are_reported_with_both_hashes() {
         let tensors = Tensors::from([("a".to_owned(), Tensor { shape: vec![1], values: vec![1.0] })]);
         let error = PUBLISHED[0].check(&tensors).unwrap_err();
         assert!(error.contains(&numbers_hash(&tensors)) && error.contains(PUBLISHED[0].numbers), "{error}");

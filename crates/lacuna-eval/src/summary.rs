@@ -123,7 +123,7 @@ pub struct Difference {
 /// The scores of one image.
 struct Judgement<'a> {
     number: usize,
-    share: f64,
+    fraction: f64,
     scores: &'a Scores,
 }
 
@@ -186,7 +186,7 @@ impl Method {
         let bins: Vec<(String, Vec<usize>, Vec<Mean>)> = (0..BINS)
             .filter_map(|bin| {
                 let inside: Vec<&Judgement<'_>> =
-                    judgements.iter().filter(|judgement| bin_of(judgement.share) == bin).collect();
+                    judgements.iter().filter(|judgement| bin_of(judgement.fraction) == bin).collect();
                 let numbers = inside.iter().map(|judgement| judgement.number).collect();
                 let name = format!("{}-{}%", 10 * bin, 10 * (bin + 1));
                 (!inside.is_empty()).then(|| (name, numbers, means(inside.iter().copied())))
@@ -210,14 +210,14 @@ impl Method {
 }
 
 /// LaMa's tenth of a fraction: from i/10 up to, but excluding, (i + 1)/10; 1 belongs to the last.
-fn bin_of(share: f64) -> usize {
-    ((share * BINS as f64) as usize).min(BINS - 1)
+fn bin_of(fraction: f64) -> usize {
+    ((fraction * BINS as f64) as usize).min(BINS - 1)
 }
 
 fn judgements<'a>(cases: &[Case], store: &'a Store) -> Vec<Judgement<'a>> {
     let judged = cases.iter().enumerate().filter_map(|(number, case)| {
         let row = store.row(&case.name)?;
-        Some(Judgement { number, share: row.hole_share, scores: row.scores()? })
+        Some(Judgement { number, fraction: row.hole_share, scores: row.scores()? })
     });
     judged.collect()
 }
@@ -356,8 +356,8 @@ pub(crate) mod tests {
         assert_eq!(summary.mean(one, Metric::Ssim, Region::Hole).unwrap().mean, 5.0);
         assert!(summary.mean(one, Metric::LpipsVgg, Region::Whole).is_none());
         assert!(summary.mean(one, Metric::Ssim, Region::Band).is_none());
-        let shares: Vec<&str> = one.by_area.iter().map(|bin| bin.name.as_str()).collect();
-        assert_eq!(shares, ["0-10%", "10-20%", "20-30%", "30-40%", "40-50%", "50-60%"]);
+        let fractions: Vec<&str> = one.by_area.iter().map(|bin| bin.name.as_str()).collect();
+        assert_eq!(fractions, ["0-10%", "10-20%", "20-30%", "30-40%", "40-50%", "50-60%"]);
         assert_eq!(find(&one.by_area[3].means, Metric::L1, Region::Whole).unwrap().interval.mean, 3.0);
         assert_eq!(one.by_area[3].fid, None, "of one image");
         let sets = one.sets.unwrap();
@@ -378,8 +378,8 @@ pub(crate) mod tests {
 
     #[test]
     fn bins_are_lamas() {
-        for (share, bin) in [(0.0, 0), (0.0999, 0), (0.1, 1), (0.95, 9), (1.0, 9)] {
-            assert_eq!(bin_of(share), bin, "{share}");
+        for (fraction, bin) in [(0.0, 0), (0.0999, 0), (0.1, 1), (0.95, 9), (1.0, 9)] {
+            assert_eq!(bin_of(fraction), bin, "{fraction}");
         }
     }
 }

@@ -1,14 +1,14 @@
-// The server, as the page asks it. Errors are thrown as Problem.
+// Requests to the server. Errors are thrown as Problem.
 
 const TOKEN = "lacuna-token";
 
-/** Where the server is: this file is in its `assets`. */
+/** The server's base URL: this file is in its `assets`. */
 const BASE = new URL("../", import.meta.url);
 
-/** The address of something on the server, which may be below a path. */
+/** A URL on the server, which may be below a base path. */
 export const url = (path) => new URL(path, BASE).href;
 
-/** What the server said is wrong; `code` is stable. */
+/** A problem that the server reported; `code` is stable. */
 export class Problem extends Error {
   constructor(document, retryAfter = 0) {
     super(document.detail);
@@ -18,12 +18,12 @@ export class Problem extends Error {
 }
 
 let askForToken = async () => null;
-/** The question for the token that is open, for all requests that need its answer. */
+/** The open token dialog, awaited by all requests that need the token. */
 let asking = null;
 
 /**
- * Sets what is called when the server wants a token; it resolves to one, or to null. Its argument is the token that was wrong,
- * or null if none was sent.
+ * Sets the function that asks for a token; it resolves to one, or to null. Its argument is the rejected token, or null if none
+ * was sent.
  */
 export function onUnauthorized(ask) {
   askForToken = ask;
@@ -37,7 +37,7 @@ export function takeTokenFromAddress() {
   history.replaceState(null, "", location.pathname + location.search);
 }
 
-/** Asks the server, with the token; `sent` gets the fraction of the body that is sent. */
+/** Sends a request with the token; `sent` receives the fraction of the body that is sent. */
 async function ask(path, { sent, ...options } = {}) {
   for (;;) {
     const token = sessionStorage.getItem(TOKEN);
@@ -65,7 +65,7 @@ async function ask(path, { sent, ...options } = {}) {
   }
 }
 
-/** A POST whose upload can be followed, which `fetch` does not offer. */
+/** A POST with upload progress, which `fetch` lacks. */
 function post(address, { body, headers, signal }, sent) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
@@ -86,7 +86,7 @@ function post(address, { body, headers, signal }, sent) {
   });
 }
 
-/** A form; empty values are left to the server. */
+/** A form; empty values are omitted, so that the server's defaults apply. */
 function form(fields) {
   const data = new FormData();
   for (const [name, value] of Object.entries(fields)) {
@@ -101,7 +101,7 @@ export async function models() {
   return (await ask("v1/models")).json();
 }
 
-/** The server's drawing of a photo, { blob, width, height } with the photo's own size. */
+/** The server's preview of a photo, { blob, width, height } with the photo's original size. */
 export async function preview(image, longSide, signal, sent) {
   const response = await ask("v1/preview", { method: "POST", body: form({ image, long_side: longSide }), signal, sent });
   const size = (name) => Number(response.headers.get(`X-Lacuna-${name}`));
@@ -112,14 +112,14 @@ export async function latent(image, mask, model, signal) {
   return (await ask("v1/latent", { method: "POST", body: form({ image, mask, model }), signal })).blob();
 }
 
-/** What a response's Content-Disposition calls the file. */
+/** The file name in a response's Content-Disposition. */
 function fileName(response, otherwise) {
   const encoded = /filename\*=UTF-8''([^;]+)/.exec(response.headers.get("Content-Disposition") ?? "");
   return encoded ? decodeURIComponent(encoded[1]) : otherwise;
 }
 
 /**
- * Fills a hole. `follow.sent` and `follow.received` get fractions of the files, `follow.job` the job's document whenever it
+ * Fills a hole. `follow.sent` and `follow.received` receive fractions of the files, `follow.job` the job's document whenever it
  * changes. Aborting cancels the job.
  */
 export async function fill(image, mask, settings, follow, signal) {
@@ -140,19 +140,19 @@ export async function fill(image, mask, settings, follow, signal) {
     const file = new File([await received(response, follow.received)], fileName(response, image.name), { type });
     return { file, seconds: Number(response.headers.get("X-Lacuna-Seconds")), method: response.headers.get("X-Lacuna-Method") };
   } finally {
-    // Cancels what runs, forgets what is done.
+    // Cancels a running job, deletes a finished one.
     ask(path, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 }
 
-/** A response's body; `tell` gets the fraction that has arrived. */
-async function received(response, tell) {
+/** A response's body; `report` receives the fraction that has arrived. */
+async function received(response, report) {
   const total = Number(response.headers.get("Content-Length"));
   let loaded = 0;
   const count = new TransformStream({
     transform(chunk, controller) {
       loaded += chunk.length;
-      if (total) tell(loaded / total);
+      if (total) report(loaded / total);
       controller.enqueue(chunk);
     },
   });

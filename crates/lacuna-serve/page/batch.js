@@ -1,4 +1,4 @@
-// Many photos, one after another, into a ZIP file.
+// Batches: fills many photos, one after another, into a ZIP file.
 
 import * as api from "./api.js";
 import { check } from "./choices.js";
@@ -23,10 +23,10 @@ export class Batch {
   #own = new Map();
   #file = null;
   #running = null;
-  /** Whether masks of other sizes may be scaled, once the person was asked. */
+  /** Whether masks of other sizes may be scaled, after the user was asked. */
   #mayScale = null;
 
-  /** `page` has settings and limits, waits for busy servers, and has the hole that is drawn now or was filled last. */
+  /** `page` provides settings and limits, retries while the server is busy, and knows the current or last hole. */
   constructor(page) {
     this.page = page;
     onClick("batch-start", () => this.#run());
@@ -41,7 +41,7 @@ export class Batch {
     });
   }
 
-  /** Shows what would be filled. */
+  /** Shows a summary of the batch. */
   open(files) {
     this.#own.clear();
     this.#photos = [];
@@ -99,7 +99,7 @@ export class Batch {
         byId("batch-progress").value = (index + 1) / this.#photos.length;
       }
     } catch {
-      // Cancelled: what is done is kept.
+      // Cancelled: finished photos are kept.
     }
     byId("batch-summary").textContent = text("batchFinished", { done: zip.count, all: this.#photos.length });
     if (zip.count) save(zip.finish());

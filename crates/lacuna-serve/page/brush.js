@@ -1,4 +1,4 @@
-// The drawing tools: which one is chosen, the brush's size, and what a finished stroke does.
+// The drawing tools: selection, brush size, and the effect of a finished stroke.
 
 import { byId } from "./dom.js";
 import { say } from "./dialogs.js";
@@ -13,7 +13,7 @@ const tools = new Tools(view, {
   begin: beginStroke,
   end(outcome) {
     endStroke(outcome.isCancelled);
-    // By keys a hole is drawn in many small strokes; the erasers take away from a hole that is not yet right.
+    // By keyboard a hole is drawn in many small strokes, and erasing means that the hole is not finished.
     const isWhole = !outcome.isCancelled && !outcome.erases && !outcome.byKeys;
     if (isWhole && byId("at-once").checked && page.mask.masked > 0) fill();
   },

@@ -1,4 +1,4 @@
-// The settings: what the server offers, what is chosen, and what is remembered.
+// The settings: the server's options, the current choice, and the remembered values.
 
 import * as api from "./api.js";
 import { byId } from "./dom.js";
@@ -7,14 +7,14 @@ import { page, settle } from "./state.js";
 import { text } from "./texts.js";
 
 const STORED = "settings";
-/** Controls whose values are remembered. The seed belongs to a photo, not to a person. */
+/** Controls whose values are remembered. The seed belongs to a photo, not to the user. */
 const REMEMBERED = ["size", "at-once", "expand", "expand-auto", "feather", "method", "model", "strategy", "long-side", "format", "quality", "single-keys"];
-/** Number fields, with the names of their texts; the server calls them by the same names with "_". */
+/** Number fields, with the keys of their texts; the server's names are the same with "_". */
 const NUMBERS = { expand: "expand", feather: "feather", "long-side": "longSide", seed: "seed", quality: "quality" };
 
 const value = (id) => byId(id).value;
 
-/** What is asked of the server besides photo and mask. */
+/** The form fields besides photo and mask. */
 export function settings() {
   const method = value("method");
   return {
@@ -34,7 +34,7 @@ function takesQuality() {
   return ["same", "jpeg"].includes(value("format"));
 }
 
-/** Whether all numbers are within their bounds; the first that is not gets a message beside it, and the focus. */
+/** Whether all numbers are within their limits; the first that is not gets a message and the focus. */
 export function check() {
   const wrong = Object.keys(NUMBERS).filter((id) => {
     const input = byId(id);
@@ -66,7 +66,7 @@ function showFieldError(input, isWrong) {
   input.closest(".field").append(message);
 }
 
-/** Asks the server what it offers, unless it has said so. */
+/** Requests the server's capabilities, unless they are known. */
 export async function loadServer() {
   if (page.server) return;
   const server = await api.models();
@@ -76,7 +76,7 @@ export async function loadServer() {
   fillChoices();
 }
 
-/** Fills the choice of methods and models. */
+/** Fills the lists of methods and models. */
 export function fillChoices() {
   const { server } = page;
   if (!server) return;
@@ -94,7 +94,7 @@ export function fillChoices() {
   choicesChanged();
 }
 
-/** Shows the settings that go with what is chosen, and explains the choice. */
+/** Shows the settings of the current choice, and explains it. */
 export function choicesChanged() {
   const method = value("method");
   byId("method-help").textContent = method ? text(`method-${method}-help`) : "";
@@ -120,7 +120,7 @@ function remember() {
   localStorage.setItem(STORED, JSON.stringify(Object.fromEntries(entries)));
 }
 
-/** Puts remembered values back where they still fit. */
+/** Restores remembered values that are still valid. */
 function restore() {
   for (const [id, kept] of Object.entries(read())) {
     const element = REMEMBERED.includes(id) ? byId(id) : null;

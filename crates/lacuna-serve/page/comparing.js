@@ -13,7 +13,7 @@ export function compare(fraction) {
 
 /** Moves the divider. */
 export function divide(fraction) {
-  // At the very ends there would be no divider left to take hold of.
+  // At the very ends the divider could not be grabbed any more.
   compare(Math.min(0.99, Math.max(0.01, fraction)));
   settle();
 }
@@ -24,7 +24,7 @@ export function hold(isHeld) {
   settle();
 }
 
-/** Ends holding, if it was held. */
+/** Ends the comparison by holding, if active. */
 export function release() {
   if (view.split === 1) hold(false);
 }

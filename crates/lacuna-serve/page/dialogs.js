@@ -3,7 +3,7 @@
 import { byId } from "./dom.js";
 import { has, text } from "./texts.js";
 
-/** Milliseconds that a message stays that is no error. */
+/** Milliseconds for which a message that is not an error is shown. */
 const SHOWN_FOR = 6000;
 
 /** Asks a question; resolves to the value of the answer, or null. Answers: [value, text key, picture?]. */
@@ -38,7 +38,7 @@ function answer(dialog) {
 }
 
 /** Shows a message, of kind "note" or "error"; errors stay until they are closed. */
-export function tell(message, kind = "note") {
+export function showMessage(message, kind = "note") {
   const box = document.createElement("div");
   box.className = `message ${kind}`;
   const words = document.createElement("p");
@@ -48,7 +48,7 @@ export function tell(message, kind = "note") {
   close.setAttribute("aria-label", text("close"));
   close.addEventListener("click", () => box.remove());
   box.append(words, close);
-  // One at a time: what is told now matters.
+  // One at a time: only the newest message matters.
   byId("messages").replaceChildren(box);
   if (kind === "note") setTimeout(() => box.remove(), SHOWN_FOR);
 }
@@ -57,14 +57,14 @@ export function clearMessages() {
   byId("messages").replaceChildren();
 }
 
-/** What went wrong, in the page's language. Details of the server are in English and for programs: they go to the console. */
+/** The text of a problem in the page's language. The server's details are in English and for programs: they go to the console. */
 export function words(error) {
   if (!error.code) return error.message || String(error);
   if (error.message) console.info(`${error.code}: ${error.message}`);
   return has(error.code) ? text(error.code) : text("refused", { code: error.code });
 }
 
-/** Tells screen readers alone. */
+/** Announces a text to screen readers only. */
 export function say(message) {
   byId("live").textContent = message;
 }

@@ -1,10 +1,10 @@
-// The API's page, made from its OpenAPI document.
+// The API reference, generated from its OpenAPI document.
 
 const content = document.getElementById("content");
 
 function element(tag, words = "", ...children) {
   const made = document.createElement(tag);
-  // Names stand between backticks.
+  // Names are in backticks.
   words.split("`").forEach((part, index) => made.append(index % 2 ? element("code", part) : part));
   made.append(...children);
   return made;
@@ -59,7 +59,7 @@ for (const [name, schema] of Object.entries(api.components.schemas)) {
   if (rows.length) content.append(element("h3", name), element("p", schema.description ?? ""), table(["Field", "Kind", "Meaning"], rows));
 }
 
-// Problems point here by their code.
+// Problem documents link here by their code.
 content.append(element("h2", "Problem codes"));
 const codes = api.components.schemas.Code;
 const meanings = codes.oneOf ?? codes.enum.map((code) => ({ enum: [code] }));

@@ -61,7 +61,7 @@ export class Zip {
   #names = new Set();
   bytes = 0;
 
-  /** Whether a file of so many bytes still fits. */
+  /** Whether a file of this many bytes still fits. */
   fits(bytes) {
     const perEntry = 46 + 30 + 2 * 400;
     return this.bytes + bytes + perEntry * (this.#entries.length + 2) < MOST_ZIP_BYTES && this.#entries.length < 65535;
@@ -122,7 +122,7 @@ function record(signature, length, name, write) {
   return bytes;
 }
 
-/** What both kinds of headers have in a row, from "version needed" on. */
+/** The fields that both kinds of headers have in common, starting at "version needed". */
 function fields(view, at, crc, length, nameLength) {
   view.setUint16(at, 20, true);
   view.setUint16(at + 2, 0x0800, true); // names are UTF-8

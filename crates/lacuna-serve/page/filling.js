@@ -1,9 +1,9 @@
-// Filling the hole, and filling it once more in another way.
+// Filling the hole, and filling it again with another seed.
 
 import * as api from "./api.js";
 import { check, loadServer, settings } from "./choices.js";
 import { compare } from "./comparing.js";
-import { clearMessages, say, tell } from "./dialogs.js";
+import { clearMessages, say, showMessage } from "./dialogs.js";
 import { byId, onClick } from "./dom.js";
 import { drawnHole } from "./masking.js";
 import { load } from "./photos.js";
@@ -11,14 +11,14 @@ import { busily, failed, onState, page, progress } from "./state.js";
 import { add } from "./steps.js";
 import { text } from "./texts.js";
 
-/** How often a busy server is asked again before the person is told. */
+/** Retries while the server is busy, before the user is informed. */
 const MOST_RETRIES = 20;
 
-/** Fills what is masked. */
+/** Fills the masked pixels. */
 export async function fill() {
   if (!page.canEdit) return;
   clearMessages();
-  if (page.mask.masked === 0) return tell(text("nothingMasked"));
+  if (page.mask.masked === 0) return showMessage(text("nothingMasked"));
   await produce({ photo: page.photo, place: page.current + 1, findHole: drawnHole, seed: Number(settings().seed) });
 }
 
@@ -58,7 +58,7 @@ async function produce({ photo, place, findHole, seed }) {
   }
 }
 
-/** Does something again while the server is busy. */
+/** Retries an action while the server is busy. */
 export async function patiently(signal, work) {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -77,7 +77,7 @@ export async function patiently(signal, work) {
 const percent = (fraction) => Math.floor(100 * fraction);
 
 const follow = {
-  // When all is sent, the server has still to read it.
+  // After everything is sent, the server still has to read it.
   sent: (fraction) => progress(fraction < 1 ? fraction : null, text("sendingPart", { percent: percent(fraction) })),
   received: (fraction) => progress(fraction, text("receiving", { percent: percent(fraction) })),
   job(job) {

@@ -9,7 +9,7 @@ import { text } from "./texts.js";
 
 /** Above this fraction of the photo it is unclear which part is the hole: holes are rarely most of a photo. */
 const UNCLEAR = 0.5;
-/** Longer side of the drawings that show both readings of a mask, in pixels. */
+/** Longer side of the thumbnails that show both interpretations of a mask, in pixels. */
 const DRAWING_SIDE = 160;
 
 export async function importMask(file) {
@@ -24,7 +24,7 @@ export async function importMask(file) {
     let invert = false;
     if (read.fraction > UNCLEAR) {
       const dark = read.bits.map((bit) => 1 - bit);
-      // The smaller part is the likelier one.
+      // The smaller part is more likely the hole.
       const answer = await ask("askPolarity", text("askPolarityText"), [
         ["dark", "askDark", drawing({ ...read, bits: dark }, "askDark")],
         ["bright", "askBright", drawing(read, "askBright")],

@@ -1,4 +1,4 @@
-// The page as an app: its files are kept for when the server does not answer, and browsers may offer to install it.
+// The page as an app: its files are cached for use without a connection, and browsers may offer to install it.
 
 import { url } from "./api.js";
 import { byId, onClick } from "./dom.js";

@@ -1,11 +1,11 @@
-// Which key was pressed, whatever the keyboard's layout.
+// The pressed key, independent of the keyboard layout.
 
-/** Keys that shortcuts use and that other layouts have elsewhere: by their place on the keyboard. */
+/** Keys of shortcuts that other layouts have elsewhere, by their position on the keyboard. */
 const PLACES = { BracketLeft: "[", BracketRight: "]", Equal: "=", Minus: "-", NumpadAdd: "+", NumpadSubtract: "-" };
 
 /**
- * The key as a Latin keyboard writes it. Layouts with Latin letters are taken at their word (AZERTY's A is A); on others
- * (Cyrillic, Greek, Hebrew, …) the place of the key decides.
+ * The key on a Latin keyboard. For layouts with Latin letters it is the letter itself (AZERTY's A is A); for others (Cyrillic,
+ * Greek, Hebrew, …) the position of the key decides.
  */
 export function keyOf(event) {
   const { key, code, shiftKey } = event;

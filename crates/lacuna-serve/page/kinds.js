@@ -1,4 +1,4 @@
-// What kind of file a photo is, by its bytes.
+// Detects the kind of a photo's file by its bytes.
 
 const ascii = (bytes, from, to) => String.fromCharCode(...bytes.subarray(from, to));
 
@@ -10,7 +10,7 @@ const SIGNATURES = [
 /** Brands of the ISO base media format. */
 const BRANDS = [["AVIF", /avi[fs]/], ["HEIC", /he[iv][cmsx]|mif1|msf1/], ["Canon raw", /crx /]];
 
-/** The kind of a file's first bytes, in the words people use; null if it is unknown. */
+/** The kind of a file by its first bytes, as a readable name; null if unknown. */
 export function kindOf(bytes) {
   if (ascii(bytes, 0, 4) === "\x89PNG") return "PNG";
   if (bytes[0] === 0xff && bytes[1] === 0xd8) return "JPEG";
@@ -23,8 +23,8 @@ export function kindOf(bytes) {
 }
 
 /**
- * Whether a file is of a kind that every server reads: whole PNG, WebP and JPEG files without anything unusual. What else a
- * server reads, it has to say itself.
+ * Whether a file is of a kind that every server reads: complete PNG, WebP and JPEG files without unusual features. Other
+ * kinds must be checked by the server.
  */
 export function isUsual(bytes) {
   const kind = kindOf(bytes);
@@ -38,7 +38,7 @@ export function isUsual(bytes) {
   return false;
 }
 
-/** Baseline or progressive, 8 bits, grey or three components, and not cut off. */
+/** Baseline or progressive, 8 bits, grey or three components, and not truncated. */
 function isUsualJpeg(bytes) {
   let isUsualFrame = false;
   for (let at = 2; at + 10 < bytes.length && bytes[at] === 0xff; ) {
@@ -49,7 +49,7 @@ function isUsualJpeg(bytes) {
     }
     const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
     if (isFrame) isUsualFrame = marker <= 0xc2 && bytes[at + 4] === 8 && [1, 3].includes(bytes[at + 9]);
-    // Start of scan: the end has to come after it, for thumbnails before it have ends too.
+    // Start of scan: the end marker must come after it, because thumbnails before it have end markers too.
     if (marker === 0xda) return isUsualFrame && hasEnd(bytes, at);
     at += 2 + 256 * bytes[at + 2] + bytes[at + 3];
   }

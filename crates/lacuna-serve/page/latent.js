@@ -1,7 +1,7 @@
-// The latent view: what a hole does to the network's features, drawn over the photo.
+// The latent view: the effect of a hole on the network's features, drawn over the photo.
 
 import * as api from "./api.js";
-import { tell } from "./dialogs.js";
+import { showMessage } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { busily, failed, page, progress, view } from "./state.js";
 import { text } from "./texts.js";
@@ -21,7 +21,7 @@ export function hideLatent() {
 export async function toggleLatent() {
   if (view.overlay) return hideLatent();
   const { mask, photo } = page;
-  if (mask.masked === 0) return tell(text("nothingMasked"));
+  if (mask.masked === 0) return showMessage(text("nothingMasked"));
   try {
     await busily("filling", async (signal) => {
       progress(null, text("sending"));

@@ -20,7 +20,7 @@ import { describe, failed, onState, page, setState, view } from "./state.js";
 import { listSteps } from "./steps.js";
 import { currentLanguage, setLanguage, translate } from "./texts.js";
 
-/** Pixels of the preview by which a mask grows or shrinks at a time. */
+/** Preview pixels by which a mask grows or shrinks per step. */
 const GROWTH = 4;
 /** Factor of one step of zooming. */
 const ZOOM = 1.25;
@@ -32,7 +32,7 @@ function openAll(files) {
   else if (files.length === 1) open(files[0]);
 }
 
-/** Does something to the whole mask, after giving up a stroke in progress. */
+/** Changes the whole mask, after cancelling a stroke in progress. */
 function onWholeMask(id, how) {
   onClick(id, () => {
     cancelStroke();

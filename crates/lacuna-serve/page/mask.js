@@ -1,13 +1,13 @@
-// The mask: drawn at the preview's size, asked for at the photo's.
+// The mask: drawn at the preview's size, exported at the photo's size.
 
 import { maskPng } from "./files.js";
 
 const COLOUR = "#ff2d6f";
-/** Undo goes back so many steps; each is one bit a pixel, half a megabyte at most. */
+/** Undo steps that are kept; each takes one bit per pixel, half a megabyte at most. */
 const STEPS = 100;
-/** A pixel is masked if it is covered by half or more. */
+/** A pixel is masked if at least half of it is covered. */
 const HALF = 128;
-/** Rows that are scaled at a time. */
+/** Rows scaled at a time. */
 const STRIP = 256;
 
 /** What drawing does to the mask, as the canvas calls it. */
@@ -17,7 +17,7 @@ export const ERASE = "destination-out";
 export class Mask {
   #undo = [];
   #redo = [];
-  /** What could be redone before the last change. */
+  /** The redo steps from before the last change. */
   #dropped = [];
 
   constructor(width, height) {
@@ -37,7 +37,7 @@ export class Mask {
     context.globalCompositeOperation = effect;
     context.beginPath();
     if (from.x === to.x && from.y === to.y) {
-      // Browsers differ in what a line of no length draws: some nothing.
+      // Browsers differ in drawing a line of zero length: some draw nothing.
       context.fillStyle = COLOUR;
       context.arc(from.x, from.y, width / 2, 0, 2 * Math.PI);
       context.fill();
@@ -82,7 +82,7 @@ export class Mask {
     return right < 0 ? null : { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
   }
 
-  /** 0 or 1 a pixel. */
+  /** 0 or 1 per pixel. */
   read() {
     const { data } = this.context.getImageData(0, 0, this.width, this.height);
     const bits = new Uint8Array(this.width * this.height);
@@ -107,7 +107,7 @@ export class Mask {
     this.write(new Uint8Array(this.width * this.height));
   }
 
-  /** Grows by so many pixels, or shrinks by as many below 0. */
+  /** Grows by this many pixels, or shrinks if negative. */
   grow(pixels) {
     const bits = this.read();
     const from = pixels > 0 ? 1 : 0;
@@ -115,7 +115,7 @@ export class Mask {
     this.write(bits.map((bit, i) => (reached[i] ? from : bit)));
   }
 
-  /** The mask as it is now, one bit a pixel. */
+  /** The current mask, one bit per pixel. */
   packed() {
     return pack(this.read());
   }
@@ -128,7 +128,7 @@ export class Mask {
 
   // Undo.
 
-  /** Records the mask as it is now; called before it changes. */
+  /** Records the current mask; called before it changes. */
   remember() {
     this.#push(this.#undo);
     this.#dropped = this.#redo;
@@ -169,7 +169,7 @@ export class Mask {
     return true;
   }
 
-  /** Counts what is masked, after drawing. */
+  /** Counts masked pixels after drawing. */
   settle() {
     this.masked = count(this.read());
   }
@@ -182,7 +182,7 @@ export class Mask {
       const bits = this.read();
       return maskPng(width, height, (y) => bits.subarray(y * width, (y + 1) * width));
     }
-    // Scaled smoothly and cut at half, so that edges are as smooth as on the screen, and no pixel is half masked.
+    // Scaled smoothly and thresholded at half, so that edges are as smooth as on the screen, and no pixel is half masked.
     const canvas = new OffscreenCanvas(width, STRIP);
     const context = canvas.getContext("2d", { willReadFrequently: true });
     let [top, data] = [-STRIP, null];
@@ -248,7 +248,7 @@ function unpack(packed, length) {
 
 /** Where a pixel of value `from` is at most `reach` away: 1 there, 0 elsewhere. */
 function near(bits, width, height, from, reach) {
-  // Along rows first: how far the nearest one is, then a disc is a stack of rows.
+  // Along rows first: the distance to the nearest one; a disc is then a stack of rows.
   const along = new Uint16Array(bits.length).fill(reach + 1);
   for (let y = 0; y < height; y++) {
     const row = y * width;

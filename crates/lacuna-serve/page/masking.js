@@ -1,7 +1,7 @@
 // Changes of the mask: strokes, changes of the whole, undo and redo, and the mask of the last fill.
 
 import { compare } from "./comparing.js";
-import { ask, tell } from "./dialogs.js";
+import { ask, showMessage } from "./dialogs.js";
 import { hideLatent } from "./latent.js";
 import { Mask, scaleBits } from "./mask.js";
 import { page, settle, view } from "./state.js";
@@ -49,8 +49,8 @@ function step(changed, otherwise) {
 }
 
 /**
- * The hole that is drawn now: { width, height, drawn, file, fields } with the photo's size, the mask as it is drawn, and the
- * mask's file for the server with the fields that go with it. It does not change when more is drawn.
+ * The current hole: { width, height, drawn, file, fields } with the photo's size, the drawn mask, and the mask file with its
+ * form fields for the server. It is a snapshot: further drawing does not change it.
  */
 export async function drawnHole() {
   const { imported, mask, photo } = page;
@@ -68,7 +68,7 @@ export function maskTransparent() {
   drawing.drawImage(photo.preview, 0, 0, mask.width, mask.height);
   const { data } = drawing.getImageData(0, 0, mask.width, mask.height);
   const bits = new Uint8Array(mask.width * mask.height).map((_, i) => Number(data[4 * i + 3] < 255));
-  if (!bits.includes(1)) return tell(text("nothingTransparent"));
+  if (!bits.includes(1)) return showMessage(text("nothingTransparent"));
   change(() => mask.write(bits));
   page.imported = { isAlpha: true };
 }
@@ -97,7 +97,7 @@ export async function mayScale(size, { width, height }) {
 export async function reuseMask() {
   const { lastHole, photo } = page;
   if (!photo) return;
-  if (!lastHole) return tell(text("noLastMask"));
+  if (!lastHole) return showMessage(text("noLastMask"));
   const fits = lastHole.width === photo.width && lastHole.height === photo.height;
   if (!fits && !(await mayScale(lastHole, photo))) return;
   const { width, height } = lastHole.drawn;
@@ -105,12 +105,12 @@ export async function reuseMask() {
   if (fits && lastHole.fields.threshold) page.imported = { file: lastHole.file, invert: lastHole.fields.invert };
 }
 
-/** Zooms to what is masked, or else to what the last fill changed. */
+/** Zooms to the masked pixels, or else to those that the last fill changed. */
 export function zoomToHole() {
   const { mask, photo } = page;
   if (!photo) return;
   const around = mask.masked === 0 && photo.hole ? maskOf(photo.hole) : mask;
   const bounds = around.bounds();
   if (bounds) view.zoomTo(bounds);
-  else tell(text("nothingMasked"));
+  else showMessage(text("nothingMasked"));
 }

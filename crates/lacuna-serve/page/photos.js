@@ -1,21 +1,22 @@
-// Photos: files as they came, and previews that the canvas can show.
+// Photos: the original files, and previews for the canvas.
 
 import * as api from "./api.js";
 import { isUsual, kindOf } from "./kinds.js";
 import { amount, text } from "./texts.js";
 
-/** Longer side of what is shown, in pixels; the server gets the file itself. */
+/** Longer side of previews in pixels; the server gets the original file. */
 const PREVIEW_SIDE = 2048;
 const THUMBNAIL_SIDE = 128;
-/** Bytes that are enough to name a kind of file. */
+/** Bytes that are enough to detect the kind of a file. */
 const HEAD_BYTES = 64;
 
 /** What is wrong with a file, in the page's language. */
 export class Unusable extends Error {}
 
 /**
- * Decodes a file for the screen: { file, width, height, preview }. A file of an unusual kind is sent to the server: it alone
- * knows whether it can read it, and the person must not learn of it only after painting. `sent` gets the fraction that is sent.
+ * Decodes a file for the screen: { file, width, height, preview }. A file of an unusual kind is sent to the server, which alone
+ * knows whether it can read it; otherwise the user would learn of a failure only after painting. `sent` receives the fraction
+ * that is sent.
  */
 export async function load(file, limits, { signal, sent } = {}) {
   if (limits && file.size > limits.body_bytes) {
@@ -60,7 +61,7 @@ async function decode(blob) {
   }
 }
 
-/** A canvas with an image of at most so many pixels on the longer side. */
+/** A canvas with an image of at most this many pixels on the longer side. */
 function shrink(image, side) {
   const scale = Math.min(1, side / Math.max(image.width, image.height));
   const size = (pixels) => Math.max(1, Math.round(pixels * scale));
@@ -76,7 +77,7 @@ export function thumbnail(photo) {
   return shrink(photo.preview, THUMBNAIL_SIDE);
 }
 
-/** The whole photo as a PNG file, which is what clipboards take. */
+/** The whole photo as a PNG file, the format of clipboards. */
 export async function asPng(photo) {
   const bitmap = (await decode(photo.file)) ?? photo.preview;
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);

@@ -1,6 +1,6 @@
-// Getting the photo out: download, copy, share.
+// Exporting the photo: download, copy, share.
 
-import { say, tell } from "./dialogs.js";
+import { say, showMessage } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { save } from "./files.js";
 import { asPng } from "./photos.js";
@@ -23,9 +23,9 @@ export async function copy() {
   if (!page.photo) return;
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": asPng(page.photo) })]);
-    tell(text("copied"));
+    showMessage(text("copied"));
   } catch {
-    tell(text("copyFailed"), "error");
+    showMessage(text("copyFailed"), "error");
   }
 }
 
@@ -41,7 +41,7 @@ export async function share() {
     await navigator.share({ files: [currentFile()] });
     page.unsaved = false;
   } catch (error) {
-    // The person closed the system's dialog.
+    // The user closed the system's dialog.
     if (error.name !== "AbortError") failed(new Error(text("shareFailed")));
   }
 }

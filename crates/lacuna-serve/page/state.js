@@ -1,7 +1,7 @@
 // The state of the page: the open photo, its steps, its mask, and what is running.
 
 import { Problem } from "./api.js";
-import { say, tell, words } from "./dialogs.js";
+import { say, showMessage, words } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { Unusable } from "./photos.js";
 import { text } from "./texts.js";
@@ -59,12 +59,12 @@ export function setState(state) {
   describe();
 }
 
-/** Sets the state that follows from what is open and shown. */
+/** Updates the derived state: what is open and shown. */
 export function settle() {
   setState(!page.photo ? "empty" : view.split > 0 ? "comparing" : "ready");
 }
 
-/** Tells screen readers what the canvas shows. */
+/** Describes the canvas for screen readers. */
 export function describe() {
   const { photo, mask } = page;
   const share = photo ? ((100 * mask.masked) / (mask.width * mask.height)).toFixed(1) : 0;
@@ -79,7 +79,7 @@ export function failed(error) {
     return say(text("cancelled"));
   }
   if (!(error instanceof Problem || error instanceof Unusable)) console.error(error);
-  tell(words(error), "error");
+  showMessage(words(error), "error");
   settle();
   root.dataset.state = "error";
 }

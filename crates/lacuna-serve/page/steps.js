@@ -90,7 +90,7 @@ export function chooseVariant(number) {
   if (page.canEdit && page.photo.variants.length > 1) choose(page.photo.variants[number - 1]);
 }
 
-/** Keeps only the files of steps far from the current one, and their masks at one bit a pixel. */
+/** Keeps only the files of steps far from the current one, and their masks at one bit per pixel. */
 function lighten() {
   const near = page.steps.slice(Math.max(0, page.current - 1), page.current + 2);
   const all = page.steps.flatMap((step) => step.variants.flatMap((variant) => [variant, ...variant.later]));

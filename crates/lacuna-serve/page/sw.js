@@ -1,4 +1,4 @@
-// Keeps the page's own files, so that the app opens without a connection. Photos and answers of the API are never kept.
+// Caches the page's own files, so that the app opens without a connection. Photos and API responses are never cached.
 
 const CACHE = "lacuna-page";
 const FILES = [
@@ -21,7 +21,7 @@ self.addEventListener("fetch", (event) => {
   if (event.request.method === "GET" && addresses.has(address)) event.respondWith(newest(event.request, address));
 });
 
-/** The server's file, or the kept one if the server does not answer. */
+/** The server's file, or the cached one if the server does not respond. */
 async function newest(request, address) {
   const cache = await caches.open(CACHE);
   try {

@@ -171,7 +171,7 @@ export const TEXTS = {
   penDown: ["Pen down", "Перо опущено"],
   penUp: ["Pen up", "Перо піднято"],
   corner: ["First corner set", "Перший кут поставлено"],
-  // What the server's problem codes mean, and what to do.
+  // Explanations of the server's problem codes, and what to do.
   "malformed": ["The server did not understand the request. Reload the page.", "Сервер не зрозумів запиту. Перезавантажте сторінку."],
   "unauthorized": ["This server needs a token. It is asked for again with the next request.", "Цьому серверу потрібен токен. Він запитає його знову наступного разу."],
   "origin-not-allowed": ["The server does not take requests from this page's address", "Сервер не приймає запитів із цієї адреси"],

@@ -5,7 +5,7 @@ import { ADD, ERASE } from "./mask.js";
 /** Screen pixels that an arrow key moves the cursor by, and with Shift. */
 const STEP = 8;
 const LARGE_STEP = 48;
-/** Screen pixels from the divider within which it is taken hold of, by mouse and by finger. */
+/** Distance from the divider within which it can be grabbed, by mouse and by finger, in screen pixels. */
 const REACH = { mouse: 10, pen: 16, touch: 24 };
 
 /** The tools by name. */
@@ -29,7 +29,7 @@ export class Tools {
   #cursor = null;
   #pen = false;
   #byKeys = false;
-  /** Where the last stroke of the brush ended, for straight lines from there; and the mask that it was drawn on. */
+  /** The end of the last brush stroke, for straight lines from there, and the mask that it was drawn on. */
   #anchor = null;
 
   /**
@@ -265,12 +265,12 @@ export class Tools {
     this.#finish();
   }
 
-  // What is drawn over the photo.
+  // Overlays.
 
   #hint(context, scale) {
     const line = 1.5 / scale;
     const twice = (path) => {
-      // Light on dark, so that it is seen on any photo.
+      // Light on dark, so that it is visible on any photo.
       for (const [colour, width] of [["#000a", 3 * line], ["#fff", line]]) {
         context.strokeStyle = colour;
         context.lineWidth = width;

@@ -1,12 +1,12 @@
-// What is seen: the photo under the mask, moved and scaled.
+// The view: the photo under the mask, moved and scaled.
 
-/** Zoom goes from a tenth of the fitted size to so many screen pixels a preview pixel. */
+/** Zoom ranges from a tenth of the fitted size to this many screen pixels per preview pixel. */
 const MOST_ZOOM = 32;
-/** Free room around a fitted photo, in screen pixels. */
+/** Margin around a fitted photo, in screen pixels. */
 const MARGIN = 24;
 const MASK_OPACITY = 0.55;
 const OVERLAY_OPACITY = 0.85;
-/** Room around a rectangle that is zoomed to, as a multiple of its size. */
+/** Size of the view relative to a rectangle that is zoomed to. */
 const ROOM = 1.6;
 /** Side of a square of the chequerboard under transparent parts, and of the divider's grip, in screen pixels. */
 const SQUARE = 8;
@@ -90,7 +90,7 @@ export class View {
     this.draw();
   }
 
-  /** How far a point of the screen is from the divider, in screen pixels; Infinity without a divider. */
+  /** Distance of a screen point from the divider, in screen pixels; Infinity without a divider. */
   distanceToDivider({ x, y }) {
     if (!this.photo || !this.before || this.split <= 0 || this.split >= 1) return Infinity;
     const at = this.toPhoto({ x, y });
@@ -158,7 +158,7 @@ export class View {
     this.hint?.(context, this.scale);
   }
 
-  /** What is seen through transparent parts. */
+  /** The background of transparent parts. */
   #drawChequers(width, height) {
     const { context } = this;
     const pattern = context.createPattern(chequers(), "repeat");

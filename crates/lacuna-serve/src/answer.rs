@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_twice() {
+    fn names_are_sent_in_both_forms() {
         let response = Answer::new("x", "image/png").named("дім \"1\".png").into_response();
         assert_eq!(
             response.headers()[header::CONTENT_DISPOSITION],

@@ -258,7 +258,7 @@ impl Problem {
     pub fn internal(what: &str) -> Self {
         let id = Id::random();
         tracing::error!(%id, what, "internal error");
-        let detail = format!("a fault of the server; its log tells more under {id}");
+        let detail = format!("internal server error; the log has details under {id}");
         Self { id: Some(id), ..Self::new(Code::Internal, detail) }
     }
 
@@ -327,7 +327,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn codes_are_told_by_one_name() {
+    fn codes_have_one_name() {
         let names: HashSet<&str> = Code::ALL.into_iter().map(Code::name).collect();
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {

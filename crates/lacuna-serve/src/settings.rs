@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_values_are_told_with_what_is_possible() {
+    fn invalid_values_are_reported_with_the_valid_ones() {
         for (fields, words) in [
             (&[("sed", "1")][..], "field \"sed\" is unknown"),
             (&[("seed", "-1")], "field seed is \"-1\", expected an integer from 0 to"),

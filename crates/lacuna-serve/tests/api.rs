@@ -452,9 +452,9 @@ fn a_job_is_cancelled() {
     events.write_all(&Request::new("GET", &format!("{running}/events")).bytes()).unwrap();
     assert_eq!(Request::new("DELETE", &waiting).send(address).status, 204);
     assert_eq!(Request::new("DELETE", &running).send(address).status, 204);
-    let told = receive(&mut events);
+    let response = receive(&mut events);
     // Either it arrived before the end, or the job no longer exists.
-    assert!(told.status == 404 || told.text().contains("\"cancelled\""), "{}", told.text());
+    assert!(response.status == 404 || response.text().contains("\"cancelled\""), "{}", response.text());
     eventually("the end of the work", || gated.stopped.load(Ordering::SeqCst) == 1);
 }
 
@@ -602,7 +602,7 @@ fn foreign_hosts_and_origins_are_refused() {
 }
 
 #[test]
-fn browsers_are_told_to_be_careful() {
+fn security_headers_are_set() {
     let server = Running::plain();
     for path in ["/", "/docs", "/v1/models", "/nothing", "/example/photo.jpg"] {
         let response = Request::new("GET", path).send(server.address);

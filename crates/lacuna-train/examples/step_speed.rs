@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         config.start.autoencoder = Some(fresh_autoencoder(&config)?);
     }
     let times = ops::among_workers(|| measure(&config, steps))?;
-    let at = |share: f64| times[((share * times.len() as f64) as usize).min(times.len() - 1)];
+    let at = |fraction: f64| times[((fraction * times.len() as f64) as usize).min(times.len() - 1)];
     let peak = peak_bytes().map_or("null".to_owned(), |bytes| bytes.to_string());
     println!("{{\"p50_s\":{},\"p95_s\":{},\"peak_bytes\":{peak}}}", at(0.5), at(0.95));
     Ok(())

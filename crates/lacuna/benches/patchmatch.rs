@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use lacuna::patchmatch::PatchMatch;
 use lacuna::{Mask, Planes, Predictor};
 
-/// The hole's share of each side: 0.39^2 = 15 % of the area.
+/// The hole's fraction of each side: 0.39^2 = 15 % of the area.
 const HOLE_SIDE: f64 = 0.39;
 
 /// A bright sky over rough ground with slanted stripes: smooth, textured and structured parts.

@@ -18,7 +18,7 @@ pub(crate) struct KnownScaling {
     from: (usize, usize),
     to: (usize, usize),
     /// The known fraction of each pixel, 0 to 1.
-    shares: Vec<f32>,
+    fractions: Vec<f32>,
 }
 
 impl KnownScaling {
@@ -26,19 +26,23 @@ impl KnownScaling {
     pub(crate) fn new(mask: &Mask, to: (usize, usize)) -> Self {
         let from = (mask.width(), mask.height());
         let known: Vec<f32> = mask.hole().iter().map(|&hole| if hole { 0.0 } else { 1.0 }).collect();
-        Self { from, to, shares: scale_down(&known, from, to) }
+        Self { from, to, fractions: scale_down(&known, from, to) }
     }
 
     /// The scaled hole: pixels whose known fraction is below this.
-    pub(crate) fn mask(&self, known_share: f32) -> Mask {
-        Mask::new(self.to.0, self.to.1, self.shares.iter().map(|&share| share < known_share).collect())
+    pub(crate) fn mask(&self, known_fraction: f32) -> Mask {
+        Mask::new(
+            self.to.0,
+            self.to.1,
+            self.fractions.iter().map(|&fraction| fraction < known_fraction).collect(),
+        )
     }
 
     /// Scales a plane that is black in the hole; black where nothing is known.
     pub(crate) fn scale(&self, plane: &[f32]) -> Vec<f32> {
         let mut scaled = scale_down(plane, self.from, self.to);
-        let known = scaled.iter_mut().zip(&self.shares);
-        known.for_each(|(value, &share)| *value = if share > 0.0 { *value / share } else { 0.0 });
+        let known = scaled.iter_mut().zip(&self.fractions);
+        known.for_each(|(value, &fraction)| *value = if fraction > 0.0 { *value / fraction } else { 0.0 });
         scaled
     }
 }

@@ -43,12 +43,12 @@ impl Watch {
         f32::from_bits(self.shared.done.load(Ordering::Relaxed))
     }
 
-    /// Reports that the fraction `share` (0 to 1) of this handle's part is finished.
+    /// Reports that the fraction `fraction` (0 to 1) of this handle's part is finished.
     ///
     /// # Errors
     /// [`Error::Stopped`] if the fill was cancelled.
-    pub fn reached(&self, share: f32) -> Result<()> {
-        let done = self.part.start + self.part.length * share.clamp(0.0, 1.0);
+    pub fn reached(&self, fraction: f32) -> Result<()> {
+        let done = self.part.start + self.part.length * fraction.clamp(0.0, 1.0);
         // Fractions are not negative, so their bits have the same order.
         self.shared.done.fetch_max(done.to_bits(), Ordering::Relaxed);
         if self.shared.stopped.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_reports_learns_that_it_shall_stop() {
+    fn a_report_after_cancelling_is_an_error() {
         let watch = Watch::default();
         let part = watch.part(0.0, 0.5);
         watch.stop();

@@ -82,7 +82,7 @@ impl Page {
             report_direct_socket_traffic: None,
             enable_durable_messages: None,
         })
-        .expect("a tab that tells of its requests");
+        .expect("a tab that reports its requests");
         let confirming = Arc::downgrade(&tab);
         tab.add_event_listener(Arc::new(move |event: &Event| match event {
             Event::NetworkRequestWillBeSent(event) => {

@@ -42,7 +42,7 @@ pub enum MaskGenerator {
     /// One of several generators.
     Mixed {
         /// The generators.
-        of: Vec<Share>,
+        of: Vec<WeightedGenerator>,
     },
     /// Half of the image, at one of its four sides.
     Half,
@@ -53,7 +53,7 @@ pub enum MaskGenerator {
 /// A generator of a mixture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Share {
+pub struct WeightedGenerator {
     /// Its weight relative to the others.
     pub probability: f64,
     /// The generator.
@@ -76,16 +76,16 @@ impl MaskGenerator {
             Self::Superres(superres) => superres.draw(canvas, rng),
             Self::Outpainting(outpainting) => outpainting.draw(canvas, rng),
             Self::Mixed { of } => {
-                let sum: f64 = of.iter().map(|share| share.probability).sum();
+                let sum: f64 = of.iter().map(|item| item.probability).sum();
                 let mut left = rng.random::<f64>() * sum;
-                for share in of {
-                    left -= share.probability;
+                for item in of {
+                    left -= item.probability;
                     if left < 0.0 {
-                        return share.generator.draw_on(canvas, rng);
+                        return item.generator.draw_on(canvas, rng);
                     }
                 }
                 // Rounding may leave a small remainder of the sum.
-                if let Some(last) = of.iter().rev().find(|share| share.probability > 0.0) {
+                if let Some(last) = of.iter().rev().find(|item| item.probability > 0.0) {
                     last.generator.draw_on(canvas, rng);
                 }
             }
@@ -114,13 +114,13 @@ impl MaskGenerator {
             Self::Superres(superres) => superres.check(),
             Self::Outpainting(outpainting) => outpainting.check(),
             Self::Mixed { of } => {
-                let sum: f64 = of.iter().map(|share| share.probability).sum();
-                if !sum.is_finite() || sum <= 0.0 || of.iter().any(|share| share.probability < 0.0) {
+                let sum: f64 = of.iter().map(|item| item.probability).sum();
+                if !sum.is_finite() || sum <= 0.0 || of.iter().any(|item| item.probability < 0.0) {
                     return Err(format!(
                         "probabilities must not be negative or all zero; their sum is {sum}"
                     ));
                 }
-                of.iter().try_for_each(|share| share.generator.check())
+                of.iter().try_for_each(|item| item.generator.check())
             }
             Self::Half | Self::Empty => Ok(()),
         }
@@ -166,17 +166,17 @@ mod tests {
 
     #[test]
     fn a_mixture_takes_each_in_proportion() {
-        let share = |probability, generator| Share { probability, generator };
+        let item = |probability, generator| WeightedGenerator { probability, generator };
         let mixed = MaskGenerator::Mixed {
             of: vec![
-                share(1.0, MaskGenerator::Empty),
-                share(3.0, MaskGenerator::Half),
-                share(0.0, MaskGenerator::Empty),
+                item(1.0, MaskGenerator::Empty),
+                item(3.0, MaskGenerator::Half),
+                item(0.0, MaskGenerator::Empty),
             ],
         };
         let halves = (0..2000).filter(|&seed| mixed.draw(4, 4, &mut rng(seed)).count() == 8).count();
         assert!((1430..1570).contains(&halves), "{halves}");
-        let empty = MaskGenerator::Mixed { of: vec![share(0.0, MaskGenerator::Half)] };
+        let empty = MaskGenerator::Mixed { of: vec![item(0.0, MaskGenerator::Half)] };
         assert!(empty.check().unwrap_err().contains("their sum is 0"));
     }
 

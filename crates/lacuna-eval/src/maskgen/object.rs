@@ -127,16 +127,16 @@ mod tests {
     #[test]
     fn areas_are_about_what_is_asked_for() {
         let object = Object { min_area: 0.1, max_area: 0.1 };
-        let shares: Vec<f64> = (0..300)
+        let fractions: Vec<f64> = (0..300)
             .map(|seed| {
                 let mask = MaskGenerator::Segmentation(object).draw(64, 64, &mut Pcg64::seed_from_u64(seed));
                 mask.count() as f64 / 4096.0
             })
             .collect();
-        let mean = shares.iter().sum::<f64>() / 300.0;
+        let mean = fractions.iter().sum::<f64>() / 300.0;
         // The border cuts off about a quarter; a second part adds about a sixth.
         assert!((0.06..0.13).contains(&mean), "{mean}");
-        assert!(shares.iter().all(|&share| share > 0.0 && share < 0.3));
+        assert!(fractions.iter().all(|&fraction| fraction > 0.0 && fraction < 0.3));
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl Outpainting {
     pub(super) fn draw(&self, canvas: &mut Canvas, rng: &mut Pcg64) {
         let [width, height] = canvas.size();
         let mut thickness = |side: usize| {
-            let [least, most] = [self.min_share, self.max_share].map(|share| (share * side as f64) as u64);
+            let [least, most] =
+                [self.min_share, self.max_share].map(|fraction| (fraction * side as f64) as u64);
             rng.random_range(least..most.max(least + 1)) as usize
         };
         let [left, right, top, bottom] =

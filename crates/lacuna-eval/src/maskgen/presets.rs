@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Boxes, Brush, Irregular, MaskGenerator, Outpainting, Share};
+use super::{Boxes, Brush, Irregular, MaskGenerator, Outpainting, WeightedGenerator};
 
 /// A set of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,8 +57,8 @@ impl Parameters {
         let Some((probability, boxes)) = self.boxes else { return irregular };
         MaskGenerator::Mixed {
             of: vec![
-                Share { probability: 1.0, generator: irregular },
-                Share { probability, generator: MaskGenerator::Box(boxes) },
+                WeightedGenerator { probability: 1.0, generator: irregular },
+                WeightedGenerator { probability, generator: MaskGenerator::Box(boxes) },
             ],
         }
     }
@@ -188,13 +188,13 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     /// Hole fractions of `count` masks, sorted.
-    fn shares(generator: &MaskGenerator, side: usize, count: u64) -> Vec<f64> {
+    fn fractions(generator: &MaskGenerator, side: usize, count: u64) -> Vec<f64> {
         let mut rng = Pcg64::seed_from_u64(1);
-        let mut shares: Vec<f64> = (0..count)
+        let mut fractions: Vec<f64> = (0..count)
             .map(|_| generator.draw(side, side, &mut rng).count() as f64 / (side * side) as f64)
             .collect();
-        shares.sort_by(f64::total_cmp);
-        shares
+        fractions.sort_by(f64::total_cmp);
+        fractions
     }
 
     #[test]
@@ -242,11 +242,11 @@ mod tests {
             case(Preset::Thick256, 256, 0.401, 0.217, [0.08, 0.38, 0.77]),
             case(Preset::Thick512, 512, 0.463, 0.248, [0.08, 0.45, 0.85]),
         ] {
-            let shares = shares(&generator, side, count);
-            let found = shares.iter().sum::<f64>() / shares.len() as f64;
-            let variance =
-                shares.iter().map(|share| (share - found).powi(2)).sum::<f64>() / shares.len() as f64;
-            let at = |share: f64| shares[(share * (shares.len() - 1) as f64).round() as usize];
+            let fractions = fractions(&generator, side, count);
+            let found = fractions.iter().sum::<f64>() / fractions.len() as f64;
+            let variance = fractions.iter().map(|fraction| (fraction - found).powi(2)).sum::<f64>()
+                / fractions.len() as f64;
+            let at = |fraction: f64| fractions[(fraction * (fractions.len() - 1) as f64).round() as usize];
             let found_quantiles = [0.05, 0.5, 0.95].map(at);
             println!(
                 "{name}: mean {found:.3}, deviation {:.3}, quantiles {found_quantiles:.3?}",

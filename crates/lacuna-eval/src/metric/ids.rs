@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_sets_cannot_be_told_apart() {
+    fn equal_sets_cannot_be_separated() {
         let rows: Vec<f32> = (0..40u16).map(|at| f32::from(at * 7 % 11)).collect();
         let scores = ids(&rows, &rows, 2).unwrap();
         assert_eq!(scores, Ids { paired: 0.0, unpaired: 0.5 });

@@ -72,8 +72,8 @@ pub fn kid(one: &[f32], other: &[f32], features: usize) -> Result<Interval> {
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
     // For subsets drawn without replacement, of a fraction f of the rows, the variance is (1 - f) / f times that of all
     // rows. The variance of the mean over the subsets is added.
-    let share = size as f64 / smaller as f64;
-    let half = NORMAL * (variance * (share / (1.0 - share) + 1.0 / count)).sqrt();
+    let fraction = size as f64 / smaller as f64;
+    let half = NORMAL * (variance * (fraction / (1.0 - fraction) + 1.0 / count)).sqrt();
     Ok(Interval { mean, low: mean - half, high: mean + half })
 }
 

@@ -90,9 +90,11 @@ impl Areas {
     /// that it covers.
     pub fn means_of(&self, map: &[f64], width: usize, height: usize) -> ByRegion {
         let mean = |mask: &Mask| {
-            let shares = shares(mask, width, height);
-            let sum: f64 = shares.iter().sum();
-            (sum > 0.0).then(|| map.iter().zip(shares).map(|(value, share)| value * share).sum::<f64>() / sum)
+            let fractions = fractions(mask, width, height);
+            let sum: f64 = fractions.iter().sum();
+            (sum > 0.0).then(|| {
+                map.iter().zip(fractions).map(|(value, fraction)| value * fraction).sum::<f64>() / sum
+            })
         };
         let whole = map.iter().sum::<f64>() / map.len() as f64;
         ByRegion { whole, hole: mean(&self.hole), band: mean(&self.band) }
@@ -100,7 +102,7 @@ impl Areas {
 }
 
 /// The fraction of each pixel of a map of this size that is in the mask.
-fn shares(mask: &Mask, width: usize, height: usize) -> Vec<f64> {
+fn fractions(mask: &Mask, width: usize, height: usize) -> Vec<f64> {
     if (width, height) == (mask.width(), mask.height()) {
         return mask.hole().iter().map(|&hole| f64::from(u8::from(hole))).collect();
     }
@@ -109,7 +111,7 @@ fn shares(mask: &Mask, width: usize, height: usize) -> Vec<f64> {
         let start = at * length / of;
         start..((at + 1) * length / of).max(start + 1)
     };
-    let share = |row: usize, column: usize| {
+    let fraction = |row: usize, column: usize| {
         let (rows, columns) = (span(row, height, mask.height()), span(column, width, mask.width()));
         let area = (rows.len() * columns.len()) as f64;
         let inside = rows.map(|y| columns.clone().filter(|&x| mask.is_hole(x, y)).count()).sum::<usize>();
@@ -117,7 +119,7 @@ fn shares(mask: &Mask, width: usize, height: usize) -> Vec<f64> {
     };
     (0..height)
         .flat_map(|row| (0..width).map(move |column| (row, column)))
-        .map(|(y, x)| share(y, x))
+        .map(|(y, x)| fraction(y, x))
         .collect()
 }
 

@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_nobody_waits_for_is_stopped() {
+    async fn work_without_clients_is_cancelled() {
         let queue = queue(bounds());
         let (gate, task) = Gate::new();
         let running = queue.submit(client(1), key(1), task).unwrap();
@@ -395,7 +395,7 @@ mod tests {
         let ticket = queue.submit(client(1), key(1), task).unwrap();
         assert_eq!(code(ticket.outcome().await.as_ref()), Some(Code::JobTimeout));
         let next = queue.submit(client(1), key(1), Box::new(|_| answer("again"))).unwrap();
-        assert!(next.outcome().await.is_ok(), "and the worker goes on");
+        assert!(next.outcome().await.is_ok(), "and the worker continues");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -11,15 +11,15 @@ use crate::server::{mask, png};
 fn every_tool_changes_the_mask_and_undo_takes_it_back() {
     let Some(desk) = Desk::new() else { return };
     desk.open_photo();
-    let mut shares = vec![desk.masked()];
+    let mut fractions = vec![desk.masked()];
     let mut then = |what: &str, larger: Option<bool>| {
-        let (before, now) = (shares[shares.len() - 1], desk.masked());
+        let (before, now) = (fractions[fractions.len() - 1], desk.masked());
         match larger {
             Some(true) => assert!(now > before, "{what}: {before} to {now}"),
             Some(false) => assert!(now < before, "{what}: {before} to {now}"),
             None => assert!((now - (100.0 - before)).abs() < 0.2, "{what}: {before} to {now}"),
         }
-        shares.push(now);
+        fractions.push(now);
     };
     desk.page.click("#tool-rectangle");
     desk.drag(&[(0.2, 0.2), (0.4, 0.6)]);
@@ -41,12 +41,12 @@ fn every_tool_changes_the_mask_and_undo_takes_it_back() {
     then("invert", None);
     desk.page.click("#clear");
     then("clear", Some(false));
-    for expected in shares.iter().rev().skip(1) {
+    for expected in fractions.iter().rev().skip(1) {
         desk.page.click("#undo");
         assert_eq!(desk.masked(), *expected);
     }
     assert_eq!(desk.page.ask("document.getElementById('undo').disabled"), true);
-    for expected in shares.iter().skip(1) {
+    for expected in fractions.iter().skip(1) {
         desk.page.click("#redo");
         assert_eq!(desk.masked(), *expected);
     }
@@ -71,11 +71,12 @@ fn masks_are_imported_of_any_polarity_and_size() {
     let Some(desk) = Desk::new() else { return };
     desk.open_photo();
     let hole = mask(WIDTH, HEIGHT);
-    let share = 100.0 * hole.pixels().filter(|pixel| pixel[0] > 0).count() as f64 / f64::from(WIDTH * HEIGHT);
+    let fraction =
+        100.0 * hole.pixels().filter(|pixel| pixel[0] > 0).count() as f64 / f64::from(WIDTH * HEIGHT);
     let close = |found: f64, expected: f64| assert!((found - expected).abs() < 0.6, "{found} for {expected}");
     desk.page.choose_file("#mask-import-input", &desk.write("m.png", png(hole.clone())));
     desk.page.wait_for("!document.getElementById('undo').disabled");
-    close(desk.masked(), share);
+    close(desk.masked(), fraction);
     assert_eq!(desk.export_mask(), hole, "exactly the file's");
 
     let open = "document.getElementById('ask-dialog').open";
@@ -94,12 +95,12 @@ fn masks_are_imported_of_any_polarity_and_size() {
     let inverted = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| Luma([255 - hole.get_pixel(x, y)[0]]));
     desk.page.choose_file("#mask-import-input", &desk.write("i.png", png(inverted)));
     answer("dark");
-    masked(share);
+    masked(fraction);
     desk.page.click("#clear");
     // Half the size: the page asks whether to scale.
     desk.page.choose_file("#mask-import-input", &desk.write("s.png", png(mask(WIDTH / 2, HEIGHT / 2))));
     answer("yes");
-    masked(share);
+    masked(fraction);
     // Not an image: the page says so.
     desk.page.choose_file("#mask-import-input", &desk.write("n.png", b"nothing".to_vec()));
     desk.page.wait_for("document.querySelector('#messages .error')?.textContent.includes('n.png')");

@@ -79,8 +79,8 @@ fn to_rgb([hue, saturation, value]: [f32; 3]) -> Rgb<u8> {
     let sixth = (hue / 60.0).rem_euclid(6.0);
     Rgb([5.0, 3.0, 1.0].map(|offset: f32| {
         let place = (offset + sixth) % 6.0;
-        let share = place.min(4.0 - place).clamp(0.0, 1.0);
-        (255.0 * value * (1.0 - saturation * share)).round() as u8
+        let fraction = place.min(4.0 - place).clamp(0.0, 1.0);
+        (255.0 * value * (1.0 - saturation * fraction)).round() as u8
     }))
 }
 

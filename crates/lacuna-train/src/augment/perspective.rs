@@ -83,7 +83,7 @@ mod tests {
         for seed in 0..100 {
             let map = draw(0.06, &mut Pcg64::seed_from_u64(seed));
             for point in [[0.0, 0.0], [0.5, 0.5], [1.0, 0.3], [0.2, 1.0]] {
-                assert!(map.source(point).iter().all(|share| (-1e-9..=1.0 + 1e-9).contains(share)));
+                assert!(map.source(point).iter().all(|fraction| (-1e-9..=1.0 + 1e-9).contains(fraction)));
             }
         }
     }

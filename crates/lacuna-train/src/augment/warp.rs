@@ -38,8 +38,8 @@ impl Map {
         let mut point = [x + f64::from(self.corner[0]), y + f64::from(self.corner[1])];
         let middle = size.map(|side| (side - 1.0) / 2.0);
         if let Some(lens) = self.lens {
-            let shares = [(point[0] - middle[0]) / size[0], (point[1] - middle[1]) / size[1]];
-            let [x, y] = lens.source(shares);
+            let offsets = [(point[0] - middle[0]) / size[0], (point[1] - middle[1]) / size[1]];
+            let [x, y] = lens.source(offsets);
             point = mirrored([x * size[0] + middle[0], y * size[1] + middle[1]], size);
         }
         if let Some(affine) = &self.affine {

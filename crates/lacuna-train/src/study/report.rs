@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_are_told_and_marked() {
+    fn intervals_are_printed_and_marked() {
         assert_eq!(mean(&[1.0, 2.0, 3.0], 2), "2.00 ± 2.48");
         assert_eq!(mean(&[1.5], 1), "1.5");
         assert_eq!(difference(&[1.0, 2.0, 3.0], 1), "+2.0 (-0.5 to +4.5)");
