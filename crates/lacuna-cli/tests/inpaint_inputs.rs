@@ -137,7 +137,10 @@ fn masks_of_half_the_size_and_turned_ones_are_fitted() {
     folder.mask("half.png", (2000, 1500), |x, y| (500..520).contains(&x) && (700..710).contains(&y));
     let refused = folder.run("photo.png half.png -o out.png").code(1);
     refused.stderr(contains("2000 x 1500").and(contains("4000 x 3000")).and(contains("--fit-mask")));
-    folder.run("photo.png half.png -o out.png --fit-mask").success().stderr(contains("scaled from 2000 x 1500"));
+    folder
+        .run("photo.png half.png -o out.png --fit-mask")
+        .success()
+        .stderr(contains("scaled from 2000 x 1500"));
     assert_about(changed(&before, &folder.image("out.png")), [1000, 1400, 1040, 1420]);
 
     // Orientation 6: stored 400 x 300, shown 300 x 400. The mask was drawn on the stored pixels.
@@ -274,7 +277,10 @@ fn a_dry_run_plans_anchors_and_alpha_and_writes_nothing() {
     let folder = Folder::new();
     folder.photo("photo.png", (60, 40));
     folder.mask("logo.png", (20, 10), |x, _| x > 10);
-    folder.run("photo.png logo.png -o a.png --anchor bottom-right --dry-run").success().stderr(contains("would fill"));
+    folder
+        .run("photo.png logo.png -o a.png --anchor bottom-right --dry-run")
+        .success()
+        .stderr(contains("would fill"));
     let cut: RgbaImage = ImageBuffer::from_fn(60, 40, |x, _| Rgba([9, 9, 9, if x < 9 { 0 } else { 255 }]));
     cut.save(folder.at("cut.png")).unwrap();
     folder.run("cut.png --mask-from alpha -o b.png --dry-run").success().stderr(contains("would fill"));
@@ -296,5 +302,8 @@ fn masks_that_look_inverted_are_reported() {
     let folder = Folder::new();
     folder.photo("photo.png", (100, 100));
     folder.mask("mask.png", (100, 100), |x, y| !((40..60).contains(&x) && (40..60).contains(&y)));
-    folder.run("photo.png mask.png -o out.png").success().stderr(contains("note: mask.png: nearly the whole mask"));
+    folder
+        .run("photo.png mask.png -o out.png")
+        .success()
+        .stderr(contains("note: mask.png: nearly the whole mask"));
 }

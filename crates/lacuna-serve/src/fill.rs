@@ -132,7 +132,8 @@ impl FillRequest {
             MaskUpload::File(mask) => Some(mask),
             MaskUpload::Alpha => None,
         };
-        let files: Vec<&Upload> = [Some(&self.image), mask, self.avoid.as_ref()].into_iter().flatten().collect();
+        let files: Vec<&Upload> =
+            [Some(&self.image), mask, self.avoid.as_ref()].into_iter().flatten().collect();
         // The same two files may be image and mask, or image and what is avoided.
         key("fill", &(&self.settings, mask.is_some()), &files)
     }

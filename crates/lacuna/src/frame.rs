@@ -97,9 +97,8 @@ impl Frame {
     /// Cuts a mask out as [`Frame::cut`] does the hole.
     pub fn cut_mask(&self, mask: &Mask) -> Mask {
         let window = mask.cut(self.rect);
-        let scaled = self
-            .is_scaled()
-            .then(|| KnownScaling::new(&window, (self.width, self.height)).mask(KNOWN_SHARE));
+        let scaled =
+            self.is_scaled().then(|| KnownScaling::new(&window, (self.width, self.height)).mask(KNOWN_SHARE));
         self.padding().mask(scaled.as_ref().unwrap_or(&window))
     }
 

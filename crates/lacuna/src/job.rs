@@ -156,7 +156,17 @@ impl FillJob {
             inpainter = inpainter.avoiding(avoid);
         }
         let plan = inpainter.plan(&picture, hole.mask())?;
-        Ok(Prepared { job: self, image: inputs.image, picture, hole, mask_pixels, format, inpainter, plan, notes })
+        Ok(Prepared {
+            job: self,
+            image: inputs.image,
+            picture,
+            hole,
+            mask_pixels,
+            format,
+            inpainter,
+            plan,
+            notes,
+        })
     }
 
     /// Reads a mask file and fits it to the image. Appends notes for the user.
@@ -454,7 +464,10 @@ mod tests {
         assert_eq!((pixels.get_pixel(4, 9), pixels.get_pixel(5, 9)), (&Rgb([128; 3]), &Rgb([5, 9, 9])));
         // As a JPEG, which holds no alpha.
         let save = SaveOptions { format: Some(Format::Jpeg), quality: None };
-        assert_eq!(filled(&FillJob { save, ..job() }, inputs(source("a.png", &cut_out))).0.format(), Format::Jpeg);
+        assert_eq!(
+            filled(&FillJob { save, ..job() }, inputs(source("a.png", &cut_out))).0.format(),
+            Format::Jpeg
+        );
         // What stays half transparent keeps its alpha.
         let soft = with_alpha(|x| [0, 200, 255][(x / 5).min(2) as usize]);
         let half = MaskOptions { threshold: Some(127), ..MaskOptions::default() };
@@ -469,7 +482,10 @@ mod tests {
         let inputs = Inputs::new(source("photo.png", &photo), source("mask.png", &half));
         assert!(matches!(job().prepare(inputs).err(), Some(Error::MaskSize { .. })));
         let (picture, notes) = filled(&FillJob { fit: MaskFit::Same, ..job() }, inputs);
-        assert!(notes.iter().any(|note| note.contains("mask.png: scaled from 30 x 20 to 60 x 40")), "{notes:?}");
+        assert!(
+            notes.iter().any(|note| note.contains("mask.png: scaled from 30 x 20 to 60 x 40")),
+            "{notes:?}"
+        );
         let pixels = picture.pixels().to_rgb8();
         assert_eq!((pixels.get_pixel(9, 9), pixels.get_pixel(10, 9)), (&Rgb([128; 3]), &Rgb([10, 9, 90])));
         let far = mask(300, 200, |x, y| x < 5 && y < 5);

@@ -337,7 +337,8 @@ mod tests {
         let deep = ImageBuffer::<LumaA<u16>, _>::from_raw(2, 1, vec![9, u16::MAX, 9, 65_000]).unwrap();
         let deep = Picture::from_pixels("photo", deep.into(), Format::Png);
         assert_eq!(Mask::from_alpha(&deep, &options).unwrap().hole, [false, true]);
-        let float = ImageBuffer::<image::Rgba<f32>, _>::from_raw(2, 1, vec![0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.5]);
+        let float =
+            ImageBuffer::<image::Rgba<f32>, _>::from_raw(2, 1, vec![0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.5]);
         let float = Picture::from_pixels("photo", float.unwrap().into(), Format::Tiff);
         assert_eq!(Mask::from_alpha(&float, &options).unwrap().hole, [false, true]);
         let opaque = Picture::from_pixels("photo", GrayImage::new(2, 1).into(), Format::Png);

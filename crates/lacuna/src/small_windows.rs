@@ -13,17 +13,15 @@ use crate::holes::ConnectedHoles;
 /// Thin holes have no pixel farther than this from a known one, in pixels: scratches of 24.
 pub const DEEPEST: u16 = 12;
 
-fn cell_side() -> usize { std::env::var("LAC_CELL").ok().and_then(|v| v.parse().ok()).unwrap_or(256) }
-fn context() -> usize { std::env::var("LAC_CONTEXT").ok().and_then(|v| v.parse().ok()).unwrap_or(48) }
-/// Side of a cell in pixels. Holes in a window's context are filled too and thrown away: with this side that is as much again
-/// as what is kept; with 128 it is twice as much.
+/// Side of a cell in pixels. Holes in a window's context are not filled, but near the cell's holes, and what they cover
+/// cannot be copied.
 const CELL: usize = 256;
 
 /// Holes up to this side in pixels are not cut.
 const SPECK: usize = 64;
 
 /// Pixels of context on each side of a cell's holes: a patch finds its like near by.
-const CONTEXT: usize = 48;
+const CONTEXT: usize = 32;
 
 /// A window of the picture and the bounds of the holes in it that are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub struct Window {
 
 /// A window for each cell that has thin holes, row by row; `size` is the picture's.
 pub fn small_windows(holes: &ConnectedHoles, thin: &[bool], size: (usize, usize)) -> Vec<Window> {
-    let cell = |x: usize, y: usize| (y / cell_side(), x / cell_side());
+    let cell = |x: usize, y: usize| (y / CELL, x / CELL);
     let mut cells: BTreeMap<(usize, usize), Rect> = BTreeMap::new();
     let mut add = |cell: (usize, usize), rect: Rect| {
         cells.entry(cell).and_modify(|bounds| *bounds = bounds.union(rect)).or_insert(rect);
@@ -52,15 +50,15 @@ pub fn small_windows(holes: &ConnectedHoles, thin: &[bool], size: (usize, usize)
             add(cell(part.x, part.y), part);
         }
     }
-    let window = |hole: Rect| Window { rect: hole.grown(context(), size.0, size.1), hole };
+    let window = |hole: Rect| Window { rect: hole.grown(CONTEXT, size.0, size.1), hole };
     cells.into_values().map(window).collect()
 }
 
 /// A run of pixels, cut where it passes from one cell to the next.
 fn split(run: Rect) -> impl Iterator<Item = Rect> {
-    let cells = run.x / cell_side()..=(run.right() - 1) / cell_side();
+    let cells = run.x / CELL..=(run.right() - 1) / CELL;
     cells.map(move |cell| {
-        let (x, right) = (run.x.max(cell * cell_side()), run.right().min((cell + 1) * cell_side()));
+        let (x, right) = (run.x.max(cell * CELL), run.right().min((cell + 1) * CELL));
         Rect { x, width: right - x, ..run }
     })
 }
@@ -90,7 +88,7 @@ mod tests {
         // The speck's middle lies in the second cell, whose bounds hold it and a piece of the scratch.
         let second = Rect { x: 250, y: 10, width: 262, height: 191 };
         assert_eq!(holes, [piece(0, 256), second, piece(512, 256), piece(768, 232)]);
-        assert_eq!(windows[0].rect, Rect { x: 0, y: 152, width: 304, height: 97 });
+        assert_eq!(windows[0].rect, Rect { x: 0, y: 168, width: 288, height: 65 });
     }
 
     #[test]

@@ -409,7 +409,8 @@ mod tests {
     #[test]
     fn windows_reach_beyond_what_is_avoided() {
         let mask = mask(3000, 1000, &[square(1500, 500, 20)]);
-        let plan = |avoid: Option<&Mask>| Strategy::Crop.plan_avoiding(&mask, avoid, &PREDICTOR, None).unwrap();
+        let plan =
+            |avoid: Option<&Mask>| Strategy::Crop.plan_avoiding(&mask, avoid, &PREDICTOR, None).unwrap();
         let near = self::mask(3000, 1000, &[square(1200, 200, 620)]);
         let (free, avoiding) = (plan(None).frames[0].rect, plan(Some(&near)).frames[0].rect);
         assert_eq!(free.long_side(), 276);

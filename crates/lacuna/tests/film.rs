@@ -81,9 +81,10 @@ fn mask() -> GrayImage {
 /// The clean and filled values of the hole in a field, with their places.
 fn hole(column: u32, row: u32) -> impl Iterator<Item = (u32, u32, i32, i32)> {
     let film = film();
-    let pixels = film.mask.enumerate_pixels().filter(move |(x, y, mask)| {
-        mask[0] > 0 && field(*x, *y) == (column, row)
-    });
+    let pixels = film
+        .mask
+        .enumerate_pixels()
+        .filter(move |(x, y, mask)| mask[0] > 0 && field(*x, *y) == (column, row));
     pixels.map(|(x, y, _)| (x, y, i32::from(film.clean[(x, y)][0]), i32::from(film.filled[(x, y)][0])))
 }
 

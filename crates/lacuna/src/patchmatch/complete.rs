@@ -1,10 +1,10 @@
 //! The completion from the coarsest level to the finest.
 
 use super::PatchMatchConfig;
+use super::areas::Areas;
 use super::curate::{Candidate, best, judged_at};
 use super::descent::{Descent, Pace};
 use super::field::Field;
-use super::areas::Areas;
 use super::level::Level;
 use super::membrane::{self, Cell};
 use super::patch_map::PATCH;

@@ -78,7 +78,7 @@ fn rounds(config: &PatchMatchConfig, level: usize) -> usize {
 /// One pass in each direction over all targets.
 fn search_all(level: &Level, field: &mut Field, seeds: &mut Seeds) {
     let metric = WholePatch { pixels: &level.pixels, width: level.width };
-    let radius = level.width.max(level.height).div_ceil(super::peel::knob("LAC_SHARE", RADIUS_SHARE));
+    let radius = level.width.max(level.height).div_ceil(RADIUS_SHARE);
     search(level, &metric, &Scope { active: level.patches.targets(), radius, pairs: 1 }, field, seeds);
 }
 

@@ -50,7 +50,16 @@ impl Level {
         });
         let (hole, barred) = (areas.hole.hole().to_vec(), areas.barred.clone());
         let patches = PatchMap::new(width, height, &hole, barred.as_deref());
-        Self { width, height, pixels, depths: depths(width, height, &hole), hole, barred, patches, guide: None }
+        Self {
+            width,
+            height,
+            pixels,
+            depths: depths(width, height, &hole),
+            hole,
+            barred,
+            patches,
+            guide: None,
+        }
     }
 
     /// The picture at full size, whose whole hole is filled from anywhere.

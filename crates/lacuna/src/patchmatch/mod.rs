@@ -95,15 +95,17 @@ impl Default for PatchMatchConfig {
     }
 }
 
-/// For specks and scratches: all completions look alike there, so one is enough.
-static THIN: std::sync::LazyLock<PatchMatch> = std::sync::LazyLock::new(|| PatchMatch {
+/// For specks and scratches, where all completions look alike and every pixel is near a known one: one completion, fewer
+/// rounds, and an onion peel in thick layers. On a scan of 4.3 megapixels with 1000 specks and 7 scratches that takes 4.4 s of
+/// processor time instead of 8.4, with an L1 of 12.68 instead of 12.73 and 98 % of the grain.
+static THIN: PatchMatch = PatchMatch {
     config: PatchMatchConfig {
-        finest_rounds: NonZeroUsize::new(peel::knob("LAC_ROUNDS", 4)).unwrap(),
+        finest_rounds: NonZeroUsize::new(3).unwrap(),
         rounds_per_level: 1,
         candidates: NonZeroUsize::MIN,
-        peel: PeelConfig { thickness: NonZeroU16::new(peel::knob("LAC_LAYER", 1) as u16).unwrap(), pairs: NonZeroUsize::new(peel::knob("LAC_PAIRS", 2)).unwrap() },
+        peel: PeelConfig { thickness: NonZeroU16::new(3).unwrap(), pairs: NonZeroUsize::MIN },
     },
-});
+};
 
 /// Fills holes with patches from elsewhere in the picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,7 +190,7 @@ impl Predictor for PatchMatch {
     }
 
     fn for_thin_holes(&self) -> Option<&dyn Predictor> {
-        Some(&*THIN)
+        Some(&THIN)
     }
 
     fn runs_in_parallel(&self) -> bool {

@@ -12,8 +12,6 @@ use super::search::{Scope, Seeds, search};
 use super::vote;
 use super::weights::Weights;
 
-pub(super) fn knob(n: &str, d: usize) -> usize { std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }
-
 /// What lies deeper than this is filled smoothly: only in holes that leave the pyramid too few sources to go on,
 /// and so many layers away from anything known nothing is left to match.
 const MOST_LAYERS: u16 = 128;
@@ -27,7 +25,8 @@ pub(super) fn peel(level: &mut Level, field: &mut Field, config: &PeelConfig, se
         let in_layer: Vec<bool> = level.depths.iter().map(|depth| layer.contains(depth)).collect();
         let active = touching(level.width, level.height, &in_layer);
         let metric = FilledPart { pixels: &level.pixels, width: level.width, filled: &filled };
-        let scope = Scope { active: &active, radius: level.width.max(level.height) / knob("LAC_RADIUS", 1), pairs: config.pairs.get() };
+        let scope =
+            Scope { active: &active, radius: level.width.max(level.height), pairs: config.pairs.get() };
         search(level, &metric, &scope, field, seeds);
         let weights = Weights::of_filled(level, field, &active, &metric);
         vote::repaint(level, field, &weights, |_, index| in_layer[index]);

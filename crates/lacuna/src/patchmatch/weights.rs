@@ -48,9 +48,7 @@ impl Weights {
             let depths = &level.depths[centre..centre + region.width];
             let active = &active[(region.y + row) * level.width + region.x..][..region.width];
             let patches = values.iter_mut().zip(matches).zip(depths).zip(active);
-            for ((value, matched), depth) in
-                patches.filter_map(|(patch, active)| active.then_some(patch))
-            {
+            for ((value, matched), depth) in patches.filter_map(|(patch, active)| active.then_some(patch)) {
                 let exponent = (matched.distance as f32 * falloff).max(-LARGEST_EXPONENT);
                 *value = by_depth[usize::from(*depth.min(&DEEPEST))] * exponent.exp();
             }
