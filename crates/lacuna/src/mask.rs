@@ -139,27 +139,21 @@ impl Mask {
             return Err(crate::Error::picture(photo.name(), problem));
         }
         let (channels, threshold) = (photo.channels(), options.threshold.unwrap_or(0));
-        let by_transparency = |is_hole: &mut dyn Iterator<Item = bool>| -> Vec<bool> {
-            is_hole.map(|is_hole| is_hole != options.invert).collect()
-        };
         let hole = match photo.samples() {
-            Samples::Eight(samples) => by_transparency(
-                &mut samples.chunks_exact(channels).map(|pixel| u8::MAX - pixel[channels - 1] > threshold),
-            ),
+            Samples::Eight(samples) => {
+                let is_clear = |pixel: &[u8]| u8::MAX - pixel[channels - 1] > threshold;
+                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
+            }
             Samples::Sixteen(samples) => {
                 let threshold = u16::from(threshold) * 257;
-                by_transparency(
-                    &mut samples
-                        .chunks_exact(channels)
-                        .map(|pixel| u16::MAX - pixel[channels - 1] > threshold),
-                )
+                let is_clear = |pixel: &[u16]| u16::MAX - pixel[channels - 1] > threshold;
+                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
             }
             Samples::Float(samples) => {
                 let opaque = 1.0 - f32::from(threshold) / f32::from(u8::MAX);
-                // What is no number is not opaque.
-                by_transparency(
-                    &mut samples.chunks_exact(channels).map(|pixel| !(pixel[channels - 1] >= opaque)),
-                )
+                // NaN is not opaque.
+                let is_clear = |pixel: &[f32]| pixel[channels - 1].is_nan() || pixel[channels - 1] < opaque;
+                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
             }
         };
         Ok(Self::new(photo.width(), photo.height(), hole))
