@@ -8,8 +8,9 @@ mod hints;
 mod inpaint;
 #[cfg(any(feature = "serve", feature = "train"))]
 mod interrupt;
-#[cfg(feature = "train")]
+#[cfg(feature = "burn")]
 mod latent;
+mod limits;
 mod masks;
 mod method;
 mod method_arg;
@@ -56,7 +57,7 @@ enum Command {
     /// Evaluate fills: LPIPS, FID, SSIM and more, with a report
     Eval(eval::EvalArgs),
     /// Show how a hole changes a network's latent space, before and after refinement
-    #[cfg(feature = "train")]
+    #[cfg(feature = "burn")]
     Latent(latent::LatentArgs),
     /// Train a network from a run file
     #[cfg(feature = "train")]
@@ -103,7 +104,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args, start),
         Command::Masks(args) => masks::run(&args),
         Command::Eval(args) => eval::run(&args),
-        #[cfg(feature = "train")]
+        #[cfg(feature = "burn")]
         Command::Latent(args) => latent::run(&args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args),

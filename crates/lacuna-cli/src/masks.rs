@@ -10,12 +10,12 @@ use clap::Args;
 use image::ImageFormat;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::hash::sha256;
-use lacuna::picture::{Format, Limits};
+use lacuna::pairs::{images_in, mask_name, stem};
+use lacuna::picture::Limits;
 use lacuna::{Mask, Picture};
 use lacuna_eval::maskset::{self, MaskSet, Masks};
 use rayon::prelude::*;
 use serde::Serialize;
-use walkdir::WalkDir;
 
 use crate::Outcome;
 use crate::hints::message;
@@ -158,9 +158,7 @@ fn of_photo(
     let crop = set
         .of_photo(&picture.pixels().to_rgb8(), number)
         .with_context(|| format!("{}: no hole of the right size was drawn", photo.display()))?;
-    let stem = photo.with_extension("");
-    let stem: Vec<_> = stem.iter().map(|part| part.to_string_lossy()).collect();
-    let name = format!("{}_crop{round:03}", stem.join("/"));
+    let name = format!("{}_crop{round:03}", stem(photo));
     let mut bytes = Vec::new();
     crop.photo.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
     let file = format!("{name}.png");
@@ -169,7 +167,7 @@ fn of_photo(
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }
     write_bytes_atomically(&path, &bytes)?;
-    write(&crop.mask, format!("{name}_mask000.png"), Some(file), folder)
+    write(&crop.mask, format!("{}.png", mask_name(&name, 0)), Some(file), folder)
 }
 
 fn write(mask: &Mask, file: String, image: Option<String>, folder: &Path) -> Result<Row> {
@@ -187,13 +185,7 @@ fn write(mask: &Mask, file: String, image: Option<String>, folder: &Path) -> Res
 
 /// All photos below a folder, relative to it, sorted by name.
 fn photos(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut photos = Vec::new();
-    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-        if entry.file_type().is_file() && Format::from_extension(entry.path()).is_some() {
-            photos.push(entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_owned());
-        }
-    }
-    ensure!(!photos.is_empty(), "{} has no PNG, JPEG, WebP, TIFF or BMP files", folder.display());
+    let photos = images_in(folder)?;
+    ensure!(!photos.is_empty(), "{} has no PNG, JPEG, WebP, TIFF, BMP or GIF files", folder.display());
     Ok(photos)
 }

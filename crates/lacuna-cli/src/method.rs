@@ -1,5 +1,8 @@
 //! The method that fills, and the engine and device of its network.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -136,16 +139,45 @@ impl MethodArgs {
         })
     }
 
-    /// The method's name and, for a network, the hash of its weights. Equal texts mean equal fills.
+    /// What decides the method's fills.
     ///
     /// # Errors
     /// If the model cannot be read.
-    pub fn identity(&self, predictor: &dyn Predictor) -> Result<String> {
-        Ok(match (self.method().needs_network(), &self.model) {
+    pub fn identity(&self, predictor: &dyn Predictor) -> Result<Identity> {
+        let method = match (self.method().needs_network(), &self.model) {
             (false, _) => predictor.name(),
             (true, Some(model)) => format!("{} {}", predictor.name(), sha256_of_file(&model.path()?)?),
             (true, None) => format!("{} {}", predictor.name(), default_network_hash()),
-        })
+        };
+        Ok(Identity { method, version: predictor.version() })
+    }
+}
+
+/// What decides a method's fills of the same photos and masks: equal identities mean equal fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The predictor's name and, for a network, the SHA-256 of its weights.
+    pub method: String,
+    /// See [`Predictor::version`].
+    pub version: String,
+}
+
+/// What stands between method and version in the text.
+const VERSION: &str = "; version ";
+
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}{VERSION}{}", self.method, self.version)
+    }
+}
+
+impl FromStr for Identity {
+    type Err = Infallible;
+
+    /// Reads an identity that was written; one without a version is older than versions.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let (method, version) = text.rsplit_once(VERSION).unwrap_or((text, ""));
+        Ok(Self { method: method.into(), version: version.into() })
     }
 }
 
@@ -162,4 +194,19 @@ fn burn_predictor(checkpoint: &Checkpoint, device: &str) -> Result<Arc<dyn Predi
     let device: DeviceName = device.parse()?;
     let generator = Generator::from_checkpoint(checkpoint, &device.open()?)?;
     Ok(Arc::new(NetworkPredictor::new(generator, device)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_read_as_they_are_written() {
+        let identity =
+            |method: &str, version: &str| Identity { method: method.into(), version: version.into() };
+        let guided =
+            identity("patchmatch guided by x (cpu, avx2) 00ff, seed 0", "1 (patchmatch 2, network 1)");
+        assert_eq!(guided.to_string().parse(), Ok(guided));
+        assert_eq!("patchmatch, seed 0".parse(), Ok(identity("patchmatch, seed 0", "")));
+    }
 }

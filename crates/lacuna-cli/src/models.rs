@@ -8,7 +8,7 @@ use anyhow::Result;
 use lacuna::checkpoint::Checkpoint;
 use lacuna::models::{ModelStore, PUBLISHED_MODELS, PublishedModel};
 
-use crate::usage::bail_usage;
+use crate::usage::{bail_usage, ensure_usage};
 
 /// The syntax of `--model`, for help texts.
 pub const MODEL_SYNTAX: &str = "[NAME=]FILE|MODEL";
@@ -137,6 +137,24 @@ fn find(name: &str, store: &ModelStore) -> Result<PathBuf> {
         list(installed),
         list(missing)
     )
+}
+
+/// The older name of the folder of the metrics' weights, beside `LACUNA_MODELS`.
+const METRIC_WEIGHTS_VARIABLE: &str = "LACUNA_METRIC_WEIGHTS";
+
+/// The folder of the metrics' weights: the one that was given, else `metrics` in the folder of installed models.
+///
+/// # Errors
+/// If the given one is not a folder, or the system has no folder for the user's data.
+pub fn metric_weights_folder(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(folder) = given {
+        ensure_usage!(folder.is_dir(), "{} is not a folder", folder.display());
+        return Ok(folder.to_owned());
+    }
+    match std::env::var_os(METRIC_WEIGHTS_VARIABLE) {
+        Some(folder) => Ok(folder.into()),
+        None => Ok(ModelStore::of_user()?.metrics()),
+    }
 }
 
 #[cfg(test)]

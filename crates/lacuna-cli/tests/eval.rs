@@ -35,7 +35,8 @@ impl Folder {
             .current_dir(self.0.path())
             .args(args.split_whitespace())
             .env("NO_COLOR", "1")
-            .env("LACUNA_METRIC_WEIGHTS", self.at("no-weights"))
+            .env("LACUNA_MODELS", self.at("no-models"))
+            .env_remove("LACUNA_METRIC_WEIGHTS")
             .timeout(std::time::Duration::from_secs(300))
             .assert()
     }
@@ -149,6 +150,22 @@ fn methods_are_run_judged_and_reported_and_go_on() {
         .unwrap();
     folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report").success();
     assert_eq!(fs::read_to_string(&rows).unwrap().lines().count(), 6);
+    // Fills of an earlier version of a method are computed again; so are those from before versions.
+    let made_by = folder.at("report/fills/patchmatch/made-by.txt");
+    let identity = fs::read_to_string(&made_by).unwrap();
+    let (method, _) = identity.rsplit_once("; version ").unwrap();
+    for older in [format!("{method}; version 0"), method.to_owned()] {
+        fs::write(&made_by, older).unwrap();
+        fs::copy(
+            folder.at("set/p1_crop000.png"),
+            folder.at("report/fills/patchmatch/p1_crop000_mask000.png"),
+        )
+        .unwrap();
+        let again = folder.lacuna("eval --masks set --method mean-colour --method patchmatch -o report");
+        again.success().stderr(contains("patchmatch has changed since its fills were stored"));
+        assert_eq!(fs::read_to_string(&made_by).unwrap(), identity);
+        assert!(folder.results()["methods"] == before.1["methods"], "other fills of this version");
+    }
     let error = folder.lacuna("eval --masks set --method patchmatch --seed 7 -o report").failure().code(1);
     error.stderr(contains("seed 0").and(contains("seed 7")));
 }
@@ -178,6 +195,7 @@ fn a_bad_file_is_a_row() {
         ("eval --masks set -o r", 2, "nothing to evaluate"),
         ("eval --masks photos --method patchmatch -o r", 1, "no mask in photos"),
         ("eval --masks set --predictions a=fills --predictions a=set -o r", 2, "two methods are called a"),
+        ("eval --masks set --metric-weights nowhere --method patchmatch -o r", 2, "nowhere is not a folder"),
         ("eval --masks set --model truth=x.pt -o r", 2, "a method cannot be called truth"),
         ("eval --masks set --predictions ../a=fills -o r", 2, "cannot be the name of a method"),
         ("eval --masks set --model x=nowhere.safetensors -o r", 1, "nowhere.safetensors"),

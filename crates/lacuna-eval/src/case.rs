@@ -3,13 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lacuna::picture::Format;
-use walkdir::WalkDir;
+use lacuna::pairs::{Layout, Pair, Pairs, images_in, photo_name, stem};
 
 use crate::{Error, Result};
-
-/// LaMa's separator between a photo's name and the number of its mask.
-const MASK: &str = "_mask";
 
 /// An image with a hole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,19 +41,22 @@ impl Cases {
     /// [`Error::Read`] if a folder cannot be read, [`Error::Pictures`] if two images have the same name or there is no
     /// case.
     pub fn find(truths: &Path, masks: &Path) -> Result<Self> {
-        let together = truths == masks;
-        let (all_masks, truths_by_name) = (by_name(masks)?, by_name(truths)?);
-        let mut found = Self::default();
-        for (name, mask) in all_masks {
-            let photo = photo_of(&name);
-            if together && photo.is_none() {
+        let pairs = Pairs::find(&images_in(truths)?, &images_in(masks)?, Layout::of(truths, masks));
+        if let Some((one, other)) = pairs.ambiguous.first() {
+            return Err(same_name(&truths.join(other), &truths.join(one)));
+        }
+        let mut by_name: BTreeMap<String, Case> = BTreeMap::new();
+        for Pair { name, photo, mask } in pairs.pairs {
+            let case = Case { name: name.clone(), truth: truths.join(photo), mask: masks.join(mask) };
+            if case.truth == case.mask {
                 continue;
             }
-            match photo.and_then(|photo| truths_by_name.get(photo)).or_else(|| truths_by_name.get(&name)) {
-                Some(truth) if *truth != mask => found.cases.push(Case { name, truth: truth.clone(), mask }),
-                _ => found.unmatched.push(mask),
+            if let Some(other) = by_name.insert(name, case.clone()) {
+                return Err(same_name(&other.mask, &case.mask));
             }
         }
+        let unmatched = pairs.masks_alone.into_iter().map(|mask| masks.join(mask)).collect();
+        let found = Self { cases: by_name.into_values().collect(), unmatched };
         if found.cases.is_empty() {
             let text = format!("no mask in {} matches an image in {}", masks.display(), truths.display());
             return Err(Error::Pictures(text));
@@ -77,34 +76,25 @@ impl Fills {
 
     /// The fill of a case: named like its mask or, if the folder has no such file, like its photo.
     pub fn of(&self, case: &Case) -> Option<&Path> {
-        let photo = || self.by_name.get(photo_of(&case.name)?);
+        let photo = || self.by_name.get(photo_name(&case.name)?);
         self.by_name.get(&case.name).or_else(photo).map(PathBuf::as_path)
     }
 }
 
-/// The photo's name in the name of a mask, if it has LaMa's form.
-fn photo_of(name: &str) -> Option<&str> {
-    let at = name.rfind(MASK)?;
-    (!name[at..].contains('/')).then(|| &name[..at])
-}
-
-/// All images below a folder, by path without the extension.
+/// All images below a folder, by name.
 fn by_name(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
-    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(|error| Error::Read { path: folder.to_owned(), source: error.into() })?;
-        let path = entry.path();
-        if !entry.file_type().is_file() || Format::from_extension(path).is_none() {
-            continue;
-        }
-        let relative = path.strip_prefix(folder).unwrap_or(path).with_extension("");
-        let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-        if let Some(other) = found.insert(parts.join("/"), path.to_owned()) {
-            let text = format!("{} and {} have the same name", other.display(), path.display());
-            return Err(Error::Pictures(text));
+    for file in images_in(folder)? {
+        let path = folder.join(&file);
+        if let Some(other) = found.insert(stem(&file), path.clone()) {
+            return Err(same_name(&other, &path));
         }
     }
     Ok(found)
+}
+
+fn same_name(one: &Path, other: &Path) -> Error {
+    Error::Pictures(format!("{} and {} have the same name", one.display(), other.display()))
 }
 
 #[cfg(test)]
@@ -155,6 +145,6 @@ mod tests {
         let (twice, none) = (folder(&["x.jpg", "x.png"]), folder(&["q.png"]));
         assert!(Fills::find(twice.path()).unwrap_err().to_string().ends_with("have the same name"));
         assert!(Cases::find(none.path(), none.path()).unwrap_err().to_string().starts_with("no mask in"));
-        assert!(matches!(Fills::find(Path::new("/nowhere")), Err(Error::Read { .. })));
+        assert!(Fills::find(Path::new("/nowhere")).unwrap_err().to_string().contains("/nowhere"));
     }
 }

@@ -72,7 +72,7 @@ impl Evaluation<'_> {
     fn case(&self, number: usize, case: &Case, truth: &Mutex<Store>, stores: &[Mutex<Store>]) -> Result<()> {
         // Features are found by the case's number, so another number needs another row.
         let base = hash(&case.truth)
-            .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.judge.weights())))
+            .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.judge.identity())))
             .map_err(told);
         let mut seen: Option<std::result::Result<Truth, String>> = None;
         let mut look = || self.look(case).map_err(told);
@@ -147,4 +147,62 @@ fn told(error: Error) -> String {
 
 fn hash(path: &Path) -> Result<String> {
     Ok(lacuna::hash::sha256_of_file(path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Cases;
+    use image::{GrayImage, Luma, Rgb, RgbImage};
+
+    /// A folder with a photo, its mask and a fill that is off by 51 steps of 255 in the hole, half of the photo.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            path
+        };
+        let photo = |hole: u8| RgbImage::from_fn(16, 16, |x, _| Rgb([if x < 8 { hole } else { 100 }; 3]));
+        photo(100).save(at("photos/a.png")).unwrap();
+        photo(151).save(at("fills/a.png")).unwrap();
+        let mask = GrayImage::from_fn(16, 16, |x, _| Luma([if x < 8 { 255 } else { 0 }]));
+        mask.save(at("masks/a.png")).unwrap();
+        folder
+    }
+
+    /// L1 in the hole, as an evaluation with these metrics has it.
+    fn hole_l1(folder: &Path, judge: &Judge) -> f64 {
+        let cases = Cases::find(&folder.join("photos"), &folder.join("masks")).unwrap().cases;
+        let fills = Fills::find(&folder.join("fills")).unwrap();
+        let candidates = [Candidate { name: "method".into(), fills }];
+        let report = folder.join("report");
+        let (cases, limits) = (cases.as_slice(), Limits::default());
+        let evaluation = Evaluation { cases, candidates: &candidates, judge, folder: &report, limits };
+        let judged = evaluation.run(&|_| ()).unwrap();
+        judged.candidates[0].row("a").unwrap().scores().unwrap().l1.hole.unwrap()
+    }
+
+    #[test]
+    fn stored_rows_are_kept_until_a_metric_has_another_version() {
+        let folder = folder();
+        assert!((hole_l1(folder.path(), &Judge::default()) - 0.2).abs() < 1e-6);
+        // A stored value that no formula gives shows whether it was computed again.
+        let path = folder.path().join("report/rows/method.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut row: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
+        row["outcome"]["scores"]["l1"]["hole"] = 7.0.into();
+        std::fs::write(&path, format!("{row}\n")).unwrap();
+        assert_eq!(hole_l1(folder.path(), &Judge::default()), 7.0);
+        let changed = Judge::of_versions("L1 0");
+        assert!((hole_l1(folder.path(), &changed) - 0.2).abs() < 1e-6);
+    }
+
+    #[test]
+    fn every_metric_is_part_of_the_identity() {
+        let identity = Judge::default().identity();
+        for metric in crate::judge::Metric::ALL {
+            assert!(identity.contains(&format!("{metric:?} {}", metric.version())), "{identity}");
+        }
+    }
 }

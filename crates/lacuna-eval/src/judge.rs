@@ -76,6 +76,19 @@ impl Metric {
         }
     }
 
+    /// The version of its formula. Raise it with every change of a value: rows scored by an earlier version are then
+    /// computed again. A new metric changes the key of every row by itself.
+    pub fn version(self) -> u32 {
+        match self {
+            Self::LpipsAlex | Self::LpipsVgg => 1,
+            Self::Ssim => 1,
+            Self::MsSsim => 1,
+            Self::Psnr => 1,
+            Self::L1 => 1,
+            Self::KnownError => 1,
+        }
+    }
+
     /// Whether lower values are better.
     pub fn less_is_better(self) -> bool {
         matches!(self, Self::LpipsAlex | Self::LpipsVgg | Self::L1 | Self::KnownError)
@@ -96,12 +109,28 @@ impl Metric {
     }
 }
 
+/// Version of the regions over which metrics are averaged. See [`Metric::version`].
+const REGIONS_VERSION: u32 = 1;
+/// Version of the features of FID, KID and IDS. See [`Metric::version`].
+const FEATURES_VERSION: u32 = 1;
+
 /// The metrics with their weights.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Judge {
     alex: Option<Lpips>,
     vgg: Option<Lpips>,
     inception: Option<Inception>,
+    versions: String,
+}
+
+impl Default for Judge {
+    /// The metrics that need no weights.
+    fn default() -> Self {
+        let metrics = Metric::ALL.map(|metric| format!("{metric:?} {}", metric.version()));
+        let versions =
+            format!("{}, regions {REGIONS_VERSION}, features {FEATURES_VERSION}", metrics.join(", "));
+        Self { alex: None, vgg: None, inception: None, versions }
+    }
 }
 
 /// A ground-truth image with its hole. Features are computed once for all its fills.
@@ -140,11 +169,19 @@ impl Judge {
         Ok(judge)
     }
 
-    /// Hashes of the loaded weights. Rows computed with other weights have other keys.
-    pub fn weights(&self) -> String {
+    /// Everything besides the files that a row's values depend on: the loaded weights and the versions of all metrics.
+    /// Rows with another identity are computed again.
+    pub fn identity(&self) -> String {
         let missing = self.missing();
         let there = PUBLISHED.iter().filter(|published| !missing.contains(&published.file));
-        there.map(|published| published.numbers).collect::<Vec<_>>().join(" ")
+        let weights: Vec<&str> = there.map(|published| published.numbers).collect();
+        format!("{}; {}", weights.join(" "), self.versions)
+    }
+
+    /// The same metrics as another version of this program has them.
+    #[cfg(test)]
+    pub(crate) fn of_versions(versions: &str) -> Self {
+        Self { versions: versions.to_owned(), ..Self::default() }
     }
 
     /// Weights files that were not found.

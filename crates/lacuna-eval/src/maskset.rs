@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use image::imageops::{self, FilterType};
 use image::{GrayImage, ImageFormat, RgbImage};
+use lacuna::pairs::mask_name;
 use lacuna::{Mask, Rect};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -65,7 +66,7 @@ pub fn hash(files: &BTreeMap<String, String>) -> String {
 
 /// Name of the mask with this number on a blank canvas, without the extension.
 pub fn blank_name(number: u64) -> String {
-    format!("{number:05}_mask000")
+    mask_name(&format!("{number:05}"), 0)
 }
 
 /// A square crop of a photo, and its mask.

@@ -22,8 +22,8 @@ const RECORD: usize = FEATURES * size_of::<f32>();
 pub struct Row {
     /// The case.
     pub case: String,
-    /// SHA-256 over ground truth, mask, fill and the available weights. If one of them changes, the row is computed
-    /// again.
+    /// SHA-256 over ground truth, mask, fill, and the metrics' weights and versions. If one of them changes, the row is
+    /// computed again.
     pub key: String,
     /// Fraction of the image that is hole, 0 to 1.
     pub hole_share: f64,

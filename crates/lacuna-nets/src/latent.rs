@@ -5,13 +5,14 @@
 //! level and group of channels, and the error of the latent against the distance to the hole. Differences are means over
 //! channels of absolute values, relative to the mean of the true features.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use lacuna::{Mask, Planes, Rect};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::net::generator::MULTIPLE;
 use crate::net::{Features, Generator};
+use crate::tensors::{download, upload};
 use crate::weights::read_tensor;
 
 /// A step of distances in the curve, in pixels: one pixel of the latent.
@@ -110,13 +111,8 @@ impl LatentView {
             let (columns, rows) = (mask.width(), mask.height());
             return Err(Error::Shape(format!("image of {width} x {height}, mask of {columns} x {rows}")));
         }
-        let upload = |values: Vec<f32>, channels: usize| {
-            Tensor::<4>::from_data(TensorData::new(values, [1, channels, height, width]), device)
-        };
-        let image = upload(photo.values().to_vec(), 3);
-        let hole = upload(mask.hole().iter().map(|&hole| f32::from(u8::from(hole))).collect(), 1);
-        let mut plain = generator.clone();
-        plain.control = None;
+        let (image, hole) = upload(photo, mask, device);
+        let plain = without_control(generator);
         let truth = plain.encode_levels(image.clone(), hole.zeros_like())?;
         let masked = plain.encode_levels(image.clone(), hole.clone())?;
         let controlled = match &generator.control {
@@ -127,8 +123,6 @@ impl LatentView {
         let refined = generator.refine(latent);
         let predicted = generator.decode(refined.clone());
         let known = hole.clone().neg().add_scalar(1.0);
-        let planes =
-            |tensor: Tensor<4>| Ok::<_, Error>(Planes::new(width, height, read_tensor(tensor)?.values));
         let stages = [
             (Stage::Masked, Some(masked)),
             (Stage::Controlled, controlled),
@@ -140,7 +134,7 @@ impl LatentView {
             let latent =
                 [&truth, &levels].map(|levels| levels.last().expect("an encoder has levels").clone());
             let [true_latent, latent] = latent;
-            let decoded = planes(generator.decode(true_latent.clone() - latent.clone()))?;
+            let decoded = download(decoded_difference(generator, true_latent.clone(), latent.clone()))?;
             // The refiner has the last level alone.
             let first = truth.len() - levels.len();
             let mut damage = Vec::new();
@@ -152,9 +146,24 @@ impl LatentView {
         });
         Ok(Self {
             stages: stages.collect::<Result<_>>()?,
-            inpainted: planes(hole * predicted + known * image)?,
+            inpainted: download(hole * predicted + known * image)?,
         })
     }
+}
+
+/// The network without mask control: its encoder sees the masked image alone.
+pub fn without_control(generator: &Generator) -> Generator {
+    let mut plain = generator.clone();
+    plain.control = None;
+    plain
+}
+
+/// The decoded difference of two latents, the ground truth's less another: eq. 4.1 if the other is the masked image's.
+///
+/// # Shapes
+/// Latents `[batch, channels, height / 8, width / 8]`; the image `[batch, 3, height, width]`.
+pub fn decoded_difference(generator: &Generator, truth: Features, latent: Features) -> Tensor<4> {
+    generator.decode(truth - latent)
 }
 
 /// The damage of each group of channels.

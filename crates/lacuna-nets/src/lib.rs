@@ -19,6 +19,8 @@ pub mod net;
 pub mod ops;
 pub mod predictor;
 pub mod speed;
+pub mod tensors;
+pub mod viewer;
 pub mod weights;
 
 #[cfg(test)]
@@ -29,3 +31,4 @@ pub use device::DeviceName;
 pub use error::{Error, Result};
 pub use net::{Features, Generator, Prediction, Split};
 pub use predictor::NetworkPredictor;
+pub use viewer::LatentViewer;

@@ -10,8 +10,8 @@ import { maskOf } from "./masking.js";
 import { load } from "./photos.js";
 import { text } from "./texts.js";
 
-/** LaMa's names for masks: NAME_mask.png, NAME_mask000.png. */
-const MASK_NAME = /^(.+)_mask\d*$/;
+/** LaMa's rule, as in crates/lacuna/src/pairs.rs: the photo's name stands before the last `_mask`, as in NAME_mask000.png. */
+const MASK_NAME = /^(.+)_mask/s;
 
 /** The batch shows no progress within a photo. */
 const UNWATCHED = { sent() {}, received() {}, job() {} };

@@ -11,6 +11,9 @@ pub enum Error {
     /// The run file is invalid.
     #[error("{0}")]
     Config(String),
+    /// The photos: there are none, too few, held-out ones among them, or one that cannot be prepared.
+    #[error("{0}")]
+    Photos(String),
     /// A file cannot be read.
     #[error("cannot read {path}")]
     Read {

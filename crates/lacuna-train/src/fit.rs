@@ -353,7 +353,7 @@ pub(crate) fn photos(config: &RunConfig) -> Result<Arc<Photos>> {
     }
     if photos.len() < config.run.batch {
         let (count, batch) = (photos.len(), config.run.batch);
-        return Err(Error::Config(format!("{count} photos are not enough for a batch of {batch}")));
+        return Err(Error::Photos(format!("{count} photos are not enough for a batch of {batch}")));
     }
     Ok(Arc::new(photos))
 }

@@ -6,14 +6,13 @@ use burn::tensor::Tensor;
 use lacuna::{Mask, Planes};
 use lacuna_eval::metric::{Lpips, l1, l1_in, psnr, ssim};
 use lacuna_nets::Generator;
-use lacuna_nets::weights::read_tensor;
+use lacuna_nets::tensors::{device_of, download, upload};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::augment;
 use crate::config::{BestBy, RunConfig, Task};
 use crate::data::{Photos, sample_rng};
-use crate::grid::{generator_device, upload};
 
 /// The epoch number for validation masks; no training epoch has it.
 const VALIDATION_EPOCH: u64 = u64::MAX;
@@ -46,8 +45,8 @@ pub struct Scores {
 pub struct ValidationResult {
     /// Means over all photos.
     pub scores: Scores,
-    /// Mean absolute error inside holes, averaged over the photos that have one.
-    pub hole_l1: f64,
+    /// Mean absolute error inside holes, averaged over the photos that have one. Absent if none has.
+    pub hole_l1: Option<f64>,
     /// Number of photos.
     pub photos: usize,
 }
@@ -107,28 +106,30 @@ impl Validation {
     /// # Errors
     /// If the network fails.
     pub fn evaluate(&self, generator: &Generator) -> Result<ValidationResult> {
+        self.score(|photo, mask| fill(self.task, generator, photo, mask))
+    }
+
+    /// Scores what `fill` returns for each photo and its mask.
+    fn score(&self, fill: impl Fn(&Planes, &Mask) -> Result<Planes>) -> Result<ValidationResult> {
         let mut sums = [0.0; 3];
-        let mut hole_l1 = (0.0, 0usize);
+        let mut holes = Vec::new();
         let mut distance = 0.0;
         for (photo, mask) in &self.pairs {
-            let filled = fill(self.task, generator, photo, mask)?;
+            let filled = fill(photo, mask)?;
             let scores = [ssim(&filled, photo), psnr(&filled, photo), l1(&filled, photo)];
             sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
             if let Some(lpips) = &self.lpips {
                 distance += lpips.distance(&filled, photo)?;
             }
             if mask.count() > 0 {
-                hole_l1 = (hole_l1.0 + l1_in(&filled, photo, mask), hole_l1.1 + 1);
+                holes.push(l1_in(&filled, photo, mask));
             }
         }
         let photos = self.pairs.len();
         let [ssim, psnr, l1] = sums.map(|sum| sum / photos.max(1) as f64);
         let lpips = self.lpips.is_some().then(|| distance / photos.max(1) as f64);
-        Ok(ValidationResult {
-            scores: Scores { ssim, psnr, l1, lpips },
-            hole_l1: hole_l1.0 / hole_l1.1 as f64,
-            photos,
-        })
+        let hole_l1 = (!holes.is_empty()).then(|| holes.iter().sum::<f64>() / holes.len() as f64);
+        Ok(ValidationResult { scores: Scores { ssim, psnr, l1, lpips }, hole_l1, photos })
     }
 }
 
@@ -137,12 +138,12 @@ impl Validation {
 /// # Errors
 /// If the network fails.
 pub fn fill(task: Task, generator: &Generator, photo: &Planes, mask: &Mask) -> Result<Planes> {
-    let (image, hole) = upload(photo, mask, &generator_device(generator));
+    let (image, hole) = upload(photo, mask, &device_of(generator));
     let filled: Tensor<4> = match task {
         Task::Autoencoder => generator.decode(generator.encode(image, hole.zeros_like())?),
         Task::Inpainting => generator.forward(image, hole)?.inpainted,
     };
-    Ok(Planes::new(photo.width(), photo.height(), read_tensor(filled)?.values))
+    Ok(download(filled)?)
 }
 
 /// An 8-bit image as planes.
@@ -155,4 +156,85 @@ pub(crate) fn planes(picture: &image::RgbImage) -> Planes {
         }
     }
     Planes::new(width, height, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::small_generator;
+    use burn::tensor::Device;
+    use testkit::{assert_close, pictures};
+
+    const SIDE: usize = 16;
+
+    fn grey(value: f32) -> Planes {
+        Planes::new(SIDE, SIDE, vec![value; 3 * SIDE * SIDE])
+    }
+
+    /// The first columns are hole.
+    fn columns(count: usize) -> Mask {
+        Mask::new(SIDE, SIDE, (0..SIDE * SIDE).map(|at| at % SIDE < count).collect())
+    }
+
+    fn validation(task: Task, pairs: Vec<(Planes, Mask)>) -> Validation {
+        Validation { task, pairs, lpips: None }
+    }
+
+    /// `value` inside the hole, the photo elsewhere.
+    fn filled(photo: &Planes, mask: &Mask, value: f32) -> Planes {
+        let values = photo.values().iter().zip(mask.hole().iter().cycle());
+        Planes::new(SIDE, SIDE, values.map(|(&photo, &hole)| if hole { value } else { photo }).collect())
+    }
+
+    #[test]
+    fn scores_are_means_over_photos() {
+        // All of a grey photo is filled with 0.1 too much: L1 0.1, mean square 0.01, which is 20 dB. The mean squares of a
+        // quarter of it are 0.0025: 10 log10(400) dB.
+        let pairs = vec![(grey(0.5), columns(SIDE)), (grey(0.5), columns(SIDE / 4))];
+        let set = validation(Task::Inpainting, pairs);
+        let ValidationResult { scores, hole_l1, photos } =
+            set.score(|photo, mask| Ok(filled(photo, mask, 0.6))).unwrap();
+        assert_eq!(photos, 2);
+        assert!((scores.l1 - (0.1 + 0.025) / 2.0).abs() < 1e-6, "{scores:?}");
+        let decibels = (20.0 + 10.0 * 400f64.log10()) / 2.0;
+        assert!((scores.psnr - decibels).abs() < 1e-4, "{scores:?}");
+        assert!((hole_l1.unwrap() - 0.1).abs() < 1e-6);
+        assert_eq!(scores.lpips, None);
+        assert!(scores.ssim < 1.0);
+    }
+
+    #[test]
+    fn equal_fills_score_best() {
+        let set = validation(Task::Inpainting, vec![(grey(0.5), columns(3)), (grey(0.25), columns(5))]);
+        let result = set.score(|photo, _| Ok(photo.clone())).unwrap();
+        assert!((result.scores.ssim - 1.0).abs() < 1e-6, "{result:?}");
+        assert_eq!((result.scores.psnr, result.scores.l1), (100.0, 0.0));
+        assert_eq!(result.hole_l1, Some(0.0));
+    }
+
+    #[test]
+    fn photos_without_a_hole_count_in_the_whole_alone() {
+        let pairs = vec![(grey(0.5), columns(0)), (grey(0.5), columns(SIDE))];
+        let set = validation(Task::Inpainting, pairs);
+        let result = set.score(|photo, mask| Ok(filled(photo, mask, 0.7))).unwrap();
+        assert!((result.scores.l1 - 0.1).abs() < 1e-6, "{result:?}");
+        assert!((result.hole_l1.unwrap() - 0.2).abs() < 1e-6, "{result:?}");
+        let without = validation(Task::Autoencoder, vec![(grey(0.5), columns(0))]);
+        assert_eq!(without.score(|photo, _| Ok(photo.clone())).unwrap().hole_l1, None);
+    }
+
+    #[test]
+    fn networks_are_scored_as_they_fill() {
+        let generator = small_generator(3, true, &Device::flex());
+        let photo = Planes::new(SIDE, SIDE, pictures::picture(SIDE, SIDE));
+        let set = validation(Task::Inpainting, vec![(photo.clone(), columns(4))]);
+        let result = set.evaluate(&generator).unwrap();
+        // Known pixels are the photo's: a quarter of the error in the hole is the whole error.
+        assert!((result.scores.l1 - result.hole_l1.unwrap() / 4.0).abs() < 1e-6, "{result:?}");
+        // An autoencoder sees the photo whole: its hole changes nothing.
+        let decoded =
+            |columns_of_hole| fill(Task::Autoencoder, &generator, &photo, &columns(columns_of_hole)).unwrap();
+        assert_close(decoded(0).values(), decoded(SIDE).values(), 0.0);
+        assert!(decoded(0).values() != photo.values());
+    }
 }

@@ -23,6 +23,7 @@ pub mod mask;
 pub mod mask_fit;
 pub mod method;
 pub mod models;
+pub mod pairs;
 pub mod patchmatch;
 pub mod picture;
 pub mod planes;

@@ -102,6 +102,8 @@ mod tests {
             };
             let name = predictor.name();
             assert_eq!(name.contains("constant"), method.needs_network(), "{method}: {name}");
+            // A version that changes what a method computes changes the method's own, whatever it is built of.
+            assert!(!predictor.version().is_empty(), "{method}");
         }
     }
 }

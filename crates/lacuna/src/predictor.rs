@@ -30,6 +30,12 @@ pub trait Predictor: Send + Sync {
     /// A short name for messages and reports, such as "patchmatch" or "fourier-w64-b18 (burn, cpu)".
     fn name(&self) -> String;
 
+    /// The version of the algorithm. It changes whenever the same image, mask, seed and weights give other pixels, so
+    /// that stored results are computed again.
+    fn version(&self) -> String {
+        "1".into()
+    }
+
     /// Predicts the whole picture; the caller composites only hole pixels.
     ///
     /// `image` and `mask` have the same size, both sides are multiples of [`Predictor::multiple`] and at

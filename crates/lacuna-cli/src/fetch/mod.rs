@@ -16,7 +16,7 @@ use lacuna::models::{CheckedFile, ModelStore, PUBLISHED_MODELS, PublishedModel};
 use lacuna_eval::published::{PUBLISHED, Published, Source};
 
 use crate::Outcome;
-use crate::eval::weights_folder;
+use crate::models::metric_weights_folder;
 use crate::output::print;
 use download::Remote;
 
@@ -99,7 +99,7 @@ pub fn run(args: &FetchArgs) -> Result<Outcome> {
         None => {
             let folder = match &args.output {
                 Some(folder) => folder.clone(),
-                None => weights_folder(None)?,
+                None => metric_weights_folder(None)?,
             };
             fetch_metrics(&folder, &origin)?;
         }

@@ -6,12 +6,13 @@ use clap::Args;
 use lacuna::hole::Expand;
 use lacuna::mask::{MaskChannel, MaskFrom};
 use lacuna::mask_fit::{Anchor, AnchorScale};
-use lacuna::picture::{Format, Limits};
+use lacuna::picture::Format;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::{MaskFit, MaskOptions, Strategy};
 
+use crate::limits::LimitArgs;
 use crate::method::MethodArgs;
-use crate::units::{Bytes, Threads};
+use crate::units::Threads;
 use crate::words::word;
 
 const EXAMPLES: &str = "\
@@ -138,24 +139,6 @@ pub struct MaskArgs {
     pub feather: u32,
 }
 
-/// Limits on what is read.
-#[derive(Args)]
-pub struct LimitArgs {
-    /// Limit of a photo's or mask's longer side, in pixels
-    #[arg(long, value_name = "PX", default_value_t = Limits::default().side)]
-    pub max_side: u32,
-    /// Pixel limit of a photo or mask
-    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels)]
-    pub max_pixels: u64,
-    /// Size limit of a file and of its decoded pixels, such as 1G
-    #[arg(long, value_name = "BYTES", default_value_t = Bytes(Limits::default().bytes))]
-    pub max_bytes: Bytes,
-    /// Memory limit of the program, such as 2G: the best strategy that fits is chosen; if none fits, the photo is
-    /// refused
-    #[arg(long, value_name = "BYTES")]
-    pub max_memory: Option<Bytes>,
-}
-
 impl InpaintArgs {
     /// The strategy that was given.
     pub fn strategy(&self) -> Strategy {
@@ -192,12 +175,5 @@ impl MaskArgs {
             None if self.fit_mask => MaskFit::Same,
             None => MaskFit::Exact,
         }
-    }
-}
-
-impl LimitArgs {
-    /// The limits.
-    pub fn limits(&self) -> Limits {
-        Limits { side: self.max_side, pixels: self.max_pixels, bytes: self.max_bytes.0, memory: None }
     }
 }

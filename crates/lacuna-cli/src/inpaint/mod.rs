@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, bail};
 use lacuna::{FillJob, Sizing};
 
-pub use args::{InpaintArgs, LimitArgs};
+pub use args::InpaintArgs;
 use fill::Filler;
 use manifest::Manifest;
 use progress::Progress;
@@ -54,7 +54,8 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
             let manifest = if args.dry_run {
                 None
             } else {
-                let mut settings = args.settings(&args.method.identity(predictor.as_ref())?);
+                let identity = args.method.identity(predictor.as_ref())?;
+                let mut settings = args.settings(&identity.to_string());
                 if let Some(avoid) = &tasks.avoid {
                     settings += &format!("; avoid {}", avoid.sha256()?);
                 }

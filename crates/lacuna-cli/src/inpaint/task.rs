@@ -1,13 +1,13 @@
 //! The photos to fill: one, a folder, or a table.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use lacuna::mask::MaskFrom;
+use lacuna::pairs::{Layout, Pair, Pairs, images_outside, is_same_file};
 use lacuna::picture::Format;
 use serde::Deserialize;
-use walkdir::{DirEntry, WalkDir};
 
 use super::args::InpaintArgs;
 use super::place::{Input, MaskInput, Output};
@@ -195,7 +195,7 @@ fn from_arguments(args: &InpaintArgs, image: &Path, output: &Path) -> Result<Tas
         mask: mask.clone(),
         output: output.join(written_name(relative)).into(),
     };
-    let tasks = pictures(image, output)?.into_iter().map(task).collect();
+    let tasks = images_outside(image, output)?.into_iter().map(task).collect();
     Tasks { tasks, ..Tasks::default() }.of_folder(image, output)
 }
 
@@ -213,24 +213,6 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     tasks.of_folder(image, output)
 }
 
-/// All photos below a folder, relative to it, sorted. Hidden files and folders are skipped, and so are outputs of
-/// earlier runs in an `output` folder inside it.
-fn pictures(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let is_output =
-        |entry: &DirEntry| entry.depth() > 0 && entry.file_type().is_dir() && same_file(entry.path(), output);
-    let is_hidden =
-        |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
-    let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    for entry in entries.into_iter().filter_entry(|entry| !is_output(entry) && !is_hidden(entry)) {
-        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-        if entry.file_type().is_file() && Format::reads_extension(entry.path()) {
-            found.push(entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_path_buf());
-        }
-    }
-    Ok(found)
-}
-
 /// The output's name for a photo: the same name, or PNG where the format can only be read.
 fn written_name(photo: PathBuf) -> PathBuf {
     if Format::from_extension(&photo).is_some() { photo } else { photo.with_extension("png") }
@@ -238,8 +220,8 @@ fn written_name(photo: PathBuf) -> PathBuf {
 
 fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     let is_mask =
-        |image: &Path| image == mask || (image.file_name() == mask.file_name() && same_file(image, mask));
-    let tasks = pictures(images, output)?
+        |image: &Path| image == mask || (image.file_name() == mask.file_name() && is_same_file(image, mask));
+    let tasks = images_outside(images, output)?
         .into_iter()
         .filter(|relative| !is_mask(&images.join(relative)))
         .map(|relative| Task {
@@ -251,66 +233,32 @@ fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     Ok(Tasks { tasks, ..Tasks::default() })
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Photos and masks with the same stem, or with LaMa's `NAME_mask000` (several for one photo).
+/// Photos and masks that [`Pairs`] matches. Outputs are named after the masks, as LaMa does.
 fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
-    let together = same_file(images, masks);
-    let mask_files: Vec<PathBuf> =
-        pictures(masks, output)?.into_iter().filter(|mask| !together || photo_of(mask).is_some()).collect();
-    let mut by_photo: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
-    for mask in &mask_files {
-        by_photo.entry(photo_of(mask).unwrap_or_else(|| mask.with_extension(""))).or_default().push(mask);
-        // A photo may itself be called NAME_mask000.
-        if !together && photo_of(mask).is_some() {
-            by_photo.entry(mask.with_extension("")).or_default().push(mask);
+    let find = |folder: &Path| images_outside(folder, output);
+    let found = Pairs::find(&find(images)?, &find(masks)?, Layout::of(images, masks));
+    let tasks = found.pairs.into_iter().map(|Pair { photo, mask, .. }| {
+        let name = mask.with_extension(photo.extension().unwrap_or_default());
+        Task {
+            image: images.join(photo).into(),
+            mask: masks.join(mask).into(),
+            output: output.join(written_name(name)).into(),
         }
-    }
-    let mut found = Tasks::default();
-    let mut used = BTreeSet::new();
-    let mut stems = BTreeMap::new();
-    for relative in
-        pictures(images, output)?.into_iter().filter(|image| !together || photo_of(image).is_none())
-    {
-        let image = images.join(&relative);
-        let stem = relative.with_extension("");
-        if let Some(first) = stems.insert(stem.clone(), relative.clone()) {
-            let reason = format!("ambiguous mask: {} has the same name", images.join(first).display());
-            found.unmatched.push((image, reason));
-            continue;
-        }
-        let Some(partners) = by_photo.get(&stem) else {
-            found.unmatched.push((image, format!("no mask of that name in {}", masks.display())));
-            continue;
-        };
-        for &mask in partners {
-            used.insert(mask);
-            // LaMa names its outputs after the masks.
-            let name = if photo_of(mask).is_some() { mask.with_extension("") } else { stem.clone() };
-            let mut file = name.into_os_string();
-            file.push(".");
-            file.push(relative.extension().unwrap_or_default());
-            found.tasks.push(Task {
-                image: image.clone().into(),
-                mask: masks.join(mask).into(),
-                output: output.join(written_name(file.into())).into(),
-            });
-        }
-    }
-    for mask in mask_files.iter().filter(|mask| !used.contains(mask)) {
-        found.unmatched.push((masks.join(mask), format!("no photo of that name in {}", images.display())));
-    }
-    Ok(found)
-}
-
-/// The photo (without extension) of a mask in LaMa's naming: the part before the last `_mask` and digits.
-fn photo_of(mask: &Path) -> Option<PathBuf> {
-    let stem = mask.file_stem()?.to_str()?;
-    let (photo, number) = stem.rsplit_once("_mask")?;
-    let named = !photo.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    named.then(|| mask.with_file_name(photo))
+    });
+    let ambiguous = found.ambiguous.into_iter().map(|(photo, first)| {
+        let reason = format!("ambiguous mask: {} has the same name", images.join(first).display());
+        (images.join(photo), reason)
+    });
+    let photos = found
+        .photos_alone
+        .into_iter()
+        .map(|photo| (images.join(photo), format!("no mask of that name in {}", masks.display())));
+    let masks_alone = found
+        .masks_alone
+        .into_iter()
+        .map(|mask| (masks.join(mask), format!("no photo of that name in {}", images.display())));
+    let unmatched = ambiguous.chain(photos).chain(masks_alone).collect();
+    Ok(Tasks { tasks: tasks.collect(), unmatched, ..Tasks::default() })
 }
 
 #[cfg(test)]
@@ -360,12 +308,12 @@ mod tests {
 
     #[test]
     fn lama_layout_in_one_folder() {
-        let dir = folder(&["d/a.png", "d/a_mask000.png", "d/a_mask001.png", "d/b_mask.png", "d/b.jpg"]);
+        let dir = folder(&["d/a.png", "d/a_mask000.png", "d/a_mask_soft.png", "d/b_mask.png", "d/b.jpg"]);
         let at = |name: &str| dir.path().join(name);
         let tasks = from_paths(&at("d"), &at("d"), &at("out")).unwrap();
         let expected = [
             "d/a.png d/a_mask000.png out/a_mask000.png",
-            "d/a.png d/a_mask001.png out/a_mask001.png",
+            "d/a.png d/a_mask_soft.png out/a_mask_soft.png",
             "d/b.jpg d/b_mask.png out/b_mask.jpg",
         ];
         assert_eq!(rows(dir.path(), &tasks), expected);
@@ -419,7 +367,7 @@ mod tests {
             output: file(output).into(),
         };
         let twice = Tasks { tasks: vec![task("o"), task("o")], ..Tasks::default() };
-        assert!(twice.check().unwrap_err().to_string().contains("two pictures"));
+        assert!(twice.check().unwrap_err().to_string().contains("two photos"));
         let over_mask = Tasks { tasks: vec![task("m")], ..Tasks::default() };
         assert!(over_mask.check().unwrap_err().to_string().contains("is a mask"));
     }

@@ -10,20 +10,20 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::{Checkpoint, Container};
-use lacuna::frame::Frame;
 use lacuna::inpainter::check_sizes;
 use lacuna::picture::Limits;
-use lacuna::{Mask, MaskOptions, Picture, Planes, Rect};
+use lacuna::{Mask, MaskOptions, Picture, Planes};
 use lacuna_eval::case::{Case, Cases};
 use lacuna_eval::report::gallery::data_uri;
 use lacuna_eval::report::page::{self, Figure, Section};
+use lacuna_nets::LatentViewer;
 use lacuna_nets::latent::{CurvePoint, LatentView, Stage};
-use lacuna_nets::{Device, DeviceName, Generator, NetworkPredictor};
+use lacuna_nets::viewer::PhotoView;
 use serde::Serialize;
 
 use crate::Outcome;
 use crate::hints::message;
-use crate::inpaint::LimitArgs;
+use crate::limits::LimitArgs;
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::units::{Threads, start_threads};
 use crate::usage::ensure_usage;
@@ -71,9 +71,7 @@ pub struct LatentArgs {
 
 /// A network whose latent space can be shown.
 pub struct Viewer {
-    generator: Generator,
-    device: Device,
-    predictor: NetworkPredictor,
+    viewer: LatentViewer,
     limits: Limits,
     long_side: usize,
     /// A caveat about this network.
@@ -110,17 +108,14 @@ impl Viewer {
     /// # Errors
     /// If the model or the device cannot be opened.
     pub fn open(model: &Path, device: &str, long_side: usize, limits: Limits) -> Result<Self> {
-        let device_name: DeviceName = device.parse()?;
-        let device = device_name.open()?;
         let checkpoint = Checkpoint::open(model)?;
         let imported = checkpoint.source().container != Container::Lacuna;
         let note = imported.then(|| {
             "this is an imported network: its decoder was not trained on plain encodings, so decoded differences may look like noise"
                 .to_owned()
         });
-        let generator = Generator::from_checkpoint(&checkpoint, &device)?;
-        let predictor = NetworkPredictor::new(generator.clone(), device_name)?;
-        Ok(Self { generator, device, predictor, limits, long_side, note })
+        let viewer = LatentViewer::new(&checkpoint, device.parse()?)?;
+        Ok(Self { viewer, limits, long_side, note })
     }
 
     /// Computes the view of a photo and its hole, and makes a section of the page.
@@ -132,12 +127,7 @@ impl Viewer {
         let mask = Mask::open(&case.mask, &MaskOptions::default(), &self.limits)?;
         check_sizes(&picture, &mask)?;
         ensure!(mask.bounds().is_some(), "{} has no hole", case.mask.display());
-        let whole = Rect::whole(picture.width(), picture.height());
-        let long_side = (whole.long_side() > self.long_side).then_some(self.long_side);
-        let frame = Frame::new(whole, whole, long_side, &self.predictor);
-        let (_, hole) = frame.cut(&picture, &mask);
-        let photo = frame.cut_whole(&picture);
-        let view = LatentView::new(&self.generator, &photo, &hole, &self.device)?;
+        let PhotoView { photo, hole, view, .. } = self.viewer.view(&picture, &mask, self.long_side)?;
         let sheet = sheet::draw(&photo, &hole, &view);
         let curves: Vec<(Stage, Vec<CurvePoint>)> =
             view.stages.iter().map(|stage| (stage.stage, stage.curve.clone())).collect();

@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 use lacuna::{Mask, Planes};
+use lacuna_eval::report::sheet::{arrange, masked};
 use lacuna_nets::latent::{Damage, Group, LatentView, Stage};
-use lacuna_train::grid::{arrange, masked};
 
 /// End of the colour scale: a difference as large as the mean feature of the ground truth. It is fixed, so that stages
 /// can be compared by eye.

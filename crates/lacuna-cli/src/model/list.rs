@@ -10,7 +10,7 @@ use lacuna::models::{MODELS_VARIABLE, ModelStore, PUBLISHED_MODELS, PublishedMod
 use lacuna_eval::published::PUBLISHED;
 use serde::Serialize;
 
-use crate::eval::weights_folder;
+use crate::models::metric_weights_folder;
 use crate::output::print;
 
 /// Arguments of `lacuna models`.
@@ -80,7 +80,7 @@ struct MetricEntry {
 /// # Errors
 /// If the folder of models cannot be read.
 pub fn run(args: &ListArgs) -> Result<()> {
-    let listing = Listing::read(&ModelStore::of_user()?, weights_folder(None)?)?;
+    let listing = Listing::read(&ModelStore::of_user()?, metric_weights_folder(None)?)?;
     print(&if args.json { serde_json::to_string_pretty(&listing)? } else { listing.text() })
 }
 

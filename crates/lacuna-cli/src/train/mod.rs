@@ -17,6 +17,8 @@ pub use study::{StudyArgs, study};
 use crate::Outcome;
 use crate::interrupt::on_interrupt;
 use crate::output::print;
+use crate::units::{Threads, start_threads};
+use crate::usage::UsageError;
 use progress::{Progress, duration};
 
 /// Train a network from a run file
@@ -37,6 +39,9 @@ pub struct TrainArgs {
     /// Device: cpu, cuda, cuda:N, wgpu or wgpu:N; several, separated by commas, split the batches of a step
     #[arg(long, default_value = "cpu", value_delimiter = ',')]
     device: Vec<DeviceName>,
+    /// Number of computing threads [default: one per core]; photos are decoded by data.workers more
+    #[arg(long, value_name = "N")]
+    threads: Option<Threads>,
     /// Run twelve steps and report what the whole run would need; write nothing
     #[arg(long)]
     dry_run: bool,
@@ -50,7 +55,15 @@ pub struct TrainArgs {
 /// # Errors
 /// If the run file is wrong, or the run fails; it can then be resumed.
 pub fn run(args: &TrainArgs) -> Result<Outcome> {
-    let config = RunConfig::open(&args.config, &args.set)?;
+    start_threads(args.threads)?;
+    // An error of the file alone is no mistake in the arguments.
+    let config = match RunConfig::open(&args.config, &args.set) {
+        Err(error) if !args.set.is_empty() => {
+            RunConfig::open(&args.config, &[])?;
+            return Err(usage(error));
+        }
+        config => config?,
+    };
     let devices = args.device.iter().map(|device| device.open()).collect::<Result<Vec<_>, _>>()?;
     if args.dry_run {
         return print_forecast(&Forecast::measure(&config, &devices)?);
@@ -60,7 +73,7 @@ pub fn run(args: &TrainArgs) -> Result<Outcome> {
     let options = FitOptions { folder: folder.clone(), resume: args.resume, devices };
     let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(config.run.steps);
-    let outcome = fit(&config, &options, &stop, &mut |event| progress.report(&event))?;
+    let outcome = fit(&config, &options, &stop, &mut |event| progress.report(&event)).map_err(usage)?;
     progress.finish(args.profile);
     let folder = folder.display();
     if outcome.stopped {
@@ -76,6 +89,14 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let flag = Arc::clone(&stop);
     on_interrupt("stopping after this step", move || flag.store(true, Ordering::Relaxed))?;
     Ok(stop)
+}
+
+/// Errors of the configuration come from the arguments once the run file was read.
+fn usage(error: lacuna_train::Error) -> anyhow::Error {
+    match error {
+        lacuna_train::Error::Config(problem) => UsageError(problem).into(),
+        error => error.into(),
+    }
 }
 
 fn print_forecast(forecast: &Forecast) -> Result<Outcome> {

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use lacuna_eval::judge::LPIPS_VGG;
 use lacuna_nets::DeviceName;
 use lacuna_train::study::{self, Scale, StudyEvent, StudyOptions, Table};
 
 use super::progress::{Progress, duration};
-use super::stop_on_interrupt;
+use super::{stop_on_interrupt, usage};
 use crate::Outcome;
+use crate::models::metric_weights_folder;
 use crate::output::print;
+use crate::units::{Threads, start_threads};
 
 /// Train a whole table of the thesis with several seeds, and compare its rows
 ///
@@ -29,13 +32,17 @@ pub struct StudyArgs {
     #[arg(long, value_name = "FOLDER")]
     photos: PathBuf,
     /// Validation photos; none of them may be among the training photos
+    #[arg(long, value_name = "FOLDER", alias = "judged-by")]
+    validation: PathBuf,
+    /// Folder of the weights of LPIPS (VGG), for validation and for tables with a perceptual loss [default: metrics/ in
+    /// the folder of installed models, see `lacuna models`]
     #[arg(long, value_name = "FOLDER")]
-    judged_by: PathBuf,
-    /// Weights of VGG16, for tables with a perceptual loss (tools/fetch_metric_weights.py downloads them)
-    #[arg(long, value_name = "FILE")]
+    metric_weights: Option<PathBuf>,
+    /// An older option: the weights for perceptual losses alone
+    #[arg(long, value_name = "FILE", hide = true)]
     vgg16: Option<PathBuf>,
-    /// Weights of LPIPS, for validation by LPIPS as well (same tool)
-    #[arg(long, value_name = "FILE")]
+    /// An older option: the weights for validation alone
+    #[arg(long, value_name = "FILE", hide = true)]
     lpips: Option<PathBuf>,
     /// Folder for all runs and the report [default: studies/ and the table's name]
     #[arg(short, long, value_name = "FOLDER")]
@@ -43,6 +50,9 @@ pub struct StudyArgs {
     /// Device: cpu, cuda, cuda:N, wgpu or wgpu:N
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
+    /// Number of computing threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<Threads>,
 }
 
 /// Runs the command.
@@ -50,14 +60,23 @@ pub struct StudyArgs {
 /// # Errors
 /// If a run fails; finished runs are kept.
 pub fn study(args: &StudyArgs) -> Result<Outcome> {
+    start_threads(args.threads)?;
+    let weights = metric_weights_folder(args.metric_weights.as_deref())?.join(LPIPS_VGG);
+    let weights = weights.is_file().then_some(weights);
+    let lpips = args.lpips.clone().or_else(|| weights.clone());
+    if lpips.is_none() {
+        eprintln!(
+            "note: {LPIPS_VGG} is missing: no LPIPS (`lacuna model fetch metrics` downloads the weights)"
+        );
+    }
     let options = StudyOptions {
         table: args.table,
         scale: args.scale,
         seeds: args.seeds,
         photos: args.photos.clone(),
-        judged_by: args.judged_by.clone(),
-        vgg16: args.vgg16.clone(),
-        lpips: args.lpips.clone(),
+        validation: args.validation.clone(),
+        vgg16: args.vgg16.clone().or(weights),
+        lpips,
         folder: args.output.clone().unwrap_or_else(|| PathBuf::from("studies").join(args.table.to_string())),
         devices: vec![args.device.open()?],
     };
@@ -87,7 +106,7 @@ pub fn study(args: &StudyArgs) -> Result<Outcome> {
             );
         }
     };
-    match study::study(&options, &stop, &mut watch)? {
+    match study::study(&options, &stop, &mut watch).map_err(usage)? {
         Some(report) => print(report.trim_end())?,
         None => eprintln!("stopped; run the same command again to continue"),
     }

@@ -164,7 +164,7 @@ mod tests {
         let error = |one: &Moments, other: &Moments| frechet(one, other).unwrap_err().to_string();
         let two = moments(&[1.0, 2.0], 1);
         assert!(error(&two, &moments(&[1.0], 1)).ends_with("at least 2, got 2 and 1"));
-        assert!(error(&two, &moments(&[1.0; 4], 2)).ends_with("1 and 2 features"));
+        assert!(error(&two, &moments(&[1.0; 4], 2)).ends_with("got 1 and 2"));
         assert!(error(&two, &moments(&[1.0, f32::NAN], 1)).contains("not finite"));
         // No variation.
         let flat = moments(&[1.0, 1.0], 1);

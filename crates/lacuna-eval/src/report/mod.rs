@@ -2,6 +2,7 @@
 
 pub mod gallery;
 pub mod page;
+pub mod sheet;
 pub mod tables;
 pub mod text;
 

@@ -64,7 +64,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].starts_with("method  images") && lines[0].contains("LPIPS (Alex)"), "{text}");
-        assert!(lines[1].starts_with("one            6") && lines[1].contains("2.5000 ±"), "{text}");
+        assert!(lines[1].starts_with("one          6") && lines[1].contains("2.5000 ±"), "{text}");
         assert!(!text.contains("VGG"), "{text}");
     }
 }

@@ -112,7 +112,7 @@ fn many_photos_become_one_zip_file() {
     let photos: Vec<_> = ["a.png", "b.png", "none.png"]
         .iter()
         .map(|name| desk.write(name, png(photo(60, 40))))
-        .chain(["a_mask.png", "b_mask000.png"].iter().map(|name| desk.write(name, png(mask(60, 40)))))
+        .chain(["a_mask.png", "b_mask_soft.png"].iter().map(|name| desk.write(name, png(mask(60, 40)))))
         .collect();
     desk.page.choose_files("#open-input", &photos);
     desk.page.wait_for("document.getElementById('batch-dialog').open");
@@ -129,6 +129,23 @@ fn many_photos_become_one_zip_file() {
     }
     let states = desk.page.ask("[...document.querySelectorAll('#batch-list span:last-child')].map((state) => state.textContent).join()");
     assert_eq!(states, "done,done,no mask");
+}
+
+#[test]
+fn the_page_tells_masks_from_photos_as_the_program_does() {
+    let Some(desk) = Desk::new() else { return };
+    let names =
+        ["x", "x_mask", "x_mask000", "x_mask_soft", "x_masked", "x_mask_mask001", "_mask000", "xmask"];
+    let files: Vec<PathBuf> =
+        names.iter().map(|name| desk.write(&format!("{name}.png"), png(photo(16, 16)))).collect();
+    desk.page.choose_files("#open-input", &files);
+    desk.page.wait_for("document.getElementById('batch-dialog').open");
+    let listed = desk.page.ask(
+        "[...document.querySelectorAll('#batch-list span:first-child')].map((name) => name.textContent).join()",
+    );
+    let photos = names.iter().filter(|name| lacuna::pairs::photo_name(name).is_none());
+    let expected: Vec<String> = photos.map(|name| format!("{name}.png")).collect();
+    assert_eq!(listed, expected.join(","));
 }
 
 #[test]

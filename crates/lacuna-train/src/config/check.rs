@@ -64,7 +64,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     if !(0.0..1.0).contains(&ema.decay) {
         return refuse(format!("ema.decay: expected at least 0 and less than 1, got {}", ema.decay));
     }
-    if !loss.needs_pixels() && loss.latent_l1.is_none() && loss.latent_adversarial.is_none() {
+    if loss.terms().is_empty() {
         return refuse("loss: expected at least one term".into());
     }
     if (loss.perceptual_mse.is_some() || loss.style_l1.is_some()) != loss.vgg16.is_some() {

@@ -18,6 +18,7 @@ use crate::augment::Augment;
 use crate::data::Source;
 use crate::loss::latent::Region;
 use crate::loss::pixel::PixelWeights;
+use crate::loss::{Needs, Term};
 use crate::net::Reach;
 use crate::optim::Schedule;
 use crate::{Error, Result};
@@ -311,19 +312,49 @@ pub struct LatentAdversarialLoss {
 }
 
 impl Loss {
+    /// The generator's terms in this run, with what each is computed from.
+    ///
+    /// This is the one table of terms. It takes the struct apart without `..`, so a new key does not compile until it is
+    /// listed here. The step checks that it computes exactly these terms.
+    pub fn terms(&self) -> Vec<(Term, Needs)> {
+        let Self {
+            pixel_l1,
+            pixel_mse,
+            latent_l1,
+            vgg16: _,
+            perceptual_mse,
+            style_l1,
+            adversarial,
+            feature_matching_mse,
+            latent_adversarial,
+        } = self;
+        [
+            (pixel_l1.is_some(), Term::PixelL1, Needs::Pixels),
+            (pixel_mse.is_some(), Term::PixelMse, Needs::Pixels),
+            (latent_l1.is_some(), Term::LatentL1, Needs::TargetLatent),
+            (perceptual_mse.is_some(), Term::PerceptualMse, Needs::Pixels),
+            (style_l1.is_some(), Term::StyleL1, Needs::Pixels),
+            (adversarial.is_some(), Term::Adversarial, Needs::Pixels),
+            (feature_matching_mse.is_some(), Term::FeatureMatchingMse, Needs::Pixels),
+            (latent_adversarial.is_some(), Term::LatentAdversarial, Needs::TargetLatent),
+        ]
+        .into_iter()
+        .filter_map(|(is_set, term, needs)| is_set.then_some((term, needs)))
+        .collect()
+    }
+
     /// Whether a term needs the predicted image. If none does, the decoder does not run in training.
     pub fn needs_pixels(&self) -> bool {
-        self.pixel_l1.is_some()
-            || self.pixel_mse.is_some()
-            || self.perceptual_mse.is_some()
-            || self.style_l1.is_some()
-            || self.adversarial.is_some()
-            || self.feature_matching_mse.is_some()
+        self.needs(Needs::Pixels)
     }
 
     /// Whether a term needs the encoding of the ground truth.
     pub fn needs_target_latent(&self) -> bool {
-        self.latent_l1.is_some() || self.latent_adversarial.is_some()
+        self.needs(Needs::TargetLatent)
+    }
+
+    fn needs(&self, what: Needs) -> bool {
+        self.terms().iter().any(|(_, needs)| *needs == what)
     }
 }
 
@@ -477,6 +508,7 @@ impl RunConfig {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// A complete run file that runs quickly.
     pub const SMALL: &str = r#"
@@ -532,6 +564,96 @@ pub(crate) mod tests {
         assert_eq!(plain.count(), 512);
     }
 
+    /// A run file with every key.
+    const COMPLETE: &str = r#"
+        task = "inpainting"
+        seed = 1
+        network = { family = "fourier", width = 2, blocks = 1, conditioning = "control", delta = "none" }
+        start = { autoencoder = "a", autoencoder_init = true, network = "n", freeze = [] }
+        ema = { on = true, decay = 0.9 }
+        [data]
+        train = [{ kind = "folder", path = "photos" }]
+        validation = []
+        held_out = []
+        validation_photos = 1
+        side = 32
+        augment = "light"
+        masks = "train-256"
+        masks_side = 32
+        validation_masks = "medium-256"
+        lpips_weights = "l"
+        workers = 1
+        [loss]
+        pixel_l1 = { known = 1.0, hole = 1.0 }
+        pixel_mse = { weight = 1.0 }
+        latent_l1 = { weight = 1.0, region = { reach = 1, outside = 0.1 } }
+        vgg16 = { weights = "v", reach = "wide" }
+        perceptual_mse = { weight = 1.0 }
+        style_l1 = { weight = 1.0 }
+        adversarial = { weight = 1.0, r1 = 0.001, width = 4, learning_rate = 1e-4 }
+        feature_matching_mse = { weight = 1.0 }
+        latent_adversarial = { weight = 1.0, r1 = 0.001, learning_rate = 1e-4 }
+        [optimizer]
+        learning_rate = 1e-3
+        clip = 1.0
+        schedule = { warm_up = 1, decay = "cosine" }
+        [run]
+        steps = 4
+        batch = 2
+        accumulate = 1
+        log_every = 1
+        grid_every = 1
+        checkpoint_every = 1
+        keep = 1
+        validate_every = 1
+        best_by = "ssim"
+    "#;
+
+    /// The keys of a table of [`COMPLETE`], as the schema has them: the error of an unknown key lists them.
+    fn schema(path: &[&str]) -> BTreeSet<String> {
+        let mut root: toml::Table = toml::from_str(COMPLETE).unwrap();
+        let table = path.iter().fold(&mut root, |table, key| table[*key].as_table_mut().unwrap());
+        table.insert("unknown".into(), true.into());
+        let error = toml::Value::Table(root).try_into::<RunConfig>().unwrap_err().message().to_owned();
+        let (_, expected) = error.split_once(", expected ").unwrap_or_else(|| panic!("{path:?}: {error}"));
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// The paths of all keys below a table of [`COMPLETE`], which must have every key of the schema.
+    fn keys(table: &toml::Table, path: &[&str]) -> BTreeSet<String> {
+        let own: BTreeSet<String> = table.keys().cloned().collect();
+        assert_eq!(own, schema(path), "COMPLETE and the schema of {path:?}");
+        let below = table.iter().flat_map(|(key, value)| {
+            let path = [path, &[key.as_str()]].concat();
+            let deeper = value.as_table().map(|table| keys(table, &path)).unwrap_or_default();
+            deeper.into_iter().chain([path.join(".")])
+        });
+        below.collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_key_and_no_other() {
+        let text = include_str!("../../../../docs/training.md");
+        let rows = text.lines().filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 1);
+        let rows: Vec<(&str, &str)> = rows.filter_map(|line| line.split_once(" | ")).collect();
+        let keys = keys(&toml::from_str(COMPLETE).unwrap(), &[]);
+        let is_table =
+            |key: &str| ["network", "start", "data", "loss", "optimizer", "ema", "run"].contains(&key);
+        for key in keys.iter().filter(|key| !is_table(key)) {
+            let parts: Vec<&str> = key.split('.').collect();
+            let row_key = parts[..parts.len().min(2)].join(".");
+            let row = rows.iter().find(|(cell, _)| cell.contains(&format!("`{row_key}`")));
+            let (_, values) = row.unwrap_or_else(|| panic!("docs/training.md lacks {row_key}"));
+            for deeper in parts.iter().skip(2) {
+                assert!(values.contains(deeper), "docs/training.md, {row_key}: lacks {deeper}");
+            }
+        }
+        let documented = rows.iter().flat_map(|(cell, _)| cell.split('`').skip(1).step_by(2));
+        for key in documented.filter(|key| key.contains('.')) {
+            assert!(keys.contains(key), "docs/training.md: {key} is no key");
+        }
+    }
+
     #[test]
     fn every_run_file_of_the_repository_is_complete() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
@@ -546,6 +668,13 @@ pub(crate) mod tests {
             {
                 assert!(text.contains(key), "{}: {key}", path.display());
             }
+            // The header says what to expect of the run.
+            let header: String = text.lines().take_while(|line| line.starts_with('#')).collect();
+            for line in ["  Cost: ", "  Machine: ", "  Score: ", "  lacuna train configs/"] {
+                assert!(header.contains(line), "{}: {line}", path.display());
+            }
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert!(header.contains(&format!("lacuna train configs/{name}")), "{name}");
             assert_eq!(config.run.accumulate, 1);
             count += 1;
         }

@@ -107,10 +107,10 @@ impl Loader {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`Error::Config`] if there are fewer photos than a batch needs.
+    /// [`Error::Photos`] if there are fewer photos than a batch needs.
     pub fn start(photos: Arc<Photos>, options: LoaderOptions, crop: Crop, draw: Draw) -> Result<Self> {
         if photos.len() < options.batch || options.batch == 0 {
-            return Err(Error::Config(format!(
+            return Err(Error::Photos(format!(
                 "{} photos are not enough for a batch of {}",
                 photos.len(),
                 options.batch
@@ -189,7 +189,7 @@ impl Loader {
     /// The next batch.
     ///
     /// # Errors
-    /// [`Error::Config`] if a photo and all its substitutes cannot be read, or a thread panicked. The loader cannot be
+    /// [`Error::Photos`] if a photo and all its substitutes cannot be read, or a thread panicked. The loader cannot be
     /// used afterwards.
     #[expect(clippy::should_implement_trait, reason = "a loader never ends, and its batches may fail")]
     pub fn next(&mut self) -> Result<Loaded> {
@@ -203,7 +203,7 @@ impl Loader {
             names: Vec::with_capacity(count),
         };
         for _ in 0..count {
-            let sample = self.sample().map_err(Error::Config)?;
+            let sample = self.sample().map_err(Error::Photos)?;
             batch.images.extend(sample.image);
             batch.masks.extend(sample.mask);
             batch.names.push(sample.name);

@@ -43,7 +43,7 @@ impl Photos {
                 }
             }
             if all.len() == before {
-                return Err(Error::Config(format!("no photos in {}", source.path().display())));
+                return Err(Error::Photos(format!("no photos in {}", source.path().display())));
             }
         }
         Ok(Self { all })
@@ -93,7 +93,7 @@ impl Photos {
     /// skipped, as in training.
     ///
     /// # Errors
-    /// [`Error::Config`] with the names of both.
+    /// [`Error::Photos`] with the names of both.
     pub fn check_apart(&self, held_out: &Self) -> Result<()> {
         let limits = Limits::default();
         let hashes = |photos: &Self| -> HashMap<String, usize> {
@@ -104,7 +104,7 @@ impl Photos {
         for (hash, index) in hashes(held_out) {
             if let Some(&learned) = own.get(&hash) {
                 let (learned, held_out) = (self.name(learned), held_out.name(index));
-                return Err(Error::Config(format!("data.train: {learned} is held out ({held_out})")));
+                return Err(Error::Photos(format!("data.train: {learned} is held out ({held_out})")));
             }
         }
         Ok(())

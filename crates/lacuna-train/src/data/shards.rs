@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::source::is_photo;
+use lacuna::picture::Format;
+
 use crate::{Error, Result};
 
 /// A photo in a tar file.
@@ -51,7 +52,7 @@ pub(super) fn index(path: &Path) -> Result<Vec<Member>> {
 /// `1.mask.png` is not a photo. Hidden files are ignored.
 fn is_sample(name: &Path) -> bool {
     let file = name.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    is_photo(name) && !file.starts_with('.') && file.matches('.').count() == 1
+    Format::reads_extension(name) && !file.starts_with('.') && file.matches('.').count() == 1
 }
 
 /// Reads the bytes of a photo.

@@ -2,13 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use lacuna::pairs::{files_in, images_in};
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
 
 use crate::{Error, Result};
-
-/// Extensions of photos, in lower case.
-const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// A set of photos.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +53,7 @@ impl Source {
     /// The photo files or, for shards, the tar files.
     ///
     /// # Errors
-    /// [`Error::Read`] if a folder or list cannot be read, [`Error::Config`] for Places365 without its folders.
+    /// [`Error::Read`] if a folder or list cannot be read, [`Error::Photos`] for Places365 without its folders.
     pub(super) fn files(&self) -> Result<Vec<PathBuf>> {
         match self {
             Self::Folder { path } => photos_in(path),
@@ -65,51 +62,25 @@ impl Source {
                 let found = PLACES_FOLDERS.iter().map(|name| path.join(name)).find(|folder| folder.is_dir());
                 let folder = found.ok_or_else(|| {
                     let names = PLACES_FOLDERS.join(", ");
-                    Error::Config(format!("{}: expected one of the folders {names}", path.display()))
+                    Error::Photos(format!("{}: expected one of the folders {names}", path.display()))
                 })?;
                 photos_in(&folder)
             }
-            Self::Shards { path } if path.is_dir() => files_in(path, &["tar"]),
+            Self::Shards { path } if path.is_dir() => tar_files_in(path),
             Self::Shards { path } => Ok(vec![path.clone()]),
         }
     }
 }
 
-/// Whether a file name is that of a photo.
-pub(super) fn is_photo(path: &Path) -> bool {
-    has_extension(path, &EXTENSIONS)
-}
-
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| extensions.contains(&extension.to_ascii_lowercase().as_str()))
-}
-
+/// All images below a folder, of every format that Lacuna reads.
 fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    files_in(folder, &EXTENSIONS)
+    Ok(images_in(folder)?.into_iter().map(|file| folder.join(file)).collect())
 }
 
-fn files_in(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
-    let hidden = |entry: &walkdir::DirEntry| {
-        entry.depth() > 0 && entry.file_name().to_str().is_some_and(|name| name.starts_with('.'))
-    };
-    let mut files = Vec::new();
-    // Links are followed; the walk reports a loop as an error.
-    for entry in WalkDir::new(folder)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| !hidden(entry))
-    {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(folder).to_owned();
-            Error::Read { path, source: error.into() }
-        })?;
-        if entry.file_type().is_file() && has_extension(entry.path(), extensions) {
-            files.push(entry.into_path());
-        }
-    }
-    Ok(files)
+fn tar_files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_tar =
+        |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
+    Ok(files_in(folder, is_tar)?.into_iter().map(|file| folder.join(file)).collect())
 }
 
 fn listed(path: &Path, root: Option<&Path>) -> Result<Vec<PathBuf>> {
@@ -144,21 +115,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         touch(
             folder.path(),
-            &["b.PNG", "a/z.jpg", "a/y.Jpeg", "c.webp", "d.txt", ".hidden/x.jpg", "a/.x.jpg", "e"],
+            &["b.PNG", "a/z.jpg", "a/y.Jpeg", "c.tif", "d.txt", ".hidden/x.jpg", "a/.x.jpg", "e", "f.bmp"],
         );
         let source = Source::Folder { path: folder.path().to_owned() };
-        assert_files(&source, folder.path(), &["a/y.Jpeg", "a/z.jpg", "b.PNG", "c.webp"]);
+        assert_files(&source, folder.path(), &["a/y.Jpeg", "a/z.jpg", "b.PNG", "c.tif", "f.bmp"]);
         let nowhere = Source::Folder { path: folder.path().join("nowhere") }.files().unwrap_err();
         assert!(nowhere.to_string().contains("nowhere"), "{nowhere}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_loop_of_links_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), &["a/x.jpg"]);
-        std::os::unix::fs::symlink(folder.path(), folder.path().join("a/loop")).unwrap();
-        assert!(Source::Folder { path: folder.path().to_owned() }.files().is_err());
     }
 
     #[test]

@@ -9,4 +9,4 @@ pub mod r1;
 pub mod style;
 pub mod term;
 
-pub use term::{Losses, Term};
+pub use term::{Losses, Needs, Term};

@@ -59,6 +59,15 @@ impl Term {
     }
 }
 
+/// What a loss term of the generator is computed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// The decoded image.
+    Pixels,
+    /// The latent, and the autoencoder's encoding of the ground truth.
+    TargetLatent,
+}
+
 impl fmt::Display for Term {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -91,6 +100,11 @@ impl Losses {
     /// The weighted sum, to be differentiated; `None` without terms.
     pub fn total(&self) -> Option<Tensor<1>> {
         self.total.clone()
+    }
+
+    /// Which terms there are.
+    pub fn terms(&self) -> impl Iterator<Item = Term> {
+        self.values.iter().map(|(term, _)| *term)
     }
 
     /// The terms without their weights.

@@ -1,7 +1,7 @@
 //! Networks that only training needs.
 
 mod discriminator;
-mod vgg;
+pub(crate) mod vgg;
 
 pub use discriminator::{Discriminator, DiscriminatorOutput, Kind, TangentOutput};
 pub use vgg::{Reach, Vgg16};

@@ -156,7 +156,7 @@ fn whole(x: Tensor<4>, dilation: usize) -> Tensor<4> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testing::{device, random, values};
     use burn::tensor::module::conv2d;
@@ -166,7 +166,7 @@ mod tests {
     use testkit::pictures::noise;
 
     /// Random weights that keep the scale of activations.
-    pub fn noisy_weights() -> Tensors {
+    pub(crate) fn noisy_weights() -> Tensors {
         let mut tensors = Tensors::new();
         for [layer, channels_in, channels_out] in CONVOLUTIONS {
             let scale = (6.0 / (9 * channels_in) as f32).sqrt();

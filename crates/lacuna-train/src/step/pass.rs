@@ -1,5 +1,7 @@
 //! The generator's forward pass in training, and its losses.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna_nets::net::Encoder;
@@ -94,6 +96,9 @@ impl Pass<'_> {
         if let Some(target) = &target {
             self.add_latent_losses(&mut losses, &features, target, &mask);
         }
+        let computed: BTreeSet<Term> = losses.terms().collect();
+        let expected: BTreeSet<Term> = self.loss.terms().into_iter().map(|(term, _)| term).collect();
+        assert_eq!(computed, expected, "computed terms and those of the run file");
         Ok(PassOutput {
             losses,
             predicted: predicted.map(Tensor::detach),

@@ -13,8 +13,9 @@ use testkit::fixtures::{self, Fixtures};
 use testkit::{assert_close, worst_difference};
 
 use super::*;
-use crate::config::RunConfig;
+use crate::config::{Loss, RunConfig};
 use crate::data::Batch;
+use crate::loss::Term;
 use crate::testing::{device, from_fixture};
 
 const LOSS_TOLERANCE: f32 = 1e-5;
@@ -254,6 +255,73 @@ fn all_terms_at_once_go_down() {
     assert!(last.terms[0].1 < first.terms[0].1, "{first:?} {last:?}");
     let discriminators = |report: &StepReport| report.terms[6].1 + report.terms[7].1;
     assert!(discriminators(&last) < discriminators(&first), "{first:?} {last:?}");
+}
+
+/// All keys of the table `loss`; `VGG` stands for a weights file.
+const ALL_TERMS: &str = r#"
+    pixel_l1 = { known = 10.0, hole = 1.0 }
+    pixel_mse = { weight = 1.0 }
+    latent_l1 = { weight = 1.0 }
+    vgg16 = { weights = VGG }
+    perceptual_mse = { weight = 1.0 }
+    style_l1 = { weight = 1.0 }
+    adversarial = { weight = 1.0, r1 = 0.001, width = 4, learning_rate = 1e-4 }
+    feature_matching_mse = { weight = 1.0 }
+    latent_adversarial = { weight = 1.0, r1 = 0.001, learning_rate = 1e-4 }
+"#;
+
+/// Keys that a term needs beside its own.
+fn prerequisite(term: Term) -> &'static str {
+    match term {
+        Term::PerceptualMse | Term::StyleL1 => "vgg16",
+        Term::FeatureMatchingMse => "adversarial",
+        _ => "",
+    }
+}
+
+#[test]
+fn every_term_alone_is_computed_and_moves_the_network() {
+    let run = Run::new();
+    let vgg = run.path("vgg.safetensors");
+    let weights = crate::net::vgg::tests::noisy_weights();
+    let views = weights.iter().map(|(name, weight)| {
+        let bytes = bytemuck::cast_slice(&weight.values);
+        (name, TensorView::new(Dtype::F32, weight.shape.clone(), bytes).unwrap())
+    });
+    std::fs::write(&vgg, serialize(views, None).unwrap()).unwrap();
+    let keys = ALL_TERMS.replace("VGG", &format!("{vgg:?}"));
+    let start = format!("start = {{ autoencoder = {:?} }}", run.autoencoder(7));
+    let parse = |loss: &str| config("inpainting", "control", &format!("{start}\n[loss]\n{loss}"));
+    let all = parse(&keys).loss;
+    // Without `..`: a new key does not compile until it stands here.
+    let Loss {
+        pixel_l1: Some(_),
+        pixel_mse: Some(_),
+        latent_l1: Some(_),
+        vgg16: Some(_),
+        perceptual_mse: Some(_),
+        style_l1: Some(_),
+        adversarial: Some(_),
+        feature_matching_mse: Some(_),
+        latent_adversarial: Some(_),
+    } = all
+    else {
+        panic!("ALL_TERMS lacks a key: {all:?}");
+    };
+    for (term, _) in all.terms() {
+        let is_wanted = |line: &&str| {
+            let key = line.split(" =").next().unwrap().trim();
+            key == term.name() || (!key.is_empty() && key == prerequisite(term))
+        };
+        let alone: Vec<&str> = keys.lines().filter(is_wanted).collect();
+        let mut learner = Learner::new(parse(&alone.join("\n")), &[device()]).unwrap();
+        let before = learner.parts.generator.clone();
+        let report = learner.step(&[random_batch(1)]).unwrap();
+        let value = report.terms.iter().find(|(found, _)| *found == term);
+        assert!(value.is_some_and(|(_, value)| value.is_finite()), "{term}: {report:?}");
+        assert!(report.gradient_norm > 0.0, "{term}: {report:?}");
+        assert!(!changed(&before, &learner.parts.generator).is_empty(), "{term}");
+    }
 }
 
 #[test]

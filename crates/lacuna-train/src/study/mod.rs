@@ -14,6 +14,7 @@ use burn::tensor::Device;
 use image::RgbImage;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::Checkpoint;
+use lacuna_eval::report::sheet::{arrange, masked};
 use lacuna_nets::Generator;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +39,7 @@ pub struct StudyOptions {
     /// Training photos.
     pub photos: PathBuf,
     /// Validation photos.
-    pub judged_by: PathBuf,
+    pub validation: PathBuf,
     /// Weights of VGG16, for tables with a perceptual loss.
     pub vgg16: Option<PathBuf>,
     /// Weights of LPIPS, for validation by LPIPS as well.
@@ -148,13 +149,16 @@ impl StudyOptions {
         config.seed = seed;
         self.scale.apply(&mut config);
         config.data.train = vec![Source::Folder { path: self.photos.clone() }];
-        config.data.validation = vec![Source::Folder { path: self.judged_by.clone() }];
+        config.data.validation = vec![Source::Folder { path: self.validation.clone() }];
         if config.task == Task::Inpainting {
             config.start.autoencoder = Some(autoencoder.to_owned());
         }
         if let Some(vgg) = &mut config.loss.vgg16 {
             vgg.weights = self.vgg16.clone().ok_or_else(|| {
-                Error::Config(format!("{}: {file} has a perceptual loss, give --vgg16 FILE", self.table))
+                Error::Config(format!(
+                    "{}: {file} has a perceptual loss, which needs the weights of VGG16",
+                    self.table
+                ))
             })?;
         }
         Ok(config)
@@ -238,13 +242,13 @@ impl StudyOptions {
             .collect::<Result<_>>()?;
         let mut pictures = Vec::new();
         for (photo, mask) in validation.examples(EXAMPLES) {
-            let mut row = vec![photo.clone(), crate::grid::masked(photo, mask)];
+            let mut row = vec![photo.clone(), masked(photo, mask)];
             for network in &networks {
                 row.push(fill(Task::Inpainting, network, photo, mask)?);
             }
             pictures.push(row);
         }
-        let sheet: RgbImage = crate::grid::arrange(&pictures);
+        let sheet: RgbImage = arrange(&pictures);
         let mut png = std::io::Cursor::new(Vec::new());
         let path = self.folder.join("examples.png");
         sheet

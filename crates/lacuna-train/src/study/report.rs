@@ -19,7 +19,11 @@ const COLUMNS: [Column; 7] = [
     Column { title: "SSIM", of: |reached| reached.judgement.scores.ssim, decimals: 4 },
     Column { title: "PSNR, dB", of: |reached| reached.judgement.scores.psnr, decimals: 2 },
     Column { title: "L1", of: |reached| reached.judgement.scores.l1, decimals: 4 },
-    Column { title: "L1 in the hole", of: |reached| reached.judgement.hole_l1, decimals: 4 },
+    Column {
+        title: "L1 in the hole",
+        of: |reached| reached.judgement.hole_l1.unwrap_or(f64::NAN),
+        decimals: 4,
+    },
     Column { title: "s per step", of: |reached| reached.seconds / reached.steps as f64, decimals: 3 },
     Column { title: "s total", of: |reached| reached.seconds, decimals: 0 },
 ];

@@ -129,7 +129,7 @@ impl Table {
                 ),
                 row(
                     "Latent + control, signed delta (ours)",
-                    "latent-control-true-delta",
+                    "latent-control-signed-delta",
                     "latent L1",
                     FROZEN,
                     "control",
@@ -160,7 +160,7 @@ pub(super) fn text(file: &str) -> &'static str {
         "full-control-latent",
         "pixel-delta",
         "latent-control-delta",
-        "latent-control-true-delta"
+        "latent-control-signed-delta"
     )
 }
 

@@ -23,6 +23,9 @@ pub(crate) const METHOD: Method = Method {
     build: Build::WithNetwork(|network| Arc::new(Guided::new(network, PatchMatch::default()))),
 };
 
+/// See [`Predictor::version`]: raised when the guidance changes pixels. PatchMatch and the network count their own.
+const GUIDED_VERSION: u32 = 1;
+
 /// PatchMatch that a predictor guides.
 #[derive(Clone)]
 pub struct Guided {
@@ -52,6 +55,14 @@ impl Guided {
 impl Predictor for Guided {
     fn name(&self) -> String {
         format!("patchmatch guided by {}", self.network.name())
+    }
+
+    fn version(&self) -> String {
+        format!(
+            "{GUIDED_VERSION} (patchmatch {}, network {})",
+            self.patchmatch.version(),
+            self.network.version()
+        )
     }
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {

@@ -43,6 +43,9 @@ use std::sync::Arc;
 /// The largest side in pixels: matches keep their place in 16 bits.
 const LARGEST_SIDE: usize = 1 << 16;
 
+/// See [`Predictor::version`]: raised with every change of the pixels that PatchMatch fills in.
+const PATCHMATCH_VERSION: u32 = 1;
+
 /// The method, for the table in [`Method`].
 pub(crate) const METHOD: Method = Method {
     name: "patchmatch",
@@ -159,6 +162,10 @@ impl PatchMatch {
 impl Predictor for PatchMatch {
     fn name(&self) -> String {
         "patchmatch".to_owned()
+    }
+
+    fn version(&self) -> String {
+        PATCHMATCH_VERSION.to_string()
     }
 
     /// Completes the hole; known pixels are returned with the same bits.
@@ -330,9 +337,9 @@ mod tests {
         };
         let alone: Vec<Planes> = (0..3).map(|number| fill(1, 5 + (number << 32))).collect();
         assert!(alone[0] != alone[1] && alone[1] != alone[2]);
-        let chosen = |count: usize| alone.iter().position(|one| *one == fill(count, 5)).unwrap();
-        assert_eq!(chosen(1), 0);
-        assert!(chosen(2) < 2 && chosen(3) < 3);
+        for count in 1..=3 {
+            assert!(alone[..count].contains(&fill(count, 5)), "none of the {count} candidates");
+        }
         let firsts = (0..8).filter(|&seed| fill(3, seed) == fill(1, seed)).count();
         assert!(firsts < 8, "never another than the first");
     }
@@ -380,10 +387,13 @@ mod tests {
             Case { size: (97, 61), hole: |x, y| (x + y) % 31 < 9 },
         ];
         for (number, Case { size, hole }) in cases.into_iter().enumerate() {
-            let (image, mask) = picture(size, noise, hole);
+            // Colours from 0.25 to 0.75: a fill is a mean of known pixels, which the correction of seams moves a little.
+            let middle = |x, y| noise(x, y).map(|value| 0.25 + 0.5 * value);
+            let (image, mask) = picture(size, middle, hole);
             let filled = PatchMatch::default().predict(&image, &mask, 1).unwrap();
-            let error = largest_error(&filled, &mask, noise);
-            assert!(error <= 1.0, "case {number}");
+            largest_error(&filled, &mask, middle);
+            let outside = filled.values().iter().find(|value| !(0.15..=0.85).contains(*value));
+            assert_eq!(outside, None, "case {number}");
         }
     }
 

@@ -1,0 +1,149 @@
+//! The methods that are run: their predictors, and their fills as files.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use lacuna::atomic::write_bytes_atomically;
+use lacuna::job::Source;
+use lacuna::method::Build;
+use lacuna::picture::{Format, SaveOptions};
+use lacuna::{FillJob, Inputs, Method, Predictor, Watch};
+use lacuna_eval::case::Case;
+
+use super::{EvalArgs, bar};
+use crate::hints::message;
+use crate::method::{Identity, MethodArgs};
+use crate::method_arg::MethodArg;
+
+/// A method to run.
+pub struct Runnable {
+    /// What reports call it.
+    pub name: String,
+    /// What fills.
+    pub predictor: Arc<dyn Predictor>,
+    /// What decides its fills.
+    pub identity: Identity,
+}
+
+impl Runnable {
+    /// Makes a method ready.
+    ///
+    /// # Errors
+    /// As [`MethodArgs::load`].
+    pub fn new(arg: MethodArg, args: &EvalArgs) -> Result<Self> {
+        let name = arg.label();
+        let MethodArg { method, model, .. } = arg;
+        let (predictor, mut identity) = match method.build {
+            Build::Alone(build) => {
+                let predictor = build();
+                let identity = Identity { method: predictor.name(), version: predictor.version() };
+                (predictor, identity)
+            }
+            Build::WithNetwork(_) => {
+                let method = MethodArgs { method: Some(method), model, place: args.place.clone() };
+                let predictor = method.load(None)?;
+                let identity = method.identity(predictor.as_ref())?;
+                (predictor, identity)
+            }
+        };
+        // A network alone draws nothing at random.
+        if method != Method::NETWORK {
+            identity.method = format!("{}, seed {}", identity.method, args.seed);
+        }
+        Ok(Self { name, predictor, identity })
+    }
+}
+
+/// Fills all cases with one method, once each.
+pub struct Filler<'a> {
+    /// The program's arguments.
+    pub args: &'a EvalArgs,
+    /// The method.
+    pub method: &'a Runnable,
+    /// What is filled.
+    pub cases: &'a [Case],
+}
+
+/// File with the identity of the method of a folder of fills.
+const IDENTITY: &str = "made-by.txt";
+/// File of the fill times, in seconds.
+const SECONDS: &str = "seconds.txt";
+
+impl Filler<'_> {
+    /// Fills what is not filled yet. Returns the folder of the fills and the mean seconds of one.
+    ///
+    /// # Errors
+    /// If the folder holds fills of another method, or cannot be written.
+    pub fn run(&self) -> Result<(PathBuf, Option<f64>)> {
+        let folder = self.args.output.join("fills").join(&self.method.name);
+        self.prepare(&folder)?;
+        let save = SaveOptions { format: Some(Format::Png), quality: None };
+        let (limits, seed) = (self.args.limits.limits(), self.args.seed);
+        let job = FillJob { limits, seed, save, ..FillJob::new(self.method.predictor.clone()) };
+        let path = folder.join(SECONDS);
+        let seconds = OpenOptions::new().create(true).append(true).open(&path);
+        let mut seconds = seconds.with_context(|| format!("cannot write {}", path.display()))?;
+        let bar = bar(self.cases.len(), self.args.json, "filling");
+        // One after the other: methods use all cores themselves, and parallel runs would distort their times.
+        for case in self.cases {
+            let output = folder.join(format!("{}.png", case.name));
+            if !output.exists() {
+                let start = Instant::now();
+                match fill(&job, case, &output) {
+                    Ok(()) => {
+                        writeln!(seconds, "{:.6}", start.elapsed().as_secs_f64())
+                            .with_context(|| format!("cannot write {}", path.display()))?;
+                    }
+                    Err(error) => {
+                        bar.suspend(|| eprintln!("not filled: {}: {}", case.name, message(&error)));
+                    }
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let times: Vec<f64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        let mean = (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64);
+        Ok((folder, mean))
+    }
+
+    /// Makes a folder ready for this method's fills. Fills of an earlier version of the same method are removed.
+    fn prepare(&self, folder: &Path) -> Result<()> {
+        let Runnable { name, identity, .. } = self.method;
+        let path = folder.join(IDENTITY);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let Ok(stored) = text.parse::<Identity>();
+                if stored == *identity {
+                    return Ok(());
+                }
+                ensure!(
+                    stored.method == identity.method,
+                    "{} holds fills of {stored}, not of {identity}: choose another --output",
+                    folder.display()
+                );
+                eprintln!("note: {name} has changed since its fills were stored; they are computed again");
+                fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(write_bytes_atomically(&path, identity.to_string().as_bytes())?)
+    }
+}
+
+fn fill(job: &FillJob, case: &Case, output: &Path) -> Result<()> {
+    let filled = job
+        .prepare(Inputs::new(Source::File(&case.truth), Source::File(&case.mask)))?
+        .run(&Watch::default())?;
+    if let Some(parent) = output.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    Ok(write_bytes_atomically(output, &filled.bytes)?)
+}
