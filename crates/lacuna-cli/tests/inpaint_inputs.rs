@@ -294,7 +294,7 @@ fn the_format_that_is_given_wins_unless_the_name_says_otherwise() {
     folder.mask("mask.png", (60, 40), |x, y| x < 9 && y < 9);
     folder.run("photo.png mask.png -o out --format webp").success();
     assert!(fs::read(folder.at("out")).unwrap().starts_with(b"RIFF"));
-    folder.run("photo.png mask.png -o out.png --format jpeg").code(1).stderr(contains("--format jpeg"));
+    folder.run("photo.png mask.png -o out.png --format jpeg").code(1).stderr(contains("--format JPEG"));
 }
 
 #[test]

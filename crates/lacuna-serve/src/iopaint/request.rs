@@ -172,8 +172,8 @@ impl IopaintRequest {
         };
         let mask = MaskOptions { threshold: Some(THRESHOLD), ..MaskOptions::default() };
         let settings = Settings { sizing, seed, mask, ..Settings::default() };
-        let mask = MaskUpload::File(self.mask?);
-        Ok(FillRequest { image: self.image?, mask, avoid: None, settings })
+        let (image, mask) = (self.image?, MaskUpload::File(self.mask?));
+        Ok(FillRequest { image, mask, avoid: None, settings })
     }
 }
 
