@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use lacuna::budget::peak_bytes;
 use lacuna::checkpoint::{Checkpoint, Delta, Family, NetworkConfig};
 use lacuna::{EnginePredictor, Mask, Planes, Predictor, Watch};
 use lacuna_cpu::engine::{Plan, Wanted};
@@ -285,14 +286,6 @@ fn scene(size: Size, fraction: f64) -> (Planes, Mask) {
 fn nearest_rank(sorted: &[f64], fraction: f64) -> f64 {
     let rank = (fraction * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
-}
-
-/// Peak memory of the process, in bytes.
-fn peak_bytes() -> Option<u64> {
-    // Linux only: other systems have no such file.
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
 /// Resets [`peak_bytes`] where the system can: on Linux.

@@ -13,7 +13,7 @@ use lacuna::hash::sha256;
 use lacuna::pairs::{images_in, mask_name, stem};
 use lacuna::picture::Limits;
 use lacuna::{Mask, Picture};
-use lacuna_eval::maskset::{self, MaskSet, Masks};
+use lacuna_masks::set::{self, MaskSet, Masks};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -122,11 +122,11 @@ pub fn run(args: &MasksArgs) -> Result<Outcome> {
     write_bytes_atomically(&folder.join(INDEX), &table.into_inner()?)?;
     let files: BTreeMap<String, String> =
         rows.iter().map(|row| (row.mask.clone(), row.sha256.clone())).collect();
-    let hash = maskset::hash(&files);
+    let hash = set::hash(&files);
     let mean = rows.iter().map(|row| row.hole_share).sum::<f64>() / rows.len() as f64;
     eprintln!("{} masks of {side} x {side} in {}, {:.1} % hole", rows.len(), folder.display(), 100.0 * mean);
     if photos.is_none() && side == args.preset.side() {
-        match maskset::published_hash(&args.preset.to_string(), rows.len(), args.seed) {
+        match set::published_hash(&args.preset.to_string(), rows.len(), args.seed) {
             Some(published) if published == hash => eprintln!("identical to the published set"),
             Some(published) => bail!("the set's SHA-256 is {hash}, the published set's is {published}"),
             None => {}
@@ -143,7 +143,7 @@ fn is_write(error: &lacuna::Error) -> bool {
 fn blank(set: &MaskSet, number: u64, folder: &Path) -> Result<Row> {
     let mask =
         set.blank(number).with_context(|| format!("{}: no hole of the right size was drawn", set.masks))?;
-    write(&mask, format!("{}.png", maskset::blank_name(number)), None, folder)
+    write(&mask, format!("{}.png", set::blank_name(number)), None, folder)
 }
 
 fn of_photo(
@@ -171,7 +171,7 @@ fn of_photo(
 }
 
 fn write(mask: &Mask, file: String, image: Option<String>, folder: &Path) -> Result<Row> {
-    let bytes = maskset::png(mask);
+    let bytes = set::png(mask);
     write_bytes_atomically(&folder.join(&file), &bytes)?;
     Ok(Row {
         image,

@@ -6,8 +6,8 @@ use std::time::Instant;
 use lacuna::picture::Limits;
 use lacuna::{Picture, Planes, Rect};
 use lacuna_eval::case::{Cases, Fills};
-use lacuna_eval::judge::{INCEPTION, LPIPS_VGG};
 use lacuna_eval::metric::{Inception, Lpips};
+use lacuna_eval::published::{INCEPTION, LPIPS_VGG};
 use rayon::prelude::*;
 
 fn planes(path: &Path) -> Planes {

@@ -2,21 +2,15 @@
 
 use std::path::Path;
 
+use lacuna::checkpoint::read_tensors;
 use lacuna::{Mask, Planes};
 use serde::{Deserialize, Serialize};
 
 use crate::metric::lpips::Features;
 use crate::metric::psnr::{decibels, squares_map};
 use crate::metric::{Areas, ByRegion, Inception, Lpips, Region, known_error, l1_map, ms_ssim, ssim_map};
-use crate::published::PUBLISHED;
-use crate::{Error, Result, weights};
-
-/// File name of the weights, as written by tools/fetch_metric_weights.py and `lacuna model fetch metrics`.
-pub const LPIPS_ALEX: &str = "lpips_alex_v0.1.safetensors";
-/// See [`LPIPS_ALEX`].
-pub const LPIPS_VGG: &str = "lpips_vgg_v0.1.safetensors";
-/// See [`LPIPS_ALEX`].
-pub const INCEPTION: &str = "fid_inception_v3_2015-12-05_pool3.safetensors";
+use crate::published::{INCEPTION, LPIPS_ALEX, LPIPS_VGG, PUBLISHED};
+use crate::{Error, Result};
 
 /// A metric of single images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -154,7 +148,7 @@ impl Judge {
             if !path.exists() {
                 continue;
             }
-            let tensors = weights::read(&path)?;
+            let tensors = read_tensors(&path)?;
             let take = || {
                 published.check(&tensors)?;
                 match published.file {

@@ -7,14 +7,11 @@ pub mod error;
 pub mod evaluation;
 pub mod interval;
 pub mod judge;
-pub mod maskgen;
-pub mod maskset;
 pub mod mean_colour;
 pub mod metric;
 pub mod published;
 pub mod report;
 pub mod store;
 pub mod summary;
-pub mod weights;
 
 pub use error::{Error, Result};

@@ -6,13 +6,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lacuna::checkpoint::{FloatTensor, read_tensors};
+use lacuna::checkpoint::{FloatTensor, Tensors, read_tensors};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use sha2::{Digest, Sha256};
 
-use crate::judge::{INCEPTION, LPIPS_ALEX, LPIPS_VGG};
-use crate::weights::{Tensor, Tensors};
 use crate::{Error, Result};
+
+/// File name of the weights, as written by tools/fetch_metric_weights.py and `lacuna model fetch metrics`.
+pub const LPIPS_ALEX: &str = "lpips_alex_v0.1.safetensors";
+/// See [`LPIPS_ALEX`].
+pub const LPIPS_VGG: &str = "lpips_vgg_v0.1.safetensors";
+/// See [`LPIPS_ALEX`].
+pub const INCEPTION: &str = "fid_inception_v3_2015-12-05_pool3.safetensors";
 
 /// A weights file of a metric.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +99,9 @@ impl Published {
     pub fn convert(&self, files: &[&Path]) -> Result<Vec<u8>> {
         let mut tensors = Tensors::new();
         for file in files {
-            for (name, FloatTensor { shape, values }) in read_tensors(file)? {
+            for (name, tensor) in read_tensors(file)? {
                 if let Some(name) = name_of(&name) {
-                    tensors.insert(name, Tensor { shape, values });
+                    tensors.insert(name, tensor);
                 }
             }
         }
@@ -139,7 +144,7 @@ fn name_of(official: &str) -> Option<String> {
 /// SHA-256 over names, shapes and values, sorted by name; independent of the container.
 pub fn numbers_hash(tensors: &Tensors) -> String {
     let mut hash = Sha256::new();
-    for (name, Tensor { shape, values }) in tensors {
+    for (name, FloatTensor { shape, values }) in tensors {
         hash.update(format!("{name}\0{shape:?}\0").as_bytes());
         values.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
@@ -166,11 +171,11 @@ mod tests {
 
     #[test]
     fn other_values_are_reported_with_both_hashes() {
-        let tensors = Tensors::from([("a".to_owned(), Tensor { shape: vec![1], values: vec![1.0] })]);
+        let tensors = Tensors::from([("a".to_owned(), FloatTensor { shape: vec![1], values: vec![1.0] })]);
         let error = PUBLISHED[0].check(&tensors).unwrap_err();
         assert!(error.contains(&numbers_hash(&tensors)) && error.contains(PUBLISHED[0].numbers), "{error}");
         let mut moved = tensors.clone();
-        moved.insert("b".to_owned(), Tensor { shape: vec![1], values: vec![1.0] });
+        moved.insert("b".to_owned(), FloatTensor { shape: vec![1], values: vec![1.0] });
         assert_ne!(numbers_hash(&moved), numbers_hash(&tensors));
     }
 
@@ -180,9 +185,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for published in PUBLISHED {
             let Some(path) = testkit::weights::metric_weights(published.file) else { continue };
-            let tensors = crate::weights::read(&path).unwrap();
+            let tensors = read_tensors(&path).unwrap();
             let one = [0u8; 4];
-            let official = tensors.iter().map(|(name, Tensor { shape, values })| {
+            let official = tensors.iter().map(|(name, FloatTensor { shape, values })| {
                 let name = if name.starts_with("lin") {
                     name.replace(".weight", ".model.1.weight")
                 } else {
@@ -196,7 +201,7 @@ mod tests {
             let file = folder.path().join("official.safetensors");
             std::fs::write(&file, serialize(official.chain(unused), None).unwrap()).unwrap();
             let made = published.convert(&[&file]).unwrap();
-            assert_eq!(crate::weights::parse(&made).unwrap(), tensors);
+            assert_eq!(lacuna::checkpoint::parse_tensors(&made).unwrap(), tensors);
             let wrong = Published { numbers: "00", ..published }.convert(&[&file]).unwrap_err().to_string();
             assert!(wrong.contains("the published ones 00"), "{wrong}");
         }
@@ -206,7 +211,7 @@ mod tests {
     fn published_files_have_the_published_numbers() {
         for published in PUBLISHED {
             let Some(path) = testkit::weights::metric_weights(published.file) else { continue };
-            published.check(&crate::weights::read(&path).unwrap()).unwrap();
+            published.check(&read_tensors(&path).unwrap()).unwrap();
         }
     }
 }

@@ -33,9 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let seconds = start.elapsed().as_secs_f64();
         println!("{} at {side} x {side}: {seconds:.2} s, forecast {forecast:.2} s", predictor.name());
     }
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let peak = lacuna::budget::peak_bytes().ok_or("the system does not report the peak of memory")? / 1024;
     let forecast = predictor.forecast_bytes(side, side) / 1024;
-    println!("peak of the whole process {}, forecast {forecast} kB", peak.trim());
+    println!("peak of the whole process {peak} kB, forecast {forecast} kB");
     Ok(())
 }

@@ -93,16 +93,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let whole = |time: &[Duration; 3]| time.iter().sum();
     let (p50, p95) = (percentile(&whole, 0.5), percentile(&whole, 0.95));
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let peak = lacuna::budget::peak_bytes();
     if arguments.json {
-        let peak = peak.map_or("null".to_owned(), |peak| (peak * 1024).to_string());
+        let peak = peak.map_or("null".to_owned(), |peak| peak.to_string());
         println!("{{\"p50_s\":{p50},\"p95_s\":{p95},\"peak_bytes\":{peak}}}");
     } else {
         let [forward, backward, update] = [0, 1, 2].map(|part: usize| percentile(&|time| time[part], 0.5));
-        let peak = peak.map_or("unknown".to_owned(), |peak| format!("{} MiB", peak / 1024));
+        let peak = peak.map_or("unknown".to_owned(), |peak| format!("{} MiB", peak >> 20));
         println!("step {p50:.3} s (95 %: {p95:.3} s), peak {peak}");
         println!("forward {forward:.3} s, backward {backward:.3} s, update {update:.3} s");
     }

@@ -11,14 +11,8 @@ use lacuna::checkpoint::{Checkpoint, NetworkConfig, is_parameter};
 use crate::error::{Error, LISTED_PROBLEMS, Result};
 use crate::net::Generator;
 
-/// The numbers of one tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Weight {
-    /// Sides, outermost first.
-    pub shape: Vec<usize>,
-    /// Values, row-major.
-    pub values: Vec<f32>,
-}
+/// One tensor, as weights files hold it.
+pub use lacuna::checkpoint::FloatTensor as Weight;
 
 /// One tensor and its name.
 #[derive(Clone, Debug, PartialEq)]

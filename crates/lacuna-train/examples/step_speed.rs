@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use lacuna::budget::peak_bytes;
 use lacuna::checkpoint::{Delta, NetworkConfig};
 use lacuna_nets::{Generator, ops};
 use lacuna_train::data::Batch;
-use lacuna_train::forecast::peak_bytes;
 use lacuna_train::step::Learner;
 use lacuna_train::{RunConfig, fit};
 use rand::{RngExt, SeedableRng};

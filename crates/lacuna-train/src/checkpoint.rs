@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use lacuna::atomic::write_bytes_atomically;
+use lacuna::checkpoint::{Tensors, parse_tensors};
 use lacuna_nets::weights::{self, NamedWeight};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -19,7 +20,6 @@ use sha2::{Digest, Sha256};
 use crate::data::Position;
 use crate::optim::{Adam, Ema};
 use crate::step::{Adversary, Learner, Parts};
-use crate::tensors::{self, Tensors};
 use crate::{Error, Result};
 
 /// Keys of the header's metadata.
@@ -148,7 +148,7 @@ pub fn open(path: &Path) -> Result<Saved> {
     let metadata = header.metadata().clone().unwrap_or_default();
     let text = metadata.get(STATE).ok_or_else(|| damaged("is not a checkpoint of a run".into()))?;
     let state = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-    let tensors = tensors::parse(&bytes).map_err(damaged)?;
+    let tensors = parse_tensors(&bytes).map_err(damaged)?;
     let [expected, found] = [metadata.get(DIGEST).cloned().unwrap_or_default(), digest(text, &tensors)];
     if expected != found {
         return Err(damaged(format!("its SHA-256 is {found}, expected {expected}")));

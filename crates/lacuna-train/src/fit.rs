@@ -27,15 +27,13 @@ use serde_json::{Map, Value, json};
 
 use crate::checkpoint::{self, Best, Checkpoints, Progress};
 use crate::config::RunConfig;
-use crate::data::{Loader, LoaderOptions, Photos, Position, Skipped};
+use crate::data::{Loader, Photos, Skipped, loader_of, photos_of};
 use crate::grid;
 use crate::log::{EventFile, MetricsFile};
 use crate::step::{Learner, StepReport, count_parameters};
 use crate::validate::{Scores, Validation};
 use crate::{Error, Result};
 
-/// Batches prepared in advance.
-const AHEAD: usize = 4;
 /// Rows of an image grid.
 const EXAMPLES: usize = 6;
 
@@ -111,7 +109,7 @@ pub fn fit(
     stop: &AtomicBool,
     watch: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Outcome> {
-    let photos = photos(config)?;
+    let photos = photos_of(config)?;
     if !config.run.accumulate.is_multiple_of(options.devices.len().max(1)) {
         return Err(Error::Config(format!(
             "run.accumulate is {}: {} devices cannot split these batches evenly",
@@ -199,7 +197,7 @@ impl<'a> Fit<'a> {
         let metrics = MetricsFile::open_to_resume(&folder.join("metrics.jsonl"), step)?;
         let events = EventFile::create(folder)?;
         watch(Event::Started { step, photos: photos.len() });
-        let loader = loader(config, photos, progress.position)?;
+        let loader = loader_of(config, photos, progress.position)?;
         let interval = Interval::default();
         Ok(Self {
             config,
@@ -343,39 +341,6 @@ impl<'a> Fit<'a> {
         watch(Event::Saved(&path));
         Ok(())
     }
-}
-
-/// The photos of a run, enough for one batch.
-pub(crate) fn photos(config: &RunConfig) -> Result<Arc<Photos>> {
-    let photos = Photos::open(&config.data.train)?;
-    if !config.data.held_out.is_empty() {
-        photos.check_apart(&Photos::open(&config.data.held_out)?)?;
-    }
-    if photos.len() < config.run.batch {
-        let (count, batch) = (photos.len(), config.run.batch);
-        return Err(Error::Photos(format!("{count} photos are not enough for a batch of {batch}")));
-    }
-    Ok(Arc::new(photos))
-}
-
-/// The loader of a run, starting at `start`.
-pub(crate) fn loader(config: &RunConfig, photos: Arc<Photos>, start: Position) -> Result<Loader> {
-    let data = &config.data;
-    let options = LoaderOptions {
-        batch: config.run.batch,
-        side: data.side,
-        seed: config.seed,
-        workers: data.workers,
-        ahead: AHEAD,
-        start,
-    };
-    let (augment, side, masks, data) = (data.augment, data.side, data.masks.generator(), data.clone());
-    Loader::start(
-        photos,
-        options,
-        Arc::new(move |photo, rng| augment.apply(photo, side as u32, rng)),
-        Arc::new(move |rng| data.draw(&masks, rng)),
-    )
 }
 
 /// Refuses to resume another run than the one in the folder. Its length and its intervals of writing may change.

@@ -5,10 +5,11 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::Device;
 
+use lacuna::budget::peak_bytes;
+
 use crate::Result;
 use crate::config::RunConfig;
-use crate::data::Position;
-use crate::fit::{loader, photos};
+use crate::data::{Position, loader_of, photos_of};
 use crate::step::{Learner, count_parameters};
 
 /// Warm-up steps, which start threads and grow the heap.
@@ -48,11 +49,11 @@ impl Forecast {
     /// # Errors
     /// As [`crate::fit()`].
     pub fn measure(config: &RunConfig, devices: &[Device]) -> Result<Self> {
-        let photos = photos(config)?;
+        let photos = photos_of(config)?;
         lacuna_nets::ops::among_workers(|| {
             let mut learner = Learner::new(config.clone(), devices)?;
             let count = photos.len();
-            let mut loader = loader(config, photos, Position { epoch: 0, batch: 0 })?;
+            let mut loader = loader_of(config, photos, Position { epoch: 0, batch: 0 })?;
             let mut times = Vec::with_capacity(TIMED);
             let mut waited = 0.0;
             for step in 0..WARM_UP + TIMED {
@@ -85,11 +86,4 @@ impl Forecast {
             })
         })
     }
-}
-
-/// Peak memory of this process, where the system reports it.
-pub fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }

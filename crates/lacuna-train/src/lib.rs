@@ -21,7 +21,6 @@ pub mod net;
 pub mod optim;
 pub mod step;
 pub mod study;
-pub mod tensors;
 pub mod validate;
 
 #[cfg(test)]
@@ -31,3 +30,24 @@ pub use self::fit::{Event, FitOptions, Outcome, fit};
 pub use config::RunConfig;
 pub use error::{Error, Result};
 pub use forecast::Forecast;
+
+/// Compiles and runs the recipes of docs/adding.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding.md")]
+struct Recipes;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_recipes_name_files_that_exist() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let text = include_str!("../../../docs/adding.md");
+        let paths = text.split('`').filter(|part| part.starts_with("crates/") || part.starts_with("docs/"));
+        let paths: Vec<&str> = paths.collect();
+        assert!(paths.len() > 20, "{paths:?}");
+        let missing: Vec<_> = paths.iter().filter(|path| !root.join(path).exists()).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

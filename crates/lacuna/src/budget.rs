@@ -42,6 +42,13 @@ impl Budget {
     }
 }
 
+/// The most bytes of memory that this process has held so far, where the system reports it (Linux).
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +62,16 @@ mod tests {
         assert_eq!(error, "a.png: 1.1 GiB of memory are needed, 1.0 GiB are allowed");
         assert!(Budget::new(1 << 20, 0).check("a", 0).is_err(), "the process alone is larger");
         assert!(Budget::new(1 << 20, u64::MAX).check("a", u64::MAX).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peak_of_memory_grows_with_what_is_held() {
+        const HELD: usize = 64 << 20;
+        let before = peak_bytes().unwrap();
+        let held = vec![1u8; HELD];
+        assert!(held.iter().all(|&byte| byte == 1));
+        // Other tests may have raised the peak before; this process holds at least so much now.
+        assert!(peak_bytes().unwrap() >= before.max(HELD as u64));
     }
 }

@@ -13,7 +13,8 @@ use lacuna::atomic::write_bytes_atomically;
 use lacuna::hash::sha256_of_file;
 use lacuna_eval::case::{Case, Cases, Fills};
 use lacuna_eval::evaluation::{Candidate, Evaluation};
-use lacuna_eval::judge::{INCEPTION, Judge, LPIPS_ALEX, LPIPS_VGG};
+use lacuna_eval::judge::Judge;
+use lacuna_eval::published::{INCEPTION, LPIPS_ALEX, LPIPS_VGG};
 use lacuna_eval::report::gallery::{self, Card};
 use lacuna_eval::report::page::{self, Section};
 use lacuna_eval::report::{tables, text};
@@ -176,7 +177,7 @@ fn settings(args: &EvalArgs, weights: &Path, cases: &[Case]) -> Result<Vec<(Stri
     for case in cases {
         files.insert(format!("{}.png", case.name), sha256_of_file(&case.mask)?);
     }
-    settings.push(("masks' SHA-256".to_owned(), lacuna_eval::maskset::hash(&files)));
+    settings.push(("masks' SHA-256".to_owned(), lacuna_masks::set::hash(&files)));
     settings.push(("weights".to_owned(), weights.display().to_string()));
     for Named { name, path } in &args.predictions {
         settings.push((format!("{name}, fills"), path.display().to_string()));

@@ -150,7 +150,7 @@ fn fetch_metrics(folder: &Path, origin: &Origin<'_>) -> Result<()> {
     for published in PUBLISHED {
         let path = folder.join(published.file);
         if path.exists() {
-            match published.check(&lacuna_eval::weights::read(&path)?) {
+            match published.check(&lacuna::checkpoint::read_tensors(&path)?) {
                 Ok(()) => {
                     eprintln!("{} is already installed", path.display());
                     continue;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use lacuna_eval::judge::LPIPS_VGG;
+use lacuna_eval::published::LPIPS_VGG;
 use lacuna_nets::DeviceName;
 use lacuna_train::study::{self, Scale, StudyEvent, StudyOptions, Table};
 

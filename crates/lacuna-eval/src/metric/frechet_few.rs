@@ -8,7 +8,7 @@ use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use crate::interval::Interval;
+use crate::interval::{Interval, NORMAL};
 use crate::{Error, Result};
 
 /// Bootstrap resamples.
@@ -17,8 +17,6 @@ const DRAWS: usize = 60;
 const LARGEST: usize = 400;
 /// Equal sets always give equal intervals.
 const SEED: u64 = 1;
-/// 97.5 % quantile of the normal distribution.
-const NORMAL: f64 = 1.960;
 
 /// Products of the rows of two sets.
 struct Products {

@@ -16,8 +16,8 @@ use rayon::prelude::*;
 
 use self::layers::{Map, Step, run};
 use self::network::network;
-use crate::weights::{self, Tensors};
 use crate::{Error, Result};
+use lacuna::checkpoint::{Tensors, read_tensors};
 
 /// Features of an image.
 pub const FEATURES: usize = 2048;
@@ -38,7 +38,7 @@ impl Inception {
     /// # Errors
     /// [`Error::Read`] or [`Error::Weights`].
     pub fn open(path: &Path) -> Result<Self> {
-        Self::from_tensors(weights::read(path)?)
+        Self::from_tensors(read_tensors(path)?)
             .map_err(|problem| Error::Weights { path: path.to_owned(), problem })
     }
 

@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_pcg::Pcg64;
 
-use crate::interval::Interval;
+use crate::interval::{Interval, NORMAL};
 use crate::{Error, Result};
 
 /// Number of subsets, from the paper.
@@ -22,8 +22,6 @@ const LARGEST: usize = 1000;
 const FEWEST: usize = 4;
 /// Equal sets always give equal intervals.
 const SEED: u64 = 1;
-/// 97.5 % quantile of the normal distribution.
-const NORMAL: f64 = 1.960;
 
 /// The squared discrepancy of all rows.
 ///

@@ -2,7 +2,7 @@
 
 use lacuna::{Mask, Planes};
 
-use super::l1::assert_same_size;
+use super::assert_same_size;
 
 /// Largest difference outside the hole, in 8-bit steps; 0 if known pixels are unchanged or there are none.
 ///

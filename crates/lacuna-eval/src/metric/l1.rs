@@ -2,6 +2,7 @@
 
 use lacuna::{Mask, Planes};
 
+use super::assert_same_size;
 use super::region::per_pixel;
 
 /// Mean over all pixels and channels.
@@ -40,10 +41,6 @@ pub fn l1_map(picture: &Planes, truth: &Planes) -> Vec<f64> {
 
 fn differences<'a>(picture: &'a Planes, truth: &'a Planes) -> impl Iterator<Item = f64> {
     picture.values().iter().zip(truth.values()).map(|(one, other)| f64::from((one - other).abs()))
-}
-
-pub(super) fn assert_same_size(picture: &Planes, truth: &Planes) {
-    assert_eq!((picture.width(), picture.height()), (truth.width(), truth.height()), "sizes of the images");
 }
 
 #[cfg(test)]

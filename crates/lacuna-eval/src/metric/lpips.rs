@@ -12,8 +12,8 @@ use lacuna_cpu::kernels::conv::{self, ConvShape, Padding};
 use rayon::prelude::*;
 
 use super::region::{Areas, ByRegion};
-use crate::weights::{self, Tensors};
 use crate::{Error, Result};
+use lacuna::checkpoint::{Tensors, read_tensors, take_tensor};
 
 /// The network that computes features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Lpips {
     /// # Errors
     /// [`Error::Read`] or [`Error::Weights`].
     pub fn open(path: &Path) -> Result<Self> {
-        Self::from_tensors(weights::read(path)?)
+        Self::from_tensors(read_tensors(path)?)
             .map_err(|problem| Error::Weights { path: path.to_owned(), problem })
     }
 
@@ -147,12 +147,12 @@ impl Lpips {
         for layer in network.layers() {
             let Layer { index, channels_in, channels_out, kernel, .. } = *layer;
             let shape = [channels_out, channels_in, kernel, kernel];
-            let weight = weights::take(&mut tensors, &format!("features.{index}.weight"), &shape)?;
-            let bias = weights::take(&mut tensors, &format!("features.{index}.bias"), &[channels_out])?;
+            let weight = take_tensor(&mut tensors, &format!("features.{index}.weight"), &shape)?;
+            let bias = take_tensor(&mut tensors, &format!("features.{index}.bias"), &[channels_out])?;
             convolutions.push((weight, bias));
             if layer.compared {
                 let name = format!("lin{}.weight", linear.len());
-                linear.push(weights::take(&mut tensors, &name, &[1, channels_out, 1, 1])?);
+                linear.push(take_tensor(&mut tensors, &name, &[1, channels_out, 1, 1])?);
             }
         }
         Ok(Self { network, isa: Isa::best(), convolutions, linear })
@@ -301,6 +301,7 @@ fn difference(one: &Map, other: &Map, weights: &[f32]) -> Vec<f64> {
 mod tests {
     use super::*;
     use lacuna::Mask;
+    use lacuna::checkpoint::FloatTensor;
     use testkit::fixtures;
     use testkit::pictures::{self, noise};
 
@@ -315,7 +316,7 @@ mod tests {
             let values =
                 noise(index as u64, channels_out * count).into_iter().map(|value| scale * value).collect();
             let mut put = |name: String, shape: Vec<usize>, values| {
-                tensors.insert(name, weights::Tensor { shape, values });
+                tensors.insert(name, FloatTensor { shape, values });
             };
             put(format!("features.{index}.weight"), vec![channels_out, channels_in, kernel, kernel], values);
             put(format!("features.{index}.bias"), vec![channels_out], noise(50 + index as u64, channels_out));

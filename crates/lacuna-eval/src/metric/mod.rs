@@ -25,3 +25,9 @@ pub use ms_ssim::ms_ssim;
 pub use psnr::psnr;
 pub use region::{Areas, ByRegion, Region};
 pub use ssim::{ssim, ssim_map};
+
+use lacuna::Planes;
+
+fn assert_same_size(picture: &Planes, truth: &Planes) {
+    assert_eq!((picture.width(), picture.height()), (truth.width(), truth.height()), "sizes of the images");
+}

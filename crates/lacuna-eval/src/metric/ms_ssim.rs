@@ -6,7 +6,7 @@
 
 use lacuna::Planes;
 
-use super::l1::assert_same_size;
+use super::assert_same_size;
 use super::ssim::{Blur, C1, C2};
 
 /// Weights of the scales, finest first.

@@ -2,7 +2,7 @@
 
 use lacuna::Planes;
 
-use super::l1::assert_same_size;
+use super::assert_same_size;
 use super::region::per_pixel;
 
 /// Value for equal images, whose ratio would be infinite.

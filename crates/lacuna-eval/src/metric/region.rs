@@ -125,7 +125,7 @@ fn fractions(mask: &Mask, width: usize, height: usize) -> Vec<f64> {
 
 /// Mean over channels of `of` applied to two images' values, `[height, width]`.
 pub(super) fn per_pixel(picture: &Planes, truth: &Planes, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-    super::l1::assert_same_size(picture, truth);
+    super::assert_same_size(picture, truth);
     let mut map = vec![0.0; truth.width() * truth.height()];
     for colour in 0..3 {
         let pairs = picture.plane(colour).iter().zip(truth.plane(colour));

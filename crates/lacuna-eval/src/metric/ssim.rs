@@ -7,7 +7,7 @@
 use lacuna::Planes;
 use rayon::prelude::*;
 
-use super::l1::assert_same_size;
+use super::assert_same_size;
 
 /// Radius of the window in pixels.
 pub(super) const RADIUS: usize = 5;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use lacuna::Mask;
+use lacuna::error::panic_text;
 use rand_pcg::Pcg64;
 
 use super::{Batch, Order, Photos, Position, sample_rng};
@@ -278,8 +279,7 @@ impl Worker {
             }
             let number = task.number;
             let sample = catch_unwind(AssertUnwindSafe(|| self.make(&task))).unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                let text = panic_text(panic.as_ref());
                 Err(format!("{}: making a crop panicked: {text}", self.photos.name(task.candidates[0])))
             });
             if outbox.send(WorkerOutput { number, sample }).is_err() {

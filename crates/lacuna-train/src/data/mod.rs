@@ -3,6 +3,7 @@
 
 mod batch;
 mod loader;
+mod open;
 mod order;
 mod photos;
 mod shards;
@@ -13,6 +14,7 @@ mod testing;
 
 pub use batch::{Batch, Position};
 pub use loader::{Crop, Draw, Loaded, Loader, LoaderOptions, Skipped};
+pub(crate) use open::{loader_of, photos_of};
 pub use order::{Order, sample_rng};
 pub use photos::Photos;
 pub use source::Source;

@@ -12,11 +12,11 @@ use burn::module::Module;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
+use lacuna::checkpoint::{Tensors, read_tensors};
 use lacuna_nets::block::{Conv2d, Conv2dConfig, Init, Padding};
 use lacuna_nets::weights;
 use serde::{Deserialize, Serialize};
 
-use crate::tensors::{self, Tensors};
 use crate::{Error, Result};
 
 /// Index of each convolution among torchvision's layers, and its channels.
@@ -68,7 +68,7 @@ impl Vgg16 {
     /// # Errors
     /// [`Error::Read`] or [`Error::Weights`] if the file cannot be read or lacks a tensor.
     pub fn open(path: &Path, reach: Reach, device: &Device) -> Result<Self> {
-        let tensors = tensors::read(path)?;
+        let tensors = read_tensors(path)?;
         Self::from_tensors(&tensors, reach, device)
             .map_err(|problem| Error::Weights { path: path.to_owned(), problem: problem.to_string() })
     }

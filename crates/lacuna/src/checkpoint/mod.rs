@@ -34,7 +34,7 @@ pub use lacuna_cpu::{Delta, Family, NetworkConfig};
 pub use layout::{BLOCK_LIMIT, WIDTH_LIMIT, check_config, expected_tensors, is_parameter};
 pub use open::{Checkpoint, Source};
 pub use save::{NamedTensor, Storage, save};
-pub use tensors::{FloatTensor, read_tensors};
+pub use tensors::{FloatTensor, Tensors, parse_tensors, read_tensors, take_tensor};
 pub use verify::{Info, Suspect, Verification, info, verify};
 
 use stored::Stored;

@@ -1,7 +1,7 @@
 //! The layers of Inception, and their weights.
 
 use super::layers::{Convolution, Step};
-use crate::weights::{self, Tensors};
+use lacuna::checkpoint::{Tensors, take_tensor};
 
 /// Of batch norm.
 const EPSILON: f32 = 0.001;
@@ -180,7 +180,7 @@ impl Block<'_> {
     fn convolution(&mut self, layer: &Layer, channels_in: usize) -> Built<Step> {
         let Layer { name, channels_out, kernel, reach } = *layer;
         let mut take = |part: &str, shape: &[usize]| {
-            weights::take(self.tensors, &format!("{}{name}.{part}", self.prefix), shape)
+            take_tensor(self.tensors, &format!("{}{name}.{part}", self.prefix), shape)
         };
         let mut weight = take("conv.weight", &[channels_out, channels_in, kernel[0], kernel[1]])?;
         let mut bias = take("bn.bias", &[channels_out])?;
@@ -212,12 +212,12 @@ impl Block<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::Tensor;
+    use lacuna::checkpoint::FloatTensor;
 
     #[test]
     fn batch_norm_by_hand() {
         let tensor =
-            |shape: &[usize], values: &[f32]| Tensor { shape: shape.to_vec(), values: values.to_vec() };
+            |shape: &[usize], values: &[f32]| FloatTensor { shape: shape.to_vec(), values: values.to_vec() };
         let mut tensors = Tensors::from([
             ("b.c.conv.weight".to_owned(), tensor(&[2, 1, 1, 1], &[3.0, 5.0])),
             ("b.c.bn.bias".to_owned(), tensor(&[2], &[1.0, 2.0])),
@@ -242,7 +242,7 @@ mod tests {
         let name = "Conv2d_1a_3x3.conv.weight";
         let expected = format!("{name}: expected [32, 3, 3, 3], found");
         assert_eq!(network(&mut Tensors::new()).unwrap_err(), format!("{expected} nothing"));
-        let wrong = Tensor { shape: vec![32, 3, 5, 5], values: vec![0.0; 32 * 75] };
+        let wrong = FloatTensor { shape: vec![32, 3, 5, 5], values: vec![0.0; 32 * 75] };
         let error = network(&mut Tensors::from([(name.to_owned(), wrong)])).unwrap_err();
         assert_eq!(error, format!("{expected} [32, 3, 5, 5]"));
     }

@@ -17,7 +17,7 @@ use lacuna::{Mask, Rect};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use crate::maskgen::{MaskGenerator, Preset};
+use crate::generator::{MaskGenerator, Preset};
 
 /// Masks drawn for a crop, of which one is chosen.
 const VARIANTS: usize = 5;
