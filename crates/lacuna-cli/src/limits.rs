@@ -1,4 +1,4 @@
-//! Limits on what is read, which several commands have.
+//! Limits on what is read, common to several commands.
 
 use clap::Args;
 use lacuna::picture::Limits;

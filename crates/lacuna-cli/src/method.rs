@@ -139,7 +139,7 @@ impl MethodArgs {
         })
     }
 
-    /// What decides the method's fills.
+    /// The identity of the method's fills.
     ///
     /// # Errors
     /// If the model cannot be read.
@@ -153,7 +153,7 @@ impl MethodArgs {
     }
 }
 
-/// What decides a method's fills of the same photos and masks: equal identities mean equal fills.
+/// The identity of a method's fills: equal identities mean equal fills of the same photos and masks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The predictor's name and, for a network, the SHA-256 of its weights.
@@ -162,7 +162,7 @@ pub struct Identity {
     pub version: String,
 }
 
-/// What stands between method and version in the text.
+/// Separator of method and version in the text.
 const VERSION: &str = "; version ";
 
 impl fmt::Display for Identity {
@@ -174,7 +174,7 @@ impl fmt::Display for Identity {
 impl FromStr for Identity {
     type Err = Infallible;
 
-    /// Reads an identity that was written; one without a version is older than versions.
+    /// Parses a stored identity; one without a version was written before versions existed.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let (method, version) = text.rsplit_once(VERSION).unwrap_or((text, ""));
         Ok(Self { method: method.into(), version: version.into() })

@@ -139,10 +139,10 @@ fn find(name: &str, store: &ModelStore) -> Result<PathBuf> {
     )
 }
 
-/// The older name of the folder of the metrics' weights, beside `LACUNA_MODELS`.
+/// The older environment variable of the metrics' weights folder, besides `LACUNA_MODELS`.
 const METRIC_WEIGHTS_VARIABLE: &str = "LACUNA_METRIC_WEIGHTS";
 
-/// The folder of the metrics' weights: the one that was given, else `metrics` in the folder of installed models.
+/// The folder of the metrics' weights: the given one, else `metrics` in the folder of installed models.
 ///
 /// # Errors
 /// If the given one is not a folder, or the system has no folder for the user's data.

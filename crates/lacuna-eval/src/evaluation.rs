@@ -49,20 +49,20 @@ pub struct Judged {
 }
 
 impl Evaluation<'_> {
-    /// Scores what has no score yet, on all cores; calls `tell` for each finished case.
+    /// Scores what has no score yet, on all cores; calls `report` for each finished case.
     ///
     /// A fill that cannot be scored becomes a row with an error.
     ///
     /// # Errors
     /// If rows cannot be read or written.
-    pub fn run(&self, tell: &(dyn Fn(&Case) + Sync)) -> Result<Judged> {
+    pub fn run(&self, report: &(dyn Fn(&Case) + Sync)) -> Result<Judged> {
         let open = |name: &str| Store::open(self.folder, name).map(Mutex::new);
         let truth = open(TRUTH)?;
         let stores =
             self.candidates.iter().map(|candidate| open(&candidate.name)).collect::<Result<Vec<_>>>()?;
         self.cases.par_iter().enumerate().try_for_each(|(number, case)| {
             self.case(number, case, &truth, &stores)?;
-            tell(case);
+            report(case);
             Ok::<_, Error>(())
         })?;
         let inner = |store: Mutex<Store>| store.into_inner().expect("no thread panics with it");
@@ -73,14 +73,14 @@ impl Evaluation<'_> {
         // Features are found by the case's number, so another number needs another row.
         let base = hash(&case.truth)
             .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.judge.identity())))
-            .map_err(told);
+            .map_err(with_causes);
         let mut seen: Option<std::result::Result<Truth, String>> = None;
-        let mut look = || self.look(case).map_err(told);
+        let mut look = || self.look(case).map_err(with_causes);
         for (candidate, store) in self.candidates.iter().zip(stores) {
             let fill = candidate.fills.of(case);
             let key = base.as_ref().map_err(String::clone).and_then(|base| {
                 let fill = fill.ok_or_else(|| format!("{} has no fill of {}", candidate.name, case.name))?;
-                Ok(lacuna::hash::sha256(format!("{base} {}", hash(fill).map_err(told)?).as_bytes()))
+                Ok(lacuna::hash::sha256(format!("{base} {}", hash(fill).map_err(with_causes)?).as_bytes()))
             });
             let kept = key.as_ref().is_ok_and(|key| lock(store).get(&case.name, key).is_some());
             if kept {
@@ -88,10 +88,10 @@ impl Evaluation<'_> {
             }
             let judged = key.clone().and_then(|_| {
                 let truth = seen.get_or_insert_with(&mut look).as_ref().map_err(String::clone)?;
-                let fill = self.planes(fill.expect("it has a key")).map_err(told)?;
-                let scores = self.judge.score(&fill, truth).map_err(told)?;
+                let fill = self.planes(fill.expect("it has a key")).map_err(with_causes)?;
+                let scores = self.judge.score(&fill, truth).map_err(with_causes)?;
                 let features = self.judge.inception().map(|inception| inception.features(&fill));
-                Ok((scores, features.transpose().map_err(told)?, truth.hole_share()))
+                Ok((scores, features.transpose().map_err(with_causes)?, truth.hole_share()))
             });
             let row = |hole_share, outcome| Row {
                 case: case.name.clone(),
@@ -135,7 +135,7 @@ fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
 }
 
 /// An error with its causes, in one line.
-fn told(error: Error) -> String {
+fn with_causes(error: Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
@@ -171,7 +171,7 @@ mod tests {
         folder
     }
 
-    /// L1 in the hole, as an evaluation with these metrics has it.
+    /// L1 in the hole, by an evaluation with these metrics.
     fn hole_l1(folder: &Path, judge: &Judge) -> f64 {
         let cases = Cases::find(&folder.join("photos"), &folder.join("masks")).unwrap().cases;
         let fills = Fills::find(&folder.join("fills")).unwrap();
@@ -187,7 +187,7 @@ mod tests {
     fn stored_rows_are_kept_until_a_metric_has_another_version() {
         let folder = folder();
         assert!((hole_l1(folder.path(), &Judge::default()) - 0.2).abs() < 1e-6);
-        // A stored value that no formula gives shows whether it was computed again.
+        // A stored value that no formula gives, to show whether it is computed again.
         let path = folder.path().join("report/rows/method.jsonl");
         let text = std::fs::read_to_string(&path).unwrap();
         let mut row: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();

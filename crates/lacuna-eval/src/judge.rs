@@ -172,7 +172,7 @@ impl Judge {
         format!("{}; {}", weights.join(" "), self.versions)
     }
 
-    /// The same metrics as another version of this program has them.
+    /// The same metrics in another version of this program.
     #[cfg(test)]
     pub(crate) fn of_versions(versions: &str) -> Self {
         Self { versions: versions.to_owned(), ..Self::default() }

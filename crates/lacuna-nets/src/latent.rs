@@ -151,14 +151,14 @@ impl LatentView {
     }
 }
 
-/// The network without mask control: its encoder sees the masked image alone.
+/// The network without mask control: its encoder sees only the masked image.
 pub fn without_control(generator: &Generator) -> Generator {
     let mut plain = generator.clone();
     plain.control = None;
     plain
 }
 
-/// The decoded difference of two latents, the ground truth's less another: eq. 4.1 if the other is the masked image's.
+/// The decoded difference of two latents, the ground truth's minus another: eq. 4.1 if the other is the masked image's.
 ///
 /// # Shapes
 /// Latents `[batch, channels, height / 8, width / 8]`; the image `[batch, 3, height, width]`.

@@ -1,4 +1,4 @@
-//! Latent views of photos of any size: scaled down, padded to the network's sides, viewed.
+//! Latent views of photos of any size, which are scaled down and padded to a size that the network accepts.
 
 use lacuna::checkpoint::Checkpoint;
 use lacuna::frame::Frame;
@@ -23,7 +23,7 @@ pub struct PhotoView {
     pub photo: Planes,
     /// Its hole.
     pub hole: Mask,
-    /// What the network makes of them.
+    /// The network's view of them.
     pub view: LatentView,
     /// Columns and rows without padding.
     pub size: (usize, usize),

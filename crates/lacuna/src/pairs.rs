@@ -1,7 +1,7 @@
 //! Photos and their masks in folders: one walk over files, and one rule for names.
 //!
-//! A mask is named as its photo, or by LaMa's rule: the photo's name is what stands before the last `_mask`, as in
-//! `NAME_mask000.png` or `NAME_mask_soft.png`. Several masks may belong to one photo.
+//! A mask has its photo's name, or follows LaMa's rule: the photo's name is the part before the last `_mask`, as in
+//! `NAME_mask000.png` or `NAME_mask_soft.png`. A photo may have several masks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use walkdir::{DirEntry, WalkDir};
 use crate::picture::Format;
 use crate::{Error, Result};
 
-/// LaMa's separator between a photo's name and whatever tells its masks apart.
+/// LaMa's separator between a photo's name and the suffix of its mask.
 const MASK: &str = "_mask";
 
-/// Whether a name is one of Lacuna's masks by LaMa's rule: the name of its photo, or nothing.
+/// The photo's name in the name of a mask, by LaMa's rule; `None` if it is not a mask's name.
 ///
 /// `name` has no extension. It may be a path with `/`; only its last part counts.
 pub fn photo_name(name: &str) -> Option<&str> {
@@ -52,7 +52,7 @@ pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     files_in(folder, Format::reads_extension)
 }
 
-/// As [`images_in`], without what lies in the folder `excluded`, such as the outputs of an earlier run.
+/// As [`images_in`], without the files in the folder `excluded`, such as the outputs of an earlier run.
 ///
 /// # Errors
 /// As [`files_in`].

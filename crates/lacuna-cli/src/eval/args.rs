@@ -91,7 +91,7 @@ pub const TRUTH: &str = "truth";
 /// The value of `--predictions`: `[NAME=]FOLDER`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// What reports call it.
+    /// Its name in reports.
     pub name: String,
     /// Its folder.
     pub path: PathBuf,
@@ -115,13 +115,13 @@ fn named(text: &str) -> Result<Named, String> {
 }
 
 impl EvalArgs {
-    /// All methods to run, however they were given.
+    /// All methods to run, whichever option named them.
     pub fn methods(&self) -> impl Iterator<Item = MethodArg> {
         let networks = self.model.iter().map(MethodArg::network);
         self.method.iter().cloned().chain(networks).chain(self.guided.iter().map(MethodArg::guided))
     }
 
-    /// The names of all methods, those with folders of fills first.
+    /// The names of all methods; those with folders of fills come first.
     pub fn names(&self) -> Vec<String> {
         let folders = self.predictions.iter().map(|named| named.name.clone());
         folders.chain(self.methods().map(|method| method.label())).collect()

@@ -1,4 +1,4 @@
-//! The methods that are run: their predictors, and their fills as files.
+//! The methods to run: their predictors, and their fills as files.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -21,16 +21,16 @@ use crate::method_arg::MethodArg;
 
 /// A method to run.
 pub struct Runnable {
-    /// What reports call it.
+    /// Its name in reports.
     pub name: String,
-    /// What fills.
+    /// Its predictor.
     pub predictor: Arc<dyn Predictor>,
-    /// What decides its fills.
+    /// The identity of its fills.
     pub identity: Identity,
 }
 
 impl Runnable {
-    /// Makes a method ready.
+    /// Loads a method.
     ///
     /// # Errors
     /// As [`MethodArgs::load`].
@@ -50,7 +50,7 @@ impl Runnable {
                 (predictor, identity)
             }
         };
-        // A network alone draws nothing at random.
+        // A network alone uses no randomness.
         if method != Method::NETWORK {
             identity.method = format!("{}, seed {}", identity.method, args.seed);
         }
@@ -58,13 +58,13 @@ impl Runnable {
     }
 }
 
-/// Fills all cases with one method, once each.
+/// Fills all cases with one method.
 pub struct Filler<'a> {
     /// The program's arguments.
     pub args: &'a EvalArgs,
     /// The method.
     pub method: &'a Runnable,
-    /// What is filled.
+    /// The cases to fill.
     pub cases: &'a [Case],
 }
 
@@ -74,10 +74,10 @@ const IDENTITY: &str = "made-by.txt";
 const SECONDS: &str = "seconds.txt";
 
 impl Filler<'_> {
-    /// Fills what is not filled yet. Returns the folder of the fills and the mean seconds of one.
+    /// Fills the cases that have no fill yet. Returns the folder of the fills, and the mean time per fill in seconds.
     ///
     /// # Errors
-    /// If the folder holds fills of another method, or cannot be written.
+    /// If the folder contains fills of another method, or cannot be written.
     pub fn run(&self) -> Result<(PathBuf, Option<f64>)> {
         let folder = self.args.output.join("fills").join(&self.method.name);
         self.prepare(&folder)?;
@@ -112,7 +112,7 @@ impl Filler<'_> {
         Ok((folder, mean))
     }
 
-    /// Makes a folder ready for this method's fills. Fills of an earlier version of the same method are removed.
+    /// Prepares a folder for this method's fills. Fills of an earlier version of the same method are removed.
     fn prepare(&self, folder: &Path) -> Result<()> {
         let Runnable { name, identity, .. } = self.method;
         let path = folder.join(IDENTITY);

@@ -1,4 +1,4 @@
-//! `lacuna eval`: evaluating fills.
+//! `lacuna eval`: evaluates fills.
 
 mod args;
 mod filler;
@@ -69,7 +69,7 @@ pub fn run(args: &EvalArgs) -> Result<Outcome> {
     for Named { name, path } in &args.predictions {
         candidates.push(Candidate { name: name.clone(), fills: Fills::find(path)? });
     }
-    // All are made ready before the first one fills.
+    // All methods are loaded before the first one fills.
     let runnables: Vec<Runnable> =
         args.methods().map(|method| Runnable::new(method, args)).collect::<Result<_>>()?;
     for method in runnables {
@@ -165,7 +165,7 @@ fn latents(_: &EvalArgs, _: &[Case], _: &[Card]) -> Result<Vec<Section>> {
     Ok(Vec::new())
 }
 
-/// What the report says about itargs.
+/// The arguments and environment that the report lists.
 fn settings(args: &EvalArgs, weights: &Path, cases: &[Case]) -> Result<Vec<(String, String)>> {
     let mut settings = vec![
         ("lacuna".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),

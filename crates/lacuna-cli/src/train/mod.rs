@@ -56,7 +56,7 @@ pub struct TrainArgs {
 /// If the run file is wrong, or the run fails; it can then be resumed.
 pub fn run(args: &TrainArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
-    // An error of the file alone is no mistake in the arguments.
+    // An error in the file alone is not an error in the arguments.
     let config = match RunConfig::open(&args.config, &args.set) {
         Err(error) if !args.set.is_empty() => {
             RunConfig::open(&args.config, &[])?;
@@ -91,7 +91,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Errors of the configuration come from the arguments once the run file was read.
+/// After the run file was read, errors of the configuration come from the arguments.
 fn usage(error: lacuna_train::Error) -> anyhow::Error {
     match error {
         lacuna_train::Error::Config(problem) => UsageError(problem).into(),

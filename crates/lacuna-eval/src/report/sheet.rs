@@ -15,7 +15,7 @@ pub fn masked(image: &Planes, mask: &Mask) -> Planes {
     Planes::new(image.width(), image.height(), values.collect())
 }
 
-/// A sheet of images of the size of the first one.
+/// Arranges images of the first one's size in a sheet.
 pub fn arrange(rows: &[Vec<Planes>]) -> RgbImage {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
     let (width, height) =
@@ -50,7 +50,7 @@ mod tests {
         let sheet = arrange(&[vec![dark.clone(), light.clone()], vec![masked(&light, &hole)]]);
         assert_eq!(sheet.dimensions(), (4 + 2 * 6, 4 + 2 * 5));
         let at = |x, y| sheet.get_pixel(x, y).0[1];
-        // Dark, the gap, light; below, the half that is no hole, and an empty place.
+        // Dark, the gap, light; below, the half outside the hole, and an empty place.
         assert_eq!([at(4, 4), at(6, 4), at(10, 4), at(4, 9), at(5, 9), at(10, 9)], [0, 40, 255, 0, 255, 40]);
     }
 }
