@@ -82,9 +82,14 @@ impl Tasks {
     /// These tasks as the batch of a folder of photos.
     fn of_folder(self, photos: &Path, output: &Path) -> Result<Self> {
         ensure_usage!(
-            !output.is_file() && !Input::is_stream(output),
-            "{} is not a folder, but {} is a folder of photos",
+            !output.is_file(),
+            "{} is a file, {} a folder of photos",
             output.display(),
+            photos.display()
+        );
+        ensure_usage!(
+            !Input::is_stream(output),
+            "standard output takes one photo, {} is a folder of photos",
             photos.display()
         );
         ensure!(
