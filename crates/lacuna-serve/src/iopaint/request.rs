@@ -214,7 +214,8 @@ mod tests {
     #[test]
     fn defaults_are_iopaints() {
         let request = fill(json!({})).unwrap();
-        assert_eq!((&request.image.bytes[..], &request.mask.bytes[..]), (&b"image"[..], &b"mask"[..]));
+        let MaskUpload::File(mask) = &request.mask else { panic!("{request:?}") };
+        assert_eq!((&request.image.bytes[..], &mask.bytes[..]), (&b"image"[..], &b"mask"[..]));
         assert_eq!(request.settings.sizing, Sizing::Above { side: 800, strategy: Strategy::Crop });
         assert_eq!((request.settings.seed, request.settings.mask.threshold), (42, Some(127)));
     }
