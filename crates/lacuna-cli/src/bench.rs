@@ -6,11 +6,13 @@ use std::time::Instant;
 #[cfg(feature = "burn")]
 use anyhow::Context;
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use lacuna::budget::peak_bytes;
-use lacuna::checkpoint::{Checkpoint, Delta, Family, NetworkConfig};
+use lacuna::checkpoint::Checkpoint;
 use lacuna::{EnginePredictor, Mask, Planes, Predictor, Watch};
 use lacuna_cpu::engine::{Plan, Wanted};
+use lacuna_network::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
+use lacuna_network::{Architecture, Delta, Family, Shape};
 use serde::Serialize;
 
 use crate::Outcome;
@@ -19,6 +21,7 @@ use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::output::print;
 use crate::units::{Size, Threads, start_threads};
 use crate::usage::ensure_usage;
+use crate::words::word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,8 +40,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = MODEL_SYNTAX, conflicts_with_all = ["family", "width", "blocks", "control", "seed"])]
     pub model: Option<ModelArg>,
     /// Family of the network with random weights
-    #[arg(long, value_enum, default_value_t = FamilyName::Fourier)]
-    pub family: FamilyName,
+    #[arg(long, value_name = "FAMILY", value_parser = word::<Family>(), default_value_t = Family::Fourier)]
+    pub family: Family,
     /// Width of the network with random weights (big-lama: 64)
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub width: usize,
@@ -72,15 +75,6 @@ pub struct BenchArgs {
     /// Print one line of JSON per size on standard output
     #[arg(long)]
     pub json: bool,
-}
-
-/// `--family`.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FamilyName {
-    /// LaMa's generator with fast Fourier convolutions
-    Fourier,
-    /// The pix2pixHD generator
-    Regular,
 }
 
 /// The measurements of one size; a line of `--json`.
@@ -141,18 +135,14 @@ pub fn run(args: &BenchArgs, start: Instant) -> Result<Outcome> {
 impl BenchArgs {
     /// The configuration of the network with random weights. With mask control the encoder sees the image alone, as in
     /// the thesis.
-    fn config(&self) -> NetworkConfig {
-        NetworkConfig {
-            family: match self.family {
-                FamilyName::Fourier => Family::Fourier,
-                FamilyName::Regular => Family::Regular,
-            },
-            channels_in: if self.control { 3 } else { 4 },
+    fn config(&self) -> Architecture {
+        self.family.network(Shape {
+            channels_in: if self.control { IMAGE_CHANNELS } else { MASKED_CHANNELS },
             width: self.width,
             blocks: self.blocks,
             control: self.control,
             delta: Delta::None,
-        }
+        })
     }
 }
 
@@ -326,16 +316,15 @@ fn text(row: &Row) -> String {
 
 #[cfg(feature = "burn")]
 fn burn_subject(args: &BenchArgs, checkpoint: Option<&Checkpoint>) -> Result<Subject> {
-    use lacuna_nets::cost::Cost;
-    use lacuna_nets::net::Generator;
-    use lacuna_nets::{DeviceName, NetworkPredictor};
+    use lacuna_nets::{DeviceName, Generator, NetworkPredictor};
+    use lacuna_network::Cost;
 
     let device: DeviceName = args.place.device.parse()?;
     let checkpoint = checkpoint.context("--engine burn measures a --model FILE, not random weights")?;
-    let config = checkpoint.config().clone();
+    let layers = checkpoint.config().layers();
     let generator = Generator::from_checkpoint(checkpoint, &device.open()?)?;
     let predictor = Box::new(NetworkPredictor::new(generator, device)?);
-    let operations = move |size: Size| Cost::of(&config, size.width, size.height).operations;
+    let operations = move |size: Size| Cost::of(&layers, size.width, size.height).operations;
     Ok(Subject::Other { predictor, operations: Box::new(operations) })
 }
 

@@ -12,16 +12,32 @@ pub enum Error {
     #[error("the network's tensor {0} is missing")]
     MissingTensor(String),
     /// A tensor of another size than the network's.
-    #[error("the network's tensor {name} has {found} numbers, expected {expected}")]
+    #[error("the network's tensor {name} has {found} values, expected {expected}")]
     TensorSize {
         /// Its name.
         name: String,
-        /// Numbers that the network needs.
+        /// Values that the network needs.
         expected: usize,
-        /// Numbers that it has.
+        /// Values that it has.
         found: usize,
     },
-    /// A picture that no plan can be made for.
+    /// A layer that the engine has no kernel for; Burn may run the network.
+    #[error("{layer}: the CPU engine has no {operation}")]
+    Operation {
+        /// The layer's path.
+        layer: String,
+        /// What it computes.
+        operation: String,
+    },
+    /// Layers that do not fit together as the engine expects.
+    #[error("{layer}: {problem}")]
+    Structure {
+        /// The layer's path, or the part of the network.
+        layer: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An image that no plan can be made for.
     #[error("sides must be multiples of {multiple} from {smallest} up, got {width} x {height}")]
     Size {
         /// Sides must be a multiple of this …
@@ -45,14 +61,14 @@ pub enum Error {
         /// Bytes that it may take.
         allowed: u64,
     },
-    /// A picture or mask of another size than the plan's.
-    #[error("{what} has {found} numbers, the plan expects {expected}")]
+    /// An image or mask of another size than the plan's.
+    #[error("{what} has {found} values, the plan expects {expected}")]
     Input {
         /// Image or mask.
         what: &'static str,
-        /// Numbers that the plan expects.
+        /// Values that the plan expects.
         expected: usize,
-        /// Numbers that it has.
+        /// Values that it has.
         found: usize,
     },
     /// A plan that another engine made: its buffers would not fit.
@@ -66,7 +82,7 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Whoever watches the run asked it to stop.
+    /// The run was cancelled.
     #[error("the run was stopped")]
     Stopped,
     /// The instruction set that was asked for cannot be used.

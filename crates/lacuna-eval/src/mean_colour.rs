@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lacuna::method::{Build, Method};
-use lacuna::{Error, Mask, Planes, Predictor, Result, Watch};
+use lacuna::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// The method, for evaluations only.
 pub const METHOD: Method = Method {
@@ -41,16 +41,8 @@ impl Predictor for MeanColour {
         Ok(filled)
     }
 
-    fn multiple(&self) -> usize {
-        1
-    }
-
-    fn smallest_side(&self) -> usize {
-        1
-    }
-
-    fn largest_side(&self) -> usize {
-        usize::MAX
+    fn sides(&self) -> Sides {
+        Sides::any(usize::MAX)
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {

@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
 use lacuna::{Mask, Planes, Predictor};
 use lacuna_nets::{DeviceName, Generator, NetworkPredictor};
+use lacuna_network::{Delta, Family, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (width, blocks, side): (usize, usize, usize) = (width.parse()?, blocks.parse()?, side.parse()?);
     let device: DeviceName = rest.first().map_or("cpu", String::as_str).parse()?;
     let family = Family::Fourier;
-    let config = NetworkConfig { family, channels_in: 4, width, blocks, control: false, delta: Delta::None };
+    let shape = Shape { channels_in: 4, width, blocks, control: false, delta: Delta::None };
+    let config = family.network(shape);
 
     let generator = Generator::new(&config, Pcg64::seed_from_u64(1), &device.open()?)?;
     let predictor = NetworkPredictor::new(generator, device)?;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
 use lacuna_nets::{Generator, ops};
+use lacuna_network::{Delta, Family, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
@@ -59,7 +59,8 @@ fn train(arguments: &Arguments) -> lacuna_nets::Result<Vec<[Duration; 3]>> {
     let Arguments { width, blocks, batch, side, channels_in, steps, .. } = *arguments;
     let device = Device::flex().autodiff();
     let family = Family::Fourier;
-    let config = NetworkConfig { family, channels_in, width, blocks, control: false, delta: Delta::None };
+    let shape = Shape { channels_in, width, blocks, control: false, delta: Delta::None };
+    let config = family.network(shape);
     let mut generator = Generator::new(&config, Pcg64::seed_from_u64(1), &device)?;
     let mut optimizer = AdamConfig::new().init();
     let random = |channels: usize| {

@@ -7,11 +7,12 @@
 
 use burn::tensor::{Device, Tensor};
 use lacuna::{Mask, Planes, Rect};
+use lacuna_network::geometry::MULTIPLE;
 use serde::Serialize;
 
+use crate::Features;
 use crate::error::{Error, Result};
-use crate::net::generator::MULTIPLE;
-use crate::net::{Features, Generator};
+use crate::net::Generator;
 use crate::tensors::{download, upload};
 use crate::weights::read_tensor;
 
@@ -225,15 +226,17 @@ fn curve(errors: &[f32], distances: &[f64]) -> Vec<CurvePoint> {
 mod tests {
     use super::*;
     use crate::testing::rng;
-    use lacuna::checkpoint::{Checkpoint, Delta, Family, NetworkConfig};
+    use lacuna::checkpoint::Checkpoint;
+    use lacuna_network::geometry::LEVELS;
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::{assert_close, fixtures, pictures};
 
     /// Numbers of `oracle/make_fixtures.py`.
     const TOLERANCE: f32 = 2e-5;
 
     fn small(family: Family, channels_in: usize) -> Generator {
-        let config =
-            NetworkConfig { family, channels_in, width: 4, blocks: 1, control: false, delta: Delta::None };
+        let shape = Shape { channels_in, width: 4, blocks: 1, control: false, delta: Delta::None };
+        let config = family.network(shape);
         Generator::new(&config, rng(1), &Device::flex()).unwrap()
     }
 
@@ -253,7 +256,7 @@ mod tests {
 
     #[test]
     fn without_a_hole_nothing_is_damaged() {
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             for channels_in in [3, 4] {
                 let generator = small(family, channels_in);
                 let photo = Planes::new(32, 24, pictures::picture(32, 24));
@@ -269,13 +272,9 @@ mod tests {
                 );
                 assert!(masked.curve.is_empty());
                 let groups = masked.damage.iter().filter(|damage| damage.group == Group::Global).count();
-                assert_eq!(
-                    (masked.damage.len(), groups),
-                    match family {
-                        Family::Fourier => (5, 1),
-                        Family::Regular => (4, 0),
-                    }
-                );
+                // Each level has a local part, and the latent perhaps a global one.
+                let global = usize::from(generator.config().latent().global > 0);
+                assert_eq!((masked.damage.len(), groups), (LEVELS + 1 + global, global));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The networks as Burn modules: LaMa's generator of fast Fourier convolutions, the pix2pixHD global
 //! generator, and the mask control of the thesis "Image inpainting in latent space".
 //!
-//! [`block`] holds the building blocks, [`net`] the parts of a network and the [`Generator`] that joins
-//! them, [`weights`] moves numbers in and out by name, [`device`] chooses where to compute, and
+//! What a network is made of stands in `lacuna-network`: [`block`] holds the blocks of its layers, on the operations of
+//! [`ops`], [`net`] the parts of a network and the [`Generator`] that joins them, [`weights`] moves values in and out by name, [`device`] chooses where to compute, and
 //! [`latent`] looks into the latent space, and [`predictor`] is the [`lacuna::Predictor`] for those who only fill holes.
 //!
 //! The path of a parameter through the structs *is* its key in Lacuna's checkpoints: renaming a field is a
@@ -14,6 +14,7 @@ pub mod block;
 pub mod cost;
 pub mod device;
 pub mod error;
+pub mod features;
 pub mod latent;
 pub mod net;
 pub mod ops;
@@ -29,6 +30,8 @@ mod testing;
 pub use burn::tensor::Device;
 pub use device::DeviceName;
 pub use error::{Error, Result};
-pub use net::{Features, Generator, Prediction, Split};
+pub use features::Features;
+pub use lacuna_network::Split;
+pub use net::{Generator, Prediction};
 pub use predictor::NetworkPredictor;
 pub use viewer::LatentViewer;

@@ -4,21 +4,15 @@ use std::sync::OnceLock;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna::checkpoint::{Family, NetworkConfig};
-use lacuna::{Mask, Planes, Predictor, Watch};
+use lacuna::{Mask, Planes, Predictor, Sides, Watch};
+use lacuna_network::Cost;
+use lacuna_network::geometry::IMAGE_CHANNELS;
 
-use crate::cost::Cost;
+use crate::cost;
 use crate::device::DeviceName;
 use crate::net::Generator;
-use crate::net::generator::MULTIPLE;
 use crate::speed::matrix_product_rate;
 use crate::weights::read_tensor;
-
-/// The smallest multiple of [`MULTIPLE`] whose latent is at least two pixels long, as reflection needs.
-const SMALLEST_SIDE: usize = 16;
-
-/// Networks trained on 256 pixels are known to generalise to about 2,000 (Suvorov et al. 2022).
-const LARGEST_SIDE: usize = 2048;
 
 /// Predicts the pixels of a hole with a network on a Burn device.
 #[derive(Debug)]
@@ -42,23 +36,11 @@ impl NetworkPredictor {
     }
 
     fn cost(&self, width: usize, height: usize) -> Cost {
-        Cost::of(self.generator.config(), width, height)
+        Cost::of(&self.generator.config().layers(), width, height)
     }
 
     fn run(&self, image: &Planes, mask: &Mask) -> crate::Result<Planes> {
         let (width, height) = (image.width(), image.height());
-        if (mask.width(), mask.height()) != (width, height) {
-            return Err(crate::Error::Shape(format!(
-                "image of {width} x {height}, mask of {} x {}",
-                mask.width(),
-                mask.height()
-            )));
-        }
-        if width.min(height) < SMALLEST_SIDE {
-            return Err(crate::Error::Shape(format!(
-                "sides must be at least {SMALLEST_SIDE} pixels, got {width} x {height}"
-            )));
-        }
         let upload = |values: Vec<f32>, channels: usize| {
             Tensor::<4>::from_data(TensorData::new(values, [1, channels, height, width]), &self.device)
         };
@@ -66,48 +48,36 @@ impl NetworkPredictor {
         let masked = image.values().iter().zip(mask.hole().iter().cycle());
         let masked = masked.map(|(&value, &hole)| if hole { 0.0 } else { value }).collect();
         let hole = mask.hole().iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
-        let prediction = self.generator.forward(upload(masked, 3), upload(hole, 1))?;
+        let prediction = self.generator.forward(upload(masked, IMAGE_CHANNELS), upload(hole, 1))?;
         Ok(Planes::new(width, height, read_tensor(prediction.predicted)?.values))
     }
 }
 
 impl Predictor for NetworkPredictor {
     fn name(&self) -> String {
-        let NetworkConfig { family, width, blocks, .. } = self.generator.config();
-        let family = match family {
-            Family::Fourier => "fourier",
-            Family::Regular => "regular",
-        };
-        format!("{family}-w{width}-b{blocks} (burn, {})", self.device_name)
+        format!("{} (burn, {})", self.generator.config().label(), self.device_name)
     }
 
     /// A pass cannot be stopped on the way.
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> lacuna::Result<Planes> {
         watch.reached(0.0)?;
+        self.check_frame(image, mask)?;
         self.run(image, mask)
             .map_err(|error| lacuna::Error::Predict { predictor: self.name(), problem: error.to_string() })
     }
 
-    fn multiple(&self) -> usize {
-        MULTIPLE
-    }
-
-    fn smallest_side(&self) -> usize {
-        SMALLEST_SIDE
-    }
-
-    fn largest_side(&self) -> usize {
-        LARGEST_SIDE
+    fn sides(&self) -> Sides {
+        Sides::NETWORK
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
-        self.cost(width, height).bytes()
+        cost::bytes(&self.cost(width, height))
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
         // Measured at the first question. A device that cannot even multiply takes forever.
         let rate = *self.rate.get_or_init(|| matrix_product_rate(&self.device).unwrap_or(0.0));
-        self.cost(width, height).seconds(rate)
+        cost::seconds(&self.cost(width, height), rate)
     }
 }
 
@@ -115,12 +85,12 @@ impl Predictor for NetworkPredictor {
 mod tests {
     use super::*;
     use crate::testing::rng;
-    use lacuna::checkpoint::Delta;
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::pictures;
 
     fn predictor(family: Family) -> NetworkPredictor {
-        let config =
-            NetworkConfig { family, channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None };
+        let shape = Shape { channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None };
+        let config = family.network(shape);
         // Even a network for training predicts without autodiff.
         let generator = Generator::new(&config, rng(1), &Device::flex().autodiff()).unwrap();
         NetworkPredictor::new(generator, DeviceName::Cpu).unwrap()
@@ -188,8 +158,8 @@ mod tests {
         }
         let predictor = predictor(Family::Fourier);
         for Case { width, height, problem } in [
-            Case { width: 8, height: 16, problem: "at least 16 pixels, got 8 x 16" },
-            Case { width: 20, height: 16, problem: "multiples of 8, got 16 x 20" },
+            Case { width: 8, height: 16, problem: "multiples of 8 from 16 up, got 8 x 16" },
+            Case { width: 20, height: 16, problem: "multiples of 8 from 16 up, got 20 x 16" },
         ] {
             let (image, mask) = scene(width, height);
             let error = predictor.predict(&image, &mask, 0).unwrap_err().to_string();

@@ -6,7 +6,8 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna::checkpoint::{Checkpoint, NetworkConfig, is_parameter};
+use lacuna::checkpoint::{Checkpoint, is_parameter};
+use lacuna_network::Architecture;
 
 use crate::error::{Error, LISTED_PROBLEMS, Result};
 use crate::net::Generator;
@@ -41,7 +42,7 @@ pub fn is_statistic(name: &str) -> bool {
 ///
 /// # Errors
 /// [`Error::Config`] if there is no such network.
-pub fn named_shapes(config: &NetworkConfig) -> Result<Vec<NamedShape>> {
+pub fn named_shapes(config: &Architecture) -> Result<Vec<NamedShape>> {
     Ok(shapes(&Generator::unset(config, &Device::flex())?))
 }
 
@@ -87,7 +88,7 @@ impl Generator {
     /// [`Error::Config`] if there is no such network, [`Error::Weights`] if `source` lacks a tensor or has one
     /// of another shape.
     pub fn load(
-        config: &NetworkConfig,
+        config: &Architecture,
         source: impl FnMut(&str) -> Option<Weight>,
         device: &Device,
     ) -> Result<Self> {
@@ -254,11 +255,15 @@ impl<Learns: Fn(&str) -> bool> ModuleMapper for Learning<Learns> {
 mod tests {
     use super::*;
     use crate::testing::{rng, tensor, values};
-    use lacuna::checkpoint::{Delta, Family};
+    use lacuna_network::{Delta, Family, Shape};
     use std::collections::HashMap;
 
-    fn config(family: Family, channels_in: usize, width: usize, blocks: usize) -> NetworkConfig {
-        NetworkConfig { family, channels_in, width, blocks, control: false, delta: Delta::None }
+    fn config(family: Family, channels_in: usize, width: usize, blocks: usize) -> Architecture {
+        family.network(Shape { channels_in, width, blocks, control: false, delta: Delta::None })
+    }
+
+    fn with_control(config: &Architecture) -> Architecture {
+        config.with(|shape| shape.control = true)
     }
 
     struct Counts {
@@ -268,7 +273,7 @@ mod tests {
         statistics: usize,
     }
 
-    fn counts(config: &NetworkConfig, prefix: &str) -> Counts {
+    fn counts(config: &Architecture, prefix: &str) -> Counts {
         let all = named_shapes(config).unwrap();
         let all: Vec<_> = all.iter().filter(|named| named.name.starts_with(prefix)).collect();
         let sum = |statistic: bool| {
@@ -308,12 +313,12 @@ mod tests {
     #[test]
     fn parts_have_the_published_sizes() {
         struct Case {
-            config: NetworkConfig,
+            config: Architecture,
             part: &'static str,
             parameters: usize,
         }
         let thesis = config(Family::Fourier, 3, 8, 9);
-        let control = NetworkConfig { control: true, ..thesis.clone() };
+        let control = with_control(&thesis);
         let lama = config(Family::Fourier, 4, 64, 9);
         // Reference specification 1.7, 1.10 and 2.1.
         for Case { config, part, parameters } in [
@@ -346,10 +351,10 @@ mod tests {
 
     #[test]
     fn names_and_shapes_are_those_of_weight_files() {
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             for control in [false, true] {
-                let config = NetworkConfig { control, ..config(family, 3, 5, 2) };
-                let mut expected = lacuna::checkpoint::expected_tensors(&config);
+                let config = config(family, 3, 5, 2).with(|shape| shape.control = control);
+                let mut expected = config.layers().tensors();
                 let mut found: Vec<_> = named_shapes(&config)
                     .unwrap()
                     .into_iter()
@@ -364,10 +369,10 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_file_format() {
-        let names = |config: &NetworkConfig| -> Vec<String> {
+        let names = |config: &Architecture| -> Vec<String> {
             named_shapes(config).unwrap().into_iter().map(|named| named.name).collect()
         };
-        let control = NetworkConfig { control: true, ..config(Family::Fourier, 3, 4, 1) };
+        let control = with_control(&config(Family::Fourier, 3, 4, 1));
         let fourier = names(&control);
         let regular = names(&config(Family::Regular, 3, 4, 1));
         for (names, expected) in [
@@ -398,8 +403,8 @@ mod tests {
 
     #[test]
     fn what_was_read_loads_again() {
-        for family in [Family::Fourier, Family::Regular] {
-            let config = NetworkConfig { control: true, ..config(family, 4, 2, 1) };
+        for family in Family::ALL {
+            let config = with_control(&config(family, 4, 2, 1));
             let device = Device::flex();
             let all = Generator::new(&config, rng(1), &device).unwrap().weights().unwrap();
             let by_name: HashMap<_, _> =

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
 use lacuna_cpu::Isa;
 use lacuna_cpu::engine::{Engine, PlanOptions, Wanted};
-use lacuna_nets::Generator;
+use lacuna_nets::block::Init;
+use lacuna_nets::net::Refiner;
 use lacuna_nets::weights::{NamedWeight, Weight, is_statistic};
+use lacuna_nets::{Features, Generator};
+use lacuna_network::{Architecture, Delta, Family, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::pictures;
@@ -26,7 +28,7 @@ struct Both {
 }
 
 impl Both {
-    fn new(config: &NetworkConfig) -> Self {
+    fn new(config: &Architecture) -> Self {
         let device = Device::flex();
         let drawn = Generator::new(config, Pcg64::seed_from_u64(3), &device).unwrap().weights().unwrap();
         let trained: HashMap<String, Weight> = drawn
@@ -49,7 +51,7 @@ impl Both {
             .collect();
         let generator = Generator::load(config, |name| trained.get(name).cloned(), &device).unwrap();
         let source = |name: &str| trained.get(name).map(|weight| Cow::Borrowed(weight.values.as_slice()));
-        let engine = Engine::compile(config, Isa::best(), source).unwrap();
+        let engine = Engine::compile(&config.layers(), Isa::best(), source).unwrap();
         Self { generator, engine }
     }
 
@@ -91,12 +93,12 @@ impl Both {
     }
 }
 
-fn config(family: Family, channels_in: usize, width: usize, blocks: usize) -> NetworkConfig {
-    NetworkConfig { family, channels_in, width, blocks, control: false, delta: Delta::None }
+fn config(family: Family, channels_in: usize, width: usize, blocks: usize) -> Architecture {
+    family.network(Shape { channels_in, width, blocks, control: false, delta: Delta::None })
 }
 
 #[track_caller]
-fn assert_equal(config: &NetworkConfig, batch: usize, sizes: &[[usize; 2]]) {
+fn assert_equal(config: &Architecture, batch: usize, sizes: &[[usize; 2]]) {
     let both = Both::new(config);
     for &size in sizes {
         let worst = both.difference(batch, size);
@@ -107,11 +109,12 @@ fn assert_equal(config: &NetworkConfig, batch: usize, sizes: &[[usize; 2]]) {
 
 #[test]
 fn every_variant_at_even_and_odd_latents() {
-    for family in [Family::Fourier, Family::Regular] {
+    for family in Family::ALL {
         for channels_in in [3, 4] {
             for control in [false, true] {
                 for delta in [Delta::None, Delta::Literal, Delta::Signed] {
-                    let config = NetworkConfig { control, delta, ..config(family, channels_in, 8, 2) };
+                    let config = config(family, channels_in, 8, 2)
+                        .with(|shape| (shape.control, shape.delta) = (control, delta));
                     assert_equal(&config, 1, &[[16, 16], [24, 40], [88, 72]]);
                 }
             }
@@ -121,9 +124,9 @@ fn every_variant_at_even_and_odd_latents() {
 
 #[test]
 fn widths_that_leave_lanes_empty() {
-    for family in [Family::Fourier, Family::Regular] {
+    for family in Family::ALL {
         for width in [1, 3, 4, 20] {
-            let config = NetworkConfig { control: true, ..config(family, 4, width, 1) };
+            let config = config(family, 4, width, 1).with(|shape| shape.control = true);
             assert_equal(&config, 1, &[[16, 24], [56, 40]]);
         }
     }
@@ -131,7 +134,7 @@ fn widths_that_leave_lanes_empty() {
 
 #[test]
 fn batches() {
-    for family in [Family::Fourier, Family::Regular] {
+    for family in Family::ALL {
         assert_equal(&config(family, 4, 8, 2), 3, &[[32, 24]]);
     }
 }
@@ -145,4 +148,23 @@ fn large_pictures() {
 fn the_depth_and_width_of_the_published_network() {
     assert_equal(&config(Family::Fourier, 4, 64, 18), 1, &[[64, 72]]);
     assert_equal(&config(Family::Regular, 4, 64, 9), 1, &[[64, 64]]);
+}
+
+#[test]
+fn burn_runs_what_the_engine_refuses_by_name() {
+    let mut layers = config(Family::Fourier, 4, 2, 1).layers();
+    layers.refiner[0][1].form.kernel = 5;
+    let refused = Engine::compile(&layers, Isa::best(), |_| None).map(drop).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "refiner.blocks.0.second: the CPU engine has no 5x5 fast Fourier convolution of stride 1, border reflected, \
+         BatchNorm, ReLU"
+    );
+    let mut init = Init::drawn(Pcg64::seed_from_u64(1), &Device::flex());
+    let refiner = Refiner::new(&layers, &mut init).unwrap();
+    let latent = Features::split(Tensor::ones([1, 16, 4, 6], &Device::flex()), layers.latent());
+    let refined = refiner.forward(latent.clone());
+    assert_eq!(refined.channels(), layers.latent());
+    let added = (refined - latent).concat().into_data().try_into_vec::<f32>().unwrap();
+    assert!(added.iter().all(|&value| value >= 0.0) && added.iter().any(|&value| value > 0.0));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use lacuna::patchmatch::PatchMatch;
-use lacuna::{Mask, Picture, Planes, Predictor, Watch};
+use lacuna::{Mask, Picture, Planes, Predictor, Sides, Watch};
 use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Token};
 use serde_json::Value;
 use testkit::http::{Part, Request, Response, connect, hang_up, receive};
@@ -72,16 +72,8 @@ impl<F: Fn(&Watch) -> lacuna::Result<()> + Send + Sync> Predictor for Before<F> 
         PatchMatch::default().predict(image, mask, seed)
     }
 
-    fn multiple(&self) -> usize {
-        1
-    }
-
-    fn smallest_side(&self) -> usize {
-        1
-    }
-
-    fn largest_side(&self) -> usize {
-        4096
+    fn sides(&self) -> Sides {
+        Sides::any(4096)
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use lacuna::budget::peak_bytes;
-use lacuna::checkpoint::{Delta, NetworkConfig};
 use lacuna_nets::{Generator, ops};
+use lacuna_network::Delta;
+use lacuna_network::geometry::IMAGE_CHANNELS;
 use lacuna_train::data::Batch;
 use lacuna_train::step::Learner;
 use lacuna_train::{RunConfig, fit};
@@ -75,8 +76,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// A file with an untrained autoencoder of the run's width: its quality does not affect timings.
 fn fresh_autoencoder(config: &RunConfig) -> Result<PathBuf, Box<dyn Error>> {
     let path = std::env::temp_dir().join(format!("lacuna-step-speed-{}.safetensors", std::process::id()));
-    let shape =
-        NetworkConfig { channels_in: 3, control: false, delta: Delta::None, ..config.network.config() };
+    let shape = config.network.config().with(|shape| {
+        (shape.channels_in, shape.control, shape.delta) = (IMAGE_CHANNELS, false, Delta::None);
+    });
     let generator = Generator::new(&shape, Pcg64::seed_from_u64(1), &Device::flex())?;
     fit::export(&generator, &path, config, 0)?;
     Ok(path)

@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
 use lacuna_nets::Generator;
 use lacuna_nets::block::Init;
 use lacuna_nets::weights::{self, NamedWeight, Weight};
+use lacuna_network::{Architecture, Delta, Family, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::fixtures::{Fixture, Fixtures};
@@ -45,8 +45,8 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// A Fourier network of width 2 with one block.
-pub fn small_config(channels_in: usize, control: bool) -> NetworkConfig {
-    NetworkConfig { family: Family::Fourier, channels_in, width: 2, blocks: 1, control, delta: Delta::None }
+pub fn small_config(channels_in: usize, control: bool) -> Architecture {
+    Family::Fourier.network(Shape { channels_in, width: 2, blocks: 1, control, delta: Delta::None })
 }
 
 /// A generator of [`small_config`].

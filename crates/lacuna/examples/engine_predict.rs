@@ -14,7 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: engine_predict MODEL IN.safetensors OUT.safetensors".into());
     };
     let checkpoint = Checkpoint::open(model)?;
-    let engine = Engine::compile(checkpoint.config(), Isa::selected()?, |name| checkpoint.values(name))?;
+    let engine =
+        Engine::compile(&checkpoint.config().layers(), Isa::selected()?, |name| checkpoint.values(name))?;
     let bytes = std::fs::read(input)?;
     let tensors = SafeTensors::deserialize(&bytes)?;
     let (image, mask) = (tensors.tensor("image")?, tensors.tensor("mask")?);

@@ -34,7 +34,7 @@ mod tests {
         const MOST_BYTES: usize = 16 << 20;
         assert!(WEIGHTS.len() <= MOST_BYTES, "{} bytes", WEIGHTS.len());
         let network = default_network().unwrap();
-        assert!(network.config().control);
+        assert!(network.config().shape().control);
         assert!(network.provenance().is_some_and(|text| !text.is_empty()));
         let numbers = || network.tensors().flat_map(|tensor| tensor.values.into_owned());
         assert!(numbers().all(f32::is_finite));

@@ -5,17 +5,15 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use lacuna_cpu::engine::{Engine, MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Wanted, product_rate};
-use lacuna_cpu::{Error as EngineError, Family, Isa, NetworkConfig};
+use lacuna_cpu::engine::{Engine, Plan, PlanOptions, Wanted, product_rate};
+use lacuna_cpu::{Error as EngineError, Isa};
+use lacuna_network::Architecture;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
-use crate::checkpoint::{Checkpoint, check_config, expected_tensors};
+use crate::checkpoint::Checkpoint;
 use crate::method::{Build, Method};
-use crate::{Error, Mask, Planes, Predictor, Result, Watch};
-
-/// Networks trained on 256 pixels are known to generalise to about 2,000 (Suvorov et al. 2022).
-const LARGEST_SIDE: usize = 2048;
+use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// A network alone, for the table in [`Method`].
 pub(crate) const METHOD: Method = Method {
@@ -31,6 +29,7 @@ const RELEASE_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub struct EnginePredictor {
     engine: Engine,
+    name: String,
     rate: OnceLock<f64>,
 }
 
@@ -38,10 +37,11 @@ impl EnginePredictor {
     /// A predictor with the weights of a checkpoint, which may be closed afterwards.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `LACUNA_ISA` names instructions that this processor lacks.
+    /// [`Error::Checkpoint`] if the engine lacks a layer of the network; [`Error::Argument`] if `LACUNA_ISA` names
+    /// instructions that this processor lacks.
     pub fn new(checkpoint: &Checkpoint) -> Result<Self> {
         let unreleased = Cell::new(0);
-        let engine = Engine::compile(checkpoint.config(), isa()?, |name| {
+        let engine = Engine::compile(&checkpoint.config().layers(), isa()?, |name| {
             if unreleased.get() > RELEASE_BYTES {
                 checkpoint.release();
                 unreleased.set(0);
@@ -51,28 +51,31 @@ impl EnginePredictor {
             Some(values)
         });
         checkpoint.release();
-        let name = || checkpoint.source().path.display().to_string();
-        Ok(Self::of(engine.map_err(|error| Error::checkpoint(name(), error.to_string()))?))
+        let path = || checkpoint.source().path.display().to_string();
+        let engine = engine.map_err(|error| Error::checkpoint(path(), error.to_string()))?;
+        Ok(Self::of(engine, checkpoint.config()))
     }
 
     /// A predictor with random weights, for benchmarks: convolutions are uniform as in PyTorch, norms are identities.
     ///
     /// # Errors
     /// [`Error::Argument`] if there is no such network, or `LACUNA_ISA` names instructions that this processor lacks.
-    pub fn random(config: &NetworkConfig, seed: u64) -> Result<Self> {
-        check_config(config)?;
-        let shapes = expected_tensors(config).into_iter().enumerate();
+    pub fn random(config: &Architecture, seed: u64) -> Result<Self> {
+        config.check().map_err(|error| Error::Argument(error.to_string()))?;
+        let layers = config.layers();
+        let shapes = layers.tensors().into_iter().enumerate();
         let shapes: HashMap<String, (usize, Vec<usize>)> =
             shapes.map(|(index, (name, shape))| (name, (index, shape))).collect();
-        let engine = Engine::compile(config, isa()?, |name| {
+        let engine = Engine::compile(&layers, isa()?, |name| {
             let (index, shape) = shapes.get(name)?;
             Some(Cow::Owned(random_tensor(name, shape, seed.wrapping_add(*index as u64))))
         });
-        Ok(Self::of(engine.map_err(|error| Error::Argument(error.to_string()))?))
+        Ok(Self::of(engine.map_err(|error| Error::Argument(error.to_string()))?, config))
     }
 
-    fn of(engine: Engine) -> Self {
-        Self { engine, rate: OnceLock::new() }
+    fn of(engine: Engine, config: &Architecture) -> Self {
+        let name = format!("{} (cpu, {})", config.label(), engine.isa());
+        Self { engine, name, rate: OnceLock::new() }
     }
 
     /// The engine.
@@ -99,15 +102,11 @@ impl EnginePredictor {
     /// [`Error::Predict`] if the network does not accept the image, the mask has another size, or memory is
     /// insufficient; [`Error::Stopped`] if `watch` was cancelled.
     pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted, watch: &Watch) -> Result<Planes> {
+        self.check_frame(image, mask)?;
         let (width, height) = (image.width(), image.height());
-        if (mask.width(), mask.height()) != (width, height) {
-            let problem =
-                format!("image of {width} x {height}, mask of {} x {}", mask.width(), mask.height());
-            return Err(Error::Predict { predictor: self.name(), problem });
-        }
         let plan = self.plan(width, height)?;
-        let go_on = |share| watch.reached(share).is_ok();
-        let predicted = self.engine.run_watched(&plan, image.values(), mask.hole(), wanted, &go_on);
+        let proceed = |fraction| watch.reached(fraction).is_ok();
+        let predicted = self.engine.run_watched(&plan, image.values(), mask.hole(), wanted, &proceed);
         Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
     }
 
@@ -148,28 +147,15 @@ impl Predictor for EnginePredictor {
     }
 
     fn name(&self) -> String {
-        let NetworkConfig { family, width, blocks, .. } = self.engine.config();
-        let family = match family {
-            Family::Fourier => "fourier",
-            Family::Regular => "regular",
-        };
-        format!("{family}-w{width}-b{blocks} (cpu, {})", self.engine.isa())
+        self.name.clone()
     }
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
         self.run(image, mask, Wanted::Hole, watch)
     }
 
-    fn multiple(&self) -> usize {
-        MULTIPLE
-    }
-
-    fn smallest_side(&self) -> usize {
-        SMALLEST_SIDE
-    }
-
-    fn largest_side(&self) -> usize {
-        LARGEST_SIDE
+    fn sides(&self) -> Sides {
+        Sides::NETWORK
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
@@ -193,14 +179,14 @@ impl Predictor for EnginePredictor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::Delta;
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::pictures;
 
     /// Largest difference from PyTorch on the fixtures, whose weights resemble trained ones.
     const TORCH_TOLERANCE: f32 = 2e-5;
 
-    fn config(family: Family) -> NetworkConfig {
-        NetworkConfig { family, channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None }
+    fn config(family: Family) -> Architecture {
+        family.network(Shape { channels_in: 4, width: 2, blocks: 1, control: false, delta: Delta::None })
     }
 
     fn predictor(family: Family) -> EnginePredictor {
@@ -217,7 +203,7 @@ mod tests {
     #[test]
     fn who_watches_sees_it_grow_and_can_stop_it() {
         let (image, mask) = scene(64, 48);
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             let (predictor, watch) = (predictor(family), Watch::default());
             predictor.predict_watched(&image, &mask, 0, &watch).unwrap();
             assert!((watch.done() - 1.0).abs() < 1e-5, "{}", watch.done());
@@ -231,14 +217,14 @@ mod tests {
         let isa = Isa::selected().unwrap();
         assert_eq!(predictor(Family::Fourier).name(), format!("fourier-w2-b1 (cpu, {isa})"));
         assert_eq!(predictor(Family::Regular).name(), format!("regular-w2-b1 (cpu, {isa})"));
-        let none = NetworkConfig { width: 0, ..config(Family::Fourier) };
+        let none = Family::Fourier.network(Shape { width: 0, ..config(Family::Fourier).shape().clone() });
         assert!(matches!(EnginePredictor::random(&none, 1), Err(Error::Argument(_))));
     }
 
     #[test]
     fn a_prediction_is_a_picture_and_always_the_same() {
         let (image, mask) = scene(40, 24);
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             let predictor = predictor(family);
             let predicted = predictor.predict(&image, &mask, 1).unwrap();
             assert_eq!((predicted.width(), predicted.height()), (40, 24));
@@ -316,7 +302,8 @@ mod tests {
             let hole: Vec<bool> = mask.values.iter().map(|&value| value > 0.0).collect();
             for isa in Isa::available() {
                 let engine =
-                    Engine::compile(checkpoint.config(), isa, |name| checkpoint.values(name)).unwrap();
+                    Engine::compile(&checkpoint.config().layers(), isa, |name| checkpoint.values(name))
+                        .unwrap();
                 let plan = engine.plan(width, height, &PlanOptions::default()).unwrap();
                 let predicted: Vec<f32> = (0..batch)
                     .flat_map(|i| {

@@ -35,7 +35,7 @@ impl Frame {
             }
             _ => side,
         };
-        let padded = |side: usize| side.max(predictor.smallest_side()).next_multiple_of(predictor.multiple());
+        let padded = |side: usize| predictor.sides().padded(side);
         let (width, height) = (scaled(rect.width), scaled(rect.height));
         Self { rect, hole, width, height, padded_width: padded(width), padded_height: padded(height) }
     }

@@ -51,7 +51,7 @@ pub use mask_fit::MaskFit;
 pub use method::Method;
 pub use picture::Picture;
 pub use planes::Planes;
-pub use predictor::Predictor;
+pub use predictor::{Predictor, Sides};
 pub use rect::Rect;
 pub use sizing::Sizing;
 pub use strategy::Strategy;

@@ -226,7 +226,7 @@ mod tests {
         assert!(ours.tensors().eq(theirs.tensors()));
         assert_eq!(theirs.source().prefix, "model.generator.model.");
         assert_eq!(ours.provenance().unwrap(), format!("big-lama.pt (Apache-2.0), SHA-256 {}", model.sha256));
-        assert_eq!(ours.config().width, 4);
+        assert_eq!(ours.config().shape().width, 4);
     }
 
     #[test]

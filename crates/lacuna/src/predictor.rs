@@ -1,6 +1,8 @@
 //! The one seam between pictures and whatever invents the missing pixels.
 
-use crate::{Mask, Planes, Rect, Result, Watch};
+use lacuna_network::geometry;
+
+use crate::{Error, Mask, Planes, Rect, Result, Watch};
 
 /// A hole to fill, and what to look at.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,48 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// The sides of the frames that a predictor takes, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sides {
+    /// Sides must be multiples of this.
+    pub multiple: usize,
+    /// Sides must be at least this long.
+    pub smallest: usize,
+    /// Longer frames come out badly or not at all; [`crate::Strategy::Auto`] scales them down.
+    pub largest: usize,
+}
+
+impl Sides {
+    /// Those of a network, on any engine.
+    pub const NETWORK: Self = Self {
+        multiple: geometry::MULTIPLE,
+        smallest: geometry::SMALLEST_SIDE,
+        largest: geometry::LARGEST_SIDE,
+    };
+
+    /// Sides of any length up to `largest`.
+    pub const fn any(largest: usize) -> Self {
+        Self { multiple: 1, smallest: 1, largest }
+    }
+
+    /// The shortest side that is possible and not shorter than `length`.
+    pub fn padded(self, length: usize) -> usize {
+        length.max(self.smallest).next_multiple_of(self.multiple)
+    }
+
+    /// Checks that a frame of this size is possible; the longest side is a matter of quality.
+    ///
+    /// # Errors
+    /// What is wrong with the size.
+    pub fn check(self, width: usize, height: usize) -> Result<(), String> {
+        if [width, height].iter().all(|&side| self.padded(side) == side) {
+            return Ok(());
+        }
+        let Self { multiple, smallest, .. } = self;
+        Err(format!("sides must be multiples of {multiple} from {smallest} up, got {width} x {height}"))
+    }
+}
+
 /// Something that predicts the pixels of a hole: PatchMatch, a network on some engine.
 pub trait Predictor: Send + Sync {
     /// A short name for messages and reports, such as "patchmatch" or "fourier-w64-b18 (burn, cpu)".
@@ -38,8 +82,7 @@ pub trait Predictor: Send + Sync {
 
     /// Predicts the whole picture; the caller composites only hole pixels.
     ///
-    /// `image` and `mask` have the same size, both sides are multiples of [`Predictor::multiple`] and at
-    /// least [`Predictor::smallest_side`]. What `image` holds inside the hole must not influence the result.
+    /// `image` and `mask` have the same size, both sides are possible by [`Predictor::sides`]. What `image` holds inside the hole must not influence the result.
     /// The same `seed` gives the same bits whatever the number of threads.
     ///
     /// # Errors
@@ -63,14 +106,22 @@ pub trait Predictor: Send + Sync {
         self.predict_watched(scene.image, scene.mask, scene.seed, watch)
     }
 
-    /// Sides must be a multiple of this many pixels (8 for a network with latents at 1/8 resolution).
-    fn multiple(&self) -> usize;
+    /// The sides of the frames that it takes.
+    fn sides(&self) -> Sides;
 
-    /// Sides must be at least this many pixels.
-    fn smallest_side(&self) -> usize;
-
-    /// Longer frames it does badly or not at all; [`crate::Strategy::Auto`] scales them down.
-    fn largest_side(&self) -> usize;
+    /// Checks that image and mask have the same size, and one that [`Predictor::sides`] allows.
+    ///
+    /// # Errors
+    /// [`crate::Error::Predict`] if not, with both sizes.
+    fn check_frame(&self, image: &Planes, mask: &Mask) -> Result<()> {
+        let (width, height) = (image.width(), image.height());
+        let checked = if (mask.width(), mask.height()) == (width, height) {
+            self.sides().check(width, height)
+        } else {
+            Err(format!("image of {width} x {height}, mask of {} x {}", mask.width(), mask.height()))
+        };
+        checked.map_err(|problem| Error::Predict { predictor: self.name(), problem })
+    }
 
     /// The peak memory in bytes that a frame of this size is expected to need, beyond the picture, the
     /// frame's own planes ([`crate::frame::Frame::bytes`]) and [`Predictor::resident_bytes`].
@@ -120,16 +171,8 @@ pub(crate) mod tests {
             Ok(Planes::new(image.width(), image.height(), values))
         }
 
-        fn multiple(&self) -> usize {
-            self.multiple
-        }
-
-        fn smallest_side(&self) -> usize {
-            self.smallest
-        }
-
-        fn largest_side(&self) -> usize {
-            2048
+        fn sides(&self) -> Sides {
+            Sides { multiple: self.multiple, smallest: self.smallest, largest: 2048 }
         }
 
         fn forecast_bytes(&self, width: usize, height: usize) -> u64 {

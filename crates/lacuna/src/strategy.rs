@@ -259,15 +259,15 @@ impl Planner<'_> {
 
     fn is_comfortable(&self, frame: &Frame) -> bool {
         let allowed = self.budget.map_or(COMFORTABLE_BYTES, Budget::left);
-        frame.padded_width.max(frame.padded_height) <= self.predictor.largest_side()
+        frame.padded_width.max(frame.padded_height) <= self.predictor.sides().largest
             && self.bytes(frame, self.predictor) <= allowed
     }
 
     /// The frame of a window, scaled down as far as is needed.
     fn comfortable(&self, &Window { rect, hole }: &Window) -> Frame {
         let mut frame = Frame::new(rect, hole, None, self.predictor);
-        let mut long_side = rect.long_side().min(self.predictor.largest_side());
-        while !self.is_comfortable(&frame) && long_side > self.predictor.smallest_side() {
+        let mut long_side = rect.long_side().min(self.predictor.sides().largest);
+        while !self.is_comfortable(&frame) && long_side > self.predictor.sides().smallest {
             frame = Frame::new(rect, hole, Some(long_side), self.predictor);
             long_side = (long_side as f64 * SHRINK) as usize;
         }
@@ -358,6 +358,7 @@ fn merged(holes: Vec<Rect>, mask: &Mask) -> Vec<Window> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sides;
     use crate::predictor::tests::Constant;
 
     const PREDICTOR: Constant = Constant { multiple: 8, smallest: 16 };
@@ -399,7 +400,7 @@ mod tests {
         let plan =
             Strategy::Auto.plan(&mask(4000, 3000, &[square(500, 500, 2000)]), &PREDICTOR, None).unwrap();
         assert_eq!(plan.strategy, "crop (1 window, 1 scaled down)");
-        assert!(plan.frames[0].width <= PREDICTOR.largest_side());
+        assert!(plan.frames[0].width <= PREDICTOR.sides().largest);
         let resized = Strategy::Resize { long_side: 512 }
             .plan(&mask(1000, 500, &[square(5, 5, 9)]), &PREDICTOR, None)
             .unwrap();
@@ -480,14 +481,8 @@ mod tests {
             ) -> Result<crate::Planes> {
                 Ok(image.clone())
             }
-            fn multiple(&self) -> usize {
-                8
-            }
-            fn smallest_side(&self) -> usize {
-                16
-            }
-            fn largest_side(&self) -> usize {
-                2048
+            fn sides(&self) -> Sides {
+                Sides::NETWORK
             }
             fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
                 (width * height * 10_000) as u64

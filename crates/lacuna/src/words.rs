@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use lacuna_network::Family;
+
 /// A value chosen by name.
 pub trait Word: Copy + PartialEq + Sized + 'static {
     /// The kind of value, for messages: "strategy".
@@ -53,6 +55,19 @@ impl fmt::Display for UnknownWord {
 
 impl Error for UnknownWord {}
 
+impl Word for Family {
+    const KIND: &'static str = "family";
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+
+    fn meaning(self) -> &'static str {
+        Self::meaning(self)
+    }
+}
+
 /// Implements [`Word`] and [`std::str::FromStr`] for a type, from a table of its values, names and meanings.
 macro_rules! words {
     ($type:ty, $kind:literal, $($value:ident = $name:literal: $meaning:literal,)+) => {
@@ -99,6 +114,7 @@ pub(crate) use {display_name, words};
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Storage;
     use crate::mask::{MaskChannel, MaskFrom};
     use crate::mask_fit::{Anchor, AnchorScale};
     use crate::method::Method;
@@ -125,11 +141,16 @@ mod tests {
         every_name_is_read_back::<AnchorScale>();
         every_name_is_read_back::<Format>();
         every_name_is_read_back::<Method>();
+        every_name_is_read_back::<Storage>();
     }
 
     #[test]
     fn an_unknown_name_is_refused_with_all_names() {
         let error = StrategyKind::from_name("whole").unwrap_err().to_string();
         assert_eq!(error, "unknown strategy \"whole\": expected one of auto, full, crop, resize");
+        // A family parses by itself, below this crate.
+        let error = Family::from_name("wavelet").unwrap_err().to_string();
+        assert_eq!(error, "wavelet".parse::<Family>().unwrap_err().to_string());
+        assert!(Family::ALL.iter().all(|family| Word::name(*family).parse() == Ok(*family)));
     }
 }

@@ -8,6 +8,7 @@ pub mod checkpoints;
 pub mod close;
 pub mod file_server;
 pub mod fixtures;
+pub mod golden;
 pub mod gradient;
 pub mod http;
 pub mod missing;

@@ -281,7 +281,7 @@ mod tests {
         /// Asserts that the model is installed, works, and is the only file in the store.
         fn check_installed(&self) {
             let path = self.store().find("big-lama").expect("an installed model");
-            assert_eq!(Checkpoint::open(path).unwrap().config().width, 4);
+            assert_eq!(Checkpoint::open(path).unwrap().config().shape().width, 4);
             let files = fs::read_dir(self.store().folder()).unwrap().count();
             assert_eq!(files, 1, "nothing but the model is left");
         }

@@ -6,8 +6,8 @@ mod plan;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use clap::{Args, Subcommand, ValueEnum};
-use lacuna::checkpoint::{self, Info, Storage, Suspect, Verification};
+use clap::{Args, Subcommand};
+use lacuna::checkpoint::{self, Info, Shape, Storage, Suspect, Verification};
 use serde::Serialize;
 
 pub use list::ListArgs;
@@ -18,6 +18,7 @@ use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::output::print;
 use crate::units::{Size, Threads};
 use crate::usage::ensure_usage;
+use crate::words::word;
 
 /// Suffix of BatchNorm's counters, which only training needs.
 const COUNTER: &str = "num_batches_tracked";
@@ -37,8 +38,8 @@ pub enum ModelCommand {
         /// File to write, ending in .safetensors
         output: PathBuf,
         /// Type of the stored values
-        #[arg(long, alias = "storage", value_enum, default_value_t = StorageName::F32)]
-        dtype: StorageName,
+        #[arg(long, value_name = "DTYPE", alias = "storage", value_parser = word::<Storage>(), default_value_t)]
+        dtype: Storage,
         /// Description of the weights' origin [default: the input's, else its name]
         #[arg(long, value_name = "TEXT")]
         provenance: Option<String>,
@@ -78,15 +79,6 @@ pub struct InfoArgs {
     size: Size,
     #[arg(long, hide = true, requires = "plan")]
     threads: Option<Threads>,
-}
-
-/// `--dtype`.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum StorageName {
-    /// 32-bit floats, exact
-    F32,
-    /// 16-bit floats, half the size
-    F16,
 }
 
 /// Runs the command.
@@ -137,7 +129,7 @@ fn info(args: &InfoArgs) -> Result<()> {
 fn convert(
     input: &ModelArg,
     output: &Path,
-    storage: StorageName,
+    storage: Storage,
     provenance: Option<&str>,
     overwrite: bool,
 ) -> Result<()> {
@@ -153,10 +145,6 @@ fn convert(
     let own =
         format!("converted from {}", checkpoint.source().path.file_name().unwrap_or_default().display());
     let provenance = provenance.or(checkpoint.provenance()).unwrap_or(&own);
-    let storage = match storage {
-        StorageName::F32 => Storage::F32,
-        StorageName::F16 => Storage::F16,
-    };
     checkpoint::save(output, checkpoint.config(), provenance, checkpoint.tensors(), storage)?;
     eprintln!("{}: {} parameters written", output.display(), checkpoint.parameters());
     for line in skipped(checkpoint.skipped()) {
@@ -166,17 +154,17 @@ fn convert(
 }
 
 fn info_text(info: &Info) -> String {
-    let config = &info.config;
-    let elements: Vec<String> = info.elements.iter().map(word).collect();
+    let Shape { channels_in, width, blocks, control, delta } = info.config.shape();
+    let elements: Vec<String> = info.elements.iter().map(kind_name).collect();
     let mut lines = vec![
         format!("file        {}", info.source.path.display()),
-        format!("container   {}", word(&info.source.container)),
-        format!("family      {}", word(&config.family)),
-        format!("width       {}", config.width),
-        format!("blocks      {}", config.blocks),
-        format!("inputs      {}", config.channels_in),
-        format!("control     {}", if config.control { "yes" } else { "no" }),
-        format!("delta       {}", word(&config.delta)),
+        format!("container   {}", kind_name(&info.source.container)),
+        format!("family      {}", info.config.family()),
+        format!("width       {}", width),
+        format!("blocks      {}", blocks),
+        format!("inputs      {}", channels_in),
+        format!("control     {}", if *control { "yes" } else { "no" }),
+        format!("delta       {}", kind_name(delta)),
         format!("parameters  {}", info.parameters),
         format!("values      {}", elements.join(", ")),
         format!("prefix      {:?}", info.source.prefix),
@@ -211,7 +199,7 @@ fn verification_text(verification: &Verification) -> String {
 }
 
 /// The name of a kind in JSON.
-fn word(kind: &impl Serialize) -> String {
+fn kind_name(kind: &impl Serialize) -> String {
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(name)) => name,
         other => format!("{other:?}"),

@@ -3,14 +3,15 @@
 
 use std::ops::Range;
 
+use lacuna_network::Border;
 use rayon::prelude::*;
 
-use super::channels::Channels;
-use super::map::{Border, Map};
-use super::tile::{self, Finish, Panels, Row, Segment, panel_blocks};
 use crate::Isa;
 use crate::shared::TASKS_PER_THREAD;
 use crate::simd::{LANES, Op, Simd, dispatch};
+use crate::tiles::channels::Channels;
+use crate::tiles::map::Map;
+use crate::tiles::tile::{self, Finish, Panels, Row, Segment, panel_blocks};
 
 /// How the taps of a kernel lie around an output pixel.
 #[derive(Clone, Debug)]
@@ -59,19 +60,23 @@ pub(crate) struct Target<'a> {
     pub down: usize,
     /// Columns before the first output.
     pub right: usize,
-    /// Whether results are added to what is there.
-    pub add: bool,
+    /// What happens to what is there.
+    pub store: Store,
+}
+
+/// How results are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// In place of what is there.
+    Replace,
+    /// Added to what is there.
+    Add,
 }
 
 impl<'a> Target<'a> {
     /// All pixels of a map.
     pub fn all(map: Map<'a>) -> Self {
-        Self { map, step: 1, down: 0, right: 0, add: false }
-    }
-
-    /// All pixels of a map, added to what they are.
-    pub fn onto(map: Map<'a>) -> Self {
-        Self { add: true, ..Self::all(map) }
+        Self { map, step: 1, down: 0, right: 0, store: Store::Replace }
     }
 }
 
@@ -103,12 +108,12 @@ impl Conv {
         self.panels.bytes()
     }
 
-    fn finish(&self, add: bool) -> Finish {
-        match (&self.bias_relu, add) {
-            (Some(bias), false) => Finish::BiasRelu(bias.as_ptr()),
-            (None, true) => Finish::Add,
-            (None, false) => Finish::Plain,
-            (Some(_), true) => unreachable!("nothing is added to what is rectified"),
+    fn finish(&self, store: Store) -> Finish {
+        match (&self.bias_relu, store) {
+            (Some(bias), Store::Replace) => Finish::BiasRelu(bias.as_ptr()),
+            (None, Store::Add) => Finish::Add,
+            (None, Store::Replace) => Finish::Plain,
+            (Some(_), Store::Add) => unreachable!("nothing is added to what is rectified"),
         }
     }
 
@@ -136,7 +141,7 @@ impl Conv {
     ///
     /// # Panics
     /// If it is not pointwise, or the maps have other channels than the weights.
-    pub fn run_pointwise(&self, input: Map<'_>, output: Map<'_>, add: bool) {
+    pub fn run_pointwise(&self, input: Map<'_>, output: Map<'_>, store: Store) {
         assert_eq!(self.taps.places, [(0, 0)], "a pointwise convolution");
         assert_eq!((input.layout.blocks, output.layout.blocks), (self.inputs.blocks(), self.panels.blocks));
         assert_eq!(input.layout.pixels(), output.layout.pixels(), "pixels");
@@ -149,7 +154,7 @@ impl Conv {
                 input,
                 output,
                 pixels: first..pixels.min(first + chunk),
-                finish: self.finish(add),
+                finish: self.finish(store),
             };
             dispatch(self.isa, job);
         });
@@ -255,7 +260,7 @@ impl Op for RowJob<'_> {
         for (segments, &column) in border_segments.iter().zip(&border) {
             rows.push(pixels(&segments[..], 0, column, 1));
         }
-        let (panels, finish) = (conv.panels.view(), conv.finish(target.add));
+        let (panels, finish) = (conv.panels.view(), conv.finish(target.store));
         // SAFETY: inner pixels have all taps inside the map, those of the others were moved inside or left out; the maps
         // were checked to have these blocks; each row and panel belongs to one task.
         unsafe {
@@ -320,7 +325,7 @@ impl Op for PointwiseJob<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{Memory, Reference, weights};
+    use crate::tiles::testing::{Memory, Reference, weights};
     use testkit::assert_close;
     use testkit::pictures::noise;
 
@@ -346,7 +351,8 @@ mod tests {
             Case { inputs: &[16], outputs: &[64], kernel: 3, stride: 2, border: Reflect, size: [16, 130] },
             Case { inputs: &[8, 40], outputs: &[70], kernel: 1, stride: 1, border: Zero, size: [11, 43] },
         ] {
-            let (from, to) = (Channels::parts(inputs), Channels::parts(outputs));
+            let (from, to) =
+                (Channels::parts(inputs.iter().copied()), Channels::parts(outputs.iter().copied()));
             let planes = noise(1, from.total() * height * width);
             let weights = weights(to.total(), from.total(), kernel, 2);
             let reference = Reference { kernel, stride, border, weights: &weights };
@@ -382,9 +388,9 @@ mod tests {
                     output.map().to_planes(&to).iter().map(|value| value.to_bits()).collect();
                 assert_eq!(pieces, whole, "{isa}");
                 if kernel == 1 {
-                    plain.run_pointwise(input.map(), output.map(), false);
+                    plain.run_pointwise(input.map(), output.map(), Store::Replace);
                     assert_close(&output.map().to_planes(&to), &linear, TOLERANCE);
-                    plain.run_pointwise(input.map(), output.map(), true);
+                    plain.run_pointwise(input.map(), output.map(), Store::Add);
                     let twice: Vec<f32> = linear.iter().map(|value| 2.0 * value).collect();
                     assert_close(&output.map().to_planes(&to), &twice, 2.0 * TOLERANCE);
                 }

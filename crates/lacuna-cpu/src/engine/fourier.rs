@@ -9,10 +9,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::fft::{COMPLEX, Fft};
-use super::map::Map;
 use crate::Isa;
 use crate::shared::TASKS_PER_THREAD;
 use crate::simd::{LANES, Op, Simd, dispatch};
+use crate::tiles::map::Map;
 
 /// Transforms between maps of one size and their spectra.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Fourier {
     /// If a map has another size.
     pub fn forward(&self, map: Map<'_>, spectrum: Map<'_>) {
         self.check(map, spectrum);
-        self.rows_then_columns([Pass::SplitRows, Pass::Columns { inverse: false }], map, spectrum);
+        self.rows_then_columns([Pass::SplitRows, Pass::Columns(Direction::Forward)], map, spectrum);
     }
 
     /// Adds to `map` the map of `spectrum`, which is overwritten. A spectrum that belongs to no real map is taken as
@@ -52,7 +52,7 @@ impl Fourier {
     /// If a map has another size.
     pub fn add_inverse(&self, spectrum: Map<'_>, map: Map<'_>) {
         self.check(map, spectrum);
-        self.rows_then_columns([Pass::Columns { inverse: true }, Pass::JoinRows], map, spectrum);
+        self.rows_then_columns([Pass::Columns(Direction::Inverse), Pass::JoinRows], map, spectrum);
     }
 
     fn check(&self, map: Map<'_>, spectrum: Map<'_>) {
@@ -66,7 +66,7 @@ impl Fourier {
         for pass in passes {
             let (lines, fft) = match pass {
                 Pass::SplitRows | Pass::JoinRows => (self.rows.div_ceil(2), &self.along_row),
-                Pass::Columns { .. } => (frequencies(self.columns), &self.along_column),
+                Pass::Columns(_) => (frequencies(self.columns), &self.along_column),
             };
             let blocks = map.layout.blocks;
             let parts = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(blocks).min(lines);
@@ -95,7 +95,13 @@ impl Fourier {
 enum Pass {
     SplitRows,
     JoinRows,
-    Columns { inverse: bool },
+    Columns(Direction),
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Forward,
+    Inverse,
 }
 
 struct LinesJob<'a> {
@@ -122,7 +128,7 @@ impl Op for LinesJob<'_> {
                 match self.pass {
                     Pass::SplitRows => self.split_rows(simd, 2 * line, a, b),
                     Pass::JoinRows => self.join_rows(simd, 2 * line, a, b),
-                    Pass::Columns { inverse } => self.column(simd, line, inverse, a, b),
+                    Pass::Columns(direction) => self.column(simd, line, direction, a, b),
                 }
             }
         }
@@ -214,8 +220,11 @@ impl LinesJob<'_> {
     /// # Safety
     /// As [`Self::split_rows`], for a column.
     #[inline(always)]
-    unsafe fn column<S: Simd>(&self, simd: S, column: usize, inverse: bool, a: *mut f32, b: *mut f32) {
-        let swap = if inverse { LANES } else { 0 };
+    unsafe fn column<S: Simd>(&self, simd: S, column: usize, direction: Direction, a: *mut f32, b: *mut f32) {
+        let swap = match direction {
+            Direction::Forward => 0,
+            Direction::Inverse => LANES,
+        };
         let stride = self.spectrum.layout.columns * LANES;
         // SAFETY: the caller's promise; rows and columns inside the spectrum.
         unsafe {
@@ -236,8 +245,8 @@ impl LinesJob<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::channels::Channels;
-    use crate::engine::testing::Memory;
+    use crate::tiles::channels::Channels;
+    use crate::tiles::testing::Memory;
     use std::f64::consts::TAU;
     use testkit::assert_close;
     use testkit::pictures::noise;
@@ -267,7 +276,7 @@ mod tests {
     #[test]
     fn forward_and_back_at_odd_and_even_sizes() {
         for [rows, columns] in [[1, 1], [1, 2], [2, 2], [5, 4], [4, 5], [7, 9], [6, 16], [11, 13]] {
-            let (maps, spectra) = (Channels::parts(&[18]), Channels::spectrum(18));
+            let (maps, spectra) = (Channels::parts([18]), Channels::spectrum(18));
             let planes = noise(3, 18 * rows * columns);
             let expected: Vec<f32> = planes
                 .chunks_exact(rows * columns)
@@ -288,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_imaginary_part_of_nyquist_is_dropped() {
-        let (maps, spectra) = (Channels::parts(&[1]), Channels::spectrum(1));
+        let (maps, spectra) = (Channels::parts([1]), Channels::spectrum(1));
         // One row of four pixels: three frequencies, of which the outer ones have only imaginary parts.
         let mut spectrum = Memory::of(&spectra, 1, 3, &[0.0, 0.0, 0.0, 5.0, 0.0, 7.0]);
         let mut map = Memory::of(&maps, 1, 4, &[0.0; 4]);

@@ -1,43 +1,39 @@
 //! The inference engine: a network compiled once, a plan for each size of picture, one block of memory, and kernels that
 //! work on blocks of sixteen channels.
 
-pub(crate) mod arena;
-pub(crate) mod channels;
-mod colours;
+mod buffers;
 mod conv;
 mod fft;
 mod fourier;
-pub(crate) mod map;
+mod head;
 mod network;
 mod pace;
 mod place;
 mod plan;
 mod profile;
 mod run;
-
+mod sizes;
+mod source;
 mod speed;
 mod stem;
 mod steps;
-#[cfg(test)]
-mod testing;
-mod tile;
-mod weights;
+mod table;
 mod window;
-pub(crate) mod winograd;
 
 use std::borrow::Cow;
-use std::sync::Mutex;
 
-pub use plan::{MULTIPLE, Plan, PlanOptions, SMALLEST_SIDE, Strips, WINDOW_BYTES};
+use lacuna_network::Layers;
+
+pub use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
+pub use plan::{Plan, PlanOptions, Strips, WINDOW_BYTES};
 pub use profile::PROFILE_VARIABLE;
 pub use run::Wanted;
 pub use speed::product_rate;
-pub use steps::Step;
+pub use steps::{Kernel, Stage, Step};
 
-use crate::config::NetworkConfig;
 use crate::error::{Error, Result};
 use crate::isa::Isa;
-use arena::Arena;
+use crate::tiles::arena::Kept;
 use network::Network;
 use pace::Pace;
 use profile::Profile;
@@ -49,25 +45,26 @@ use stem::Picture;
 pub struct Engine {
     network: Network,
     /// The memory of the last run, for the next: fresh pages cost time.
-    idle: Mutex<Option<Arena>>,
+    kept: Kept,
 }
 
 impl Engine {
-    /// Packs the weights that `source` gives by the names of Lacuna's checkpoints, row-major.
+    /// Packs the weights that `weights` gives by the names of [`Layers::tensors`].
     ///
     /// # Errors
-    /// If a tensor is missing or has another size.
+    /// [`Error::Operation`] if the engine has no kernel for a layer, [`Error::Structure`] if layers do not fit together;
+    /// [`Error::MissingTensor`] and [`Error::TensorSize`].
     pub fn compile<'w>(
-        config: &NetworkConfig,
+        layers: &Layers,
         isa: Isa,
-        source: impl Fn(&str) -> Option<Cow<'w, [f32]>>,
+        weights: impl Fn(&str) -> Option<Cow<'w, [f32]>>,
     ) -> Result<Self> {
-        Ok(Self { network: Network::compile(config, isa, source)?, idle: Mutex::new(None) })
+        Ok(Self { network: Network::compile(layers, isa, weights)?, kept: Kept::new() })
     }
 
-    /// The shape of the network.
-    pub fn config(&self) -> &NetworkConfig {
-        &self.network.config
+    /// The layers of the network.
+    pub fn layers(&self) -> &Layers {
+        &self.network.layers
     }
 
     /// The instructions that it uses.
@@ -80,12 +77,12 @@ impl Engine {
         self.network.bytes() as u64
     }
 
-    /// Gives back the memory that was kept for the next run.
+    /// Releases the memory that was kept for the next run.
     pub fn release(&self) {
-        *self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        self.kept.release();
     }
 
-    /// Plans a run for pictures of this size.
+    /// Plans a run for images of this size.
     ///
     /// # Errors
     /// [`Error::Size`] if the network cannot take it, [`Error::Memory`] if it needs more memory than allowed.
@@ -93,7 +90,7 @@ impl Engine {
         self.network.plan(width, height, options)
     }
 
-    /// Predicts a picture. The result does not depend on the number of threads.
+    /// Predicts an image. The result does not depend on the number of threads.
     ///
     /// # Shapes
     /// - `image`: `[3, height, width]` in `[0, 1]`; what it holds inside the hole is ignored
@@ -107,17 +104,18 @@ impl Engine {
         self.run_watched(plan, image, mask, wanted, &|_| true)
     }
 
-    /// [`Engine::run`], asking `go_on` after every step, with the share of the work that is done (0 to 1), whether to go on.
+    /// As [`Engine::run`]. Calls `proceed` after every step with the fraction of the work that is done (0 to 1); the run is
+    /// cancelled if it returns false.
     ///
     /// # Errors
-    /// As [`Engine::run`]; [`Error::Stopped`] if `go_on` says no.
+    /// As [`Engine::run`]; [`Error::Stopped`] if the run was cancelled.
     pub fn run_watched(
         &self,
         plan: &Plan,
         image: &[f32],
         mask: &[bool],
         wanted: Wanted,
-        go_on: &dyn Fn(f32) -> bool,
+        proceed: &dyn Fn(f32) -> bool,
     ) -> Result<Vec<f32>> {
         let (width, height) = (plan.width, plan.height);
         let check = |what: &'static str, expected: usize, found: usize| {
@@ -125,34 +123,23 @@ impl Engine {
         };
         check("image", 3 * width * height, image.len())?;
         check("mask", width * height, mask.len())?;
-        if plan.config != self.network.config || plan.isa != self.network.isa {
+        if !plan.is_for(&self.network) {
             return Err(Error::ForeignPlan);
         }
-        let mut arena = self.arena(plan)?;
+        // Memory of exactly the plan's size: no more than was forecast.
+        let mut arena = self
+            .kept
+            .take_exactly(plan.places.numbers)
+            .map_err(|source| Error::Allocation { bytes: plan.arena_bytes(), source })?;
         let mut profile = Profile::from_environment();
-        let pace = Pace::new(plan, go_on);
+        let pace = Pace::new(plan, proceed);
         let mut run =
             Run { network: &self.network, plan, arena: arena.numbers(), profile: &mut profile, pace };
         let predicted = run.predict(Picture { image, mask, height, width }, wanted);
         if let Some(table) = profile.table(plan) {
             eprintln!("{table}");
         }
-        // Nobody panics while holding it; if somebody did, the memory is as good as before.
-        *self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(arena);
+        self.kept.put_back(arena);
         predicted
-    }
-
-    /// Memory for a plan: that of the last run if it was for the same size.
-    fn arena(&self, plan: &Plan) -> Result<Arena> {
-        let idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        match idle {
-            Some(arena) if arena.len() == plan.places.numbers => Ok(arena),
-            other => {
-                // Given back before new memory is taken.
-                drop(other);
-                Arena::new(plan.places.numbers)
-                    .map_err(|source| Error::Allocation { bytes: plan.arena_bytes(), source })
-            }
-        }
     }
 }

@@ -1,12 +1,13 @@
-//! How long each step of a run took, for whoever asks with `LACUNA_PROFILE=1`.
+//! How long each step of a run took, printed if `LACUNA_PROFILE=1`.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::plan::Plan;
+use super::steps::Kernel;
 
-/// The environment variable that asks for a profile on standard error.
+/// The environment variable that, set to 1, asks for a profile on standard error.
 pub const PROFILE_VARIABLE: &str = "LACUNA_PROFILE";
 
 /// Time by step; measures only if asked to.
@@ -16,17 +17,18 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    /// A profile that measures if `wanted`.
-    pub fn new(wanted: bool) -> Self {
-        Self { times: wanted.then(HashMap::new) }
+    /// A profile that measures.
+    pub fn measuring() -> Self {
+        Self { times: Some(HashMap::new()) }
     }
 
     /// A profile that measures if the environment asks for it.
     pub fn from_environment() -> Self {
-        Self::new(std::env::var_os(PROFILE_VARIABLE).is_some_and(|value| value == "1"))
+        let wanted = std::env::var_os(PROFILE_VARIABLE).is_some_and(|value| value == "1");
+        if wanted { Self::measuring() } else { Self::default() }
     }
 
-    /// Does `work` and adds its time to the step's.
+    /// Runs `work` and adds its time to the step's.
     pub fn time(&mut self, step: fmt::Arguments<'_>, work: impl FnOnce()) {
         let Some(times) = &mut self.times else { return work() };
         let start = Instant::now();
@@ -53,7 +55,7 @@ impl Profile {
             })
             .collect();
         rows.sort_by(|one, other| other.0.total_cmp(&one.0));
-        let mut kernels: HashMap<&str, (f64, f64)> = HashMap::new();
+        let mut kernels: HashMap<Kernel, (f64, f64)> = HashMap::new();
         for step in plan.steps() {
             let (seconds, operations) = kernels.entry(step.kernel).or_default();
             *seconds += times.get(&step.name).map_or(0.0, Duration::as_secs_f64);
@@ -78,11 +80,11 @@ mod tests {
 
     #[test]
     fn nothing_is_measured_unasked() {
-        let mut profile = Profile::new(false);
+        let mut profile = Profile::default();
         let mut done = false;
         profile.time(format_args!("step"), || done = true);
         assert!(done && profile.times.is_none());
-        let mut profile = Profile::new(true);
+        let mut profile = Profile::measuring();
         profile.time(format_args!("step {}", 1), || {});
         profile.time(format_args!("step {}", 1), || {});
         assert_eq!(profile.times.unwrap().keys().collect::<Vec<_>>(), ["step 1"]);

@@ -2,17 +2,22 @@
 
 use std::ops::Range;
 
-use super::channels::Layout;
-use super::conv::{Conv, Target};
+use lacuna_network::geometry::{LEVELS, MULTIPLE};
+
+use super::buffers::{Buffers, HalfBuffers, Level, SpectralBuffers};
+use super::conv::{Conv, Store, Target};
 use super::fourier::{Fourier, frequencies};
-use super::map::Map;
-use super::network::{FourierHalf, LEVELS, Network, Refine};
-use super::pace::{Pace, Stage};
-use super::plan::{Buffers, HalfBuffers, Level, MULTIPLE, Plan, Sizes, strips};
+use super::network::{Half, Network, SpectralPath};
+use super::pace::Pace;
+use super::plan::Plan;
 use super::profile::Profile;
+use super::sizes::{Sizes, strips};
 use super::stem::{Picture, spread_mask};
-use super::winograd::{Ending, Winograd};
+use super::steps::Stage;
 use crate::error::Result;
+use crate::tiles::channels::Layout;
+use crate::tiles::map::Map;
+use crate::tiles::winograd::Ending;
 
 /// Which pixels of the prediction are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +89,26 @@ impl Run<'_> {
             for (level, rows) in new.into_iter().enumerate().skip(1) {
                 let below = level - 1;
                 let name = format_args!("encoder.down.{below}");
-                self.conv(name, &network.down[below], &image[below], &image[level], rows.clone(), false);
+                self.conv(
+                    name,
+                    &network.down[below],
+                    &image[below],
+                    &image[level],
+                    rows.clone(),
+                    Store::Replace,
+                );
                 if let (Some(control), Some(masks)) = (&network.control, &masks) {
                     let name = format_args!("control.encoder.{level}");
-                    self.conv(name, &control.down[below], &masks[below], &masks[level], rows.clone(), false);
+                    self.conv(
+                        name,
+                        &control.down[below],
+                        &masks[below],
+                        &masks[level],
+                        rows.clone(),
+                        Store::Replace,
+                    );
                     let name = format_args!("control.zero.{level}");
-                    self.conv(name, &control.zero[below], &masks[level], &image[level], rows, true);
+                    self.conv(name, &control.zero[below], &masks[level], &image[level], rows, Store::Add);
                 }
             }
             self.pace.passed(Stage::Encode, count)?;
@@ -110,12 +129,12 @@ impl Run<'_> {
         from: &Level,
         to: &Level,
         rows: Range<usize>,
-        add: bool,
+        store: Store,
     ) {
         let [input, output] = self.plan.places.pick(self.arena, [from.buffer, to.buffer]);
         let (input, output) = (from.window.map(input), to.window.map(output));
         let columns = 0..output.columns();
-        let target = if add { Target::onto(output) } else { Target::all(output) };
+        let target = Target { store, ..Target::all(output) };
         self.profile.time(name, || conv.run(input, target, rows, columns));
     }
 
@@ -123,30 +142,14 @@ impl Run<'_> {
     fn refine(&mut self) -> Result<()> {
         let (network, sizes) = (self.network, self.sizes());
         let fourier = Fourier::new(network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS));
-        let halves = network.blocks.iter().enumerate().flat_map(|(index, block)| {
-            ["first", "second"].into_iter().enumerate().map(move |(half, name)| (block, half, index, name))
-        });
-        for ((block, half, index, name), buffers) in halves.zip(&self.plan.buffers.halves) {
-            let name = format_args!("refiner.blocks.{index}.{name}");
-            match block {
-                Refine::Fourier(halves) => {
-                    self.spectral(name, &halves[half], &fourier, buffers);
-                    let add_from = halves[half].local_blocks;
-                    let last = index + 1 == network.blocks.len() && half == 1;
-                    let relu = !(last && network.is_signed());
-                    let ending = Ending { bias: &halves[half].bias, add_from, relu, residual: None };
-                    self.convolve(name, &halves[half].convolve, ending, buffers);
-                }
-                Refine::Regular(halves) => {
-                    let add_from = network.levels[LEVELS].blocks();
-                    let ending =
-                        Ending { bias: &halves[half].bias, add_from, relu: half == 0, residual: None };
-                    self.convolve(name, &halves[half].convolve, ending, buffers);
-                }
-            }
-            self.pace.passed(Stage::Refine, 2 * network.blocks.len())?;
+        let layers = network.layers.refiner.iter().flatten();
+        let halves = network.refiner.iter().flatten().zip(layers);
+        for ((half, layer), buffers) in halves.zip(&self.plan.buffers.halves) {
+            self.spectral(&layer.path, half, buffers, &fourier);
+            self.convolve(&layer.path, half, buffers);
+            self.pace.passed(Stage::Refine, 2 * network.refiner.len())?;
         }
-        if network.adds_latent() {
+        if network.layers.adds_latent {
             let buffers = [self.buffers().encoder[LEVELS].buffer, self.buffers().decoder[LEVELS].buffer];
             let [latent, refined] = self.plan.places.pick(self.arena, buffers);
             self.profile.time(format_args!("refiner.delta"), || {
@@ -161,68 +164,61 @@ impl Run<'_> {
         Layout::new(blocks, self.sizes().rows(LEVELS), self.sizes().columns(LEVELS))
     }
 
-    /// Writes the spectral path of a fast Fourier convolution to the global part of its output.
-    fn spectral(
-        &mut self,
-        name: std::fmt::Arguments<'_>,
-        half: &FourierHalf,
-        fourier: &Fourier,
-        buffers: &HalfBuffers,
-    ) {
+    /// Writes what the spectral path gives to the global part of the output, if there is one.
+    fn spectral(&mut self, name: &str, half: &Half, buffers: &HalfBuffers, fourier: &Fourier) {
+        let (Some(path), Some(spectral)) = (&half.spectral, buffers.spectral) else { return };
+        let SpectralPath { reduce, mix, expand, reduced_blocks } = path;
+        let SpectralBuffers { reduced, spectrum, mixed } = spectral;
         let layout = self.latent_layout();
-        let globals = half.local_blocks..layout.blocks;
-        let [reduced, before, after] = buffers.spectral.expect("buffers of the spectral path");
-        let reduced_layout = Layout::new(half.reduced_blocks, layout.rows, layout.columns);
-        let spectrum_layout = Layout::new(2 * half.reduced_blocks, layout.rows, frequencies(layout.columns));
+        let (rows, columns) = (layout.rows, layout.columns);
+        let map = Layout::new(*reduced_blocks, rows, columns);
+        let spectral = Layout::new(2 * reduced_blocks, rows, frequencies(columns));
+        let globals = half.add_from..layout.blocks;
         let places = &self.plan.places;
 
-        let [input, map] = places.pick(self.arena, [buffers.input, reduced]);
-        let (input, map) =
-            (Map::whole(input, layout).blocks(globals.clone()), Map::whole(map, reduced_layout));
-        self.profile.time(format_args!("{name}.reduce"), || half.reduce.run_pointwise(input, map, false));
+        let [from, to] = places.pick(self.arena, [buffers.input, reduced]);
+        let (from, to) = (Map::whole(from, layout).blocks(globals.clone()), Map::whole(to, map));
+        self.profile.time(format_args!("{name}.reduce"), || reduce.run_pointwise(from, to, Store::Replace));
 
-        let [map, spectrum] = places.pick(self.arena, [reduced, before]);
-        let (map, spectrum) = (Map::whole(map, reduced_layout), Map::whole(spectrum, spectrum_layout));
-        self.profile.time(format_args!("{name}.forward"), || fourier.forward(map, spectrum));
+        let [from, to] = places.pick(self.arena, [reduced, spectrum]);
+        let (from, to) = (Map::whole(from, map), Map::whole(to, spectral));
+        self.profile.time(format_args!("{name}.forward"), || fourier.forward(from, to));
 
-        let [spectrum, mixed] = places.pick(self.arena, [before, after]);
-        let (spectrum, mixed) = (Map::whole(spectrum, spectrum_layout), Map::whole(mixed, spectrum_layout));
-        self.profile.time(format_args!("{name}.mix"), || half.mix.run_pointwise(spectrum, mixed, false));
+        let [from, to] = places.pick(self.arena, [spectrum, mixed]);
+        let (from, to) = (Map::whole(from, spectral), Map::whole(to, spectral));
+        self.profile.time(format_args!("{name}.mix"), || mix.run_pointwise(from, to, Store::Replace));
 
-        let [map, mixed] = places.pick(self.arena, [reduced, after]);
-        let (map, mixed) = (Map::whole(map, reduced_layout), Map::whole(mixed, spectrum_layout));
-        self.profile.time(format_args!("{name}.inverse"), || fourier.add_inverse(mixed, map));
+        let [from, to] = places.pick(self.arena, [mixed, reduced]);
+        let (from, to) = (Map::whole(from, spectral), Map::whole(to, map));
+        self.profile.time(format_args!("{name}.inverse"), || fourier.add_inverse(from, to));
 
-        let [map, output] = places.pick(self.arena, [reduced, buffers.output]);
-        let (map, output) = (Map::whole(map, reduced_layout), Map::whole(output, layout).blocks(globals));
-        self.profile.time(format_args!("{name}.expand"), || half.expand.run_pointwise(map, output, false));
+        let [from, to] = places.pick(self.arena, [reduced, buffers.output]);
+        let (from, to) = (Map::whole(from, map), Map::whole(to, layout).blocks(globals));
+        self.profile.time(format_args!("{name}.expand"), || expand.run_pointwise(from, to, Store::Replace));
     }
 
-    fn convolve(
-        &mut self,
-        name: std::fmt::Arguments<'_>,
-        winograd: &Winograd,
-        ending: Ending<'_>,
-        buffers: &HalfBuffers,
-    ) {
+    /// The convolutions of neighbourhoods, with norm, activation and residual.
+    fn convolve(&mut self, name: &str, half: &Half, buffers: &HalfBuffers) {
         let (layout, threads) = (self.latent_layout(), self.plan.threads);
         let HalfBuffers { input, output, scratch, residual, .. } = *buffers;
+        let Half { convolve, bias, add_from, after, .. } = half;
         let places = &self.plan.places;
-        let name = format_args!("{name}.convolve");
-        match residual {
+        let (input, output, scratch, residual) = match residual {
             None => {
                 let [input, output, scratch] = places.pick(self.arena, [input, output, scratch]);
-                let (input, output) = (Map::whole(input, layout), Map::whole(output, layout));
-                self.profile.time(name, || winograd.run(input, output, ending, scratch, threads));
+                (input, output, scratch, None)
             }
             Some(residual) => {
                 let [input, output, scratch, residual] =
                     places.pick(self.arena, [input, output, scratch, residual]);
-                let (input, output) = (Map::whole(input, layout), Map::whole(output, layout));
-                let ending = Ending { residual: Some(Map::whole(residual, layout)), ..ending };
-                self.profile.time(name, || winograd.run(input, output, ending, scratch, threads));
+                (input, output, scratch, Some(Map::whole(residual, layout)))
             }
-        }
+        };
+        let (input, output) = (Map::whole(input, layout), Map::whole(output, layout));
+        let ending = Ending { bias, add_from: *add_from, after: *after, residual };
+        self.profile.time(format_args!("{name}.convolve"), || {
+            convolve.run(input, output, ending, scratch, threads);
+        });
     }
 
     /// Decodes the refined latent, strip by strip, where a pixel is wanted.
@@ -252,7 +248,7 @@ impl Run<'_> {
                 self.profile.time(format_args!("decoder.up.{step}"), || {
                     for (phase, conv) in network.up[step].iter().enumerate() {
                         let (down, right) = (phase / 2, phase % 2);
-                        let target = Target { map: output, step: 2, down, right, add: false };
+                        let target = Target { map: output, step: 2, down, right, store: Store::Replace };
                         conv.run(input, target, phase_of(&new, down), phase_of(&level_columns[level], right));
                     }
                 });
@@ -260,7 +256,7 @@ impl Run<'_> {
             let [memory] = self.plan.places.pick(self.arena, [levels[0].buffer]);
             let map = levels[0].window.map(memory);
             self.profile.time(format_args!("decoder.out"), || {
-                network.colours.run(map, &mut predicted, rows, columns.clone());
+                network.head.run(map, &mut predicted, rows, columns.clone());
             });
             self.pace.passed(Stage::Decode, count)?;
         }

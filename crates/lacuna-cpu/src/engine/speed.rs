@@ -1,12 +1,15 @@
 //! How fast this processor multiplies, now: what forecasts of time are scaled by.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::channels::{Channels, Layout};
-use super::conv::{Conv, Taps};
-use super::map::{Border, Map};
+use lacuna_network::Border;
+
+use super::conv::{Conv, Store, Taps};
 use super::plan::Plan;
+use super::steps::{Kernel, Step};
 use crate::Isa;
+use crate::tiles::channels::{Channels, Layout};
+use crate::tiles::map::Map;
 
 /// Channels in and out of the trial: a weight panel that fits in the cache.
 const CHANNELS: usize = 192;
@@ -17,29 +20,52 @@ const PASSES: usize = 4;
 
 /// Operations a second in a large pointwise convolution; a multiplication and its addition count as two.
 pub fn product_rate(isa: Isa) -> f64 {
-    let channels = Channels::parts(&[CHANNELS]);
-    let taps = Taps::square(1, 1, Border::Zero);
-    let conv = Conv::new(isa, (channels.clone(), &channels), taps, None, |_, _, _| 1.0);
-    let layout = Layout::new(channels.blocks(), SIDE, SIDE);
-    let (mut from, mut to) = (vec![1.0; layout.len()], vec![0.0; layout.len()]);
-    let mut rate: f64 = 0.0;
-    for _ in 0..PASSES {
-        let start = Instant::now();
-        conv.run_pointwise(Map::whole(&mut from, layout), Map::whole(&mut to, layout), false);
-        let operations = 2.0 * (CHANNELS * CHANNELS * SIDE * SIDE) as f64;
-        rate = rate.max(operations / start.elapsed().as_secs_f64());
+    let mut trial = Trial::new(isa);
+    best_rate((0..PASSES).map(|_| trial.run()))
+}
+
+/// A pointwise convolution of ones with ones.
+struct Trial {
+    conv: Conv,
+    layout: Layout,
+    from: Vec<f32>,
+    to: Vec<f32>,
+}
+
+/// What a trial multiplies and adds.
+const OPERATIONS: f64 = 2.0 * (CHANNELS * CHANNELS * SIDE * SIDE) as f64;
+
+impl Trial {
+    fn new(isa: Isa) -> Self {
+        let channels = Channels::parts([CHANNELS]);
+        let taps = Taps::square(1, 1, Border::Zero);
+        let conv = Conv::new(isa, (channels.clone(), &channels), taps, None, |_, _, _| 1.0);
+        let layout = Layout::new(channels.blocks(), SIDE, SIDE);
+        Self { conv, layout, from: vec![1.0; layout.len()], to: vec![0.0; layout.len()] }
     }
-    rate
+
+    /// Runs it once and returns its time.
+    fn run(&mut self) -> Duration {
+        let start = Instant::now();
+        let (from, to) = (Map::whole(&mut self.from, self.layout), Map::whole(&mut self.to, self.layout));
+        self.conv.run_pointwise(from, to, Store::Replace);
+        start.elapsed()
+    }
+}
+
+/// The rate of the fastest of some trials.
+fn best_rate(times: impl Iterator<Item = Duration>) -> f64 {
+    times.map(|time| OPERATIONS / time.as_secs_f64()).fold(0.0, f64::max)
 }
 
 /// How fast a kernel is, as a part of [`product_rate`], by the definition's operations.
-fn efficiency(kernel: &str) -> f64 {
+fn efficiency(kernel: Kernel) -> f64 {
     match kernel {
-        "winograd 4x4" => 2.5,
-        "tiles 1x1" | "interleaved 7x7" => 0.9,
-        "fourier" => 0.3,
-        "lanes summed 7x7" => 0.5,
-        _ => 0.8,
+        Kernel::Winograd => 2.5,
+        Kernel::Pointwise | Kernel::Interleaved => 0.9,
+        Kernel::Strided | Kernel::Phases | Kernel::TwoValues | Kernel::Sum => 0.8,
+        Kernel::Head => 0.5,
+        Kernel::Fourier => 0.3,
     }
 }
 
@@ -50,19 +76,45 @@ const OPERATIONS_PER_BYTE: f64 = 4.0;
 impl Plan {
     /// Seconds that a run is expected to take where large products run at `rate` operations a second.
     pub fn forecast_seconds(&self, rate: f64) -> f64 {
-        let step =
-            |step: &super::Step| step.operations / efficiency(step.kernel) + step.bytes * OPERATIONS_PER_BYTE;
-        self.steps().iter().map(step).sum::<f64>() / rate
+        self.steps().iter().map(cost).sum::<f64>() / rate
     }
+}
+
+/// What a step costs, in operations of large products.
+fn cost(step: &Step) -> f64 {
+    step.operations / efficiency(step.kernel) + step.bytes * OPERATIONS_PER_BYTE
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::steps::Stage;
 
     #[test]
-    fn a_processor_is_neither_a_stone_nor_a_miracle() {
-        let rate = product_rate(Isa::best());
-        assert!((1e7..1e15).contains(&rate), "{rate:e} operations a second");
+    fn every_product_of_the_trial_is_computed() {
+        for isa in Isa::available() {
+            let mut trial = Trial::new(isa);
+            assert!(trial.run() > Duration::ZERO);
+            let planes = Map::whole(&mut trial.to, trial.layout).to_planes(&Channels::parts([CHANNELS]));
+            assert_eq!(planes, vec![CHANNELS as f32; CHANNELS * SIDE * SIDE]);
+        }
+    }
+
+    #[test]
+    fn rates_and_costs_by_hand() {
+        let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
+        assert_eq!(best_rate([seconds(3.0), seconds(0.5), seconds(1.0)].into_iter()), OPERATIONS / 0.5);
+        // 192 x 192 channels at 64 x 64 pixels, two operations each.
+        assert_eq!(OPERATIONS, 301_989_888.0);
+        let step = |kernel| Step {
+            name: "step".into(),
+            stage: Stage::Refine,
+            kernel,
+            shape: [1, 1, 1],
+            operations: 900.0,
+            bytes: 10.0,
+        };
+        assert_eq!(cost(&step(Kernel::Pointwise)), 1040.0);
+        assert_eq!(cost(&step(Kernel::Winograd)), 400.0);
     }
 }

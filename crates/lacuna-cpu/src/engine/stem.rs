@@ -6,13 +6,14 @@
 
 use std::ops::Range;
 
+use lacuna_network::Border;
 use rayon::prelude::*;
 
-use super::channels::Channels;
-use super::map::{Border, Map};
-use super::tile::{self, Finish, Panels, Row, Segment};
 use crate::Isa;
 use crate::simd::{LANES, Op, Simd, dispatch};
+use crate::tiles::channels::Channels;
+use crate::tiles::map::Map;
+use crate::tiles::tile::{self, Finish, Panels, Row, Segment};
 
 /// Rows and columns of the kernel.
 pub(crate) const KERNEL: usize = 7;
@@ -187,7 +188,7 @@ impl Op for RowJob<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{Memory, Reference, weights};
+    use crate::tiles::testing::{Memory, Reference, weights};
     use testkit::assert_close;
     use testkit::pictures::{hole, noise, picture};
 
@@ -225,7 +226,7 @@ mod tests {
                 .zip(mask.iter().cycle())
                 .filter(|(_, hole)| **hole)
                 .for_each(|(v, _)| *v = f32::NAN);
-            let channels = Channels::parts(&[outputs]);
+            let channels = Channels::parts([outputs]);
             for isa in Isa::available() {
                 let added = [channels.spread(|_| 0.5), channels.spread(|channel| inside[channel])];
                 let lanes = channels.spread(|channel| bias[channel]);

@@ -1,18 +1,23 @@
-//! What a plan says of each of its steps.
+//! The steps of a run, counted from the network's layers.
 
-use serde::Serialize;
+use std::fmt;
+
+use lacuna_network::geometry::LEVELS;
+use lacuna_network::{FastFourier, Kernel as Weights, Layer, Layers, Operation, Pieces};
+use serde::{Serialize, Serializer};
 
 use super::fourier::frequencies;
-use super::network::{LEVELS, Network, Refine, latent_parts};
-use super::plan::Sizes;
+use super::sizes::Sizes;
 
 /// A step of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// Where in the network.
     pub name: String,
+    /// The part of the run that it belongs to.
+    pub stage: Stage,
     /// What computes it.
-    pub kernel: &'static str,
+    pub kernel: Kernel,
     /// Channels, rows and columns of its result.
     pub shape: [usize; 3],
     /// Multiplications and additions by the definition, whatever the kernel saves.
@@ -21,116 +26,169 @@ pub struct Step {
     pub bytes: f64,
 }
 
-/// The steps of a run over a picture of this size.
-pub(crate) fn steps(network: &Network, sizes: Sizes) -> Vec<Step> {
-    Lister { network, sizes }.list()
+/// The parts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Encoder and mask control.
+    Encode,
+    /// Refiner.
+    Refine,
+    /// Decoder.
+    Decode,
 }
 
-struct Lister<'n> {
-    network: &'n Network,
+/// The kernels of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// 7x7 convolution of the interleaved image.
+    Interleaved,
+    /// 3x3 convolution of stride 2 by register tiles.
+    Strided,
+    /// 1x1 convolution by register tiles.
+    Pointwise,
+    /// Transposed 3x3 convolution by register tiles, one for each phase of the output.
+    Phases,
+    /// 3x3 convolution by Winograd's method.
+    Winograd,
+    /// Fourier transform.
+    Fourier,
+    /// 7x7 convolution to an image.
+    Head,
+    /// One of two values for each pixel.
+    TwoValues,
+    /// Sum of two maps.
+    Sum,
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Interleaved => "interleaved 7x7",
+            Self::Strided => "tiles 3x3 /2",
+            Self::Pointwise => "tiles 1x1",
+            Self::Phases => "tiles by phase 3x3 *2",
+            Self::Winograd => "winograd 4x4",
+            Self::Fourier => "fourier",
+            Self::Head => "lanes summed 7x7",
+            Self::TwoValues => "two values",
+            Self::Sum => "sum",
+        })
+    }
+}
+
+impl Serialize for Kernel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The steps of a run over an image of this size, in the order of the run.
+pub(crate) fn steps(layers: &Layers, sizes: Sizes) -> Vec<Step> {
+    let mut list = Steps { sizes, stage: Stage::Encode, list: Vec::new() };
+    list.encoder(layers);
+    list.stage = Stage::Refine;
+    list.refiner(layers);
+    list.stage = Stage::Decode;
+    layers.decoder.iter().for_each(|layer| list.layer(layer, Kernel::Phases));
+    list.layer(&layers.head, Kernel::Head);
+    list.list
+}
+
+struct Steps {
     sizes: Sizes,
+    stage: Stage,
+    list: Vec<Step>,
 }
 
-impl Lister<'_> {
-    /// The steps in the order in which the run counts them.
-    fn list(&self) -> Vec<Step> {
-        let mut list = Steps(Vec::new());
-        let (network, sizes) = (self.network, self.sizes);
-        let level = |level: usize| [network.levels[level].total(), sizes.rows(level), sizes.columns(level)];
-        let image = [network.config.channels_in, sizes.height, sizes.width];
-        list.conv("encoder.stem", "interleaved 7x7", image, level(0), 49.0);
-        for below in 0..LEVELS {
-            list.conv(&format!("encoder.down.{below}"), "tiles 3x3 /2", level(below), level(below + 1), 9.0);
+impl Steps {
+    fn encoder(&mut self, layers: &Layers) {
+        for (level, layer) in layers.encoder.iter().enumerate() {
+            self.layer(layer, if level == 0 { Kernel::Interleaved } else { Kernel::Strided });
         }
-        if let Some(control) = &network.control {
-            let mask =
-                |level: usize| [control.levels[level].total(), sizes.rows(level), sizes.columns(level)];
-            list.add("control.encoder.0", "two values", mask(0), 0.0, mask(0).iter().product::<usize>());
-            for below in 0..LEVELS {
-                let name = format!("control.encoder.{}", below + 1);
-                list.conv(&name, "tiles 3x3 /2", mask(below), mask(below + 1), 9.0);
-                list.conv(
-                    &format!("control.zero.{}", below + 1),
-                    "tiles 1x1",
-                    mask(below + 1),
-                    mask(below + 1),
-                    1.0,
-                );
+        let Some(control) = &layers.control else { return };
+        for (level, (mask, zero)) in control.encoder.iter().zip(&control.zero).enumerate() {
+            if level == 0 {
+                // The stem adds what the first zero convolution gives.
+                let map = self.map(mask.outputs.total(), 0);
+                self.add(&mask.path, Kernel::TwoValues, map, 0.0, count(map));
+            } else {
+                self.layer(mask, Kernel::Strided);
+                self.layer(zero, Kernel::Pointwise);
             }
         }
-        for (index, block) in network.blocks.iter().enumerate() {
-            for name in ["first", "second"] {
-                let name = format!("refiner.blocks.{index}.{name}");
-                match block {
-                    Refine::Fourier(_) => self.fourier_steps(&mut list, &name),
-                    Refine::Regular(_) => self.regular_steps(&mut list, &name),
-                }
-            }
-        }
-        if network.adds_latent() {
-            list.add("refiner.delta", "sum", level(LEVELS), 0.0, 3 * level(LEVELS).iter().product::<usize>());
-        }
-        for step in 0..LEVELS {
-            let (below, above) = (level(LEVELS - step), level(LEVELS - step - 1));
-            let name = format!("decoder.up.{step}");
-            // Each input pixel meets all nine taps.
-            list.conv_at(&name, "tiles by phase 3x3 *2", below, above, 9.0, below[1] * below[2]);
-        }
-        list.conv("decoder.out", "lanes summed 7x7", level(0), [3, sizes.height, sizes.width], 49.0);
-        list.0
     }
 
-    fn fourier_steps(&self, list: &mut Steps, name: &str) {
-        let parts = latent_parts(&self.network.config);
-        let (local, global, reduced) = (parts[0], parts[1], parts[1] / 2);
-        let [rows, columns] = [self.sizes.rows(LEVELS), self.sizes.columns(LEVELS)];
-        let map = |channels: usize| [channels, rows, columns];
-        let spectrum = [2 * reduced, rows, frequencies(columns)];
+    fn refiner(&mut self, layers: &Layers) {
+        for half in layers.refiner.iter().flatten() {
+            let (weights, map) = match half.pieces() {
+                Pieces::Plain(plain) => (plain.kernel.weights(), half.outputs.total()),
+                Pieces::FastFourier(pieces) => {
+                    self.spectral(half, &pieces);
+                    (pieces.neighbourhood().map(Weights::weights).sum(), half.outputs.total())
+                }
+            };
+            let map = self.map(map, LEVELS);
+            let operations = 2.0 * weights as f64 * (map[1] * map[2]) as f64;
+            let name = format!("{}.convolve", half.path);
+            self.add(&name, Kernel::Winograd, map, operations, weights + 2 * count(map));
+        }
+        if layers.adds_latent {
+            let latent = self.map(layers.latent().total(), LEVELS);
+            self.add("refiner.delta", Kernel::Sum, latent, 0.0, 3 * count(latent));
+        }
+    }
+
+    fn spectral(&mut self, half: &Layer, pieces: &FastFourier) {
+        let Some(path) = &pieces.spectral else { return };
+        let name = |step: &str| format!("{}.{step}", half.path);
+        let map = self.map(path.reduce.outputs, LEVELS);
+        let [reduced, rows, columns] = map;
+        let spectrum = [path.mix.outputs, rows, frequencies(columns)];
         // Five operations for each value and level of halving, the usual count for a fast transform.
         let pixels = (rows * columns) as f64;
         let transform = 2.5 * reduced as f64 * pixels * pixels.log2();
-        let moved = map(reduced).iter().product::<usize>() + spectrum.iter().product::<usize>();
-        list.conv(&format!("{name}.reduce"), "tiles 1x1", map(global), map(reduced), 1.0);
-        list.add(&format!("{name}.forward"), "fourier", spectrum, transform, moved);
-        list.conv(&format!("{name}.mix"), "tiles 1x1", spectrum, spectrum, 1.0);
-        list.add(&format!("{name}.inverse"), "fourier", map(reduced), transform, moved);
-        list.conv(&format!("{name}.expand"), "tiles 1x1", map(reduced), map(global), 1.0);
-        let weights = 9 * (local * local + 2 * local * global);
-        let operations = 2.0 * weights as f64 * pixels;
-        let moved = weights + 2 * map(local + global).iter().product::<usize>();
-        list.add(&format!("{name}.convolve"), "winograd 4x4", map(local + global), operations, moved);
+        let moved = count(map) + count(spectrum);
+        let global = |channels: usize| [channels, rows, columns];
+        self.pointwise(&name("reduce"), &path.reduce, [global(path.reduce.inputs), map]);
+        self.add(&name("forward"), Kernel::Fourier, spectrum, transform, moved);
+        self.pointwise(&name("mix"), &path.mix, [spectrum, spectrum]);
+        self.add(&name("inverse"), Kernel::Fourier, map, transform, moved);
+        self.pointwise(&name("expand"), &path.expand, [map, global(path.expand.outputs)]);
     }
 
-    fn regular_steps(&self, list: &mut Steps, name: &str) {
-        let map =
-            [latent_parts(&self.network.config)[0], self.sizes.rows(LEVELS), self.sizes.columns(LEVELS)];
-        list.conv(&format!("{name}.convolve"), "winograd 4x4", map, map, 9.0);
+    fn pointwise(&mut self, name: &str, kernel: &Weights, [from, to]: [[usize; 3]; 2]) {
+        let operations = 2.0 * kernel.weights() as f64 * (to[1] * to[2]) as f64;
+        self.add(name, Kernel::Pointwise, to, operations, kernel.weights() + count(from) + count(to));
+    }
+
+    /// A step that computes a layer as one convolution of all channels.
+    fn layer(&mut self, layer: &Layer, kernel: Kernel) {
+        let Layer { level, inputs, outputs, form, .. } = layer;
+        let (from_level, is_transposed) = match form.operation {
+            Operation::Transposed => (level + 1, true),
+            Operation::Convolution | Operation::FastFourier => (level + 1 - form.stride, false),
+        };
+        let (from, to) = (self.map(inputs.total(), from_level), self.map(outputs.total(), *level));
+        // Each pixel of a transposed convolution's input meets all taps.
+        let computed = if is_transposed { from } else { to };
+        let weights = inputs.total() * outputs.total() * form.kernel * form.kernel;
+        let operations = 2.0 * weights as f64 * (computed[1] * computed[2]) as f64;
+        self.add(&layer.path, kernel, to, operations, weights + count(from) + count(to));
+    }
+
+    /// Channels, rows and columns of a map.
+    fn map(&self, channels: usize, level: usize) -> [usize; 3] {
+        [channels, self.sizes.rows(level), self.sizes.columns(level)]
+    }
+
+    fn add(&mut self, name: &str, kernel: Kernel, shape: [usize; 3], operations: f64, numbers: usize) {
+        let bytes = (numbers * size_of::<f32>()) as f64;
+        self.list.push(Step { name: name.to_owned(), stage: self.stage, kernel, shape, operations, bytes });
     }
 }
 
-struct Steps(Vec<Step>);
-
-impl Steps {
-    fn add(&mut self, name: &str, kernel: &'static str, shape: [usize; 3], operations: f64, numbers: usize) {
-        let bytes = (numbers * size_of::<f32>()) as f64;
-        self.0.push(Step { name: name.to_owned(), kernel, shape, operations, bytes });
-    }
-
-    fn conv(&mut self, name: &str, kernel: &'static str, from: [usize; 3], to: [usize; 3], taps: f64) {
-        self.conv_at(name, kernel, from, to, taps, to[1] * to[2]);
-    }
-
-    fn conv_at(
-        &mut self,
-        name: &str,
-        kernel: &'static str,
-        from: [usize; 3],
-        to: [usize; 3],
-        taps: f64,
-        pixels: usize,
-    ) {
-        let weights = taps * (from[0] * to[0]) as f64;
-        let numbers = weights as usize + from.iter().product::<usize>() + to.iter().product::<usize>();
-        self.add(name, kernel, to, 2.0 * weights * pixels as f64, numbers);
-    }
+/// Values of a map.
+fn count(map: [usize; 3]) -> usize {
+    map.iter().product()
 }

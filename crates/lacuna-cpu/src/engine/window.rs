@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::channels::Layout;
-use super::map::Map;
 use crate::shared::Shared;
+use crate::tiles::channels::Layout;
+use crate::tiles::map::Map;
 
 /// A sliding window over the rows of a map.
 #[derive(Clone, Debug)]

@@ -1,17 +1,18 @@
 //! Batch normalisation for training, fused with the ReLU behind it.
 //!
 //! Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>: `y = weight (x - mean) / sqrt(variance + epsilon) + bias`.
-//! What ReLU cut off is told from `x` again, so that `y` need not be kept for the way back.
+//! The ReLU mask is recomputed from `x`, so the backward pass does not need `y`.
 #![expect(unsafe_code, reason = "vectors in raw memory")]
 
+use lacuna_network::geometry;
 use rayon::prelude::*;
 
-use crate::Isa;
 use crate::shared::Shared;
 use crate::simd::{LANES, Op, Simd, dispatch};
+use crate::{After, Isa};
 
-/// Added to the variance: PyTorch's default.
-pub const EPSILON: f32 = 1e-5;
+/// Added to the variance.
+const EPSILON: f32 = geometry::EPSILON as f32;
 
 /// Values that are summed in single precision before they join a double: bounds the rounding of long sums.
 const RUN: usize = 4096;
@@ -25,8 +26,8 @@ pub struct NormShape {
     pub channels: usize,
     /// Pixels of a channel.
     pub pixels: usize,
-    /// Whether negative results become 0.
-    pub relu: bool,
+    /// What follows.
+    pub after: After,
 }
 
 /// Mean and biased variance of each channel.
@@ -103,7 +104,10 @@ pub fn affine(isa: Isa, shape: &NormShape, x: &[f32], scale: &[f32], offset: &[f
     y.par_chunks_mut(shape.pixels.max(1)).zip(x.par_chunks(shape.pixels.max(1))).enumerate().for_each(
         |(plane, (y, x))| {
             let channel = plane % shape.channels;
-            dispatch(isa, Affine { x, y, scale: scale[channel], offset: offset[channel], relu: shape.relu });
+            dispatch(
+                isa,
+                Affine { x, y, scale: scale[channel], offset: offset[channel], after: shape.after },
+            );
         },
     );
     y
@@ -227,7 +231,7 @@ fn gradients(
             let (scale, offset) = cut(at);
             let mut sums = [0.0f64; 2];
             for run in shape.runs(at) {
-                let part = Sums { x: &x[run.clone()], dy: &dy[run], scale, offset, relu: shape.relu };
+                let part = Sums { x: &x[run.clone()], dy: &dy[run], scale, offset, after: shape.after };
                 let part = dispatch(isa, part);
                 sums = [sums[0] + f64::from(part[0]), sums[1] + f64::from(part[1])];
             }
@@ -240,7 +244,7 @@ fn gradients(
                     dy: &dy[run],
                     dx: to,
                     channel: &channel,
-                    relu: shape.relu,
+                    after: shape.after,
                 };
                 dispatch(isa, job);
             }
@@ -293,7 +297,7 @@ struct Affine<'a> {
     y: &'a mut [f32],
     scale: f32,
     offset: f32,
-    relu: bool,
+    after: After,
 }
 
 /// `scale x + offset`, with one rounding or two as the vectors have it, so that signs agree everywhere.
@@ -314,7 +318,7 @@ impl Op for Affine<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (scale, offset) = (simd.splat(self.scale), simd.splat(self.offset));
-        let least = simd.splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        let least = simd.splat(if self.after == After::Relu { 0.0 } else { f32::NEG_INFINITY });
         for (x, y) in self.x.chunks(LANES).zip(self.y.chunks_mut(LANES)) {
             let value = simd.max(line(simd, x, scale, offset), least);
             if y.len() == LANES {
@@ -333,7 +337,7 @@ struct Sums<'a> {
     dy: &'a [f32],
     scale: f32,
     offset: f32,
-    relu: bool,
+    after: After,
 }
 
 impl Op for Sums<'_> {
@@ -344,7 +348,7 @@ impl Op for Sums<'_> {
         let (scale, offset) = (simd.splat(self.scale), simd.splat(self.offset));
         let (mut sum, mut product) = (simd.splat(0.0), simd.splat(0.0));
         for (x, dy) in self.x.chunks(LANES).zip(self.dy.chunks(LANES)) {
-            let passed = passed(simd, x, dy, scale, offset, self.relu);
+            let passed = passed(simd, x, dy, scale, offset, self.after);
             sum = simd.add(sum, passed);
             product = simd.mul_add(passed, line(simd, x, simd.splat(1.0), simd.splat(0.0)), product);
         }
@@ -352,11 +356,14 @@ impl Op for Sums<'_> {
     }
 }
 
-/// `dy` where ReLU let `scale x + offset` pass, else 0.
+/// `dy` where `scale x + offset` passed the ReLU, else 0.
 #[inline(always)]
-fn passed<S: Simd>(simd: S, x: &[f32], dy: &[f32], scale: S::V, offset: S::V, relu: bool) -> S::V {
+fn passed<S: Simd>(simd: S, x: &[f32], dy: &[f32], scale: S::V, offset: S::V, after: After) -> S::V {
     let dy = line(simd, dy, simd.splat(1.0), simd.splat(0.0));
-    if relu { simd.where_positive(line(simd, x, scale, offset), dy) } else { dy }
+    match after {
+        After::Nothing => dy,
+        After::Relu => simd.where_positive(line(simd, x, scale, offset), dy),
+    }
 }
 
 struct InputGradient<'a> {
@@ -364,7 +371,7 @@ struct InputGradient<'a> {
     dy: &'a [f32],
     dx: &'a mut [f32],
     channel: &'a Channel,
-    relu: bool,
+    after: After,
 }
 
 impl Op for InputGradient<'_> {
@@ -378,7 +385,7 @@ impl Op for InputGradient<'_> {
         let level = simd.splat(factor * (slope * about - constant));
         let (factor, slope) = (simd.splat(factor), simd.splat(-factor * slope));
         for ((x, dy), dx) in self.x.chunks(LANES).zip(self.dy.chunks(LANES)).zip(self.dx.chunks_mut(LANES)) {
-            let passed = passed(simd, x, dy, scale, offset, self.relu);
+            let passed = passed(simd, x, dy, scale, offset, self.after);
             let value = simd.mul_add(factor, passed, line(simd, x, slope, level));
             if dx.len() == LANES {
                 // SAFETY: LANES numbers.
@@ -422,7 +429,7 @@ mod tests {
             let deviation = (variance + f64::from(EPSILON)).sqrt();
             let (w, b) = (f64::from(weight[channel]), f64::from(bias[channel]));
             let normal = |i: usize| (f64::from(x[i]) - mean) / deviation;
-            let passes = |i: usize| !shape.relu || w * normal(i) + b > 0.0;
+            let passes = |i: usize| shape.after == After::Nothing || w * normal(i) + b > 0.0;
             let d = |i: usize| if passes(i) { f64::from(dy[i]) } else { 0.0 };
             let (sum, product): (f64, f64) =
                 (places.iter().map(|&i| d(i)).sum(), places.iter().map(|&i| d(i) * normal(i)).sum());
@@ -440,8 +447,8 @@ mod tests {
     #[test]
     fn it_is_the_definition_forward_and_back() {
         for (batch, channels, pixels) in [(1, 3, 2), (3, 2, 35), (2, 5, 64), (1, 1, 10_001)] {
-            for relu in [false, true] {
-                let shape = NormShape { batch, channels, pixels, relu };
+            for after in [After::Nothing, After::Relu] {
+                let shape = NormShape { batch, channels, pixels, after };
                 let all = batch * channels * pixels;
                 let (x, dy) = (noise(1, all), noise(2, all));
                 let (weight, bias) = (noise(3, channels), noise(4, channels));

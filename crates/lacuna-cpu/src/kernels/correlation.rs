@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::conv::{ConvShape, Padding};
+use super::shape::{ConvShape, Padding};
 use super::strip::{Padded, Strip};
 use crate::Isa;
 use crate::simd::{LANES, Op, Simd, dispatch};

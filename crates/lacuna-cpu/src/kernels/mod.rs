@@ -5,5 +5,6 @@ pub mod conv;
 mod correlation;
 mod direct;
 pub mod fourier;
+mod shape;
 mod strip;
 mod winograd;

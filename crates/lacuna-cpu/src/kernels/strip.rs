@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::conv::Padding;
+use super::shape::Padding;
 use crate::simd::LANES;
 
 /// Pictures with a border.

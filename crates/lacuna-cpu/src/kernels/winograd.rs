@@ -1,16 +1,15 @@
 //! Wide 3x3 convolutions and their gradients by the engine's Winograd kernel, which wants channels in blocks.
 
-use std::sync::{Mutex, PoisonError};
-
+use lacuna_network::Border;
 use rayon::prelude::*;
 
-use super::conv::{ConvShape, Padding, folded};
-use crate::Isa;
-use crate::engine::arena::Arena;
-use crate::engine::channels::{Channels, Layout};
-use crate::engine::map::{Border, Map};
-use crate::engine::winograd::{Blocks, Ending, Winograd};
+use super::shape::{ConvShape, Padding, folded};
 use crate::simd::LANES;
+use crate::tiles::arena::Kept;
+use crate::tiles::channels::{Channels, Layout};
+use crate::tiles::map::Map;
+use crate::tiles::winograd::{Blocks, Ending, Winograd};
+use crate::{After, Isa};
 
 /// From so many channels on, in and out, what it saves is more than moving channels into blocks and back costs.
 const FEWEST_CHANNELS: usize = 64;
@@ -49,7 +48,7 @@ pub(super) fn forward(
 /// As [`super::conv::input_gradient`].
 pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32]) -> Vec<f32> {
     let ConvShape { channels_in, channels_out, height, width, .. } = *shape;
-    // The way back is a convolution with kernels turned by half a turn.
+    // The input's gradient is a convolution with kernels turned by half a turn.
     let plan = Plan::new(isa, (channels_out, channels_in), Border::Zero, |output, input, tap| {
         weight[(input * channels_in + output) * 9 + 8 - tap]
     });
@@ -72,7 +71,7 @@ impl Plan {
         border: Border,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        let (inputs, outputs) = (Channels::parts(&[inputs]), Channels::parts(&[outputs]));
+        let (inputs, outputs) = (Channels::parts([inputs]), Channels::parts([outputs]));
         let blocks = vec![Blocks { inputs: 0..inputs.blocks(), outputs: 0..outputs.blocks() }];
         let winograd = Winograd::new(isa, (&inputs, &outputs), border, blocks, weight);
         Self { inputs, outputs, winograd }
@@ -85,7 +84,9 @@ impl Plan {
         let to = Layout::new(self.outputs.blocks(), rows, columns);
         let threads = rayon::current_num_threads();
         let scratch = self.winograd.scratch(rows, columns, threads);
-        let mut arena = Kept::take(from.len() + to.len() + scratch);
+        let mut arena = KEPT
+            .take_at_least(from.len() + to.len() + scratch)
+            .unwrap_or_else(|error| panic!("no memory for a convolution: {error}"));
         let (input, rest) = arena.numbers().split_at_mut(from.len());
         let (output, scratch) = rest[..to.len() + scratch].split_at_mut(to.len());
         let bias = self.outputs.spread(|channel| bias.map_or(0.0, |bias| bias[channel]));
@@ -94,39 +95,17 @@ impl Plan {
         let pictures = x.chunks_exact(channels_in * height * width);
         for (x, y) in pictures.zip(y.chunks_exact_mut(channels_out * rows * columns)) {
             gather(x, (height, width), ring, input, from);
-            let ending = Ending { bias: &bias, add_from: to.blocks, relu: false, residual: None };
+            let ending = Ending { bias: &bias, add_from: to.blocks, after: After::Nothing, residual: None };
             self.winograd.run(Map::whole(input, from), Map::whole(output, to), ending, scratch, threads);
             scatter(output, to, y);
         }
-        arena.put_back();
+        KEPT.put_back(arena);
         y
     }
 }
 
 /// Memory from one convolution for the next: fresh pages would cost as much time as the products.
-struct Kept(Arena);
-
-static KEPT: Mutex<Option<Arena>> = Mutex::new(None);
-
-impl Kept {
-    fn take(numbers: usize) -> Self {
-        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match kept.filter(|arena| arena.len() >= numbers) {
-            Some(arena) => Self(arena),
-            None => Self(
-                Arena::new(numbers).unwrap_or_else(|error| panic!("no memory for a convolution: {error}")),
-            ),
-        }
-    }
-
-    fn numbers(&mut self) -> &mut [f32] {
-        self.0.numbers()
-    }
-
-    fn put_back(self) {
-        *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.0);
-    }
-}
+static KEPT: Kept = Kept::new();
 
 /// Moves planes into blocks of channels, with a ring of zeros.
 fn gather(planes: &[f32], (height, width): (usize, usize), ring: usize, map: &mut [f32], layout: Layout) {

@@ -14,8 +14,9 @@ use lacuna::Planes;
 use lacuna_cpu::Isa;
 use rayon::prelude::*;
 
-use self::layers::{Map, Step, run};
+use self::layers::{Step, run};
 use self::network::network;
+use super::feature_map::Map;
 use crate::{Error, Result};
 use lacuna::checkpoint::{Tensors, read_tensors};
 

@@ -11,6 +11,7 @@ use lacuna_cpu::Isa;
 use lacuna_cpu::kernels::conv::{self, ConvShape, Padding};
 use rayon::prelude::*;
 
+use super::feature_map::Map;
 use super::region::{Areas, ByRegion};
 use crate::{Error, Result};
 use lacuna::checkpoint::{Tensors, read_tensors, take_tensor};
@@ -25,6 +26,7 @@ pub enum Network {
 }
 
 /// A convolution with ReLU, with what precedes and follows it.
+#[derive(Clone, Copy)]
 struct Layer {
     /// Its index in torchvision.
     index: usize,
@@ -50,21 +52,45 @@ const ALEX: [Layer; 5] = [
     Layer { compared: true, ..layer(8, 384, 256) },
     Layer { compared: true, ..layer(10, 256, 256) },
 ];
-const VGG: [Layer; 13] = [
-    layer(0, 3, 64),
-    Layer { compared: true, ..layer(2, 64, 64) },
-    Layer { pool: Some(2), ..layer(5, 64, 128) },
-    Layer { compared: true, ..layer(7, 128, 128) },
-    Layer { pool: Some(2), ..layer(10, 128, 256) },
-    layer(12, 256, 256),
-    Layer { compared: true, ..layer(14, 256, 256) },
-    Layer { pool: Some(2), ..layer(17, 256, 512) },
-    layer(19, 512, 512),
-    Layer { compared: true, ..layer(21, 512, 512) },
-    Layer { pool: Some(2), ..layer(24, 512, 512) },
-    layer(26, 512, 512),
-    Layer { compared: true, ..layer(28, 512, 512) },
+/// VGG16's convolutions: index among torchvision's layers, channels in, channels out.
+pub const VGG16_CONVOLUTIONS: [[usize; 3]; 13] = [
+    [0, 3, 64],
+    [2, 64, 64],
+    [5, 64, 128],
+    [7, 128, 128],
+    [10, 128, 256],
+    [12, 256, 256],
+    [14, 256, 256],
+    [17, 256, 512],
+    [19, 512, 512],
+    [21, 512, 512],
+    [24, 512, 512],
+    [26, 512, 512],
+    [28, 512, 512],
 ];
+/// Convolutions in each of VGG16's five stages, which begin with a pooling except for the first.
+pub const VGG16_STAGES: [usize; 5] = [2, 2, 3, 3, 3];
+const VGG: [Layer; 13] = vgg();
+
+/// VGG16, with the last output of each stage compared.
+const fn vgg() -> [Layer; 13] {
+    let mut layers = [layer(0, 3, 64); 13];
+    let (mut at, mut stage) = (0, 0);
+    while stage < VGG16_STAGES.len() {
+        let mut within = 0;
+        while within < VGG16_STAGES[stage] {
+            let [index, channels_in, channels_out] = VGG16_CONVOLUTIONS[at];
+            layers[at] = layer(index, channels_in, channels_out);
+            layers[at].pool = if within == 0 && stage > 0 { Some(2) } else { None };
+            within += 1;
+            layers[at].compared = within == VGG16_STAGES[stage];
+            at += 1;
+        }
+        stage += 1;
+    }
+    layers
+}
+
 /// Mean of the colour channels, for values in `[-1, 1]`.
 const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
 const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
@@ -111,15 +137,6 @@ pub struct Lpips {
 /// The features of an image: a map for each stage, with unit length at every pixel.
 #[derive(Debug)]
 pub struct Features(Vec<Map>);
-
-/// A feature map.
-#[derive(Debug)]
-struct Map {
-    channels: usize,
-    height: usize,
-    width: usize,
-    values: Vec<f32>,
-}
 
 impl Lpips {
     /// Loads the metric from a safetensors file as written by tools/fetch_metric_weights.py: `features.N.weight`,

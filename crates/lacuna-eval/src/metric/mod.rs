@@ -1,5 +1,6 @@
 //! Metrics, one per file: of images as [`lacuna::Planes`] in `[0, 1]`, or of sets of image features.
 
+mod feature_map;
 pub mod frechet;
 pub mod frechet_few;
 pub mod ids;

@@ -6,12 +6,12 @@
 
 use burn::module::{Flag, Module, Param};
 use burn::tensor::Tensor;
+use burn::tensor::activation::sigmoid;
+use lacuna_network::Activation;
+use lacuna_network::geometry::EPSILON;
 
 use super::{Init, Statistic};
 use crate::ops::{self, After};
-
-/// Added to the variance. PyTorch's default, which all published weights were trained with.
-pub const EPSILON: f64 = 1e-5;
 
 /// The weight of the newest batch in the running statistics. PyTorch's default.
 pub const MOMENTUM: f32 = 0.1;
@@ -70,6 +70,21 @@ impl BatchNorm {
         self.then(x, After::Relu)
     }
 
+    /// Normalises and activates `x`.
+    ///
+    /// # Shapes
+    /// As [`BatchNorm::forward`].
+    ///
+    /// # Panics
+    /// As [`BatchNorm::forward`].
+    pub fn forward_activated(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        match activation {
+            Activation::Identity => self.forward(x),
+            Activation::Relu => self.forward_relu(x),
+            Activation::Sigmoid => sigmoid(self.forward(x)),
+        }
+    }
+
     /// Normalises `x`, and carries a direction of `x` along: the output's derivative in that direction (forward mode). Both
     /// can be differentiated by the parameters, which gives what needs second derivatives elsewhere, such as R1.
     ///
@@ -112,7 +127,7 @@ impl BatchNorm {
             count > 1,
             "BatchNorm in train mode needs more than one value for each of {channels} channels"
         );
-        let normalised = ops::normalise(x, self.weight.val(), self.bias.val(), EPSILON, after);
+        let normalised = ops::normalise(x, self.weight.val(), self.bias.val(), after);
         let unbiased = normalised.variance.mul_scalar(count as f64 / (count - 1) as f64);
         self.running_mean.update(normalised.mean, MOMENTUM);
         self.running_var.update(unbiased, MOMENTUM);

@@ -2,9 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use lacuna_network::Layer;
 
-use super::{Init, Padding};
-use crate::ops;
+use super::Init;
+use crate::ops::{self, Padding, padding};
 
 /// The shape of a [`Conv2d`]; square kernels and strides.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,19 @@ impl Conv2dConfig {
     /// A 1x1 convolution without bias.
     pub fn pointwise(channels_in: usize, channels_out: usize) -> Self {
         Self { channels_in, channels_out, kernel: 1, stride: 1, padding: Padding::None, bias: false }
+    }
+
+    /// The convolution of a layer.
+    pub fn of(layer: &Layer) -> Self {
+        let Layer { inputs, outputs, form, .. } = layer;
+        Self {
+            channels_in: inputs.total(),
+            channels_out: outputs.total(),
+            kernel: form.kernel,
+            stride: form.stride,
+            padding: padding::of(form.border, form.kernel),
+            bias: form.bias,
+        }
     }
 
     /// The convolution, with PyTorch's default values: uniform in `±1/sqrt(channels_in * kernel²)`.

@@ -1,18 +1,10 @@
-//! A convolution with bias, normalisation and, mostly, ReLU: the block of everything without a Fourier part.
+//! A convolution with normalisation and activation.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use lacuna_network::Activation;
 
 use super::{BatchNorm, Conv2d, Conv2dConfig, Init};
-
-/// What follows the normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// Negative values become zero.
-    Relu,
-}
 
 /// `activation(norm(conv(x)))`.
 #[derive(Module, Debug)]
@@ -34,18 +26,14 @@ impl ConvNormAct {
     /// # Shapes
     /// As [`Conv2d::forward`].
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.conv.forward(x);
-        match self.activation {
-            Activation::Identity => self.norm.forward(y),
-            Activation::Relu => self.norm.forward_relu(y),
-        }
+        self.norm.forward_activated(self.conv.forward(x), self.activation)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Padding;
+    use crate::ops::Padding;
     use crate::testing::{assert_block_gradient, random, seeded, values};
 
     const GRADIENT_TOLERANCE: f64 = 1e-4;

@@ -6,9 +6,11 @@
 //! Differs from LaMa's code in: no gating and no spectral stride, which no published model uses.
 
 use burn::module::Module;
+use lacuna_network::{Layer, Split};
 
-use super::{Conv2d, Conv2dConfig, Init, Padding, Spectral};
-use crate::net::{Features, Split};
+use super::{Conv2d, Conv2dConfig, Init, Spectral};
+use crate::Features;
+use crate::ops::{Padding, padding};
 
 /// The shape of an [`Ffc`]; both sides always have a local part.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,18 @@ pub struct FfcConfig {
 }
 
 impl FfcConfig {
+    /// The convolution of a layer.
+    pub fn of(layer: &Layer) -> Self {
+        let Layer { inputs, outputs, form, .. } = layer;
+        Self {
+            channels_in: *inputs,
+            channels_out: *outputs,
+            kernel: form.kernel,
+            stride: form.stride,
+            padding: padding::of(form.border, form.kernel),
+        }
+    }
+
     /// The convolution, with PyTorch's default values.
     ///
     /// # Panics

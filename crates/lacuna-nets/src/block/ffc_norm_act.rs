@@ -1,10 +1,10 @@
-//! A fast Fourier convolution with normalisation and ReLU on each part.
+//! A fast Fourier convolution with normalisation and activation of each part.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use lacuna_network::Activation;
 
 use super::{BatchNorm, Ffc, FfcConfig, Init};
-use crate::net::Features;
+use crate::Features;
 
 /// LaMa's `FFC_BN_ACT`.
 #[derive(Module, Debug)]
@@ -12,48 +12,43 @@ pub struct FfcNormAct {
     ffc: Ffc,
     norm_local: BatchNorm,
     norm_global: Option<BatchNorm>,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl FfcNormAct {
     /// PyTorch's default values.
-    pub fn new(config: &FfcConfig, init: &mut Init) -> Self {
+    pub fn new(config: &FfcConfig, activation: Activation, init: &mut Init) -> Self {
         let channels = config.channels_out;
         Self {
             ffc: config.init(init),
             norm_local: BatchNorm::new(channels.local, init),
             norm_global: (channels.global > 0).then(|| BatchNorm::new(channels.global, init)),
+            activation,
         }
     }
 
-    /// Convolves, normalises and rectifies both parts.
-    ///
-    /// # Shapes
-    /// As [`Ffc::forward`]; all values of the result are at least 0.
-    pub fn forward(&self, x: Features) -> Features {
-        self.then(x, BatchNorm::forward_relu)
-    }
-
-    /// Convolves and normalises both parts.
+    /// Convolves, normalises and activates both parts.
     ///
     /// # Shapes
     /// As [`Ffc::forward`].
-    pub fn forward_linear(&self, x: Features) -> Features {
-        self.then(x, BatchNorm::forward)
-    }
-
-    fn then(&self, x: Features, norm: impl Fn(&BatchNorm, Tensor<4>) -> Tensor<4>) -> Features {
+    pub fn forward(&self, x: Features) -> Features {
         let y = self.ffc.forward(x);
-        let global = self.norm_global.as_ref().zip(y.global).map(|(own, global)| norm(own, global));
-        Features { local: norm(&self.norm_local, y.local), global }
+        let global = self.norm_global.as_ref().zip(y.global);
+        Features {
+            local: self.norm_local.forward_activated(y.local, self.activation),
+            global: global.map(|(norm, global)| norm.forward_activated(global, self.activation)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Padding;
-    use crate::net::Split;
+    use crate::ops::Padding;
     use crate::testing::{assert_block_gradient, random, seeded, values};
+    use burn::tensor::Tensor;
+    use lacuna_network::Split;
 
     const GRADIENT_TOLERANCE: f64 = 1e-4;
     const BOTH: Split = Split { local: 2, global: 2 };
@@ -61,7 +56,7 @@ mod tests {
     fn block() -> FfcNormAct {
         let padding = Padding::Reflect(1);
         let config = FfcConfig { channels_in: BOTH, channels_out: BOTH, kernel: 3, stride: 1, padding };
-        FfcNormAct::new(&config, &mut seeded(1))
+        FfcNormAct::new(&config, Activation::Relu, &mut seeded(1))
     }
 
     #[test]

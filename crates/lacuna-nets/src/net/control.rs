@@ -7,42 +7,29 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lacuna::checkpoint::NetworkConfig;
+use lacuna_network::Control;
 
-use super::LEVELS;
-use crate::block::{Activation, Conv2d, Conv2dConfig, ConvNormAct, Init, Padding};
+use crate::Features;
+use crate::block::{Conv2d, Conv2dConfig, Init, LayerBlock};
+use crate::error::Result;
 
 /// The mask encoder and its zero convolutions.
 #[derive(Module, Debug)]
 pub struct MaskControl {
-    encoder: Vec<ConvNormAct>,
+    encoder: Vec<LayerBlock>,
     zero: Vec<Conv2d>,
 }
 
 impl MaskControl {
     /// PyTorch's default values for the mask encoder, zeros for the zero convolutions.
-    pub fn new(config: &NetworkConfig, init: &mut Init) -> Self {
-        let layer = |level: usize| {
-            let channels_out = config.width << level;
-            match level {
-                0 => Conv2dConfig { bias: true, ..Conv2dConfig::pointwise(1, channels_out) },
-                _ => Conv2dConfig {
-                    channels_in: channels_out / 2,
-                    channels_out,
-                    kernel: 3,
-                    stride: 2,
-                    padding: Padding::Zero(1),
-                    bias: true,
-                },
-            }
-        };
+    ///
+    /// # Errors
+    /// As [`LayerBlock::new`].
+    pub fn new(layers: &Control, init: &mut Init) -> Result<Self> {
         let encoder =
-            (0..=LEVELS).map(|level| ConvNormAct::new(&layer(level), Activation::Relu, init)).collect();
-        let mut zero = |level: usize| {
-            let channels = config.width << level;
-            Conv2dConfig::pointwise(channels, channels).init_zero(init)
-        };
-        Self { encoder, zero: (0..=LEVELS).map(&mut zero).collect() }
+            layers.encoder.iter().map(|layer| LayerBlock::new(layer, init)).collect::<Result<_>>()?;
+        let zero = layers.zero.iter().map(|layer| Conv2dConfig::of(layer).init_zero(init)).collect();
+        Ok(Self { encoder, zero })
     }
 
     /// What to add behind each level of the image encoder.
@@ -50,12 +37,12 @@ impl MaskControl {
     /// # Shapes
     /// - `mask`: `[batch, 1, height, width]`, 1 = hole
     /// - the result, for level `i`: `[batch, 2^i width, height / 2^i, width / 2^i]`, sides rounded up
-    pub fn forward(&self, mask: Tensor<4>) -> [Tensor<4>; LEVELS + 1] {
-        let mut x = mask;
-        std::array::from_fn(|level| {
-            x = self.encoder[level].forward(x.clone());
-            self.zero[level].forward(x.clone())
-        })
+    pub fn forward(&self, mask: Tensor<4>) -> Vec<Tensor<4>> {
+        let levels = self.encoder.iter().scan(Features::local(mask), |x, layer| {
+            *x = layer.forward(x.clone());
+            Some(x.local.clone())
+        });
+        levels.zip(&self.zero).map(|(level, zero)| zero.forward(level)).collect()
     }
 }
 
@@ -65,15 +52,16 @@ mod tests {
     use crate::net::Generator;
     use crate::testing::{from_fixture, random, seeded, values};
     use burn::tensor::Device;
-    use lacuna::checkpoint::{Checkpoint, Delta, Family};
+    use lacuna::checkpoint::Checkpoint;
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::{assert_close, fixtures};
 
     /// Numbers of `oracle/make_fixtures.py`.
     const TOLERANCE: f32 = 2e-5;
 
-    fn config(width: usize) -> NetworkConfig {
-        let family = Family::Fourier;
-        NetworkConfig { family, channels_in: 3, width, blocks: 2, control: true, delta: Delta::None }
+    fn layers(width: usize) -> Control {
+        let shape = Shape { channels_in: 3, width, blocks: 2, control: true, delta: Delta::None };
+        Family::Fourier.network(shape).layers().control.unwrap()
     }
 
     #[test]
@@ -91,9 +79,9 @@ mod tests {
 
     #[test]
     fn it_starts_at_zero_with_the_encoder_levels_shapes() {
-        let control = MaskControl::new(&config(3), &mut seeded(1));
+        let control = MaskControl::new(&layers(3), &mut seeded(1)).unwrap();
         let added = control.forward(random([2, 1, 17, 9], 1));
-        let shapes = added.each_ref().map(|added| added.dims());
+        let shapes: Vec<_> = added.iter().map(|added| added.dims()).collect();
         assert_eq!(shapes, [[2, 3, 17, 9], [2, 6, 9, 5], [2, 12, 5, 3], [2, 24, 3, 2]]);
         assert!(added.into_iter().all(|added| values(added).iter().all(|&value| value == 0.0)));
     }

@@ -2,18 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lacuna::checkpoint::{NetworkConfig, check_config};
+use lacuna_network::Architecture;
+use lacuna_network::geometry::{IMAGE_CHANNELS, MULTIPLE, SMALLEST_ENCODED_SIDE};
 use rand_pcg::Pcg64;
 
-use super::{Decoder, Encoder, Features, MaskControl, Refiner};
+use super::{Decoder, Encoder, MaskControl, Refiner};
+use crate::Features;
 use crate::block::Init;
 use crate::error::{Error, Result};
-
-/// Sides of a picture must be a multiple of this, or the prediction would be larger than the picture.
-pub const MULTIPLE: usize = 8;
-
-/// Sides must be at least this long: a latent of one row cannot be reflected at its border.
-pub const SMALLEST_ENCODED_SIDE: usize = 9;
 
 /// A network that fills holes.
 ///
@@ -30,7 +26,7 @@ pub struct Generator {
     /// From a latent to pixels.
     pub decoder: Decoder,
     #[module(skip)]
-    config: NetworkConfig,
+    config: Architecture,
 }
 
 /// Everything that a forward pass made.
@@ -53,7 +49,7 @@ impl Generator {
     ///
     /// # Errors
     /// [`Error::Config`] if there is no such network.
-    pub fn new(config: &NetworkConfig, rng: Pcg64, device: &Device) -> Result<Self> {
+    pub fn new(config: &Architecture, rng: Pcg64, device: &Device) -> Result<Self> {
         Self::build(config, &mut Init::drawn(rng, device))
     }
 
@@ -61,23 +57,24 @@ impl Generator {
     ///
     /// # Errors
     /// [`Error::Config`] if there is no such network.
-    pub(crate) fn unset(config: &NetworkConfig, device: &Device) -> Result<Self> {
+    pub(crate) fn unset(config: &Architecture, device: &Device) -> Result<Self> {
         Self::build(config, &mut Init::unset(device))
     }
 
-    fn build(config: &NetworkConfig, init: &mut Init) -> Result<Self> {
-        check_config(config).map_err(|problem| Error::Config(problem.to_string()))?;
+    fn build(config: &Architecture, init: &mut Init) -> Result<Self> {
+        config.check().map_err(|problem| Error::Config(problem.to_string()))?;
+        let layers = config.layers();
         Ok(Self {
-            encoder: Encoder::new(config, init),
-            refiner: Refiner::new(config, init),
-            decoder: Decoder::new(config, init),
-            control: config.control.then(|| MaskControl::new(config, init)),
+            encoder: Encoder::new(&layers.encoder, init)?,
+            refiner: Refiner::new(&layers, init)?,
+            decoder: Decoder::new(&layers, init)?,
+            control: layers.control.map(|control| MaskControl::new(&control, init)).transpose()?,
             config: config.clone(),
         })
     }
 
     /// The shape of the network.
-    pub fn config(&self) -> &NetworkConfig {
+    pub fn config(&self) -> &Architecture {
         &self.config
     }
 
@@ -125,7 +122,7 @@ impl Generator {
         let known = mask.clone().neg().add_scalar(1.0);
         let masked = image * known;
         let added = self.control.as_ref().map(|control| control.forward(mask.clone()));
-        let x = if self.config.channels_in == 4 { Tensor::cat(vec![masked, mask], 1) } else { masked };
+        let x = if self.config.shape().sees_mask() { Tensor::cat(vec![masked, mask], 1) } else { masked };
         Ok(self.encoder.levels(x, added).collect())
     }
 
@@ -148,9 +145,9 @@ impl Generator {
 
 fn check_pair(image: &Tensor<4>, mask: &Tensor<4>) -> Result<()> {
     let [batch, channels, height, width] = image.dims();
-    if channels != 3 {
+    if channels != IMAGE_CHANNELS {
         return Err(Error::Shape(format!(
-            "expected an image [batch, 3, height, width], got {:?}",
+            "expected an image [batch, {IMAGE_CHANNELS}, height, width], got {:?}",
             image.dims()
         )));
     }
@@ -172,18 +169,18 @@ fn check_pair(image: &Tensor<4>, mask: &Tensor<4>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Split;
     use crate::testing::{from_fixture, gradients_by_name, random, rng, tensor, values};
     use crate::weights::is_statistic;
-    use lacuna::checkpoint::{Checkpoint, Delta, Family};
+    use lacuna::checkpoint::Checkpoint;
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::fixtures::{self, Fixtures};
     use testkit::{assert_close, pictures};
 
     /// Numbers of `oracle/make_fixtures.py`: two correct float32 implementations differ by about 1e-5.
     const TOLERANCE: f32 = 2e-5;
 
-    fn config(family: Family, channels_in: usize, control: bool) -> NetworkConfig {
-        NetworkConfig { family, channels_in, width: 4, blocks: 2, control, delta: Delta::None }
+    fn config(family: Family, channels_in: usize, control: bool) -> Architecture {
+        family.network(Shape { channels_in, width: 4, blocks: 2, control, delta: Delta::None })
     }
 
     /// The network of a fixture, by way of the importer that users have.
@@ -243,8 +240,9 @@ mod tests {
         let [image, mask] = ["image", "mask"].map(|name| from_fixture(numbers.get(name)));
         let mut generator = controlled();
         assert_stages(generator.forward(image.clone(), mask.clone()).unwrap(), &numbers, "");
+        let fresh = generator.config().layers().control.unwrap();
         generator.control =
-            Some(MaskControl::new(generator.config(), &mut Init::drawn(rng(1), &Device::flex())));
+            Some(MaskControl::new(&fresh, &mut Init::drawn(rng(1), &Device::flex())).unwrap());
         assert_stages(generator.forward(image, mask).unwrap(), &numbers, "at_zero_");
     }
 
@@ -269,10 +267,10 @@ mod tests {
             let prediction = generator.forward(image.clone(), mask.clone()).unwrap();
             values(prediction.predicted).iter().map(|value| value.to_bits()).collect()
         };
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             for channels_in in [3, 4] {
                 let plain = small(family, channels_in, &Device::flex());
-                let control = NetworkConfig { control: true, ..plain.config().clone() };
+                let control = config(family, channels_in, true);
                 let control = Generator::new(&control, rng(1), &Device::flex()).unwrap();
                 assert_eq!(bits(plain), bits(control), "{family:?} with {channels_in} inputs");
             }
@@ -281,7 +279,7 @@ mod tests {
 
     #[test]
     fn pictures_of_a_batch_do_not_meet() {
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             let generator = small(family, 4, &Device::flex());
             let (image, mask) = scene(24, 16);
             let other = random([1, 3, 16, 24], 3).abs();
@@ -300,13 +298,13 @@ mod tests {
 
     #[test]
     fn odd_sizes_are_decoded_to_the_next_multiple() {
-        for family in [Family::Fourier, Family::Regular] {
-            let config = NetworkConfig { control: true, ..config(family, 4, true) };
+        for family in Family::ALL {
+            let config = config(family, 4, true);
             let generator = Generator::new(&config, rng(1), &Device::flex()).unwrap();
             for [height, width] in [[9, 16], [17, 15], [16, 16], [30, 9]] {
                 let (image, mask) = scene(width, height);
                 let latent = generator.encode(image, mask).unwrap();
-                assert_eq!(latent.channels(), Split::latent(family, 4));
+                assert_eq!(latent.channels(), config.latent());
                 let predicted = generator.decode(generator.refine(latent));
                 assert_eq!(predicted.dims(), [1, 3, height.next_multiple_of(8), width.next_multiple_of(8)]);
             }
@@ -315,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_picture_inside_the_hole_has_no_influence() {
-        for family in [Family::Fourier, Family::Regular] {
+        for family in Family::ALL {
             let generator = small(family, 3, &Device::flex());
             let (image, mask) = scene(24, 16);
             let painted = image.clone() + mask.clone();
@@ -328,9 +326,8 @@ mod tests {
     #[test]
     fn training_reaches_everything_but_what_is_frozen() {
         let device = Device::flex().autodiff();
-        for family in [Family::Fourier, Family::Regular] {
-            let config = NetworkConfig { control: true, ..config(family, 3, true) };
-            let mut generator = Generator::new(&config, rng(1), &device).unwrap();
+        for family in Family::ALL {
+            let mut generator = Generator::new(&config(family, 3, true), rng(1), &device).unwrap();
             generator.encoder = generator.encoder.freeze();
             generator.decoder = generator.decoder.freeze();
             let before = generator.weights().unwrap();
@@ -356,13 +353,14 @@ mod tests {
 
     #[test]
     fn impossible_networks_and_pictures_are_refused() {
-        let good = config(Family::Fourier, 4, false);
-        for config in [
-            NetworkConfig { channels_in: 5, ..good.clone() },
-            NetworkConfig { width: 0, ..good.clone() },
-            NetworkConfig { width: 129, ..good.clone() },
-            NetworkConfig { blocks: 0, ..good.clone() },
+        let good = config(Family::Fourier, 4, false).shape().clone();
+        for shape in [
+            Shape { channels_in: 5, ..good.clone() },
+            Shape { width: 0, ..good.clone() },
+            Shape { width: 129, ..good.clone() },
+            Shape { blocks: 0, ..good.clone() },
         ] {
+            let config = Family::Fourier.network(shape);
             assert!(
                 matches!(Generator::new(&config, rng(1), &Device::flex()), Err(Error::Config(_))),
                 "{config:?}"

@@ -1,44 +1,28 @@
-//! The refiner: residual blocks that turn the latent of a masked picture into that of a whole one.
+//! The refiner: residual blocks that turn the latent of a masked image into that of a whole one.
 
 use burn::module::Module;
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
+use lacuna_network::Layers;
 
-use super::{Features, Split};
-use crate::block::{FfcResidual, Init, Residual};
+use crate::Features;
+use crate::block::{Init, Residual};
+use crate::error::Result;
 
 /// A row of residual blocks.
 #[derive(Module, Debug)]
 pub struct Refiner {
-    blocks: Vec<RefinerBlock>,
+    blocks: Vec<Residual>,
     #[module(skip)]
-    delta: Delta,
-}
-
-#[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a few of them live in a network of megabytes")]
-enum RefinerBlock {
-    Fourier(FfcResidual),
-    Regular(Residual),
-}
-
-impl RefinerBlock {
-    fn forward(&self, x: Features) -> Features {
-        match self {
-            Self::Fourier(block) => block.forward(x),
-            Self::Regular(block) => Features { local: block.forward(x.local), global: None },
-        }
-    }
+    adds_latent: bool,
 }
 
 impl Refiner {
     /// PyTorch's default values.
-    pub fn new(config: &NetworkConfig, init: &mut Init) -> Self {
-        let channels = Split::latent(config.family, config.width);
-        let block = |_| match config.family {
-            Family::Fourier => RefinerBlock::Fourier(FfcResidual::new(channels, init)),
-            Family::Regular => RefinerBlock::Regular(Residual::new(channels.total(), init)),
-        };
-        Self { blocks: (0..config.blocks).map(block).collect(), delta: config.delta }
+    ///
+    /// # Errors
+    /// As [`Residual::new`].
+    pub fn new(layers: &Layers, init: &mut Init) -> Result<Self> {
+        let blocks = layers.refiner.iter().map(|halves| Residual::new(halves, init));
+        Ok(Self { blocks: blocks.collect::<Result<_>>()?, adds_latent: layers.adds_latent })
     }
 
     /// Refines a latent.
@@ -46,41 +30,28 @@ impl Refiner {
     /// # Shapes
     /// `latent` and the result: parts `[batch, channels, height, width]`, both sides at least 2.
     pub fn forward(&self, latent: Features) -> Features {
-        match (self.delta, self.blocks.split_last()) {
-            (Delta::Signed, Some((RefinerBlock::Fourier(last), before))) => {
-                last.forward_signed(run(before, latent))
-            }
-            (Delta::None | Delta::Signed, _) => run(&self.blocks, latent),
-            (Delta::Literal, _) => latent.clone() + run(&self.blocks, latent),
-        }
+        let refined = self.blocks.iter().fold(latent.clone(), |x, block| block.forward(x));
+        if self.adds_latent { latent + refined } else { refined }
     }
-}
-
-fn run(blocks: &[RefinerBlock], latent: Features) -> Features {
-    blocks.iter().fold(latent, |x, block| block.forward(x))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{random, seeded, values};
+    use lacuna_network::{Delta, Family, Shape};
     use testkit::assert_close;
 
     #[test]
     fn the_literal_delta_adds_the_latent_once_more() {
-        for family in [Family::Fourier, Family::Regular] {
-            let config = NetworkConfig {
-                family,
-                channels_in: 3,
-                width: 1,
-                blocks: 2,
-                control: false,
-                delta: Delta::None,
+        for family in Family::ALL {
+            let layers = |delta: Delta| {
+                family.network(Shape { channels_in: 3, width: 1, blocks: 2, control: false, delta }).layers()
             };
-            let latent = Features::split(random([2, 8, 3, 5], 1), Split::latent(family, 1));
-            let plain = Refiner::new(&config, &mut seeded(1)).forward(latent.clone());
-            let delta = Refiner::new(&NetworkConfig { delta: Delta::Literal, ..config }, &mut seeded(1))
-                .forward(latent.clone());
+            let refiner = |delta: Delta| Refiner::new(&layers(delta), &mut seeded(1)).unwrap();
+            let latent = Features::split(random([2, 8, 3, 5], 1), layers(Delta::None).latent());
+            let plain = refiner(Delta::None).forward(latent.clone());
+            let delta = refiner(Delta::Literal).forward(latent.clone());
             assert_eq!(plain.channels(), latent.channels());
             assert_close(&values((delta - plain).concat()), &values(latent.concat()), 1e-6);
         }

@@ -1,4 +1,4 @@
-//! The ways back through the operations of [`Kernels`].
+//! Backward passes of the [`Kernels`] operations.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, TensorMetadata};
+use lacuna_cpu::After;
 use lacuna_cpu::kernels::conv::Padding;
 use lacuna_cpu::kernels::fourier::Columns;
 
@@ -192,19 +193,19 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         statistics: FloatTensor<Self>,
-        relu: bool,
+        after: After,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Back;
         impl<B: Kernels> Backward<B, 3> for Back {
-            type State = (NodeId, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, bool);
+            type State = (NodeId, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, After);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, kept: &mut Checkpointer) {
                 let [of_x, of_weight, of_bias] = ops.parents;
                 let dy = gradients.consume::<B>(&ops.node);
-                let (x, weight, bias, statistics, relu) = ops.state;
+                let (x, weight, bias, statistics, after) = ops.state;
                 let x: FloatTensor<B> = kept.retrieve_node_output(x);
-                let (dx, dweight, dbias) = B::normalise_gradient(x, dy, weight, bias, statistics, relu);
+                let (dx, dweight, dbias) = B::normalise_gradient(x, dy, weight, bias, statistics, after);
                 register!(B, gradients, of_x, dx);
                 register!(B, gradients, of_weight, dweight);
                 register!(B, gradients, of_bias, dbias);
@@ -215,12 +216,12 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::Tracked(mut prep) => {
                 let kept = prep.checkpoint(&x);
                 let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
-                let y = B::normalise(x, weight.clone(), bias.clone(), statistics.clone(), relu);
-                prep.finish((kept, weight, bias, statistics, relu), y)
+                let y = B::normalise(x, weight.clone(), bias.clone(), statistics.clone(), after);
+                prep.finish((kept, weight, bias, statistics, after), y)
             }
             OpsKind::UnTracked(prep) => {
                 let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
-                prep.finish(B::normalise(x, weight, bias, statistics, relu))
+                prep.finish(B::normalise(x, weight, bias, statistics, after))
             }
         }
     }
@@ -231,7 +232,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: bool,
+        _: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         no_gradient("normalise_gradient")
     }
@@ -240,19 +241,19 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         offset: FloatTensor<Self>,
-        relu: bool,
+        after: After,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Back;
         impl<B: Kernels> Backward<B, 3> for Back {
-            type State = (NodeId, FloatTensor<B>, FloatTensor<B>, bool);
+            type State = (NodeId, FloatTensor<B>, FloatTensor<B>, After);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, kept: &mut Checkpointer) {
                 let [of_x, of_scale, of_offset] = ops.parents;
                 let dy = gradients.consume::<B>(&ops.node);
-                let (x, scale, offset, relu) = ops.state;
+                let (x, scale, offset, after) = ops.state;
                 let x: FloatTensor<B> = kept.retrieve_node_output(x);
-                let (dx, dscale, doffset) = B::affine_gradient(x, dy, scale, offset, relu);
+                let (dx, dscale, doffset) = B::affine_gradient(x, dy, scale, offset, after);
                 register!(B, gradients, of_x, dx);
                 register!(B, gradients, of_scale, dscale);
                 register!(B, gradients, of_offset, doffset);
@@ -262,12 +263,12 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::Tracked(mut prep) => {
                 let kept = prep.checkpoint(&x);
                 let [x, scale, offset] = [x, scale, offset].map(|tensor| tensor.into_primitive());
-                let y = B::affine(x, scale.clone(), offset.clone(), relu);
-                prep.finish((kept, scale, offset, relu), y)
+                let y = B::affine(x, scale.clone(), offset.clone(), after);
+                prep.finish((kept, scale, offset, after), y)
             }
             OpsKind::UnTracked(prep) => {
                 let [x, scale, offset] = [x, scale, offset].map(|tensor| tensor.into_primitive());
-                prep.finish(B::affine(x, scale, offset, relu))
+                prep.finish(B::affine(x, scale, offset, after))
             }
         }
     }
@@ -277,7 +278,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: bool,
+        _: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         no_gradient("affine_gradient")
     }

@@ -4,10 +4,10 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 use burn::tensor::TensorData;
-use lacuna_cpu::Isa;
 use lacuna_cpu::kernels::batch_norm::{self, Gradients, NormShape, Statistics};
 use lacuna_cpu::kernels::conv::{self, ConvShape, Padding};
 use lacuna_cpu::kernels::fourier::{self, Columns, Size};
+use lacuna_cpu::{After, Isa};
 
 /// Rows and columns of the transposed convolution's kernel, its stride and padding.
 pub(super) const TRANSPOSED: (usize, usize, Padding) = (3, 2, Padding::Zero(1));
@@ -64,14 +64,14 @@ pub(super) trait Kernels: Backend {
     /// Mean and biased variance of each channel, `[2, channels]`. Not differentiable: [`Kernels::normalise`] is.
     fn statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// `relu?(weight (x - mean) / sqrt(variance + epsilon) + bias)` with x's own statistics, as [`Kernels::statistics`]
+    /// `after(weight (x - mean) / sqrt(variance + epsilon) + bias)` with x's own statistics, as [`Kernels::statistics`]
     /// gives them.
     fn normalise(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         statistics: FloatTensor<Self>,
-        relu: bool,
+        after: After,
     ) -> FloatTensor<Self>;
 
     /// Gradients of x, weight and bias of [`Kernels::normalise`].
@@ -81,15 +81,15 @@ pub(super) trait Kernels: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         statistics: FloatTensor<Self>,
-        relu: bool,
+        after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// `relu?(scale x + offset)` for each channel.
+    /// `after(scale x + offset)` for each channel.
     fn affine(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         offset: FloatTensor<Self>,
-        relu: bool,
+        after: After,
     ) -> FloatTensor<Self>;
 
     /// Gradients of x, scale and offset of [`Kernels::affine`].
@@ -98,7 +98,7 @@ pub(super) trait Kernels: Backend {
         dy: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         offset: FloatTensor<Self>,
-        relu: bool,
+        after: After,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// The half spectrum, `[batch, 2 channels, height, width / 2 + 1]`, real and imaginary parts interleaved.
@@ -157,9 +157,9 @@ fn conv_forward(
     tensor(y, [shape.batch, shape.channels_out, shape.rows(), shape.columns()])
 }
 
-fn norm_shape(x: &Numbers, relu: bool) -> NormShape {
+fn norm_shape(x: &Numbers, after: After) -> NormShape {
     let [batch, channels, height, width] = x.shape();
-    NormShape { batch, channels, pixels: height * width, relu }
+    NormShape { batch, channels, pixels: height * width, after }
 }
 
 fn statistics_of(numbers: &Numbers) -> Statistics {
@@ -234,7 +234,7 @@ impl Kernels for Flex {
 
     fn statistics(x: FlexTensor) -> FlexTensor {
         let x = Numbers::of(x);
-        let shape = norm_shape(&x, false);
+        let shape = norm_shape(&x, After::Nothing);
         let Statistics { mean, variance } = batch_norm::statistics(isa(), &shape, x.values());
         tensor([mean, variance].concat(), [2, shape.channels])
     }
@@ -244,10 +244,10 @@ impl Kernels for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         statistics: FlexTensor,
-        relu: bool,
+        after: After,
     ) -> FlexTensor {
         let [x, weight, bias, statistics] = [x, weight, bias, statistics].map(Numbers::of);
-        let (shape, affine) = (norm_shape(&x, relu), (weight.values(), bias.values()));
+        let (shape, affine) = (norm_shape(&x, after), (weight.values(), bias.values()));
         tensor(
             batch_norm::forward(isa(), &shape, x.values(), affine, &statistics_of(&statistics)),
             x.shape::<4>(),
@@ -260,17 +260,17 @@ impl Kernels for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         statistics: FlexTensor,
-        relu: bool,
+        after: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [x, dy, weight, bias, statistics] = [x, dy, weight, bias, statistics].map(Numbers::of);
-        let (shape, affine) = (norm_shape(&x, relu), (weight.values(), bias.values()));
+        let (shape, affine) = (norm_shape(&x, after), (weight.values(), bias.values()));
         let statistics = statistics_of(&statistics);
         three(batch_norm::gradient(isa(), &shape, (x.values(), dy.values()), affine, &statistics), x.shape())
     }
 
-    fn affine(x: FlexTensor, scale: FlexTensor, offset: FlexTensor, relu: bool) -> FlexTensor {
+    fn affine(x: FlexTensor, scale: FlexTensor, offset: FlexTensor, after: After) -> FlexTensor {
         let [x, scale, offset] = [x, scale, offset].map(Numbers::of);
-        let shape = norm_shape(&x, relu);
+        let shape = norm_shape(&x, after);
         tensor(batch_norm::affine(isa(), &shape, x.values(), scale.values(), offset.values()), x.shape::<4>())
     }
 
@@ -279,10 +279,10 @@ impl Kernels for Flex {
         dy: FlexTensor,
         scale: FlexTensor,
         offset: FlexTensor,
-        relu: bool,
+        after: After,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [x, dy, scale, offset] = [x, dy, scale, offset].map(Numbers::of);
-        let (shape, affine) = (norm_shape(&x, relu), (scale.values(), offset.values()));
+        let (shape, affine) = (norm_shape(&x, after), (scale.values(), offset.values()));
         three(batch_norm::affine_gradient(isa(), &shape, x.values(), dy.values(), affine), x.shape())
     }
 

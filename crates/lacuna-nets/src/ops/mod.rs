@@ -3,18 +3,19 @@
 
 mod autodiff;
 mod backend;
+pub mod dft;
 mod fallback;
+pub mod padding;
 
 use std::sync::OnceLock;
 
 use burn::backend::Dispatch;
-use burn::tensor::activation::relu;
 use burn::tensor::{DType, Device, Tensor};
-use lacuna_cpu::kernels::conv::Padding as KernelPadding;
 use lacuna_cpu::kernels::fourier::Columns;
 
-use crate::block::{Padding, dft};
-use backend::Kernels;
+use backend::{Kernels, TRANSPOSED};
+pub use lacuna_cpu::After;
+pub use padding::Padding;
 
 /// The environment variable that, set to `burn`, keeps to Burn's own operations: to compare with.
 pub const OPS_VARIABLE: &str = "LACUNA_OPS";
@@ -40,14 +41,6 @@ fn has_kernels(x: &Tensor<4>) -> bool {
     x.dtype() == DType::F32 && plain == Device::flex()
 }
 
-fn kernel_padding(padding: Padding) -> KernelPadding {
-    match padding {
-        Padding::None => KernelPadding::None,
-        Padding::Zero(by) => KernelPadding::Zero(by),
-        Padding::Reflect(by) => KernelPadding::Reflect(by),
-    }
-}
-
 /// Convolution.
 ///
 /// # Shapes
@@ -61,8 +54,7 @@ pub fn conv2d(
     padding: Padding,
 ) -> Tensor<4> {
     if has_kernels(&x) {
-        padding.check(&x);
-        let padding = kernel_padding(padding);
+        padding::check(padding, &x);
         let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
         return Tensor::from_dispatch(match bias {
             None => <Dispatch as Kernels>::conv(x, weight, stride, padding),
@@ -74,35 +66,20 @@ pub fn conv2d(
     fallback::conv2d(x, weight, bias, stride, padding)
 }
 
-/// The transposed convolution with kernel 3, stride 2, padding 1 and output padding 1.
+/// The transpose of a convolution with an odd kernel and padding `kernel / 2`; sides grow by exactly `stride`. There are
+/// kernels for what decoders have: kernel 3, stride 2, bias.
 ///
 /// # Shapes
-/// `x`: `[batch, channels_in, height, width]`; `weight`: `[channels_in, channels_out, 3, 3]`; `bias`: `[channels_out]`; the
-/// result: `[batch, channels_out, 2 height, 2 width]`.
-pub fn conv_transposed(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
-    if has_kernels(&x) {
+/// `x`: `[batch, channels_in, height, width]`; `weight`: `[channels_in, channels_out, kernel, kernel]`; `bias`:
+/// `[channels_out]`; the result: `[batch, channels_out, stride height, stride width]`.
+pub fn conv_transposed(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize) -> Tensor<4> {
+    let (kernel_with_kernels, stride_with_kernels, _) = TRANSPOSED;
+    let has_size = (weight.dims()[2], stride) == (kernel_with_kernels, stride_with_kernels);
+    if let Some(bias) = bias.clone().filter(|_| has_size && has_kernels(&x)) {
         let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(<Dispatch as Kernels>::conv_transposed(x, weight, bias));
     }
-    fallback::conv_transposed(x, weight, bias)
-}
-
-/// What follows a normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
-    /// Nothing.
-    Nothing,
-    /// ReLU.
-    Relu,
-}
-
-impl After {
-    fn apply(self, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Nothing => x,
-            Self::Relu => relu(x),
-        }
-    }
+    fallback::conv_transposed(x, weight, bias, stride)
 }
 
 /// A normalised map, and what it was normalised with.
@@ -119,8 +96,8 @@ pub struct Normalised {
 ///
 /// # Shapes
 /// `x`: `[batch, channels, height, width]`; `weight` and `bias`: `[channels]`.
-pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64, after: After) -> Normalised {
-    if has_kernels(&x) && epsilon as f32 == lacuna_cpu::kernels::batch_norm::EPSILON {
+pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, after: After) -> Normalised {
+    if has_kernels(&x) {
         let channels = x.dims()[1];
         let plain = if x.is_autodiff() { x.clone().inner() } else { x.clone() };
         let statistics = Tensor::<2>::from_dispatch(<Dispatch as Kernels>::statistics(plain.into_dispatch()));
@@ -128,7 +105,6 @@ pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64,
         let row = |row: usize| statistics.clone().narrow(0, row, 1).reshape([channels]);
         let (mean, variance) = (row(0), row(1));
         let [weight, bias] = [weight, bias].map(Tensor::into_dispatch);
-        let after = after == After::Relu;
         let output = <Dispatch as Kernels>::normalise(
             x.into_dispatch(),
             weight,
@@ -138,7 +114,7 @@ pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64,
         );
         return Normalised { output: Tensor::from_dispatch(output), mean, variance };
     }
-    fallback::normalise(x, weight, bias, epsilon, after)
+    fallback::normalise(x, weight, bias, after)
 }
 
 /// `scale x + offset` for each channel: BatchNorm in eval mode.
@@ -148,8 +124,7 @@ pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64,
 pub fn affine(x: Tensor<4>, scale: Tensor<1>, offset: Tensor<1>, after: After) -> Tensor<4> {
     if has_kernels(&x) {
         let (scale, offset) = (scale.into_dispatch(), offset.into_dispatch());
-        let relu = after == After::Relu;
-        return Tensor::from_dispatch(<Dispatch as Kernels>::affine(x.into_dispatch(), scale, offset, relu));
+        return Tensor::from_dispatch(<Dispatch as Kernels>::affine(x.into_dispatch(), scale, offset, after));
     }
     fallback::affine(x, scale, offset, after)
 }
@@ -177,7 +152,6 @@ pub fn plane(spectrum: Tensor<4>, width: usize) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::batch_norm::EPSILON;
     use crate::testing::{random, values};
     use testkit::assert_close;
 
@@ -238,7 +212,11 @@ mod tests {
                 );
             }
             let shapes = Shapes { x: [batch, 5, height, width], weight: [5, 3, 3, 3], bias: 3 };
-            assert_same(shapes, &conv_transposed, &fallback::conv_transposed);
+            assert_same(
+                shapes,
+                &|x, weight, bias| conv_transposed(x, weight, Some(bias), 2),
+                &|x, weight, bias| fallback::conv_transposed(x, weight, Some(bias), 2),
+            );
         }
     }
 
@@ -262,8 +240,8 @@ mod tests {
             for after in [After::Nothing, After::Relu] {
                 assert_same(
                     shapes,
-                    &|x, weight, bias| normalise(x, channels(weight), bias, EPSILON, after).output,
-                    &|x, weight, bias| fallback::normalise(x, channels(weight), bias, EPSILON, after).output,
+                    &|x, weight, bias| normalise(x, channels(weight), bias, after).output,
+                    &|x, weight, bias| fallback::normalise(x, channels(weight), bias, after).output,
                 );
                 assert_same(
                     shapes,
@@ -273,8 +251,8 @@ mod tests {
             }
             let x = Tensor::from_inner(random(shapes.x, 1));
             let [weight, bias] = [2, 3].map(|seed| Tensor::<1>::from_inner(random([5], seed)));
-            let ours = normalise(x.clone(), weight.clone(), bias.clone(), EPSILON, After::Relu);
-            let burns = fallback::normalise(x, weight, bias, EPSILON, After::Relu);
+            let ours = normalise(x.clone(), weight.clone(), bias.clone(), After::Relu);
+            let burns = fallback::normalise(x, weight, bias, After::Relu);
             assert_close(&values(ours.mean), &values(burns.mean), TOLERANCE);
             assert_close(&values(ours.variance), &values(burns.variance), TOLERANCE);
         }

@@ -1,13 +1,10 @@
 //! Checks of run files.
 
-use lacuna::checkpoint::check_config;
-use lacuna_nets::net::generator::MULTIPLE;
+use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 
 use super::{BestBy, Conditioning, RunConfig, Task};
 use crate::{Error, Result};
 
-/// Smallest side of a crop: gives a latent of two pixels.
-const SMALLEST_SIDE: usize = 16;
 /// VGG16 halves the sides four times, and pools in pairs.
 const VGG_MULTIPLE: usize = 32;
 
@@ -18,7 +15,7 @@ const VGG_MULTIPLE: usize = 32;
 pub(super) fn check(config: &RunConfig) -> Result<()> {
     let refuse = |problem: String| Err(Error::Config(problem));
     let RunConfig { task, network, start, data, loss, optimizer, ema, run, .. } = config;
-    check_config(&network.config()).or_else(|error| refuse(format!("network: {error}")))?;
+    network.config().check().or_else(|error| refuse(format!("network: {error}")))?;
     if data.side % MULTIPLE != 0 || data.side < SMALLEST_SIDE {
         return refuse(format!(
             "data.side: expected a multiple of {MULTIPLE}, at least {SMALLEST_SIDE}, got {}",

@@ -118,7 +118,7 @@ pub(crate) mod tests {
     fn what_is_written_reads_again() {
         let config = RunConfig::parse(SMALL, &[]).unwrap();
         assert_eq!(RunConfig::parse(&config.to_toml(), &[]).unwrap(), config);
-        assert_eq!(config.network.config().channels_in, 4);
+        assert_eq!(config.network.config().shape().channels_in, 4);
         assert!(config.ema.on);
     }
 

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use lacuna::checkpoint::{Delta, Family, NetworkConfig};
+use lacuna_network::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
+use lacuna_network::{Architecture, Delta, Family, Shape};
 use serde::{Deserialize, Serialize};
 
 /// The network.
@@ -38,15 +39,17 @@ pub enum Conditioning {
 
 impl Network {
     /// The network's configuration.
-    pub fn config(&self) -> NetworkConfig {
-        NetworkConfig {
-            family: self.family,
-            channels_in: if self.conditioning == Conditioning::Alpha { 4 } else { 3 },
+    pub fn config(&self) -> Architecture {
+        self.family.network(Shape {
+            channels_in: match self.conditioning {
+                Conditioning::Alpha => MASKED_CHANNELS,
+                Conditioning::None | Conditioning::Control | Conditioning::LatentAdd => IMAGE_CHANNELS,
+            },
             width: self.width,
             blocks: self.blocks,
             control: matches!(self.conditioning, Conditioning::Control | Conditioning::LatentAdd),
             delta: self.delta,
-        }
+        })
     }
 }
 

@@ -76,7 +76,7 @@ mod tests {
         .unwrap();
         assert_eq!((config.run.steps, config.optimizer.learning_rate), (7, 1.0));
         assert_eq!(config.loss.pixel_l1.unwrap().known, 10.0);
-        assert!(config.network.config().control && !config.ema.on);
+        assert!(config.network.config().shape().control && !config.ema.on);
     }
 
     #[test]

@@ -7,10 +7,8 @@ use burn::tensor::Tensor;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use lacuna_nets::Features;
+use lacuna_network::geometry::MULTIPLE;
 use serde::{Deserialize, Serialize};
-
-/// Image pixels per side of a latent pixel.
-const SCALE: usize = 8;
 
 /// Where the loss applies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +48,7 @@ pub fn l1_in(refined: Features, target: Features, mask: Tensor<4>, region: Regio
 /// # Shapes
 /// `mask`: `[batch, 1, height, width]`, sides multiples of 8; the result: `[batch, 1, height / 8, width / 8]`.
 pub fn damaged(mask: Tensor<4>) -> Tensor<4> {
-    max_pool2d(mask, pooling(SCALE, SCALE, 0))
+    max_pool2d(mask, pooling(MULTIPLE, MULTIPLE, 0))
 }
 
 fn spread(mask: Tensor<4>, reach: usize) -> Tensor<4> {

@@ -7,7 +7,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
-use lacuna_nets::block::{BatchNorm, Conv2d, Conv2dConfig, Init, Padding};
+use lacuna_nets::block::{BatchNorm, Conv2d, Conv2dConfig, Init};
+use lacuna_nets::ops::Padding;
 
 /// Slope of LeakyReLU below zero.
 const SLOPE: f64 = 0.2;

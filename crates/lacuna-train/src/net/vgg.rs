@@ -13,30 +13,14 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::checkpoint::{Tensors, read_tensors};
-use lacuna_nets::block::{Conv2d, Conv2dConfig, Init, Padding};
+use lacuna_eval::metric::lpips::{VGG16_CONVOLUTIONS, VGG16_STAGES};
+use lacuna_nets::block::{Conv2d, Conv2dConfig, Init};
+use lacuna_nets::ops::Padding;
 use lacuna_nets::weights;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Index of each convolution among torchvision's layers, and its channels.
-const CONVOLUTIONS: [[usize; 3]; 13] = [
-    [0, 3, 64],
-    [2, 64, 64],
-    [5, 64, 128],
-    [7, 128, 128],
-    [10, 128, 256],
-    [12, 256, 256],
-    [14, 256, 256],
-    [17, 256, 512],
-    [19, 512, 512],
-    [21, 512, 512],
-    [24, 512, 512],
-    [26, 512, 512],
-    [28, 512, 512],
-];
-/// Convolutions of the five stages.
-const STAGES: [usize; 5] = [2, 2, 3, 3, 3];
 /// Mean and standard deviation of ImageNet's colours.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
@@ -75,14 +59,14 @@ impl Vgg16 {
 
     fn from_tensors(tensors: &Tensors, reach: Reach, device: &Device) -> lacuna_nets::Result<Self> {
         let mut init = Init::unset(device);
-        let convolutions = CONVOLUTIONS.map(|[_, channels_in, channels_out]| {
+        let convolutions = VGG16_CONVOLUTIONS.map(|[_, channels_in, channels_out]| {
             let padding = Padding::Zero(1);
             Conv2dConfig { channels_in, channels_out, kernel: 3, stride: 1, padding, bias: true }
                 .init(&mut init)
         });
         let convolutions = weights::load(convolutions.to_vec(), |name| {
             let (index, kind) = name.split_once('.')?;
-            let [layer, ..] = CONVOLUTIONS[index.parse::<usize>().ok()?];
+            let [layer, ..] = VGG16_CONVOLUTIONS[index.parse::<usize>().ok()?];
             tensors.get(&format!("features.{layer}.{kind}")).cloned()
         })?;
         let colours =
@@ -104,8 +88,8 @@ impl Vgg16 {
     pub fn forward(&self, image: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = (image - self.mean.clone()) / self.deviation.clone();
         let mut convolutions = self.convolutions.iter();
-        let mut features = Vec::with_capacity(STAGES.len());
-        for (stage, &count) in STAGES.iter().enumerate() {
+        let mut features = Vec::with_capacity(VGG16_STAGES.len());
+        for (stage, &count) in VGG16_STAGES.iter().enumerate() {
             let dilation = match (self.reach, stage) {
                 (Reach::Plain, _) | (Reach::Wide, 0..=2) => 1,
                 (Reach::Wide, stage) => 1 << (stage - 2),
@@ -168,7 +152,7 @@ pub(crate) mod tests {
     /// Random weights that keep the scale of activations.
     pub(crate) fn noisy_weights() -> Tensors {
         let mut tensors = Tensors::new();
-        for [layer, channels_in, channels_out] in CONVOLUTIONS {
+        for [layer, channels_in, channels_out] in VGG16_CONVOLUTIONS {
             let scale = (6.0 / (9 * channels_in) as f32).sqrt();
             let values = noise(layer as u64, 9 * channels_in * channels_out);
             let values = values.into_iter().map(|value| scale * value).collect();

@@ -2,8 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use lacuna::checkpoint::{Checkpoint, NetworkConfig};
-use lacuna_nets::{Generator, Split, weights};
+use lacuna::checkpoint::Checkpoint;
+use lacuna_nets::{Generator, weights};
+use lacuna_network::geometry::IMAGE_CHANNELS;
+use lacuna_network::{Architecture, Layer, Shape};
 use rand_pcg::Pcg64;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,9 +31,6 @@ impl Stream {
     }
 }
 
-/// Zero convolutions of mask control that stay zero when mask features are added only at the latent.
-const LEVELS_BEFORE_LATENT: [&str; 3] = ["zero.0.weight", "zero.1.weight", "zero.2.weight"];
-
 impl Learner {
     /// The initial state of the run in `config`, with the generator on the first of `devices`.
     ///
@@ -48,7 +47,7 @@ impl Learner {
             None => None,
         };
         let generator = generator(&config, autoencoder.as_ref(), device)?;
-        let latent = Split::latent(config.network.family, config.network.width);
+        let latent = config.network.config().latent();
         let adversary =
             |kind, r1, rate, stream: Stream| Adversary::new(kind, r1, rate, stream.rng(config.seed), device);
         let pixels = config.loss.adversarial.map(|loss| {
@@ -76,12 +75,13 @@ fn open(path: &Path, device: &Device) -> Result<Generator> {
 
 fn autoencoder(path: &Path, network: &Network, device: &Device) -> Result<Generator> {
     let generator = open(path, device)?;
-    let NetworkConfig { family, channels_in, width, control, .. } = *generator.config();
-    if (family, width, channels_in, control) != (network.family, network.width, 3, false) {
+    let family = generator.config().family();
+    let Shape { channels_in, width, control, .. } = *generator.config().shape();
+    if (family, width, channels_in, control) != (network.family, network.width, IMAGE_CHANNELS, false) {
         return Err(Error::Weights {
             path: path.to_owned(),
             problem: format!(
-                "expected an autoencoder ({:?}, width {}, 3 inputs, no control), found {family:?}, width {width}, \
+                "expected an autoencoder ({}, width {}, {IMAGE_CHANNELS} inputs, no control), found {family}, width {width}, \
                  {channels_in} inputs, {}",
                 network.family,
                 network.width,
@@ -99,7 +99,7 @@ fn generator(config: &RunConfig, autoencoder: Option<&Generator>, device: &Devic
     let mut generator = Generator::new(&shape, rng.clone(), device)?;
     // Refiner and decoder are drawn like those of the plain network: runs with the same seed have the same initial
     // weights.
-    let plain = NetworkConfig { channels_in: 3, control: false, ..shape.clone() };
+    let plain = shape.with(|shape| (shape.channels_in, shape.control) = (IMAGE_CHANNELS, false));
     let plain = Generator::new(&plain, rng, device)?;
     generator.refiner = plain.refiner;
     generator.decoder = plain.decoder;
@@ -107,8 +107,9 @@ fn generator(config: &RunConfig, autoencoder: Option<&Generator>, device: &Devic
         generator.decoder = autoencoder.decoder.clone();
         let [own, trained] = [&generator.encoder, &autoencoder.encoder].map(weights::read);
         let (own, trained) = (own?, trained?);
+        let first = first_kernel(&shape);
         generator.encoder = weights::load(generator.encoder, |name| {
-            let keeps_own = shape.channels_in == 4 && is_first_weight(name);
+            let keeps_own = shape.shape().sees_mask() && name == first;
             let source = if keeps_own { &own } else { &trained };
             source.iter().find(|named| named.name == name).map(|named| named.weight.clone())
         })?;
@@ -124,9 +125,22 @@ fn generator(config: &RunConfig, autoencoder: Option<&Generator>, device: &Devic
     Ok(freeze(generator, config))
 }
 
-/// The kernel whose shape depends on a fourth input channel.
-fn is_first_weight(name: &str) -> bool {
-    matches!(name, "stem.ffc.local_to_local.weight" | "stem.conv.weight")
+/// The name within the encoder of the kernel that a fourth input channel changes the shape of.
+fn first_kernel(network: &Architecture) -> String {
+    within("encoder.", network.layers().first_kernel())
+}
+
+/// The names within mask control of the zero convolutions before the latent's.
+fn zeros_before_latent(network: &Architecture) -> Vec<String> {
+    let control = network.layers().control;
+    let zero = control.as_ref().and_then(|control| control.zero.split_last());
+    let before = zero.into_iter().flat_map(|(_, before)| before).flat_map(Layer::tensors);
+    before.map(|(name, _)| within("control.", name)).collect()
+}
+
+/// A tensor's name within a part of the network.
+fn within(part: &str, name: String) -> String {
+    name.strip_prefix(part).map(str::to_owned).unwrap_or(name)
 }
 
 fn freeze(mut generator: Generator, config: &RunConfig) -> Generator {
@@ -137,17 +151,18 @@ fn freeze(mut generator: Generator, config: &RunConfig) -> Generator {
         match part {
             Part::Encoder => {
                 let frozen = generator.encoder.freeze();
-                let four_channels = config.network.conditioning == Conditioning::Alpha;
-                generator.encoder =
-                    weights::set_learning(frozen, |name| four_channels && is_first_weight(name));
+                let shape = config.network.config();
+                let first = first_kernel(&shape);
+                let learns = |name: &str| shape.shape().sees_mask() && name == first;
+                generator.encoder = weights::set_learning(frozen, learns);
             }
             Part::Decoder => generator.decoder = generator.decoder.freeze(),
         }
     }
     if config.network.conditioning == Conditioning::LatentAdd {
-        generator.control = generator
-            .control
-            .map(|control| weights::set_learning(control, |name| !LEVELS_BEFORE_LATENT.contains(&name)));
+        let fixed = zeros_before_latent(generator.config());
+        let learns = |name: &str| fixed.iter().all(|fixed| fixed != name);
+        generator.control = generator.control.map(|control| weights::set_learning(control, learns));
     }
     generator
 }

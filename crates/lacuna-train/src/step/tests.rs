@@ -115,8 +115,7 @@ fn assert_steps(name: &str, task: &str, conditioning: &str, loss: &str) {
     if conditioning == "control" {
         let mut plain = start.clone();
         plain.control = None;
-        let mut shape = start.config().clone();
-        shape.control = false;
+        let shape = start.config().with(|shape| shape.control = false);
         let all: BTreeMap<_, _> =
             plain.weights().unwrap().into_iter().map(|named| (named.name, named.weight)).collect();
         let autoencoder = Generator::load(&shape, |name| all.get(name).cloned(), &Device::flex()).unwrap();

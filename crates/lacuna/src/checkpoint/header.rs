@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{NetworkConfig, Parsed, check_config};
+use super::{Architecture, Parsed};
 
 /// Marks a file as Lacuna's, with the version of the format.
 pub const FORMAT: &str = "lacuna.format";
@@ -18,7 +18,7 @@ pub const VERSION: &str = "1";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// The network's shape, checked to be possible.
-    pub config: NetworkConfig,
+    pub config: Architecture,
     /// Where the weights come from, in words.
     pub provenance: String,
 }
@@ -31,10 +31,9 @@ impl Header {
             return Err(format!("is of Lacuna's format {version:?}, this program knows {VERSION:?}"));
         }
         let network = metadata.get(NETWORK).ok_or_else(|| format!("has no {NETWORK} in its header"))?;
-        let config: NetworkConfig = serde_json::from_str(network)
+        let config: Architecture = serde_json::from_str(network)
             .map_err(|problem| format!("has a malformed {NETWORK}: {problem}"))?;
-        check_config(&config)
-            .map_err(|problem| format!("describes a network that does not exist: {problem}"))?;
+        config.check().map_err(|problem| format!("describes a network that does not exist: {problem}"))?;
         let provenance =
             metadata.get(PROVENANCE).ok_or_else(|| format!("has no {PROVENANCE} in its header"))?;
         Ok(Some(Self { config, provenance: provenance.clone() }))
@@ -58,7 +57,7 @@ mod tests {
             ])
         };
         assert_eq!(Header::read(&HashMap::new()), Ok(None));
-        assert_eq!(Header::read(&metadata("1", &network(64))).unwrap().unwrap().config.width, 64);
+        assert_eq!(Header::read(&metadata("1", &network(64))).unwrap().unwrap().config.shape().width, 64);
         for (format, network, expected) in [
             ("2", network(64), "format"),
             ("1", network(u64::MAX), "width"),

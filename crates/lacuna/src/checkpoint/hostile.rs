@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt as _, SeedableRng as _};
 use testkit::checkpoints::{Lama, PickleWriter, write_lightning_checkpoint, zip};
 
-use super::weights::Weights;
+use super::found::Weights;
 use super::{Checkpoint, fixture};
 
 const FILES: [&str; 6] = [
@@ -134,7 +134,7 @@ fn a_checkpoint_of_big_lamas_size_is_read_in_seconds() {
     println!("opened in {opened:?}, all weights read in {read:?}");
 
     assert_eq!(checkpoint.parameters(), 50_975_875);
-    assert_eq!((checkpoint.config().width, checkpoint.config().blocks), (64, 18));
+    assert_eq!((checkpoint.config().shape().width, checkpoint.config().shape().blocks), (64, 18));
     let count: usize = checkpoint.tensors().map(|tensor| tensor.values.len()).sum();
     assert_eq!(count, 50_975_875 + 81_304 - NORMS);
     // Convolutions are uniform within 1 / sqrt(inputs), from 1 / 14 for the first to 1 / 68: half of that on average.

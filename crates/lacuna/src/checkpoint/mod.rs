@@ -1,17 +1,16 @@
 //! Network weights in files: Lacuna's own format, and the containers that LaMa's weights come in.
 //!
-//! [`Checkpoint::open`] takes any of them. The way of a file: `map.rs` maps it, `container.rs` tells its kind
-//! by its content, `safetensors_file.rs`, `torch_zip.rs` or `torch_legacy.rs` finds its tensors (the latter
-//! two through `pickle/`, which executes nothing), `import.rs` finds the generator among them and checks it
-//! against `layout.rs`, with LaMa's names from `lama_keys.rs`. [`save`] writes Lacuna's format: one
-//! safetensors file whose header holds the network's shape.
+//! [`Checkpoint::open`] takes any of them: `map.rs` maps the file, `container.rs` recognises its kind by its content,
+//! `safetensors_file.rs`, `torch_zip.rs` or `torch_legacy.rs` finds its tensors (the latter two through `pickle/`, which
+//! executes nothing), and `found.rs` checks them against the layers of the network, which `header.rs` reads or
+//! `lama/import.rs` infers. [`save`] writes Lacuna's format: one safetensors file whose header holds the network's
+//! [`Architecture`].
 
 mod container;
 mod element;
+mod found;
 mod header;
-mod import;
-mod lama_keys;
-mod layout;
+mod lama;
 mod map;
 mod open;
 mod pickle;
@@ -23,15 +22,13 @@ mod torch_legacy;
 mod torch_tree;
 mod torch_zip;
 mod verify;
-mod weights;
 
 #[cfg(test)]
 mod hostile;
 
 pub use container::Container;
 pub use element::Element;
-pub use lacuna_cpu::{Delta, Family, NetworkConfig};
-pub use layout::{BLOCK_LIMIT, WIDTH_LIMIT, check_config, expected_tensors, is_parameter};
+pub use lacuna_network::{Architecture, Delta, Family, Shape, is_parameter};
 pub use open::{Checkpoint, Source};
 pub use save::{NamedTensor, Storage, save};
 pub use tensors::{FloatTensor, Tensors, parse_tensors, read_tensors, take_tensor};

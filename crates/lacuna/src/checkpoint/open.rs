@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::container::Container;
+use super::found::Weights;
 use super::map::Map;
-use super::weights::Weights;
-use super::{Element, NamedTensor, NetworkConfig, layout};
+use super::{Architecture, Element, NamedTensor, is_parameter};
 use crate::{Error, Result};
 
 /// Where a checkpoint came from.
@@ -65,7 +65,7 @@ impl Checkpoint {
     }
 
     /// The shape of the network.
-    pub fn config(&self) -> &NetworkConfig {
+    pub fn config(&self) -> &Architecture {
         &self.weights.config
     }
 
@@ -85,7 +85,7 @@ impl Checkpoint {
         &self.weights.skipped
     }
 
-    /// Names of all tensors of the network, sorted; those of [`super::expected_tensors`].
+    /// Names of all tensors of the network, sorted; those of its layers.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.weights.tensors.keys().map(String::as_str)
     }
@@ -122,7 +122,7 @@ impl Checkpoint {
 
     /// How many numbers are trained: all but BatchNorm's running statistics.
     pub fn parameters(&self) -> usize {
-        let trained = self.weights.tensors.iter().filter(|(name, _)| layout::is_parameter(name));
+        let trained = self.weights.tensors.iter().filter(|(name, _)| is_parameter(name));
         trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum()
     }
 
@@ -148,20 +148,14 @@ mod tests {
     use testkit::checkpoints::{PickleWriter, zip};
 
     use super::*;
-    use crate::checkpoint::lama_keys::{LamaKey, lama_key};
-    use crate::checkpoint::{Delta, Family, fixture};
+    use crate::checkpoint::lama::{LamaKey, lama_key};
+    use crate::checkpoint::{Delta, Family, Shape, fixture};
 
     #[test]
     fn all_containers_give_the_same_weights() {
         let reference = Checkpoint::open(fixture("generator/bare.safetensors")).unwrap();
-        let config = NetworkConfig {
-            family: Family::Fourier,
-            channels_in: 4,
-            width: 4,
-            blocks: 2,
-            control: false,
-            delta: Delta::None,
-        };
+        let shape = Shape { channels_in: 4, width: 4, blocks: 2, control: false, delta: Delta::None };
+        let config = Family::Fourier.network(shape);
         assert_eq!(*reference.config(), config);
         struct Case(&'static str, Container, &'static str);
         let cases = [
@@ -195,8 +189,8 @@ mod tests {
     #[test]
     fn reads_the_thesis_mask_control() {
         let checkpoint = Checkpoint::open(fixture("control/weights.safetensors")).unwrap();
-        assert!(checkpoint.config().control);
-        assert_eq!(checkpoint.config().channels_in, 3);
+        assert!(checkpoint.config().shape().control);
+        assert_eq!(checkpoint.config().shape().channels_in, 3);
         assert_eq!(checkpoint.shape("control.zero.3.weight"), Some(&[32, 32, 1, 1][..]));
         assert_eq!(checkpoint.shape("control.encoder.0.conv.weight"), Some(&[4, 1, 1, 1][..]));
     }

@@ -10,8 +10,9 @@ use half::slice::HalfFloatSliceExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{NetworkConfig, check_config, expected_tensors, header};
+use super::{Architecture, header};
 use crate::atomic::write_atomically;
+use crate::words::{display_name, words};
 use crate::{Error, Result};
 
 /// How weights are stored.
@@ -26,10 +27,17 @@ pub enum Storage {
     F16,
 }
 
+words! {
+    Storage, "dtype",
+    F32 = "f32": "32-bit floats, exact",
+    F16 = "f16": "16-bit floats, half the size",
+}
+display_name!(Storage);
+
 /// One tensor to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor<'a> {
-    /// Name as in [`expected_tensors`].
+    /// Name as in the network's layers.
     pub name: String,
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
@@ -51,12 +59,12 @@ const CHUNK: usize = 1 << 14;
 /// does not fit into 16 bits; [`Error::Write`] if the file cannot be written.
 pub fn save<'a>(
     path: impl AsRef<Path>,
-    config: &NetworkConfig,
+    config: &Architecture,
     provenance: &str,
     tensors: impl IntoIterator<Item = NamedTensor<'a>>,
     storage: Storage,
 ) -> Result<()> {
-    check_config(config)?;
+    config.check().map_err(|error| Error::Argument(error.to_string()))?;
     let tensors = complete(config, tensors, storage)?;
     let header = header(config, provenance, &tensors, storage);
     let path = path.as_ref();
@@ -66,13 +74,13 @@ pub fn save<'a>(
     })
 }
 
-/// The tensors in the order of their names, checked against the network's layout.
+/// The tensors in the order of their names, checked against the network's layers.
 fn complete<'a>(
-    config: &NetworkConfig,
+    config: &Architecture,
     tensors: impl IntoIterator<Item = NamedTensor<'a>>,
     storage: Storage,
 ) -> Result<Vec<NamedTensor<'a>>> {
-    let mut expected: BTreeMap<String, Vec<usize>> = expected_tensors(config).into_iter().collect();
+    let mut expected: BTreeMap<String, Vec<usize>> = config.layers().tensors().into_iter().collect();
     let mut complete = BTreeMap::new();
     for tensor in tensors {
         let name = tensor.name.clone();
@@ -107,7 +115,7 @@ fn half_precision(shape: &[usize], storage: Storage) -> bool {
     storage == Storage::F16 && shape.len() > 1
 }
 
-fn header(config: &NetworkConfig, provenance: &str, tensors: &[NamedTensor], storage: Storage) -> Vec<u8> {
+fn header(config: &Architecture, provenance: &str, tensors: &[NamedTensor], storage: Storage) -> Vec<u8> {
     let network = serde_json::to_string(config).expect("plain data");
     let mut header = serde_json::Map::new();
     let metadata =

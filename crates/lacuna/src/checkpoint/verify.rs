@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Checkpoint, Container, Element, NetworkConfig, Source, torch_zip};
+use super::{Architecture, Checkpoint, Container, Element, Source, torch_zip};
 use crate::hash::sha256;
 use crate::{Error, Result};
 
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Info {
     /// The network: family, width, blocks, inputs, control.
-    pub config: NetworkConfig,
+    pub config: Architecture,
     /// Trained numbers.
     pub parameters: usize,
     /// Tensors of the network.

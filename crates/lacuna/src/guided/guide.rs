@@ -31,7 +31,7 @@ impl Scale {
     pub(super) fn new(full: (usize, usize), depth: f64, network: &dyn Predictor) -> Self {
         let factor = (depth / DEEPEST).max(full.0.max(full.1) as f64 / LONGEST as f64).max(1.0);
         let side = |side: usize| ((side as f64 / factor).round() as usize).max(1);
-        let padded = |side: usize| side.max(network.smallest_side()).next_multiple_of(network.multiple());
+        let padded = |side: usize| network.sides().padded(side);
         let from = (side(full.0), side(full.1));
         Self { full, padding: Padding { from, to: (padded(from.0), padded(from.1)) } }
     }

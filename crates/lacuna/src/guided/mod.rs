@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::method::{Build, Method};
 use crate::patchmatch::PatchMatch;
 use crate::predictor::Scene;
-use crate::{EnginePredictor, Mask, Planes, Predictor, Result, Watch, default_network};
+use crate::{EnginePredictor, Mask, Planes, Predictor, Result, Sides, Watch, default_network};
 use guide::{Scale, guide};
 
 /// The method, for the table in [`Method`].
@@ -76,16 +76,8 @@ impl Predictor for Guided {
         self.patchmatch.complete(scene, Some(&guide), &watch.part(NETWORK_SHARE, 1.0))
     }
 
-    fn multiple(&self) -> usize {
-        self.patchmatch.multiple()
-    }
-
-    fn smallest_side(&self) -> usize {
-        self.patchmatch.smallest_side()
-    }
-
-    fn largest_side(&self) -> usize {
-        self.patchmatch.largest_side()
+    fn sides(&self) -> Sides {
+        self.patchmatch.sides()
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {

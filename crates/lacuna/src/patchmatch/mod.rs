@@ -36,7 +36,7 @@ mod weights;
 
 use crate::method::{Build, Method};
 use crate::predictor::Scene;
-use crate::{Error, Mask, Planes, Predictor, Result, Watch};
+use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 
@@ -184,16 +184,8 @@ impl Predictor for PatchMatch {
         self.complete(scene, None, watch)
     }
 
-    fn multiple(&self) -> usize {
-        1
-    }
-
-    fn smallest_side(&self) -> usize {
-        1
-    }
-
-    fn largest_side(&self) -> usize {
-        LARGEST_SIDE
+    fn sides(&self) -> Sides {
+        Sides::any(LARGEST_SIDE)
     }
 
     fn for_thin_holes(&self) -> Option<&dyn Predictor> {

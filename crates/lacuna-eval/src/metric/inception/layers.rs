@@ -6,18 +6,10 @@ use lacuna_cpu::Isa;
 use lacuna_cpu::kernels::conv::{self, ConvShape, Padding};
 use rayon::prelude::*;
 
+use crate::metric::feature_map::Map;
+
 /// Side of all pooling windows in pixels.
 const POOL: usize = 3;
-
-/// A feature map.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Map {
-    pub channels: usize,
-    pub height: usize,
-    pub width: usize,
-    /// `[channels, height, width]`
-    pub values: Vec<f32>,
-}
 
 /// A step of the network.
 #[derive(Debug)]

@@ -1,0 +1,101 @@
+//! Half of a residual block: one convolution of the latent, with a path through the spectrum if it is a fast Fourier one.
+
+use lacuna_network::{Activation, FastFourier, Layer, Pieces};
+
+use super::compile::Compiler;
+use crate::After;
+use crate::engine::conv::Conv;
+use crate::engine::source::Weights;
+use crate::error::Result;
+use crate::tiles::channels::Channels;
+use crate::tiles::winograd::{Blocks, Winograd};
+
+/// A convolution of the latent with norm and activation.
+#[derive(Debug)]
+pub(crate) struct Half {
+    /// What the spectrum adds to the global channels.
+    pub spectral: Option<SpectralPath>,
+    /// The convolutions of neighbourhoods.
+    pub convolve: Winograd,
+    /// Bias lanes of the sum.
+    pub bias: Vec<f32>,
+    /// The block from which on the spectral path has written what is added to.
+    pub add_from: usize,
+    /// What follows the sum.
+    pub after: After,
+}
+
+/// The path through the spectrum.
+#[derive(Debug)]
+pub(crate) struct SpectralPath {
+    /// From the global channels to half as many.
+    pub reduce: Conv,
+    /// The 1x1 convolution of the spectrum.
+    pub mix: Conv,
+    /// From half of the global channels back to all.
+    pub expand: Conv,
+    /// Blocks of half of the global channels.
+    pub reduced_blocks: usize,
+}
+
+impl Half {
+    /// Bytes of packed weights.
+    pub fn bytes(&self) -> usize {
+        let spectral = self.spectral.iter().flat_map(|path| [&path.reduce, &path.mix, &path.expand]);
+        self.convolve.bytes() + spectral.map(Conv::bytes).sum::<usize>()
+    }
+}
+
+impl<'w, W: Weights<'w>> Compiler<W> {
+    /// Packs half of a residual block.
+    pub(super) fn half(&self, layer: &Layer, latent: &Channels) -> Result<Half> {
+        let folded = self.source.folded(layer)?;
+        let spectral = match layer.pieces() {
+            Pieces::FastFourier(pieces) => self.spectral(layer, &pieces)?,
+            Pieces::Plain(_) => None,
+        };
+        let all = latent.blocks();
+        let local = Channels::parts([layer.outputs.local]).blocks();
+        let blocks = match &spectral {
+            None => vec![Blocks { inputs: 0..all, outputs: 0..all }],
+            // From global to global channels there is the spectral path alone.
+            Some(_) => vec![
+                Blocks { inputs: 0..all, outputs: 0..local },
+                Blocks { inputs: 0..local, outputs: local..all },
+            ],
+        };
+        let weight = |output: usize, input: usize, tap: usize| folded.weight(output, input, tap);
+        Ok(Half {
+            add_from: if spectral.is_some() { local } else { all },
+            spectral,
+            convolve: Winograd::new(self.isa, (latent, latent), layer.form.border, blocks, weight),
+            bias: latent.spread(|channel| folded.offset(channel)),
+            after: match layer.form.activation {
+                Activation::Relu => After::Relu,
+                // A sigmoid was refused.
+                Activation::Identity | Activation::Sigmoid => After::Nothing,
+            },
+        })
+    }
+
+    fn spectral(&self, layer: &Layer, pieces: &FastFourier) -> Result<Option<SpectralPath>> {
+        let (Some(path), Some(norm_global)) = (&pieces.spectral, &pieces.norm_global) else {
+            return Ok(None);
+        };
+        let reduced = path.reduce.outputs;
+        let (globals, halves) = (Channels::parts([layer.inputs.global]), Channels::parts([reduced]));
+        let spectrum = Channels::spectrum(reduced);
+        let reduce = self.source.normed(&path.reduce, &path.reduce_norm)?;
+        let mix = self.source.normed(&path.mix, &path.mix_norm)?;
+        let (expand, norm) = (self.source.kernel(&path.expand)?, self.source.norm(norm_global)?);
+        Ok(Some(SpectralPath {
+            reduce: self.pointwise_relu((&globals, &halves), &reduce),
+            mix: self.pointwise_relu((&spectrum, &spectrum), &mix),
+            // The norm's offsets are in the bias of the sum.
+            expand: self.pointwise((&halves, &Channels::parts([layer.outputs.global])), |output, input| {
+                norm.scale[output] * expand.at(output, input, 0)
+            }),
+            reduced_blocks: halves.blocks(),
+        }))
+    }
+}

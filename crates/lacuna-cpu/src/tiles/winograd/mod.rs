@@ -1,0 +1,333 @@
+//! 3x3 convolution of stride 1 by Winograd's minimal filtering F(4x4, 3x3): 36 products where the definition has 144.
+//!
+//! Lavin and Gray 2016, <https://arxiv.org/abs/1509.09308>: `Y = A' [ (G g G') . (B' d B) ] A`, with the sum over input
+//! channels as one matrix product for each of the 36 places of the transformed tile.
+//! Differs from it in: several convolutions that read the same map share its transform, and those that end in the same
+//! map are summed before the transform back; weights are transformed anew for every picture, since transformed ones
+//! are four times as large and reading them from memory takes as long as making them.
+
+mod kernel_job;
+mod tile_job;
+mod transforms;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lacuna_network::Border;
+use rayon::prelude::*;
+
+use super::channels::{Channels, spaced};
+use super::map::Map;
+use super::tile::panel_blocks;
+use crate::shared::Shared;
+use crate::simd::{LANES, dispatch};
+use crate::{After, Isa};
+use kernel_job::KernelJob;
+use tile_job::TileJob;
+
+/// Sides of a tile of outputs …
+const OUT: usize = 4;
+/// … and of the inputs that it needs.
+const IN: usize = 6;
+/// Places of a transformed tile.
+const PLACES: usize = IN * IN;
+/// Taps of a kernel.
+const TAPS: usize = 9;
+/// Tiles that lie together in transformed maps: as many pixels as a register tile has.
+const GROUP: usize = 12;
+/// Tiles that one task takes at a time. More read the weights less often, fewer keep transformed maps in the cache.
+const TASK_TILES: usize = 48;
+
+/// Convolutions with one input map and one output map.
+#[derive(Clone, Debug)]
+pub(crate) struct Winograd {
+    inputs: Channels,
+    border: Border,
+    output_blocks: usize,
+    products: Vec<Product>,
+    isa: Isa,
+}
+
+/// One product of transformed maps.
+#[derive(Clone, Debug)]
+struct Product {
+    inputs: Range<usize>,
+    outputs: Range<usize>,
+    /// Summands of each output.
+    rows: usize,
+    /// Kernels `[output block][row][TAPS][LANES]`.
+    kernels: Vec<f32>,
+}
+
+/// Which blocks a product reads and writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Blocks {
+    /// Input blocks that are summed over.
+    pub inputs: Range<usize>,
+    /// Output blocks; every output block belongs to one product.
+    pub outputs: Range<usize>,
+}
+
+/// What happens to the sums before they are stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    /// A number for each output lane.
+    pub bias: &'a [f32],
+    /// From this block on what the output holds already is added first.
+    pub add_from: usize,
+    /// What follows.
+    pub after: After,
+    /// Added at last.
+    pub residual: Option<Map<'a>>,
+}
+
+impl Winograd {
+    /// Packs the kernels that `weight` gives for output channel, input channel and tap.
+    pub fn new(
+        isa: Isa,
+        (inputs, outputs): (&Channels, &Channels),
+        border: Border,
+        blocks: Vec<Blocks>,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let product = |Blocks { inputs: from, outputs: to }: Blocks| {
+            let sources: Vec<usize> = from.clone().flat_map(|block| inputs.of(block)).collect();
+            let mut kernels = vec![0.0; to.len() * sources.len() * TAPS * LANES];
+            let each = kernels.par_chunks_exact_mut(TAPS * LANES).enumerate();
+            each.for_each(|(index, kernel)| {
+                let (block, row) = (index / sources.len(), index % sources.len());
+                for (lane, output) in outputs.of(to.start + block).enumerate() {
+                    for tap in 0..TAPS {
+                        kernel[tap * LANES + lane] = weight(output, sources[row], tap);
+                    }
+                }
+            });
+            Product { inputs: from, outputs: to, rows: sources.len(), kernels }
+        };
+        let products = blocks.into_iter().map(product).collect();
+        Self { inputs: inputs.clone(), border, output_blocks: outputs.blocks(), products, isa }
+    }
+
+    /// Bytes of packed weights.
+    pub fn bytes(&self) -> usize {
+        self.products.iter().map(|product| product.kernels.len() * size_of::<f32>()).sum()
+    }
+
+    /// Numbers of scratch memory for a map of `rows` and `columns` on `threads`.
+    pub fn scratch(&self, rows: usize, columns: usize, threads: usize) -> usize {
+        let scratch = Scratch::of(self, rows, columns, threads);
+        self.weight_numbers() + scratch.tasks * (scratch.input + scratch.output)
+    }
+
+    fn weight_numbers(&self) -> usize {
+        self.products.iter().map(|product| PLACES * product.place()).sum()
+    }
+
+    /// Convolves `input` into `output`. All of `scratch` is overwritten.
+    ///
+    /// # Panics
+    /// If the maps have other channels than the weights, or the scratch memory is too small.
+    pub fn run(
+        &self,
+        input: Map<'_>,
+        output: Map<'_>,
+        ending: Ending<'_>,
+        scratch: &mut [f32],
+        threads: usize,
+    ) {
+        let (rows, columns) = (input.height, input.columns());
+        assert_eq!((input.layout.blocks, output.layout.blocks), (self.inputs.blocks(), self.output_blocks));
+        assert_eq!((output.height, output.columns()), (rows, columns));
+        assert!(rows > 1 && columns > 1, "a map of one row or column");
+        assert_eq!(ending.bias.len(), self.output_blocks * LANES, "bias lanes");
+        let sizes = Scratch::of(self, rows, columns, threads);
+        let (weights, maps) = scratch.split_at_mut(self.weight_numbers());
+        self.transform_weights(weights);
+        let weights = &*weights;
+        let geometry = Geometry {
+            tile_columns: columns.div_ceil(OUT),
+            tiles: sizes.tiles,
+            task_tiles: sizes.task_tiles,
+        };
+        let tasks = sizes.tiles.div_ceil(sizes.task_tiles);
+        let next = AtomicUsize::new(0);
+        // As many workers as there is scratch memory for; each takes the next tiles until none are left.
+        maps.par_chunks_exact_mut(sizes.input + sizes.output).take(sizes.tasks).with_max_len(1).for_each(
+            |maps| {
+                let (transformed, products) = maps.split_at_mut(sizes.input);
+                loop {
+                    let task = next.fetch_add(1, Ordering::Relaxed);
+                    if task >= tasks {
+                        break;
+                    }
+                    let first = task * geometry.task_tiles;
+                    let tiles = first..geometry.tiles.min(first + geometry.task_tiles);
+                    let job = TileJob {
+                        winograd: self,
+                        input,
+                        output,
+                        ending,
+                        weights,
+                        transformed,
+                        products,
+                        tiles,
+                        geometry,
+                    };
+                    dispatch(self.isa, job);
+                }
+            },
+        );
+    }
+
+    fn transform_weights(&self, weights: &mut [f32]) {
+        let mut rest = weights;
+        for product in &self.products {
+            let here;
+            (here, rest) = rest.split_at_mut(PLACES * product.place());
+            let shared = Shared::new(here);
+            let width = panel_blocks(self.isa);
+            let panels = product.outputs.len().div_ceil(width);
+            let parts = product.rows.div_ceil(ROWS_PER_TASK);
+            (0..panels * parts).into_par_iter().for_each(|task| {
+                let (first, part) = (task / parts * width, task % parts);
+                let blocks = first..product.outputs.len().min(first + width);
+                let rows = part * ROWS_PER_TASK..product.rows.min((part + 1) * ROWS_PER_TASK);
+                dispatch(self.isa, KernelJob { product, blocks, rows, weights: shared });
+            });
+        }
+    }
+}
+
+/// Input channels of a panel whose kernels one task transforms: some microseconds of work.
+const ROWS_PER_TASK: usize = 64;
+
+impl Product {
+    /// Numbers of transformed weights for each place.
+    fn place(&self) -> usize {
+        spaced(self.rows * self.outputs.len()) * LANES
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Geometry {
+    tile_columns: usize,
+    tiles: usize,
+    task_tiles: usize,
+}
+
+/// Sizes of the scratch memory.
+struct Scratch {
+    tiles: usize,
+    task_tiles: usize,
+    tasks: usize,
+    input: usize,
+    output: usize,
+}
+
+impl Scratch {
+    fn of(winograd: &Winograd, rows: usize, columns: usize, threads: usize) -> Self {
+        let tiles = rows.div_ceil(OUT) * columns.div_ceil(OUT);
+        // Equal shares for all threads, none larger than the cache likes.
+        let shares = tiles.div_ceil(TASK_TILES).next_multiple_of(threads);
+        let task_tiles = tiles.div_ceil(shares).max(1);
+        let tasks = threads.min(tiles.div_ceil(task_tiles));
+        let numbers = |blocks: usize| PLACES * place(task_tiles, blocks);
+        Self {
+            tiles,
+            task_tiles,
+            tasks,
+            input: numbers(winograd.inputs.blocks()),
+            output: numbers(winograd.output_blocks),
+        }
+    }
+}
+
+/// Numbers of one place of a transformed map `[group][block][GROUP][LANES]`.
+fn place(tiles: usize, blocks: usize) -> usize {
+    spaced(tiles.div_ceil(GROUP) * GROUP * blocks) * LANES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiles::testing::{Memory, Reference, weights};
+    use testkit::assert_close;
+    use testkit::pictures::noise;
+
+    /// Of values near 1: the transforms cost a few bits.
+    const TOLERANCE: f32 = 2e-5;
+
+    #[test]
+    fn it_is_the_definition() {
+        struct Case {
+            inputs: &'static [usize],
+            outputs: &'static [usize],
+            size: [usize; 2],
+        }
+        for Case { inputs, outputs, size: [height, width] } in [
+            Case { inputs: &[5], outputs: &[3], size: [2, 2] },
+            Case { inputs: &[8, 24], outputs: &[8, 24], size: [7, 9] },
+            Case { inputs: &[16, 48], outputs: &[16, 48], size: [33, 18] },
+            Case { inputs: &[40], outputs: &[17], size: [64, 61] },
+            Case { inputs: &[20, 30], outputs: &[18, 6], size: [12, 6] },
+            Case { inputs: &[20], outputs: &[5], size: [3, 4] },
+        ] {
+            let (from, to) =
+                (Channels::parts(inputs.iter().copied()), Channels::parts(outputs.iter().copied()));
+            let planes = noise(1, from.total() * height * width);
+            let mut weights = weights(to.total(), from.total(), 3, 2);
+            // The second output part sees the first input part alone, as in a Fourier convolution.
+            let split = inputs.len() > 1;
+            if split {
+                for output in outputs[0]..to.total() {
+                    weights[(output * from.total() + inputs[0]) * 9..][..inputs[1] * 9].fill(0.0);
+                }
+            }
+            let border = if height % 2 == 0 { Border::Reflect } else { Border::Zero };
+            let reference = Reference { kernel: 3, stride: 1, border, weights: &weights };
+            let linear = reference.run(&planes, [from.total(), to.total(), height, width]);
+            let first = inputs[0].div_ceil(LANES);
+            let blocks = if split {
+                vec![
+                    Blocks { inputs: 0..from.blocks(), outputs: 0..first },
+                    Blocks { inputs: 0..first, outputs: first..to.blocks() },
+                ]
+            } else {
+                vec![Blocks { inputs: 0..from.blocks(), outputs: 0..to.blocks() }]
+            };
+            let bias = noise(3, to.total());
+            let residual = noise(4, linear.len());
+            let before = noise(5, linear.len());
+            let pixels = height * width;
+            let expected: Vec<f32> = (0..linear.len())
+                .map(|i| {
+                    let channel = i / pixels;
+                    let added = if split && channel >= outputs[0] { before[i] } else { 0.0 };
+                    (linear[i] + bias[channel] + added).max(0.0) + residual[i]
+                })
+                .collect();
+            for isa in Isa::available() {
+                let weight = |output: usize, input: usize, tap: usize| {
+                    weights[(output * from.total() + input) * 9 + tap]
+                };
+                let winograd = Winograd::new(isa, (&from, &to), border, blocks.clone(), weight);
+                let mut bits = Vec::new();
+                for threads in [1, 2, 5] {
+                    let mut scratch = vec![f32::NAN; winograd.scratch(height, width, threads)];
+                    let mut input = Memory::of(&from, height, width, &planes);
+                    let mut output = Memory::of(&to, height, width, &before);
+                    let mut residual = Memory::of(&to, height, width, &residual);
+                    let lanes = to.spread(|channel| bias[channel]);
+                    let add_from = if split { first } else { to.blocks() };
+                    let ending =
+                        Ending { bias: &lanes, add_from, after: After::Relu, residual: Some(residual.map()) };
+                    winograd.run(input.map(), output.map(), ending, &mut scratch, threads);
+                    let result = output.map().to_planes(&to);
+                    assert_close(&result, &expected, TOLERANCE);
+                    bits.push(result.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
+                }
+                assert!(bits.iter().all(|other| *other == bits[0]), "{isa}: bits depend on threads");
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Results that must stay as they are: the engine's bits, its plans and forecasts.
+
+mod common;
+
+use std::fmt::Write as _;
+
+use common::{engine, image, network};
+use lacuna_cpu::Isa;
+use lacuna_cpu::engine::PlanOptions;
+use lacuna_network::{Architecture, Delta, Family, Shape};
+use testkit::golden::{assert_golden, sha256};
+
+/// Every variant that the engine computes in another way, with widths that leave lanes empty.
+fn variants() -> Vec<Architecture> {
+    let mut networks = Vec::new();
+    for family in Family::ALL {
+        for (channels_in, control) in [(3, false), (3, true), (4, false), (4, true)] {
+            for delta in [Delta::None, Delta::Literal, Delta::Signed] {
+                networks.push(family.network(Shape { channels_in, width: 8, blocks: 2, control, delta }));
+            }
+        }
+    }
+    let narrow = Shape { control: true, ..network(Family::Fourier, 3, 1).shape().clone() };
+    networks.extend(Family::ALL.map(|family| family.network(narrow.clone())));
+    networks
+}
+
+fn label(network: &Architecture) -> String {
+    let Shape { channels_in, width, blocks, control, delta } = network.shape();
+    let family = network.family();
+    format!("{family:?} width {width} blocks {blocks} inputs {channels_in} control {control} delta {delta:?}")
+}
+
+/// Bits depend on the instruction set alone where the C library's `expf` (in the last sigmoid) is the one that they were
+/// recorded with: GNU's, with FMA.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_engines_bits() {
+    use lacuna_cpu::engine::Wanted;
+    use testkit::golden::sha256_of_bits;
+    use testkit::pictures;
+
+    /// What predictions must at least span.
+    const CONTRAST: f32 = 0.1;
+
+    if !is_x86_feature_detected!("fma") {
+        println!("not compared: this processor lacks FMA, so the C library computes expf in another way");
+        return;
+    }
+    for isa in Isa::available() {
+        let mut hashes = String::new();
+        for network in variants() {
+            let engine = engine(&network, isa);
+            for [width, height] in [[16, 16], [40, 24], [72, 88]] {
+                let (image, mask) = (image(width, height), pictures::hole(width, height));
+                let plan = engine.plan(width, height, &PlanOptions::default()).unwrap();
+                for wanted in [Wanted::Everything, Wanted::Hole] {
+                    let predicted = engine.run(&plan, &image, &mask, wanted).unwrap();
+                    let [least, most] =
+                        [f32::min, f32::max].map(|join| predicted.iter().copied().reduce(join).unwrap());
+                    assert!(most - least > CONTRAST, "a flat prediction proves nothing: {least} to {most}");
+                    let hash = sha256_of_bits(&predicted);
+                    writeln!(hashes, "{} {width}x{height} {wanted:?}: {hash}", label(&network)).unwrap();
+                }
+            }
+        }
+        assert_golden(&format!("engine-{isa}.txt"), &hashes);
+    }
+}
+
+#[test]
+fn plans_and_forecasts() {
+    /// Operations a second that forecasts of time are made for.
+    const RATE: f64 = 1e11;
+    let options = PlanOptions { threads: 2, ..PlanOptions::default() };
+    for isa in Isa::available() {
+        let mut lines = String::new();
+        for network in variants() {
+            let engine = engine(&network, isa);
+            for [width, height] in [[16, 16], [40, 24], [256, 512]] {
+                let plan = engine.plan(width, height, &options).unwrap();
+                writeln!(
+                    lines,
+                    "{} {width}x{height}: {} bytes, arena {}, weights {}, {:?}, {:.9e} operations, {:.9e} s, plan {}",
+                    label(&network),
+                    plan.forecast_bytes(),
+                    plan.arena_bytes(),
+                    plan.weight_bytes(),
+                    plan.strips,
+                    plan.operations(),
+                    plan.forecast_seconds(RATE),
+                    sha256(format!("{plan}").as_bytes()),
+                )
+                .unwrap();
+            }
+        }
+        assert_golden("plans.txt", &lines);
+    }
+    let shape = Shape { channels_in: 3, width: 8, blocks: 1, control: true, delta: Delta::Literal };
+    let plan = engine(&Family::Fourier.network(shape), Isa::Portable).plan(64, 48, &options);
+    assert_golden("plan.txt", &plan.unwrap().to_string());
+}

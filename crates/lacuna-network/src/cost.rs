@@ -1,0 +1,116 @@
+//! What a forward pass costs, counted from the layers.
+
+use crate::geometry::side;
+use crate::{Domain, Layer, Layers, Pieces};
+
+/// The work of one forward pass for one image.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations of all convolutions and Fourier transforms, by their definitions; a multiplication and its
+    /// addition count as two.
+    pub operations: f64,
+    /// Values that these write, all together.
+    pub written: f64,
+    /// Values of the first layer's map: the largest tensor there is.
+    pub largest: f64,
+    /// Weights of the convolutions.
+    pub weights: f64,
+}
+
+impl Cost {
+    /// The cost of predicting an image of `width x height` pixels.
+    pub fn of(layers: &Layers, width: usize, height: usize) -> Self {
+        let first = layers.encoder.first().map_or(0, |stem| stem.outputs.total());
+        let mut cost = Self { largest: (first * width * height) as f64, ..Self::default() };
+        layers.iter().for_each(|layer| cost.add(layer, width, height));
+        cost
+    }
+
+    fn add(&mut self, layer: &Layer, width: usize, height: usize) {
+        let sides = |level: usize| (side(width, level), side(height, level));
+        let (columns, rows) = sides(layer.level);
+        let frequencies = columns / 2 + 1;
+        let pieces = layer.pieces();
+        for kernel in pieces.kernels() {
+            let (computed, written) = match kernel.domain {
+                Domain::Map => (columns * rows, columns * rows),
+                Domain::Spectrum => (frequencies * rows, frequencies * rows),
+                // Every pixel of the input meets all taps.
+                Domain::Transposed => {
+                    let (columns_in, rows_in) = sides(layer.level + 1);
+                    (columns_in * rows_in, columns * rows)
+                }
+            };
+            let weights = kernel.weights() as f64;
+            self.weights += weights;
+            self.operations += 2.0 * weights * computed as f64;
+            self.written += (kernel.outputs * written) as f64;
+        }
+        if let Pieces::FastFourier(layer) = &pieces
+            && let Some(spectral) = &layer.spectral
+        {
+            let reduced = spectral.reduce.outputs;
+            // Each direction: products with a [columns, 2 frequencies] and a [2 rows, 2 rows] matrix.
+            let transform = 2 * rows * frequencies * columns + 4 * rows * rows * frequencies;
+            self.operations += 2.0 * 2.0 * (reduced * transform) as f64;
+            self.written += 2.0 * (reduced * 4 * rows * frequencies) as f64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Delta, Family, Form, Shape, Split, is_parameter};
+
+    fn shape(width: usize, blocks: usize) -> Shape {
+        Shape { channels_in: 4, width, blocks, control: false, delta: Delta::None }
+    }
+
+    #[test]
+    fn big_lama_takes_as_many_operations_as_known() {
+        let cost = Cost::of(&Family::Fourier.network(shape(64, 18)).layers(), 512, 512);
+        // 440 GFLOP of convolutions; 36 pairs of transforms with 0.62 GFLOP each.
+        assert!((460e9..465e9).contains(&cost.operations), "{:e}", cost.operations);
+    }
+
+    #[test]
+    fn the_weights_counted_are_the_networks_kernels() {
+        for family in Family::ALL {
+            let layers = family.network(Shape { control: true, ..shape(8, 3) }).layers();
+            let kernels: usize = layers
+                .tensors()
+                .iter()
+                .filter(|(name, sides)| sides.len() == 4 && is_parameter(name))
+                .map(|(_, sides)| sides.iter().product::<usize>())
+                .sum();
+            assert_eq!(Cost::of(&layers, 64, 64).weights, kernels as f64, "{family}");
+        }
+    }
+
+    #[test]
+    fn a_pointwise_layer_by_hand() {
+        let (inputs, outputs) = (Split::local(2), Split::local(3));
+        let layer = Layer { path: "layer".into(), inputs, outputs, level: 1, form: Form::POINTWISE };
+        let mut cost = Cost::default();
+        cost.add(&layer, 10, 4);
+        assert_eq!(cost, Cost { operations: 120.0, written: 30.0, largest: 0.0, weights: 6.0 });
+    }
+
+    #[test]
+    fn larger_images_and_networks_cost_more() {
+        let of = |shape: Shape, width: usize, height: usize| {
+            Cost::of(&Family::Fourier.network(shape).layers(), width, height)
+        };
+        let small = of(shape(8, 9), 256, 256);
+        for larger in [
+            of(shape(8, 9), 264, 256),
+            of(shape(8, 9), 256, 264),
+            of(shape(9, 9), 256, 256),
+            of(shape(8, 10), 256, 256),
+            of(Shape { control: true, ..shape(8, 9) }, 256, 256),
+        ] {
+            assert!(larger.operations > small.operations && larger.written > small.written, "{larger:?}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The families: each file lists the layers of one.
+
+mod fourier;
+mod regular;
+mod shared;
+
+use crate::{Architecture, Layers};
+
+/// Kernel of the first and the last convolution.
+const OUTER_KERNEL: usize = 7;
+
+/// Kernel of all other convolutions that see a neighbourhood.
+const INNER_KERNEL: usize = 3;
+
+/// The layers of a network.
+pub(crate) fn layers(network: &Architecture) -> Layers {
+    match network {
+        Architecture::Fourier(shape) => fourier::layers(shape),
+        Architecture::Regular(shape) => regular::layers(shape),
+    }
+}
