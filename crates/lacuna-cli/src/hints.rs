@@ -12,8 +12,11 @@ pub fn message(error: &anyhow::Error) -> String {
 }
 
 fn option(error: &lacuna::Error) -> Option<&'static str> {
-    if matches!(error, lacuna::Error::NoKnownPixels { .. }) {
-        return Some("--invert");
+    match error {
+        lacuna::Error::NoKnownPixels { .. } => return Some("--invert"),
+        lacuna::Error::MaskSize { .. } => return Some("--fit-mask"),
+        lacuna::Error::MaskShape { .. } => return Some("--anchor"),
+        _ => {}
     }
     error.limit().map(|limit| match limit {
         Limit::Side => "--max-side",

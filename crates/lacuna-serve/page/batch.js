@@ -119,8 +119,9 @@ export class Batch {
 
   async #currentMask(photo) {
     const hole = await this.page.currentHole();
-    if (hole.width === photo.width && hole.height === photo.height) return hole;
-    if (!(await this.#maskMayScale(hole, photo))) return null;
+    const fits = hole.width === photo.width && hole.height === photo.height;
+    if (fits && hole.file) return hole;
+    if (!fits && !(await this.#maskMayScale(hole, photo))) return null;
     return { file: await maskOf(hole).file(photo.width, photo.height), fields: {} };
   }
 

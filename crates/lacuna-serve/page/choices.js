@@ -8,7 +8,7 @@ import { text } from "./texts.js";
 
 const STORED = "settings";
 /** Controls whose values are remembered. The seed belongs to a photo, not to the user. */
-const REMEMBERED = ["size", "at-once", "expand", "feather", "method", "model", "strategy", "long-side", "format", "quality", "single-keys"];
+const REMEMBERED = ["size", "at-once", "expand", "expand-auto", "feather", "method", "model", "strategy", "long-side", "format", "quality", "single-keys"];
 /** Number fields, with the keys of their texts; the server's names are the same with "_". */
 const NUMBERS = { expand: "expand", feather: "feather", "long-side": "longSide", seed: "seed", quality: "quality" };
 
@@ -23,7 +23,7 @@ export function settings() {
     strategy: value("strategy"),
     long_side: value("strategy") === "resize" ? value("long-side") : null,
     seed: value("seed"),
-    expand: value("expand"),
+    expand: byId("expand-auto").checked ? "auto" : value("expand"),
     feather: value("feather"),
     format: value("format"),
     quality: takesQuality() ? value("quality") : null,
@@ -38,7 +38,7 @@ function takesQuality() {
 export function check() {
   const wrong = Object.keys(NUMBERS).filter((id) => {
     const input = byId(id);
-    const isShown = !input.closest(".field").hidden;
+    const isShown = !input.disabled && !input.closest(".field").hidden;
     const isWrong = isShown && !input.checkValidity();
     showFieldError(input, isWrong);
     return isWrong;
@@ -101,6 +101,7 @@ export function choicesChanged() {
   byId("model-field").hidden = (page.server?.models.length ?? 0) < 2 || method === "patchmatch";
   byId("long-side-field").hidden = value("strategy") !== "resize";
   byId("quality-field").hidden = !takesQuality();
+  byId("expand").disabled = byId("expand-auto").checked;
   byId("latent").hidden = !latentModel();
   for (const id of Object.keys(NUMBERS)) if (byId(id).checkValidity()) showFieldError(byId(id), false);
   if (page.photo && !page.isBusy) settle();

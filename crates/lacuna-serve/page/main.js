@@ -12,7 +12,7 @@ import { another, connectFilling, fill, patiently } from "./filling.js";
 import { importMask } from "./importing.js";
 import { connectInstalling } from "./installing.js";
 import { toggleLatent } from "./latent.js";
-import { change, currentHole, hasHole, mayScale, redo, reuseMask, undo, zoomToHole } from "./masking.js";
+import { change, currentHole, hasHole, maskTransparent, mayScale, redo, reuseMask, undo, zoomToHole } from "./masking.js";
 import { open, openExample } from "./opening.js";
 import { copy, download, offerSharing, share } from "./saving.js";
 import { listKeys, onKeyDown, onKeyUp } from "./shortcuts.js";
@@ -62,6 +62,7 @@ function connectButtons() {
     cancelStroke();
     reuseMask();
   });
+  onClick("mask-transparent", maskTransparent);
   onClick("mask-import", () => byId("mask-import-input").click());
   onClick("mask-export", async () => save(await page.mask.file(page.photo.width, page.photo.height)));
   onClick("zoom-in", () => view.zoom(ZOOM));

@@ -56,8 +56,21 @@ export async function drawnHole() {
   const { imported, mask, photo } = page;
   const { width, height } = photo;
   const drawn = { width: mask.width, height: mask.height, packed: mask.packed() };
+  if (imported?.isAlpha) return { width, height, drawn, file: null, fields: { mask_from: "alpha" } };
   if (imported) return { width, height, drawn, file: imported.file, fields: { threshold: 127, invert: imported.invert } };
   return { width, height, drawn, file: await mask.file(width, height), fields: {} };
+}
+
+/** Masks what is transparent in the photo, which is opaque once it is filled. */
+export function maskTransparent() {
+  const { mask, photo } = page;
+  const drawing = new OffscreenCanvas(mask.width, mask.height).getContext("2d");
+  drawing.drawImage(photo.preview, 0, 0, mask.width, mask.height);
+  const { data } = drawing.getImageData(0, 0, mask.width, mask.height);
+  const bits = new Uint8Array(mask.width * mask.height).map((_, i) => Number(data[4 * i + 3] < 255));
+  if (!bits.includes(1)) return showMessage(text("nothingTransparent"));
+  change(() => mask.write(bits));
+  page.imported = { isAlpha: true };
 }
 
 /** The mask of a hole, as it was drawn. */

@@ -21,7 +21,10 @@ export const page = {
   steps: [],
   current: -1,
   mask: null,
-  /** An imported mask file of the photo's size, until something is drawn on it: { file, invert }. */
+  /**
+   * What the mask came from, until something is drawn on it: a file of the photo's size, { file, invert }, or the photo's
+   * transparent parts, { isAlpha }.
+   */
   imported: null,
   /** The hole of the last fill; see masking.js. */
   lastHole: null,

@@ -9,15 +9,17 @@ use axum::http::header;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use lacuna::mask::MaskFrom;
+
 use crate::config::Bounds;
-use crate::fill::Upload;
+use crate::fill::{MaskUpload, Upload};
 use crate::problem::{Code, Problem};
 
 /// Time limit of a whole body: 64 MiB at one megabit per second.
 pub const LONGEST_BODY: Duration = Duration::from_secs(600);
 
 /// Limit of a form's parts: more than twice the number of fields.
-const MOST_PARTS: usize = 32;
+const MOST_PARTS: usize = 40;
 
 /// Limit of a field that is not a file, in bytes: a model's name is the longest.
 const LONGEST_FIELD: usize = 1024;
@@ -32,6 +34,8 @@ pub struct Form {
     pub image: Option<Upload>,
     /// The part `mask`.
     pub mask: Option<Upload>,
+    /// The part `avoid`.
+    pub avoid: Option<Upload>,
     /// All other parts, in order.
     pub fields: Vec<(String, String)>,
 }
@@ -56,6 +60,7 @@ impl Form {
             let file = match name.as_str() {
                 "image" => Some(&mut form.image),
                 "mask" => Some(&mut form.mask),
+                "avoid" => Some(&mut form.avoid),
                 _ => None,
             };
             let file_name = file_name(part.file_name().unwrap_or(&name));
@@ -99,6 +104,20 @@ impl Form {
     /// [`Code::FieldMissing`].
     pub fn take_mask(&mut self) -> Result<Upload, Problem> {
         self.mask.take().ok_or_else(|| missing("mask"))
+    }
+
+    /// What says where the hole is.
+    ///
+    /// # Errors
+    /// [`Code::FieldMissing`] without the mask file; [`Code::FieldInvalid`] with one that is not used.
+    pub fn take_mask_from(&mut self, from: MaskFrom) -> Result<MaskUpload, Problem> {
+        match (from, &self.mask) {
+            (MaskFrom::File, _) => self.take_mask().map(MaskUpload::File),
+            (MaskFrom::Alpha, None) => Ok(MaskUpload::Alpha),
+            (MaskFrom::Alpha, Some(_)) => {
+                Err(Problem::new(Code::FieldInvalid, "mask_from alpha takes no mask, but a mask was sent"))
+            }
+        }
     }
 }
 

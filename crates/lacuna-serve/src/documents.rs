@@ -5,18 +5,24 @@ use utoipa::ToSchema;
 
 use crate::config::Bounds;
 use crate::models::{DefaultDocument, ModelDocument, Models};
-use crate::name::{MaskChannelName, MethodName, Name, StrategyName};
+use crate::name::{
+    AnchorName, AnchorScaleName, MaskChannelName, MaskFromName, MethodName, Name, StrategyName,
+};
 
-/// A form of `POST /v1/inpaint`. Only `image` and `mask` are required.
+/// A form of `POST /v1/inpaint`. Only `image` is required, and `mask` unless `mask_from` is `alpha`.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form that settings.rs reads field by field")]
 pub struct InpaintForm {
     /// The photo: PNG, JPEG, WebP, TIFF or BMP, 8 or 16 bits per channel, with its file name.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
-    /// An image of the photo's size and upright orientation; nonzero pixels are filled.
-    #[schema(value_type = String, format = Binary)]
-    mask: Vec<u8>,
+    /// An image of the photo's size and upright orientation; nonzero pixels are filled. Required unless `mask_from` is
+    /// `alpha`.
+    #[schema(value_type = Option<String>, format = Binary, nullable = false)]
+    mask: Option<Vec<u8>>,
+    /// A second mask: what it marks is not copied into the hole. Networks see it all the same.
+    #[schema(value_type = Option<String>, format = Binary, nullable = false)]
+    avoid: Option<Vec<u8>>,
     /// The method; see `GET /v1/models`.
     #[schema(nullable = false)]
     method: Option<MethodName>,
@@ -32,9 +38,9 @@ pub struct InpaintForm {
     /// Random seed; equal requests with equal seeds give equal results. Default 0.
     #[schema(nullable = false, minimum = 0)]
     seed: Option<u64>,
-    /// Pixels by which the hole is expanded. Default 0.
-    #[schema(nullable = false, minimum = 0, maximum = 1024)]
-    expand: Option<u32>,
+    /// Pixels by which the hole grows, 0 to 1024, or `auto`: to the soft edge of what it holds, by at most 16. Default 0.
+    #[schema(nullable = false, pattern = "^([0-9]{1,4}|auto)$")]
+    expand: Option<String>,
     /// Width in pixels of the soft edge inside the expanded ring. Default 0.
     #[schema(nullable = false, minimum = 0, maximum = 1024)]
     feather: Option<u32>,
@@ -47,6 +53,18 @@ pub struct InpaintForm {
     /// The channel of the mask that is read. Default `auto`.
     #[schema(nullable = false)]
     mask_channel: Option<MaskChannelName>,
+    /// What says where the hole is. With `alpha` what is transparent in the photo is filled. Default `file`.
+    #[schema(nullable = false)]
+    mask_from: Option<MaskFromName>,
+    /// A mask of the photo's shape but of another size is scaled; one with swapped sides is turned. Default false.
+    #[schema(nullable = false)]
+    fit_mask: Option<bool>,
+    /// The mask is placed here, whatever its size.
+    #[schema(nullable = false)]
+    anchor: Option<AnchorName>,
+    /// The size of a mask at an anchor. Default `none`.
+    #[schema(nullable = false)]
+    anchor_scale: Option<AnchorScaleName>,
     /// The format of the response. Default `same`.
     #[schema(nullable = false)]
     format: Option<FormatName>,
@@ -174,7 +192,7 @@ mod tests {
         let schema = serde_json::to_value(InpaintForm::schema()).unwrap();
         let described: BTreeSet<&str> =
             schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-        let read = Settings::FIELDS.into_iter().chain(["image", "mask"]).collect();
+        let read = Settings::FIELDS.into_iter().chain(["image", "mask", "avoid"]).collect();
         assert_eq!(described, read);
     }
 }

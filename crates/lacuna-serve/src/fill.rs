@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use lacuna::inpainter::check_sizes;
-use lacuna::job::Source;
+use lacuna::job::{Inputs, MaskSource, Source};
 use lacuna::picture::{Format, Limits, SaveOptions};
 use lacuna::{FillJob, Mask, MaskOptions, Picture, Planes, Predictor, Watch};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
@@ -42,10 +42,21 @@ impl Upload {
 pub struct FillRequest {
     /// The image.
     pub image: Upload,
-    /// Its mask.
-    pub mask: Upload,
+    /// What says where the hole is.
+    pub mask: MaskUpload,
+    /// A mask of what must not be copied into the hole.
+    pub avoid: Option<Upload>,
     /// The settings.
     pub settings: Settings,
+}
+
+/// What says where the hole is.
+#[derive(Clone, Debug)]
+pub enum MaskUpload {
+    /// A mask file.
+    File(Upload),
+    /// The image's alpha channel.
+    Alpha,
 }
 
 /// A request for a preview.
@@ -117,7 +128,14 @@ fn mask_of(
 impl FillRequest {
     /// Hash of everything that decides the outcome.
     pub fn key(&self) -> Key {
-        key("fill", &self.settings, &[&self.image, &self.mask])
+        let mask = match &self.mask {
+            MaskUpload::File(mask) => Some(mask),
+            MaskUpload::Alpha => None,
+        };
+        let files: Vec<&Upload> =
+            [Some(&self.image), mask, self.avoid.as_ref()].into_iter().flatten().collect();
+        // The same two files may be image and mask, or image and what is avoided.
+        key("fill", &(&self.settings, mask.is_some()), &files)
     }
 
     /// Fills the hole.
@@ -127,7 +145,12 @@ impl FillRequest {
     pub fn run(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds, watch: &Watch) -> Outcome {
         let start = Instant::now();
         let job = self.job(predictor, bounds);
-        let prepared = job.prepare(self.image.source(), self.mask.source());
+        let mask = match &self.mask {
+            MaskUpload::File(mask) => MaskSource::File(mask.source()),
+            MaskUpload::Alpha => MaskSource::Alpha,
+        };
+        let avoid = self.avoid.as_ref().map(Upload::source);
+        let prepared = job.prepare(Inputs { image: self.image.source(), mask, avoid });
         let prepared = prepared.map_err(|error| Problem::of(&error))?;
         let format = prepared.format();
         let strategy = prepared.plan().map_or("none", |plan| &plan.strategy).to_owned();
@@ -151,13 +174,16 @@ impl FillRequest {
     }
 
     fn job(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds) -> FillJob {
-        let Settings { sizing, seed, mask, hole, format, quality, .. } = self.settings.clone();
+        let Settings { sizing, seed, mask, fit, expand, feather, format, quality, .. } =
+            self.settings.clone();
         FillJob {
             predictor,
             limits: bounds.limits(),
             memory: bounds.memory,
             mask,
-            hole,
+            fit,
+            expand,
+            feather,
             sizing,
             seed,
             save: SaveOptions { format, quality },
@@ -280,7 +306,7 @@ mod tests {
         let upload = |name: &str, bytes: &'static [u8]| Upload { name: name.into(), bytes: bytes.into() };
         let request = |image, mask, seed| {
             let settings = Settings { seed, ..Settings::default() };
-            FillRequest { image, mask, settings }.key()
+            FillRequest { image, mask: MaskUpload::File(mask), avoid: None, settings }.key()
         };
         let base = request(upload("a", b"12"), upload("m", b"3"), 0);
         assert_eq!(request(upload("a", b"12"), upload("m", b"3"), 0), base);

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use lacuna::Method;
-use lacuna::mask::MaskChannel;
+use lacuna::mask::{MaskChannel, MaskFrom};
+use lacuna::mask_fit::{Anchor, AnchorScale};
 use lacuna::strategy::StrategyKind;
 use lacuna::words::{Word, names};
 use serde::{Serialize, Serializer};
@@ -20,6 +21,12 @@ pub type MethodName = Name<Method>;
 pub type StrategyName = Name<StrategyKind>;
 /// A mask channel, by name.
 pub type MaskChannelName = Name<MaskChannel>;
+/// A source of masks, by name.
+pub type MaskFromName = Name<MaskFrom>;
+/// An anchor, by name.
+pub type AnchorName = Name<Anchor>;
+/// A scale of masks at an anchor, by name.
+pub type AnchorScaleName = Name<AnchorScale>;
 
 impl<T: Word> Serialize for Name<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -271,7 +271,7 @@ impl Problem {
                 Error::Picture { .. } => Code::MaskInvalid,
                 ref other => return Self::of(other),
             },
-            Error::MaskSize { .. } => Code::MaskSize,
+            Error::MaskSize { .. } | Error::MaskShape { .. } => Code::MaskSize,
             Error::NoKnownPixels { .. } => Code::NoKnownPixels,
             Error::Unfit { .. } => Code::FormatUnfit,
             Error::TooLarge { .. } => Code::ImageTooLarge,
@@ -281,7 +281,7 @@ impl Problem {
                 return Self::internal(&error.to_string());
             }
         };
-        Self::new(code, error.to_string())
+        Self::new(code, format!("{error}{}", remedy(error)))
     }
 
     /// As it is sent.
@@ -294,6 +294,15 @@ impl Problem {
             code: self.code,
             id: self.id.map(|id| id.to_string()),
         }
+    }
+}
+
+/// The field that would have helped.
+fn remedy(error: &Error) -> &'static str {
+    match error {
+        Error::MaskSize { .. } => " (fit_mask)",
+        Error::MaskShape { .. } => " (anchor)",
+        _ => "",
     }
 }
 

@@ -57,7 +57,9 @@ pub async fn inpaint(
     let asynchronous = is_asynchronous(query.as_deref())?;
     let mut form = read_form(&app, client, request).await?;
     let settings = Settings::from_fields(&form.fields)?;
-    let fill = FillRequest { image: form.take_image()?, mask: form.take_mask()?, settings };
+    let image = form.take_image()?;
+    let mask = form.take_mask_from(settings.mask_from)?;
+    let fill = FillRequest { image, mask, avoid: form.avoid.take(), settings };
     let ticket = submit_fill(&app, client, fill)?;
     if asynchronous {
         let (id, ticket) = app.jobs.add(ticket);

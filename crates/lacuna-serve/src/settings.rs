@@ -3,10 +3,13 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use lacuna::hole::Expand;
+use lacuna::mask::MaskFrom;
+use lacuna::mask_fit::{Anchor, AnchorScale};
 use lacuna::picture::Format;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::words::{Word, names};
-use lacuna::{HoleOptions, MaskOptions, Method, Sizing};
+use lacuna::{MaskFit, MaskOptions, Method, Sizing};
 
 use crate::problem::{Code, Problem, excerpt};
 
@@ -29,8 +32,14 @@ pub struct Settings {
     pub seed: u64,
     /// How the mask is read.
     pub mask: MaskOptions,
-    /// How the hole grows.
-    pub hole: HoleOptions,
+    /// What says where the hole is.
+    pub mask_from: MaskFrom,
+    /// Handling of masks of other sizes.
+    pub fit: MaskFit,
+    /// Growth of the hole.
+    pub expand: Expand,
+    /// Width of the soft seam in pixels.
+    pub feather: u32,
     /// The output's format; none for the input's.
     pub format: Option<Format>,
     /// JPEG quality; none for the input's tables.
@@ -39,7 +48,7 @@ pub struct Settings {
 
 impl Settings {
     /// The names of all fields.
-    pub const FIELDS: [&str; 12] = [
+    pub const FIELDS: [&str; 16] = [
         "method",
         "model",
         "strategy",
@@ -50,6 +59,10 @@ impl Settings {
         "threshold",
         "invert",
         "mask_channel",
+        "mask_from",
+        "fit_mask",
+        "anchor",
+        "anchor_scale",
         "format",
         "quality",
     ];
@@ -61,6 +74,7 @@ impl Settings {
     pub fn from_fields(fields: &[(String, String)]) -> Result<Self, Problem> {
         let mut settings = Self::default();
         let (mut strategy, mut long_side) = (StrategyKind::Auto, None);
+        let (mut fits, mut anchor, mut anchor_scale) = (false, None, None);
         for (name, value) in fields {
             let field = Field { name, value };
             match name.as_str() {
@@ -69,21 +83,36 @@ impl Settings {
                 "strategy" => strategy = field.word()?,
                 "long_side" => long_side = Some(field.number(SHORTEST_LONG_SIDE, u32::from(u16::MAX))?),
                 "seed" => settings.seed = field.number(0, u64::MAX)?,
-                "expand" => settings.hole.expand = field.number(0, MOST_GROWTH)?,
-                "feather" => settings.hole.feather = field.number(0, MOST_GROWTH)?,
+                "expand" => settings.expand = field.expand()?,
+                "feather" => settings.feather = field.number(0, MOST_GROWTH)?,
                 "threshold" => settings.mask.threshold = Some(field.number(0, u8::MAX - 1)?),
                 "invert" => settings.mask.invert = field.one_of(&[("true", true), ("false", false)])?,
                 "mask_channel" => settings.mask.channel = field.word()?,
+                "mask_from" => settings.mask_from = field.word()?,
+                "fit_mask" => fits = field.one_of(&[("true", true), ("false", false)])?,
+                "anchor" => anchor = Some(field.word::<Anchor>()?),
+                "anchor_scale" => anchor_scale = Some(field.word::<AnchorScale>()?),
                 "format" if value == SAME_FORMAT => settings.format = None,
                 "format" => settings.format = Some(field.word_or(SAME_FORMAT)?),
                 "quality" => settings.quality = Some(field.number(1, 100)?),
-                _ => return Err(field.unknown(&[&["image", "mask"], &Self::FIELDS[..]].concat())),
+                _ => return Err(field.unknown(&[&["image", "mask", "avoid"], &Self::FIELDS[..]].concat())),
             }
         }
         if let Some(long_side) = long_side.filter(|_| strategy != StrategyKind::Resize) {
             let detail = format!("long_side {long_side} needs strategy resize, but strategy is {strategy}");
             return Err(Problem::new(Code::FieldInvalid, detail));
         }
+        settings.fit = match (anchor, anchor_scale) {
+            (Some(_), _) if fits => {
+                return Err(Problem::new(Code::FieldInvalid, "fit_mask and anchor exclude each other"));
+            }
+            (Some(anchor), scale) => MaskFit::At(anchor, scale.unwrap_or_default()),
+            (None, Some(_)) => {
+                return Err(Problem::new(Code::FieldInvalid, "anchor_scale is for masks at an anchor"));
+            }
+            (None, None) if fits => MaskFit::Same,
+            (None, None) => MaskFit::Exact,
+        };
         let long_side = long_side.unwrap_or(DEFAULT_LONG_SIDE);
         settings.sizing = Sizing::Always(strategy.with_long_side(long_side as usize));
         Ok(settings)
@@ -131,6 +160,14 @@ impl Field<'_> {
         })
     }
 
+    /// The value as growth of a hole.
+    fn expand(&self) -> Result<Expand, Problem> {
+        match self.value.parse() {
+            Ok(Expand::Auto) => Ok(Expand::Auto),
+            _ => self.number(0, MOST_GROWTH).map(Expand::Pixels),
+        }
+    }
+
     /// Parses the value as an integer within bounds.
     ///
     /// # Errors
@@ -173,6 +210,9 @@ mod tests {
             ("threshold", "254"),
             ("invert", "true"),
             ("mask_channel", "alpha"),
+            ("mask_from", "alpha"),
+            ("anchor", "bottom-right"),
+            ("anchor_scale", "width"),
             ("format", "webp"),
             ("quality", "100"),
         ]);
@@ -182,11 +222,16 @@ mod tests {
             sizing: Sizing::Always(Strategy::Resize { long_side: 640 }),
             seed: u64::MAX,
             mask: MaskOptions { threshold: Some(254), invert: true, channel: MaskChannel::Alpha },
-            hole: HoleOptions { expand: 3, feather: 2 },
+            mask_from: MaskFrom::Alpha,
+            fit: MaskFit::At(Anchor::BottomRight, AnchorScale::Width),
+            expand: Expand::Pixels(3),
+            feather: 2,
             format: Some(Format::WebP),
             quality: Some(100),
         };
         assert_eq!(all.unwrap(), expected);
+        assert_eq!(read(&[("expand", "auto")]).unwrap().expand, Expand::Auto);
+        assert_eq!(read(&[("fit_mask", "true")]).unwrap().fit, MaskFit::Same);
     }
 
     #[test]
@@ -205,6 +250,11 @@ mod tests {
             (&[("seed", "+1")], "field seed is \"+1\""),
             (&[("seed", "")], "field seed is \"\""),
             (&[("expand", "1025")], "an integer from 0 to 1024"),
+            (&[("expand", "wide")], "an integer from 0 to 1024"),
+            (&[("anchor", "corner")], "one of top-left, top"),
+            (&[("anchor", "top"), ("fit_mask", "true")], "fit_mask and anchor exclude each other"),
+            (&[("anchor_scale", "fit")], "anchor_scale is for masks at an anchor"),
+            (&[("mask_from", "beta")], "one of file, alpha"),
             (&[("threshold", "255")], "from 0 to 254"),
             (&[("quality", "0")], "from 1 to 100"),
             (&[("invert", "yes")], "one of true, false"),

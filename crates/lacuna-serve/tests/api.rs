@@ -210,6 +210,70 @@ fn parameters_are_obeyed() {
     assert_eq!(response.body, plain.body);
 }
 
+/// The pixel at a place of a PNG response.
+fn pixel(response: &Response, x: u32, y: u32) -> [u8; 3] {
+    assert_eq!(response.status, 200, "{}", response.text());
+    image::load_from_memory(&response.body).unwrap().to_rgb8()[(x, y)].0
+}
+
+#[test]
+fn masks_come_from_alpha_from_other_sizes_and_from_anchors() {
+    let server = Running::plain();
+    let send = |files: &[Part<'_>]| Request::form("/v1/inpaint", files).send(server.address);
+    let cut_out = image::RgbaImage::from_fn(96, 72, |x, y| {
+        let is_clear = (40..56).contains(&x) && (30..46).contains(&y);
+        image::Rgba([200, 90, 40, if is_clear { 0 } else { 255 }])
+    });
+    let cut_out = png(cut_out);
+    let image = Part::file("image", "photo.png", &cut_out);
+    let response = send(&[image, Part::value("mask_from", "alpha")]);
+    assert_eq!(pixel(&response, 48, 38), [200, 90, 40]);
+    assert_eq!(response.header("x-lacuna-hole"), Some("256"));
+    assert!(!image::load_from_memory(&response.body).unwrap().color().has_alpha());
+    assert_eq!(code(&send(&[image])), "field-missing");
+    let half = png(GrayImage::from_fn(48, 36, |x, y| Luma([if x < 8 && y < 8 { 255 } else { 0 }])));
+    let mask = Part::file("mask", "mask.png", &half);
+    assert_eq!(code(&send(&[image, mask, Part::value("mask_from", "alpha")])), "field-invalid");
+
+    let photo = png(photo(96, 72));
+    let image = Part::file("image", "photo.png", &photo);
+    let refused = send(&[image, mask]);
+    assert!(code(&refused) == "mask-size" && refused.text().contains("fit_mask"), "{}", refused.text());
+    let fitted = send(&[image, mask, Part::value("fit_mask", "true")]);
+    assert_eq!(fitted.header("x-lacuna-hole"), Some("256"));
+    assert!(fitted.header("x-lacuna-notes").unwrap().contains("scaled from 48 x 36"));
+    let placed = send(&[image, mask, Part::value("anchor", "bottom-right")]);
+    assert_eq!(placed.header("x-lacuna-hole"), Some("64"));
+    let square = png(GrayImage::from_pixel(10, 10, Luma([255])));
+    let square = Part::file("mask", "mask.png", &square);
+    let refused = send(&[image, square, Part::value("fit_mask", "true")]);
+    assert!(code(&refused) == "mask-size" && refused.text().contains("anchor"), "{}", refused.text());
+}
+
+#[test]
+fn what_is_avoided_is_not_copied_and_soft_edges_are_noted() {
+    let server = Running::plain();
+    // Only the last columns are green; the rest is two shades of grey.
+    let photo = png(image::RgbImage::from_fn(96, 72, |x, y| {
+        let shade = 90 + 40 * (((x * 7 + y * 13) / 5 % 2) as u8);
+        image::Rgb(if x >= 70 { [0, 255, 0] } else { [shade; 3] })
+    }));
+    let hole = png(GrayImage::from_fn(96, 72, |x, y| {
+        Luma([if (30..40).contains(&x) && (30..40).contains(&y) { 255 } else { 0 }])
+    }));
+    let grey = png(GrayImage::from_fn(96, 72, |x, _| Luma([if x < 70 { 255 } else { 0 }])));
+    let avoid = [Part::file("avoid", "avoid.png", &grey)];
+    let filled = fill(&photo, &hole, &avoid).send(server.address);
+    assert!(pixel(&filled, 35, 35)[1] > 200, "{:?}", pixel(&filled, 35, 35));
+    let filled = fill(&photo, &hole, &[]).send(server.address);
+    assert!(pixel(&filled, 35, 35)[1] < 200, "{:?}", pixel(&filled, 35, 35));
+    let auto = fill(&photo, &hole, &[Part::value("expand", "auto")]).send(server.address);
+    assert!(auto.header("x-lacuna-notes").unwrap().contains("expanded by "));
+    let inverted = png(GrayImage::from_fn(96, 72, |x, y| Luma([if (x, y) == (40, 40) { 0 } else { 255 }])));
+    let inverted = fill(&photo, &inverted, &[]).send(server.address);
+    assert!(inverted.header("x-lacuna-notes").unwrap().contains("nearly the whole mask"));
+}
+
 #[test]
 fn what_cannot_be_used_is_named() {
     let server = Running::plain();

@@ -37,6 +37,19 @@ pub enum Error {
         /// The image's columns and rows.
         image: (usize, usize),
     },
+    /// The mask is not the same view as the image at another size.
+    #[error(
+        "{name}: the mask is {} x {} pixels, the image {} x {}: not the same shape, upright or turned by 90 degrees",
+        .mask.0, .mask.1, .image.0, .image.1
+    )]
+    MaskShape {
+        /// File name or other label of the image.
+        name: String,
+        /// The mask's columns and rows.
+        mask: (usize, usize),
+        /// The image's columns and rows.
+        image: (usize, usize),
+    },
     /// The mask leaves nothing to fill from.
     #[error(
         "the mask{} covers the whole image of {width} x {height} pixels ({known} known before growing): nothing is left \

@@ -45,6 +45,14 @@ impl Frame {
         (self.width, self.height) != (self.rect.width, self.rect.height)
     }
 
+    /// The part of the frame that [`Frame::restore`] looks at; all of a frame that is scaled down.
+    pub fn wanted(&self) -> Rect {
+        if self.is_scaled() {
+            return Rect::whole(self.padded_width, self.padded_height);
+        }
+        Rect { x: self.hole.x - self.rect.x, y: self.hole.y - self.rect.y, ..self.hole }
+    }
+
     /// The most bytes that cutting, predicting and restoring this frame hold, beyond the predictor's own.
     pub fn bytes(&self) -> u64 {
         const FLOAT: usize = size_of::<f32>();
@@ -84,6 +92,14 @@ impl Frame {
             padding.append(&plane, &mut values);
         }
         (Planes::new(self.padded_width, self.padded_height, values), padding.mask(frame_mask))
+    }
+
+    /// Cuts a mask out as [`Frame::cut`] does the hole.
+    pub fn cut_mask(&self, mask: &Mask) -> Mask {
+        let window = mask.cut(self.rect);
+        let scaled =
+            self.is_scaled().then(|| KnownScaling::new(&window, (self.width, self.height)).mask(KNOWN_SHARE));
+        self.padding().mask(scaled.as_ref().unwrap_or(&window))
     }
 
     /// Cuts the frame out of a picture without a hole: what a prediction is compared with.

@@ -1,6 +1,59 @@
 //! The pixels to fill, and the weight of the fill at each of them.
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::soft_edge::MOST_GROWTH;
 use crate::{Error, Mask, Rect, Result};
+
+/// By how much a hole grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expand {
+    /// By this many pixels.
+    Pixels(u32),
+    /// To the soft edge of what lies in it, as far as the image shows one, by at most 16 pixels.
+    Auto,
+}
+
+impl Default for Expand {
+    fn default() -> Self {
+        Self::Pixels(0)
+    }
+}
+
+impl Expand {
+    /// The most pixels by which the hole may grow.
+    pub(crate) fn most(self) -> u32 {
+        match self {
+            Self::Pixels(pixels) => pixels,
+            // Measured that far beyond what grows.
+            Self::Auto => 2 * MOST_GROWTH + 1,
+        }
+    }
+}
+
+/// The word for [`Expand::Auto`].
+const AUTO: &str = "auto";
+
+impl FromStr for Expand {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == AUTO {
+            return Ok(Self::Auto);
+        }
+        text.parse().map(Self::Pixels).map_err(|_| format!("{text:?} is neither a whole number nor {AUTO}"))
+    }
+}
+
+impl fmt::Display for Expand {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pixels(pixels) => write!(formatter, "{pixels}"),
+            Self::Auto => formatter.write_str(AUTO),
+        }
+    }
+}
 
 /// Growth of a mask before it is filled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::composite::composite;
 use crate::frame::Frame;
+use crate::predictor::Scene;
 use crate::strategy::{self, Plan, Strategy};
 use crate::{Budget, Error, Hole, Mask, Picture, Planes, Predictor, Result, Watch};
 
@@ -16,6 +17,8 @@ pub struct Inpainter {
     strategy: Strategy,
     /// Bytes that the process may take in all.
     memory: Option<u64>,
+    /// What must not be copied.
+    avoid: Option<Arc<Mask>>,
     watch: Watch,
 }
 
@@ -36,13 +39,18 @@ const SECONDS_PER_PIXEL: f64 = 0.08e-6;
 impl Inpainter {
     /// An inpainter.
     pub fn new(predictor: Arc<dyn Predictor>, strategy: Strategy) -> Self {
-        Self { predictor, strategy, memory: None, watch: Watch::default() }
+        Self { predictor, strategy, memory: None, avoid: None, watch: Watch::default() }
     }
 
     /// This inpainter, with a promise that filling takes no more than `bytes` of memory, weights and picture
     /// included: what cannot be done within is refused before it is begun.
     pub fn with_memory(self, bytes: u64) -> Self {
         Self { memory: Some(bytes), ..self }
+    }
+
+    /// This inpainter, which copies nothing from these pixels of the image. Networks see them as they are.
+    pub fn avoiding(self, avoid: Mask) -> Self {
+        Self { avoid: Some(Arc::new(avoid)), ..self }
     }
 
     /// This inpainter, whose fills `watch` follows and can stop. A watch serves one fill.
@@ -65,18 +73,20 @@ impl Inpainter {
     /// # Errors
     /// [`Error::Memory`] if that cannot be done, or the result not be written, within the promised memory.
     pub fn plan(&self, picture: &Picture, mask: &Mask) -> Result<Option<Plan>> {
-        let budget = self.budget().map(|budget| budget.holding(held_bytes(picture, mask)));
+        let budget = self.budget().map(|budget| budget.holding(self.held_bytes(picture, mask)));
         if let Some(budget) = budget {
             budget.check(format!("writing {}", picture.name()), picture.writing_bytes())?;
         }
-        let plan = mask.bounds().map(|_| self.strategy.plan(mask, self.predictor.as_ref(), budget));
-        plan.transpose()
+        if mask.bounds().is_none() {
+            return Ok(None);
+        }
+        self.strategy.plan_avoiding(mask, self.avoid.as_deref(), self.predictor.as_ref(), budget).map(Some)
     }
 
     /// What filling by a plan is expected to cost, from file to file.
     pub fn forecast(&self, picture: &Picture, mask: &Mask, plan: &Plan) -> Forecast {
-        let held =
-            Budget::new(u64::MAX, self.predictor.resident_bytes()).holding(held_bytes(picture, mask)).held;
+        let held = self.held_bytes(picture, mask);
+        let held = Budget::new(u64::MAX, self.predictor.resident_bytes()).holding(held).held;
         let seconds = SECONDS_PER_PIXEL * (picture.width() * picture.height()) as f64;
         let mut forecast = Forecast { bytes: held + picture.writing_bytes(), seconds };
         let small = plan.small.iter().map(|frame| (frame, self.for_thin_holes(), plan.at_a_time as u64));
@@ -108,12 +118,13 @@ impl Inpainter {
     /// # Errors
     /// As [`Inpainter::inpaint`].
     pub(crate) fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
-        let mask = hole.mask();
+        let (mask, avoid) = (hole.mask(), self.avoid.as_deref());
         let parts: Vec<Watch> =
             self.shares(plan, mask).windows(2).map(|ends| self.watch.part(ends[0], ends[1])).collect();
         let (small_parts, parts) = parts.split_at(plan.small.len());
         for (frames, parts) in plan.small.chunks(plan.at_a_time).zip(small_parts.chunks(plan.at_a_time)) {
-            let predict = |(frame, part)| predict(self.for_thin_holes(), frame, (picture, mask), seed, part);
+            let canvas = Canvas { picture, mask, avoid, seed };
+            let predict = |(frame, part)| canvas.predict(self.for_thin_holes(), frame, part);
             let filled: Vec<Result<Planes>> = frames.par_iter().zip(parts).map(predict).collect();
             for (frame, filled) in frames.iter().zip(filled) {
                 composite(picture, hole, frame.hole, &filled?);
@@ -123,7 +134,7 @@ impl Inpainter {
             self.predictor.release();
         }
         for (frame, part) in plan.frames.iter().zip(parts) {
-            let filled = predict(self.predictor.as_ref(), frame, (picture, mask), seed, part);
+            let filled = Canvas { picture, mask, avoid, seed }.predict(self.predictor.as_ref(), frame, part);
             if self.memory.is_some() {
                 // Nothing else is kept when a promise was made.
                 self.predictor.release();
@@ -148,28 +159,42 @@ impl Inpainter {
         [0.0].into_iter().chain(ends.into_iter().map(|end| (end / total) as f32)).collect()
     }
 
+    /// Bytes of an image's pixels, of the hole in it, and of what is avoided.
+    fn held_bytes(&self, picture: &Picture, mask: &Mask) -> u64 {
+        let masks = 1 + u64::from(self.avoid.is_some());
+        picture.pixel_bytes() + masks * mask.hole().len() as u64
+    }
+
     /// What fills small frames.
     fn for_thin_holes(&self) -> &dyn Predictor {
         self.predictor.for_thin_holes().unwrap_or(self.predictor.as_ref())
     }
 }
 
-/// Predicts a frame of a picture with a hole, at the picture's scale, where the frame's hole is.
-fn predict(
-    predictor: &dyn Predictor,
-    frame: &Frame,
-    (picture, mask): (&Picture, &Mask),
+/// What frames are cut from.
+#[derive(Clone, Copy)]
+struct Canvas<'a> {
+    picture: &'a Picture,
+    mask: &'a Mask,
+    avoid: Option<&'a Mask>,
     seed: u64,
-    watch: &Watch,
-) -> Result<Planes> {
-    watch.reached(0.0)?;
-    let (planes, frame_mask) = frame.cut(picture, mask);
-    let predicted = predictor.predict_watched(&planes, &frame_mask, seed, watch)?;
-    if predicted.values().iter().any(|value| !value.is_finite()) {
-        let problem = "the prediction holds values that are not numbers".into();
-        return Err(Error::Predict { predictor: predictor.name(), problem });
+}
+
+impl Canvas<'_> {
+    /// Predicts a frame, at the image's scale, where the frame's hole is.
+    fn predict(&self, predictor: &dyn Predictor, frame: &Frame, watch: &Watch) -> Result<Planes> {
+        watch.reached(0.0)?;
+        let (planes, mask) = frame.cut(self.picture, self.mask);
+        let avoid = self.avoid.map(|avoid| frame.cut_mask(avoid));
+        let (avoid, wanted) = (avoid.as_ref(), frame.wanted());
+        let scene = Scene { avoid, wanted, ..Scene::new(&planes, &mask, self.seed) };
+        let predicted = predictor.predict_scene(&scene, watch)?;
+        if predicted.values().iter().any(|value| !value.is_finite()) {
+            let problem = "the prediction holds values that are not numbers".into();
+            return Err(Error::Predict { predictor: predictor.name(), problem });
+        }
+        Ok(frame.restore(&predicted))
     }
-    Ok(frame.restore(&predicted))
 }
 
 /// Seconds that predicting a frame is expected to take.
@@ -177,11 +202,6 @@ fn predict_seconds(frame: &Frame, mask: &Mask, predictor: &dyn Predictor) -> f64
     let scale = (frame.width * frame.height) as f64 / frame.rect.area() as f64;
     let hole = (mask.cut(frame.rect).count() as f64 * scale) as usize;
     predictor.forecast_seconds(frame.padded_width, frame.padded_height, hole)
-}
-
-/// Bytes of a picture's pixels and of the hole in it.
-fn held_bytes(picture: &Picture, mask: &Mask) -> u64 {
-    picture.pixel_bytes() + mask.hole().len() as u64
 }
 
 /// Checks that a mask fits a picture.

@@ -1,18 +1,22 @@
-//! One fill, from an image file and a mask file to the bytes of the filled image. The program, the server and
+//! One fill, from the files of an image and its mask to the bytes of the filled image. The program, the server and
 //! evaluations all use it.
 
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::inpainter::{Forecast, check_sizes};
+use crate::hole::Expand;
+use crate::inpainter::Forecast;
+use crate::mask_fit::MaskFile;
 use crate::picture::{Format, Limits, SaveOptions, read_file};
+use crate::soft_edge::soft_edge;
 use crate::strategy::Plan;
 use crate::{
-    Budget, Hole, HoleOptions, Inpainter, Mask, MaskOptions, Picture, Predictor, Result, Sizing, Watch,
+    Budget, Hole, HoleOptions, Inpainter, Mask, MaskFit, MaskOptions, Picture, Predictor, Result, Sizing,
+    Watch,
 };
 
-/// The options of a fill, without the two files.
+/// The options of a fill, without its files.
 #[derive(Clone)]
 pub struct FillJob {
     /// The predictor.
@@ -23,8 +27,12 @@ pub struct FillJob {
     pub memory: Option<u64>,
     /// Options for reading the mask file.
     pub mask: MaskOptions,
+    /// Handling of a mask that is not as large as the image.
+    pub fit: MaskFit,
     /// Growth of the hole.
-    pub hole: HoleOptions,
+    pub expand: Expand,
+    /// Width in pixels of the soft seam; the hole grows by at least as much.
+    pub feather: u32,
     /// Handling of large images.
     pub sizing: Sizing,
     /// Seed of all randomness.
@@ -47,6 +55,33 @@ pub enum Source<'a> {
     },
 }
 
+/// The files of one fill.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The image.
+    pub image: Source<'a>,
+    /// What says where the hole is.
+    pub mask: MaskSource<'a>,
+    /// A mask of what must not be copied into the hole.
+    pub avoid: Option<Source<'a>>,
+}
+
+/// What says where the hole is.
+#[derive(Clone, Copy, Debug)]
+pub enum MaskSource<'a> {
+    /// A mask file.
+    File(Source<'a>),
+    /// The image itself: what is transparent is filled, and opaque then. The alpha channel goes if all is opaque then.
+    Alpha,
+}
+
+impl<'a> Inputs<'a> {
+    /// An image and its mask file.
+    pub fn new(image: Source<'a>, mask: Source<'a>) -> Self {
+        Self { image, mask: MaskSource::File(mask), avoid: None }
+    }
+}
+
 impl Source<'_> {
     fn open(&self, limits: &Limits) -> Result<Picture> {
         match self {
@@ -64,7 +99,9 @@ impl FillJob {
             limits: Limits::default(),
             memory: None,
             mask: MaskOptions::default(),
-            hole: HoleOptions::default(),
+            fit: MaskFit::default(),
+            expand: Expand::default(),
+            feather: 0,
             sizing: Sizing::default(),
             seed: 0,
             save: SaveOptions::default(),
@@ -79,50 +116,109 @@ impl FillJob {
         Self { memory: Some(weights + part), ..self }
     }
 
-    /// Reads both files and plans the fill. Everything that can be refused is refused here.
+    /// Reads all files and plans the fill. Everything that can be refused is refused here.
     ///
     /// # Errors
-    /// [`crate::Error::Picture`] or [`crate::Error::TooLarge`] for the image; the same in [`crate::Error::Mask`] for the
-    /// mask; [`crate::Error::MaskSize`] and [`crate::Error::NoKnownPixels`] for a mask that does not fit;
-    /// [`crate::Error::Unfit`] if the output format cannot hold the image; [`crate::Error::Memory`] if the memory limit
-    /// is too low; [`crate::Error::Read`] if a file cannot be read.
-    pub fn prepare<'a>(&'a self, image: Source<'a>, mask: Source<'_>) -> Result<Prepared<'a>> {
+    /// [`crate::Error::Picture`] or [`crate::Error::TooLarge`] for the image; the same in [`crate::Error::Mask`] for a
+    /// mask; [`crate::Error::MaskSize`], [`crate::Error::MaskShape`] and [`crate::Error::NoKnownPixels`] for a mask that does
+    /// not fit; [`crate::Error::Unfit`] if the output format cannot hold the image; [`crate::Error::Memory`] if the memory
+    /// limit is too low; [`crate::Error::Read`] if a file cannot be read.
+    pub fn prepare<'a>(&'a self, inputs: Inputs<'a>) -> Result<Prepared<'a>> {
         let budget = self.budget();
-        let picture = image.open(&Limits { memory: budget, ..self.limits })?;
-        let format = self.save.format.unwrap_or(picture.format());
-        picture.check_fits(format, self.save.quality)?;
+        let mut picture = inputs.image.open(&Limits { memory: budget, ..self.limits })?;
         let budget = budget.map(|budget| budget.holding(picture.pixel_bytes()));
         let mut notes = picture.notes().to_vec();
-        let (hole, mask_pixels) = self.read_hole(mask, &picture, budget, &mut notes)?;
+        let (mask, mask_pixels) = match inputs.mask {
+            MaskSource::File(source) => {
+                let mask = self.read_mask(source, &self.mask, &picture, budget, &mut notes)?;
+                let pixels = mask.count();
+                (mask, pixels)
+            }
+            MaskSource::Alpha => {
+                let mask = Mask::from_alpha(&picture, &self.mask)?;
+                picture.make_opaque(&mask);
+                let pixels = mask.count();
+                (mask, pixels)
+            }
+        };
+        let format = self.save.format.unwrap_or(picture.format());
+        picture.check_fits(format, self.save.quality)?;
+        let hole = self.grown(&mask, &picture, budget, &mut notes)?;
+        drop(mask);
+        let avoid = inputs.avoid.map(|source| {
+            let options = MaskOptions { invert: false, ..self.mask };
+            self.read_mask(source, &options, &picture, budget, &mut notes)
+        });
+        let avoid = avoid.transpose()?.filter(|avoid| avoid.count() > 0);
         notes.extend(picture.writing_notes(&self.save));
-        let inpainter = self.inpainter(&picture);
+        let mut inpainter = self.inpainter(&picture);
+        if let Some(avoid) = avoid {
+            inpainter = inpainter.avoiding(avoid);
+        }
         let plan = inpainter.plan(&picture, hole.mask())?;
-        Ok(Prepared { job: self, image, picture, hole, mask_pixels, format, inpainter, plan, notes })
+        Ok(Prepared {
+            job: self,
+            image: inputs.image,
+            picture,
+            hole,
+            mask_pixels,
+            format,
+            inpainter,
+            plan,
+            notes,
+        })
     }
 
-    /// Reads the hole and counts the mask's pixels. Appends notes for the user.
-    fn read_hole(
+    /// Reads a mask file and fits it to the image. Appends notes for the user.
+    fn read_mask(
         &self,
         source: Source<'_>,
+        options: &MaskOptions,
         picture: &Picture,
         budget: Option<Budget>,
         notes: &mut Vec<String>,
-    ) -> Result<(Hole, usize)> {
+    ) -> Result<Mask> {
         let limits = Limits { memory: budget, ..self.limits };
-        let mask = source.open(&limits).map_err(crate::Error::in_mask)?;
-        let name = mask.name().to_owned();
-        notes.extend_from_slice(mask.notes());
-        notes.extend(self.mask.notes(&mask));
-        let mask = Mask::from_picture(&mask, &self.mask);
+        let file = source.open(&limits).map_err(crate::Error::in_mask)?;
+        notes.extend_from_slice(file.notes());
+        notes.extend(options.notes(&file));
+        let mask = Mask::from_picture(&file, options);
         if mask.looks_inverted() {
+            let name = file.name();
             notes.push(format!("{name}: nearly the whole mask is hole; if it marks what to keep, invert it"));
         }
-        check_sizes(picture, &mask)?;
+        let as_stored = MaskFile { mask, name: file.name(), orientation: file.orientation() };
+        let is_empty = as_stored.mask.count() == 0;
+        let (mask, note) = as_stored.fitted(picture, self.fit)?;
+        notes.extend(note);
+        if mask.count() == 0 && !is_empty {
+            notes.push(format!("{}: none of its hole lies on the photo", file.name()));
+        }
+        Ok(mask)
+    }
+
+    /// The hole of a mask.
+    fn grown(
+        &self,
+        mask: &Mask,
+        picture: &Picture,
+        budget: Option<Budget>,
+        notes: &mut Vec<String>,
+    ) -> Result<Hole> {
+        let most = HoleOptions { expand: self.expand.most(), feather: self.feather };
         if let Some(budget) = budget {
             let held = budget.holding(mask.hole().len() as u64);
-            held.check(format!("growing the hole of {name}"), self.hole.growth_bytes(&mask))?;
+            held.check(format!("growing the hole of {}", picture.name()), most.growth_bytes(mask))?;
         }
-        Ok((Hole::new(&mask, &self.hole)?, mask.count()))
+        let expand = match self.expand {
+            Expand::Pixels(pixels) => pixels,
+            Expand::Auto => {
+                let pixels = soft_edge(picture, mask);
+                notes.push(format!("{}: the hole is expanded by {pixels} pixels", picture.name()));
+                pixels
+            }
+        };
+        Hole::new(mask, &HoleOptions { expand, feather: self.feather })
     }
 
     /// The memory limit, and the part of it in use before anything is read.
@@ -273,10 +369,12 @@ mod tests {
         std::fs::write(&photo_path, &photo).unwrap();
         std::fs::write(&mask_path, &mask).unwrap();
         let job = job();
-        let of_bytes = job.prepare(source("photo.png", &photo), source("mask.png", &mask)).unwrap();
+        let inputs = Inputs::new(source("photo.png", &photo), source("mask.png", &mask));
+        let of_bytes = job.prepare(inputs).unwrap();
         assert_eq!((of_bytes.mask_pixels(), of_bytes.plan().unwrap().strategy.as_str()), (9 * 19, "full"));
         let of_bytes = of_bytes.run(&Watch::default()).unwrap().bytes;
-        let of_files = job.prepare(Source::File(&photo_path), Source::File(&mask_path)).unwrap();
+        let inputs = Inputs::new(Source::File(&photo_path), Source::File(&mask_path));
+        let of_files = job.prepare(inputs).unwrap();
         assert_eq!(of_files.run(&Watch::default()).unwrap().bytes, of_bytes);
         let filled = Picture::decode(&of_bytes, "a", &Limits::default()).unwrap().pixels().to_rgb8();
         assert_eq!(
@@ -289,14 +387,14 @@ mod tests {
     fn an_empty_mask_keeps_the_bytes_unless_another_encoding_is_asked_for() {
         let (photo, mask) = (photo(20, 20), mask(20, 20, |_, _| false));
         let same = job();
-        let prepared = same.prepare(source("a.png", &photo), source("m.png", &mask)).unwrap();
+        let prepared = same.prepare(Inputs::new(source("a.png", &photo), source("m.png", &mask))).unwrap();
         assert!(prepared.plan().is_none() && prepared.is_unchanged());
         assert!(
             matches!(prepared.run(&Watch::default()).unwrap().bytes, Cow::Borrowed(bytes) if bytes == photo)
         );
         let save = SaveOptions { format: Some(Format::Bmp), quality: None };
         let other = FillJob { save, ..job() };
-        let prepared = other.prepare(source("a.png", &photo), source("m.png", &mask)).unwrap();
+        let prepared = other.prepare(Inputs::new(source("a.png", &photo), source("m.png", &mask))).unwrap();
         assert!(prepared.run(&Watch::default()).unwrap().bytes.starts_with(b"BM"));
     }
 
@@ -304,7 +402,7 @@ mod tests {
     fn errors_tell_the_image_from_the_mask_and_the_request() {
         let (photo, good) = (photo(60, 40), mask(60, 40, |x, _| x < 9));
         let error = |job: &FillJob, photo: &[u8], mask: &[u8]| {
-            job.prepare(source("photo.png", photo), source("mask.png", mask)).err().unwrap()
+            job.prepare(Inputs::new(source("photo.png", photo), source("mask.png", mask))).err().unwrap()
         };
         let plain = job();
         assert!(matches!(error(&plain, b"x", &good), Error::Picture { name, .. } if name == "photo.png"));
@@ -326,23 +424,88 @@ mod tests {
     fn growing_the_hole_counts_the_mask_that_is_still_held() {
         let (width, height) = (2000, 1500);
         let (photo, mask) = (photo(width, height), mask(width, height, |_, y| y == 700));
-        let grown = FillJob { hole: HoleOptions { expand: 600, feather: 0 }, ..job() };
+        let grown = FillJob { expand: Expand::Pixels(600), ..job() };
         let (pixels, budget) = (u64::from(width * height), Budget::new(0, 0));
         let window = u64::from(width) * 1201;
         // Per pixel: three bytes of the image, one of the mask, one of the grown hole; 13 per pixel of the window.
         let needed = budget.held + 5 * pixels + 13 * window;
         let prepare = |memory| {
             let job = FillJob { memory: Some(memory), ..grown.clone() };
-            job.prepare(source("a.png", &photo), source("m.png", &mask)).map(|_| ())
+            job.prepare(Inputs::new(source("a.png", &photo), source("m.png", &mask))).map(|_| ())
         };
         let Err(Error::Memory { what, needed: refused, .. }) = prepare(needed - 1) else {
             panic!("a byte too few is refused")
         };
-        assert_eq!((what.as_str(), refused), ("growing the hole of m.png", needed));
+        assert_eq!((what.as_str(), refused), ("growing the hole of a.png", needed));
         // With this much memory the growth is allowed.
         if let Err(Error::Memory { what, .. }) = prepare(needed) {
             assert!(!what.starts_with("growing"), "{what}");
         }
+    }
+
+    fn filled(job: &FillJob, inputs: Inputs<'_>) -> (Picture, Vec<String>) {
+        let prepared = job.prepare(inputs).unwrap();
+        let notes = prepared.notes().to_vec();
+        let bytes = prepared.run(&Watch::default()).unwrap().bytes.into_owned();
+        (Picture::decode(&bytes, "a", &Limits::default()).unwrap(), notes)
+    }
+
+    #[test]
+    fn transparent_pixels_are_filled_and_opaque_then() {
+        let with_alpha = |alpha: fn(u32) -> u8| {
+            let pixel = |x: u32, y: u32| image::Rgba([x as u8, y as u8, 9, alpha(x)]);
+            encoded(DynamicImage::ImageRgba8(ImageBuffer::from_fn(40, 30, pixel)))
+        };
+        let cut_out = with_alpha(|x| if x < 5 { 0 } else { 255 });
+        let inputs = |photo| Inputs { image: photo, mask: MaskSource::Alpha, avoid: None };
+        let (picture, _) = filled(&job(), inputs(source("a.png", &cut_out)));
+        assert!(!picture.has_alpha(), "all is opaque");
+        let pixels = picture.pixels().to_rgb8();
+        assert_eq!((pixels.get_pixel(4, 9), pixels.get_pixel(5, 9)), (&Rgb([128; 3]), &Rgb([5, 9, 9])));
+        // As a JPEG, which holds no alpha.
+        let save = SaveOptions { format: Some(Format::Jpeg), quality: None };
+        assert_eq!(
+            filled(&FillJob { save, ..job() }, inputs(source("a.png", &cut_out))).0.format(),
+            Format::Jpeg
+        );
+        // What stays half transparent keeps its alpha.
+        let soft = with_alpha(|x| [0, 200, 255][(x / 5).min(2) as usize]);
+        let half = MaskOptions { threshold: Some(127), ..MaskOptions::default() };
+        let (picture, _) = filled(&FillJob { mask: half, ..job() }, inputs(source("a.png", &soft)));
+        let pixels = picture.pixels().to_rgba8();
+        assert_eq!((pixels.get_pixel(2, 9)[3], pixels.get_pixel(7, 9)[3]), (255, 200));
+    }
+
+    #[test]
+    fn masks_of_other_sizes_are_fitted_with_a_note() {
+        let (photo, half) = (photo(60, 40), mask(30, 20, |x, y| x < 5 && y < 5));
+        let inputs = Inputs::new(source("photo.png", &photo), source("mask.png", &half));
+        assert!(matches!(job().prepare(inputs).err(), Some(Error::MaskSize { .. })));
+        let (picture, notes) = filled(&FillJob { fit: MaskFit::Same, ..job() }, inputs);
+        assert!(
+            notes.iter().any(|note| note.contains("mask.png: scaled from 30 x 20 to 60 x 40")),
+            "{notes:?}"
+        );
+        let pixels = picture.pixels().to_rgb8();
+        assert_eq!((pixels.get_pixel(9, 9), pixels.get_pixel(10, 9)), (&Rgb([128; 3]), &Rgb([10, 9, 90])));
+        let far = mask(300, 200, |x, y| x < 5 && y < 5);
+        let corner = MaskFit::At(crate::mask_fit::Anchor::BottomRight, crate::mask_fit::AnchorScale::None);
+        let inputs = Inputs::new(source("photo.png", &photo), source("mask.png", &far));
+        let (_, notes) = filled(&FillJob { fit: corner, ..job() }, inputs);
+        assert!(notes.iter().any(|note| note.contains("none of its hole lies on the photo")), "{notes:?}");
+    }
+
+    #[test]
+    fn expanding_to_the_soft_edge_is_noted() {
+        let pixel = |x: u32, _: u32| Luma([if x < 50 { 20 } else { 20 + 20 * (x - 50).min(9) as u8 }]);
+        let photo = encoded(DynamicImage::ImageLuma8(ImageBuffer::from_fn(120, 60, pixel)));
+        let mask = mask(120, 60, |x, _| x < 50);
+        let job = FillJob { expand: Expand::Auto, ..job() };
+        let prepared = job.prepare(Inputs::new(source("a.png", &photo), source("m.png", &mask))).unwrap();
+        assert!(prepared.notes().iter().any(|note| note.contains("expanded by ")), "{:?}", prepared.notes());
+        let columns = prepared.hole_fraction() * 120.0;
+        assert!((58.0..=60.0).contains(&columns), "{columns}");
+        assert_eq!(prepared.mask_pixels(), 50 * 60);
     }
 
     #[test]

@@ -40,6 +40,23 @@ words! {
 }
 display_name!(MaskChannel);
 
+/// What says where the hole is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaskFrom {
+    /// A mask file.
+    #[default]
+    File,
+    /// The photo itself.
+    Alpha,
+}
+
+words! {
+    MaskFrom, "source of masks",
+    File = "file": "A mask file",
+    Alpha = "alpha": "The photo's alpha channel: what is transparent is filled, and opaque in the output",
+}
+display_name!(MaskFrom);
+
 /// Options for reading mask images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaskOptions {
@@ -109,6 +126,37 @@ impl Mask {
             }
         };
         Self::new(picture.width(), picture.height(), hole)
+    }
+
+    /// The transparent pixels of a photo: all that are not opaque, or transparent by more than the threshold. With
+    /// [`MaskOptions::invert`] the others.
+    ///
+    /// # Errors
+    /// [`crate::Error::Picture`] if the photo has no alpha channel.
+    pub fn from_alpha(photo: &Picture, options: &MaskOptions) -> Result<Self> {
+        if !photo.has_alpha() {
+            let problem = "it has no alpha channel, so that no transparent pixels say what to fill";
+            return Err(crate::Error::picture(photo.name(), problem));
+        }
+        let (channels, threshold) = (photo.channels(), options.threshold.unwrap_or(0));
+        let hole = match photo.samples() {
+            Samples::Eight(samples) => {
+                let is_clear = |pixel: &[u8]| u8::MAX - pixel[channels - 1] > threshold;
+                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
+            }
+            Samples::Sixteen(samples) => {
+                let threshold = u16::from(threshold) * 257;
+                let is_clear = |pixel: &[u16]| u16::MAX - pixel[channels - 1] > threshold;
+                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
+            }
+            Samples::Float(samples) => {
+                let opaque = 1.0 - f32::from(threshold) / f32::from(u8::MAX);
+                // NaN is not opaque.
+                let is_clear = |pixel: &[f32]| pixel[channels - 1].is_nan() || pixel[channels - 1] < opaque;
+                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
+            }
+        };
+        Ok(Self::new(photo.width(), photo.height(), hole))
     }
 
     /// Pixels in a row.
@@ -269,6 +317,27 @@ mod tests {
             read(pixels([255, 255]), MaskOptions { channel: MaskChannel::Alpha, ..options }),
             [true, true]
         );
+    }
+
+    #[test]
+    fn what_is_transparent_is_hole() {
+        let pixels = ImageBuffer::<LumaA<u8>, _>::from_raw(3, 1, vec![9, 255, 9, 254, 9, 0]).unwrap();
+        let photo = Picture::from_pixels("photo", pixels.into(), Format::Png);
+        let read = |options| Mask::from_alpha(&photo, &options).unwrap().hole;
+        let options = MaskOptions::default();
+        assert_eq!(read(options), [false, true, true]);
+        assert_eq!(read(MaskOptions { threshold: Some(1), ..options }), [false, false, true]);
+        assert_eq!(read(MaskOptions { invert: true, ..options }), [true, false, false]);
+        let deep = ImageBuffer::<LumaA<u16>, _>::from_raw(2, 1, vec![9, u16::MAX, 9, 65_000]).unwrap();
+        let deep = Picture::from_pixels("photo", deep.into(), Format::Png);
+        assert_eq!(Mask::from_alpha(&deep, &options).unwrap().hole, [false, true]);
+        let float =
+            ImageBuffer::<image::Rgba<f32>, _>::from_raw(2, 1, vec![0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.5]);
+        let float = Picture::from_pixels("photo", float.unwrap().into(), Format::Tiff);
+        assert_eq!(Mask::from_alpha(&float, &options).unwrap().hole, [false, true]);
+        let opaque = Picture::from_pixels("photo", GrayImage::new(2, 1).into(), Format::Png);
+        let error = Mask::from_alpha(&opaque, &options).unwrap_err().to_string();
+        assert!(error.starts_with("photo: it has no alpha channel"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,30 @@
 
 use lacuna_network::geometry;
 
-use crate::{Error, Mask, Planes, Result, Watch};
+use crate::{Error, Mask, Planes, Rect, Result, Watch};
+
+/// A hole to fill, and what to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The image; what it holds in the hole must not influence the result.
+    pub image: &'a Planes,
+    /// The hole, as large as the image.
+    pub mask: &'a Mask,
+    /// Pixels that must not be copied into the hole, as large as the image. They are known all the same.
+    pub avoid: Option<&'a Mask>,
+    /// The caller uses the fill within this window only: holes beyond it need not be filled.
+    pub wanted: Rect,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl<'a> Scene<'a> {
+    /// An image whose whole hole is filled, from anywhere.
+    pub fn new(image: &'a Planes, mask: &'a Mask, seed: u64) -> Self {
+        let wanted = Rect::whole(image.width(), image.height());
+        Self { image, mask, avoid: None, wanted, seed }
+    }
+}
 
 /// The sides of the frames that a predictor takes, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +96,15 @@ pub trait Predictor: Send + Sync {
     /// # Errors
     /// As [`Predictor::predict`]; [`crate::Error::Stopped`] if `watch` says so.
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes>;
+
+    /// [`Predictor::predict_watched`] for a scene. By default the whole hole is filled and [`Scene::avoid`] does not count,
+    /// which is right for a predictor that copies nothing.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict_watched`].
+    fn predict_scene(&self, scene: &Scene<'_>, watch: &Watch) -> Result<Planes> {
+        self.predict_watched(scene.image, scene.mask, scene.seed, watch)
+    }
 
     /// The sides of the frames that it takes.
     fn sides(&self) -> Sides;

@@ -46,6 +46,11 @@ impl Rect {
         Self { x, y, width: right - x, height: bottom - y }
     }
 
+    /// Whether the pixel at column `x`, row `y` lies in it.
+    pub fn contains(self, x: usize, y: usize) -> bool {
+        (self.x..self.right()).contains(&x) && (self.y..self.bottom()).contains(&y)
+    }
+
     /// Whether the two share a pixel.
     pub fn overlaps(self, other: Self) -> bool {
         self.x < other.right() && other.x < self.right() && self.y < other.bottom() && other.y < self.bottom()

@@ -13,15 +13,15 @@ use crate::holes::ConnectedHoles;
 /// Thin holes have no pixel farther than this from a known one, in pixels: scratches of 24.
 pub const DEEPEST: u16 = 12;
 
-/// Side of a cell in pixels. Holes in a window's context are filled too and thrown away: with this side that is as much again
-/// as what is kept; with 128 it is twice as much.
+/// Side of a cell in pixels. Holes in a window's context are not filled, but near the cell's holes, and what they cover
+/// cannot be copied.
 const CELL: usize = 256;
 
 /// Holes up to this side in pixels are not cut.
 const SPECK: usize = 64;
 
 /// Pixels of context on each side of a cell's holes: a patch finds its like near by.
-const CONTEXT: usize = 48;
+const CONTEXT: usize = 32;
 
 /// A window of the picture and the bounds of the holes in it that are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +45,22 @@ pub fn small_windows(holes: &ConnectedHoles, thin: &[bool], size: (usize, usize)
             add(cell(bounds.x + bounds.width / 2, bounds.y + bounds.height / 2), bounds);
         }
     }
-    for (x, y, _) in holes.pixels().filter(|&(.., hole)| thin[hole] && !is_speck[hole]) {
-        add(cell(x, y), Rect { x, y, width: 1, height: 1 });
+    for (run, _) in holes.runs().filter(|&(_, hole)| thin[hole] && !is_speck[hole]) {
+        for part in split(run) {
+            add(cell(part.x, part.y), part);
+        }
     }
     let window = |hole: Rect| Window { rect: hole.grown(CONTEXT, size.0, size.1), hole };
     cells.into_values().map(window).collect()
+}
+
+/// A run of pixels, cut where it passes from one cell to the next.
+fn split(run: Rect) -> impl Iterator<Item = Rect> {
+    let cells = run.x / CELL..=(run.right() - 1) / CELL;
+    cells.map(move |cell| {
+        let (x, right) = (run.x.max(cell * CELL), run.right().min((cell + 1) * CELL));
+        Rect { x, width: right - x, ..run }
+    })
 }
 
 #[cfg(test)]
@@ -60,7 +71,7 @@ mod tests {
     fn windows(width: usize, height: usize, is_hole: impl Fn(usize, usize) -> bool) -> (Mask, Vec<Window>) {
         let mask =
             Mask::new(width, height, (0..width * height).map(|i| is_hole(i % width, i / width)).collect());
-        let holes = ConnectedHoles::new(&mask, Rect::whole(width, height));
+        let holes = ConnectedHoles::new(&mask);
         let thin = holes.thin(&mask, DEEPEST);
         let windows = small_windows(&holes, &thin, (width, height));
         (mask, windows)
@@ -77,7 +88,7 @@ mod tests {
         // The speck's middle lies in the second cell, whose bounds hold it and a piece of the scratch.
         let second = Rect { x: 250, y: 10, width: 262, height: 191 };
         assert_eq!(holes, [piece(0, 256), second, piece(512, 256), piece(768, 232)]);
-        assert_eq!(windows[0].rect, Rect { x: 0, y: 152, width: 304, height: 97 });
+        assert_eq!(windows[0].rect, Rect { x: 0, y: 168, width: 288, height: 65 });
     }
 
     #[test]

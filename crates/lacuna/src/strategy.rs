@@ -1,7 +1,7 @@
 //! How a large photo is brought before a predictor: whole, in windows, or scaled down.
 
 use crate::frame::Frame;
-use crate::holes::{ConnectedHoles, DEPTH_BYTES, LABEL_BYTES};
+use crate::holes::ConnectedHoles;
 use crate::small_windows::{DEEPEST, Window, small_windows};
 use crate::units::at_most;
 use crate::words::{display_name, words};
@@ -94,6 +94,10 @@ const MOST_WINDOWS: usize = 256;
 const SMALL_ABOVE: usize = 4_000_000;
 /// Small frames for each thread that are predicted at the same time: a thread that waits for others begins another.
 const SMALL_PER_THREAD: usize = 2;
+/// A window whose pixels may not all be copied is widened until this fraction of its first area may: 1 in this many.
+const LEAST_USABLE: usize = 2;
+/// Bytes a pixel of what is avoided: cut out, scaled, and in the pyramid of PatchMatch.
+const AVOIDED_BYTES: u64 = 6;
 /// Windows that do not fit are scaled down in steps of this factor.
 const SHRINK: f64 = 0.9;
 
@@ -107,7 +111,25 @@ impl Strategy {
     /// # Panics
     /// If the mask is empty: there is nothing to plan.
     pub fn plan(self, mask: &Mask, predictor: &dyn Predictor, budget: Option<Budget>) -> Result<Plan> {
-        let planner = Planner { mask, predictor, budget };
+        self.plan_avoiding(mask, None, predictor, budget)
+    }
+
+    /// [`Strategy::plan`] for a fill that copies nothing from `avoid`, as large as the mask: windows are widened until there
+    /// is enough else to copy from.
+    ///
+    /// # Errors
+    /// As [`Strategy::plan`].
+    ///
+    /// # Panics
+    /// If the mask is empty.
+    pub fn plan_avoiding(
+        self,
+        mask: &Mask,
+        avoid: Option<&Mask>,
+        predictor: &dyn Predictor,
+        budget: Option<Budget>,
+    ) -> Result<Plan> {
+        let planner = Planner { mask, avoid, predictor, budget };
         let whole = Rect::whole(mask.width(), mask.height());
         let hole = mask.bounds().expect("a hole to plan for");
         let plan = match self {
@@ -118,7 +140,7 @@ impl Strategy {
             ),
             Self::Crop => {
                 let frame = |window: &Window| Frame::new(window.rect, window.hole, None, predictor);
-                let Windows { small, large } = windows(mask, budget);
+                let Windows { small, large } = planner.windows();
                 planner.cropped(&small, large.iter().map(frame).collect())
             }
             Self::Auto => return planner.auto(whole, hole),
@@ -132,6 +154,7 @@ impl Strategy {
 #[derive(Clone, Copy)]
 struct Planner<'a> {
     mask: &'a Mask,
+    avoid: Option<&'a Mask>,
     predictor: &'a dyn Predictor,
     budget: Option<Budget>,
 }
@@ -168,7 +191,7 @@ impl Planner<'_> {
             return 1;
         }
         let most = SMALL_PER_THREAD * rayon::current_num_threads();
-        let bytes = most_bytes(small, predictor).max(1);
+        let bytes = self.most_bytes(small, predictor).max(1);
         let allowed = self.budget.map_or(COMFORTABLE_BYTES, Budget::left);
         usize::try_from(allowed / bytes).unwrap_or(usize::MAX).clamp(1, most)
     }
@@ -184,7 +207,7 @@ impl Planner<'_> {
         if small && self.is_comfortable(&frame) {
             return Ok(one("full".into(), frame));
         }
-        let windows = windows(self.mask, self.budget);
+        let windows = self.windows();
         let frames =
             |planner: &Self| windows.large.iter().map(|window| planner.comfortable(window)).collect();
         let mut plan = self.cropped(&windows.small, frames(self));
@@ -201,9 +224,32 @@ impl Planner<'_> {
 
     /// Checks that all frames fit into the budget.
     fn check(&self, plan: &Plan) -> Result<()> {
-        let small = most_bytes(&plan.small, self.for_thin_holes());
-        let most = most_bytes(&plan.frames, self.predictor).max(plan.at_a_time as u64 * small);
+        let small = self.most_bytes(&plan.small, self.for_thin_holes());
+        let most = self.most_bytes(&plan.frames, self.predictor).max(plan.at_a_time as u64 * small);
         self.budget.map_or(Ok(()), |budget| budget.check(format!("filling ({})", plan.strategy), most))
+    }
+
+    /// Bytes that predicting a frame takes, with what is avoided in it.
+    fn bytes(&self, frame: &Frame, predictor: &dyn Predictor) -> u64 {
+        let avoided = (frame.rect.area() + frame.padded_width * frame.padded_height) as u64;
+        let avoided = self.avoid.map_or(0, |_| AVOIDED_BYTES * avoided);
+        bytes(frame, predictor).saturating_add(avoided)
+    }
+
+    /// Bytes that predicting the largest of several frames takes.
+    fn most_bytes(&self, frames: &[Frame], predictor: &dyn Predictor) -> u64 {
+        frames.iter().map(|frame| self.bytes(frame, predictor)).max().unwrap_or(0)
+    }
+
+    /// Windows around all holes, with enough to copy from.
+    fn windows(&self) -> Windows {
+        let Windows { mut small, mut large } = windows(self.mask, self.budget);
+        if let Some(avoid) = self.avoid {
+            for window in small.iter_mut().chain(&mut large) {
+                window.rect = widened(window.rect, self.mask, avoid);
+            }
+        }
+        Windows { small, large }
     }
 
     /// What fills small frames.
@@ -214,7 +260,7 @@ impl Planner<'_> {
     fn is_comfortable(&self, frame: &Frame) -> bool {
         let allowed = self.budget.map_or(COMFORTABLE_BYTES, Budget::left);
         frame.padded_width.max(frame.padded_height) <= self.predictor.sides().largest
-            && bytes(frame, self.predictor) <= allowed
+            && self.bytes(frame, self.predictor) <= allowed
     }
 
     /// The frame of a window, scaled down as far as is needed.
@@ -234,11 +280,6 @@ pub(crate) fn bytes(frame: &Frame, predictor: &dyn Predictor) -> u64 {
     predictor.forecast_bytes(frame.padded_width, frame.padded_height).saturating_add(frame.bytes())
 }
 
-/// Bytes that predicting the largest of several frames takes.
-fn most_bytes(frames: &[Frame], predictor: &dyn Predictor) -> u64 {
-    frames.iter().map(|frame| bytes(frame, predictor)).max().unwrap_or(0)
-}
-
 /// The windows of a picture.
 struct Windows {
     /// For specks and scratches.
@@ -250,15 +291,14 @@ struct Windows {
 /// Windows around all holes.
 fn windows(mask: &Mask, budget: Option<Budget>) -> Windows {
     let bounds = mask.bounds().expect("a hole to plan for");
-    let affords = |bytes: u64| budget.is_none_or(|budget| bytes * bounds.area() as u64 <= budget.left());
     // Telling holes apart takes memory too.
-    if !affords(LABEL_BYTES) {
+    if budget.is_some_and(|budget| ConnectedHoles::forecast_bytes(mask) > budget.left()) {
         return Windows { small: Vec::new(), large: vec![with_context(bounds, mask)] };
     }
-    let holes = ConnectedHoles::new(mask, bounds);
+    let holes = ConnectedHoles::new(mask);
     let large = merged(holes.bounds().to_vec(), mask);
     let area: usize = large.iter().map(|window| window.rect.area()).sum();
-    if area <= SMALL_ABOVE || !affords(DEPTH_BYTES) {
+    if area <= SMALL_ABOVE {
         return Windows { small: Vec::new(), large };
     }
     let thin = holes.thin(mask, DEEPEST);
@@ -274,6 +314,22 @@ fn windows(mask: &Mask, budget: Option<Budget>) -> Windows {
 fn with_context(hole: Rect, mask: &Mask) -> Window {
     let margin = CONTEXT_PIXELS.max((hole.long_side() as f64 * CONTEXT_SHARE) as usize);
     Window { rect: hole.grown(margin, mask.width(), mask.height()), hole }
+}
+
+/// A window that is widened, by half its sides at a time, until enough of it may be copied.
+fn widened(rect: Rect, mask: &Mask, avoid: &Mask) -> Rect {
+    let mut wide = rect;
+    loop {
+        let rows = (wide.y..wide.bottom()).map(|y| y * mask.width() + wide.x);
+        let usable = |start: usize| {
+            (start..start + wide.width).filter(|&pixel| !mask.hole()[pixel] && !avoid.hole()[pixel]).count()
+        };
+        let usable: usize = rows.map(usable).sum();
+        if usable * LEAST_USABLE >= rect.area() || wide == Rect::whole(mask.width(), mask.height()) {
+            return wide;
+        }
+        wide = wide.grown(wide.long_side() / 4 + 1, mask.width(), mask.height());
+    }
 }
 
 /// A window with context around each hole; windows that overlap are merged.
@@ -349,6 +405,20 @@ mod tests {
             .plan(&mask(1000, 500, &[square(5, 5, 9)]), &PREDICTOR, None)
             .unwrap();
         assert_eq!((resized.frames[0].width, resized.frames[0].height), (512, 256));
+    }
+
+    #[test]
+    fn windows_reach_beyond_what_is_avoided() {
+        let mask = mask(3000, 1000, &[square(1500, 500, 20)]);
+        let plan =
+            |avoid: Option<&Mask>| Strategy::Crop.plan_avoiding(&mask, avoid, &PREDICTOR, None).unwrap();
+        let near = self::mask(3000, 1000, &[square(1200, 200, 620)]);
+        let (free, avoiding) = (plan(None).frames[0].rect, plan(Some(&near)).frames[0].rect);
+        assert_eq!(free.long_side(), 276);
+        let usable = avoiding.area() - near.cut(avoiding).count();
+        assert!(avoiding.long_side() > 620 && usable * 2 >= free.area(), "{avoiding:?}");
+        let all = Mask::new(3000, 1000, vec![true; 3_000_000]);
+        assert_eq!(plan(Some(&all)).frames[0].rect, Rect::whole(3000, 1000));
     }
 
     #[test]

@@ -115,7 +115,8 @@ pub(crate) use {display_name, words};
 mod tests {
     use super::*;
     use crate::checkpoint::Storage;
-    use crate::mask::MaskChannel;
+    use crate::mask::{MaskChannel, MaskFrom};
+    use crate::mask_fit::{Anchor, AnchorScale};
     use crate::method::Method;
     use crate::picture::Format;
     use crate::strategy::StrategyKind;
@@ -135,6 +136,9 @@ mod tests {
     fn names_are_unique_and_read_back() {
         every_name_is_read_back::<StrategyKind>();
         every_name_is_read_back::<MaskChannel>();
+        every_name_is_read_back::<MaskFrom>();
+        every_name_is_read_back::<Anchor>();
+        every_name_is_read_back::<AnchorScale>();
         every_name_is_read_back::<Format>();
         every_name_is_read_back::<Method>();
         every_name_is_read_back::<Storage>();

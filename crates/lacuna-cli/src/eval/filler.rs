@@ -11,7 +11,7 @@ use lacuna::atomic::write_bytes_atomically;
 use lacuna::job::Source;
 use lacuna::method::Build;
 use lacuna::picture::{Format, SaveOptions};
-use lacuna::{FillJob, Method, Predictor, Watch};
+use lacuna::{FillJob, Inputs, Method, Predictor, Watch};
 use lacuna_eval::case::Case;
 
 use super::{EvalArgs, bar};
@@ -139,7 +139,9 @@ impl Filler<'_> {
 }
 
 fn fill(job: &FillJob, case: &Case, output: &Path) -> Result<()> {
-    let filled = job.prepare(Source::File(&case.truth), Source::File(&case.mask))?.run(&Watch::default())?;
+    let filled = job
+        .prepare(Inputs::new(Source::File(&case.truth), Source::File(&case.mask)))?
+        .run(&Watch::default())?;
     if let Some(parent) = output.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }

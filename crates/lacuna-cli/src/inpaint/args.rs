@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lacuna::mask::MaskChannel;
+use lacuna::hole::Expand;
+use lacuna::mask::{MaskChannel, MaskFrom};
+use lacuna::mask_fit::{Anchor, AnchorScale};
+use lacuna::picture::Format;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
-use lacuna::{HoleOptions, MaskOptions, Strategy};
+use lacuna::{MaskFit, MaskOptions, Strategy};
 
 use crate::limits::LimitArgs;
 use crate::method::MethodArgs;
@@ -22,6 +25,14 @@ Examples:
     lacuna inpaint photos/ masks/ -o clean/ --jobs 4
   The same logo in every photo:
     lacuna inpaint photos/ logo-mask.png -o clean/
+  The same watermark in the corner of photos of different sizes:
+    lacuna inpaint photos/ watermark-mask.png -o clean/ --anchor bottom-right
+  What was erased to transparent in an image editor:
+    lacuna inpaint photo.png --mask-from alpha -o clean.png
+  Do not copy from what another mask marks:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --avoid people.png
+  From standard input to standard output:
+    convert photo.heic png:- | lacuna inpaint - mask.png -o - --format jpeg > clean.jpg
   A table of image,mask,output; continue an interrupted run:
     lacuna inpaint --csv list.csv --resume
   Only report what would be done, with time and memory, one JSON line per photo:
@@ -37,13 +48,12 @@ Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos f
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InpaintArgs {
-    /// Photo, or folder of photos (PNG, JPEG, WebP, TIFF, BMP)
+    /// Photo, or folder of photos (PNG, JPEG, WebP, TIFF, BMP, GIF); - reads standard input
     #[arg(required_unless_present = "csv")]
     pub image: Option<PathBuf>,
-    /// Mask, upright like the displayed photo (not black = hole), or folder of masks
-    #[arg(required_unless_present = "csv")]
+    /// Mask, upright like the displayed photo (not black = hole), or folder of masks; - reads standard input
     pub mask: Option<PathBuf>,
-    /// Output file or folder; the extension of a file selects the format
+    /// Output file or folder; the extension of a file selects the format; - writes to standard output
     #[arg(short, long, required_unless_present = "csv", conflicts_with = "csv")]
     pub output: Option<PathBuf>,
     /// CSV file with the columns image,mask,output; paths are relative to it
@@ -64,6 +74,9 @@ pub struct InpaintArgs {
 
     #[command(flatten)]
     pub mask_options: MaskArgs,
+    /// Format of the output [default: that of its extension, else the input's]
+    #[arg(long, value_name = "FORMAT", value_parser = word::<Format>())]
+    pub format: Option<Format>,
     /// JPEG quality, 1 to 100 [default: the input's]
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
@@ -94,6 +107,21 @@ pub struct InpaintArgs {
 /// How the mask is read and grown.
 #[derive(Args)]
 pub struct MaskArgs {
+    /// What says where the hole is
+    #[arg(long, value_name = "SOURCE", value_parser = word::<MaskFrom>(), default_value_t)]
+    pub mask_from: MaskFrom,
+    /// Scale a mask of the same shape to the photo's size; turn it if its sides are swapped
+    #[arg(long)]
+    pub fit_mask: bool,
+    /// Use one mask for photos of any size: place it here
+    #[arg(long, value_name = "PLACE", value_parser = word::<Anchor>(), conflicts_with = "fit_mask")]
+    pub anchor: Option<Anchor>,
+    /// Size of a mask at an anchor
+    #[arg(long, value_name = "SCALE", value_parser = word::<AnchorScale>(), default_value_t, requires = "anchor")]
+    pub anchor_scale: AnchorScale,
+    /// Second mask: what it marks is not copied into the hole. Networks see it all the same
+    #[arg(long, value_name = "MASK")]
+    pub avoid: Option<PathBuf>,
     /// Mask values above this are hole, 0 to 254 [default: 0; 127 for JPEG and lossy WebP]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(..=254))]
     pub threshold: Option<u8>,
@@ -103,9 +131,9 @@ pub struct MaskArgs {
     /// Channel of the mask file to read
     #[arg(long, value_name = "CHANNEL", value_parser = word::<MaskChannel>(), default_value_t)]
     pub mask_channel: MaskChannel,
-    /// Pixels by which the hole grows
-    #[arg(long, value_name = "PX", default_value_t = 0)]
-    pub expand: u32,
+    /// Pixels by which the hole grows; auto: to the soft edge of what it holds, by at most 16
+    #[arg(long, value_name = "PX|auto", default_value_t)]
+    pub expand: Expand,
     /// Width of the soft edge in pixels, inside the grown ring; the hole grows by at least this much
     #[arg(long, value_name = "PX", default_value_t = 0)]
     pub feather: u32,
@@ -119,13 +147,17 @@ impl InpaintArgs {
 
     /// All settings that change the pixels of an output, as text: part of what `--resume` compares.
     pub fn settings(&self, method: &str) -> String {
-        let Self { seed, quality, mask_options: mask, .. } = self;
+        let Self { seed, quality, format, mask_options: mask, .. } = self;
         format!(
-            "{method}; seed {seed}; {:?}; memory {:?}; {:?}; {:?}; quality {quality:?}",
+            "{method}; seed {seed}; {:?}; memory {:?}; {:?} from {}; {:?}; expand {}, feather {}; quality {quality:?}, \
+             format {format:?}",
             self.strategy(),
             self.limits.max_memory,
             mask.mask(),
-            mask.hole()
+            mask.mask_from,
+            mask.fit(),
+            mask.expand,
+            mask.feather
         )
     }
 }
@@ -136,8 +168,12 @@ impl MaskArgs {
         MaskOptions { threshold: self.threshold, invert: self.invert, channel: self.mask_channel }
     }
 
-    /// Options for turning masks into holes.
-    pub fn hole(&self) -> HoleOptions {
-        HoleOptions { expand: self.expand, feather: self.feather }
+    /// Handling of masks of other sizes.
+    pub fn fit(&self) -> MaskFit {
+        match self.anchor {
+            Some(anchor) => MaskFit::At(anchor, self.anchor_scale),
+            None if self.fit_mask => MaskFit::Same,
+            None => MaskFit::Exact,
+        }
     }
 }

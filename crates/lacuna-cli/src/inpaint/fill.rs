@@ -1,22 +1,22 @@
 //! One image from file to file.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use lacuna::atomic::write_bytes_atomically;
+use anyhow::{Result, bail};
 use lacuna::error::panic_text;
-use lacuna::job::{Prepared, Source};
+use lacuna::job::{Inputs, MaskSource, Prepared};
 use lacuna::picture::{Format, SaveOptions};
 use lacuna::words::names;
 use lacuna::{FillJob, Watch};
 
 use super::args::InpaintArgs;
+use super::place::{Input, MaskInput, Output};
 use super::row::{Fill, Planned, Row, Status};
 use super::task::Task;
 use crate::hints::message;
+use crate::usage::bail_usage;
 
 /// Fills images one by one.
 pub struct Filler<'a> {
@@ -24,6 +24,8 @@ pub struct Filler<'a> {
     pub args: &'a InpaintArgs,
     /// How each image is filled, except for its output format.
     pub job: FillJob,
+    /// What must not be copied.
+    pub avoid: Option<Input>,
 }
 
 impl Filler<'_> {
@@ -41,12 +43,17 @@ impl Filler<'_> {
     }
 
     fn fill(&self, task: &Task, replace: bool, notes: &mut Vec<String>) -> Result<Status> {
-        if !replace && fs::symlink_metadata(&task.output).is_ok() {
-            bail!("{} exists (--overwrite replaces it)", task.output.display());
+        if !replace && task.output.exists() {
+            bail!("{} exists (--overwrite replaces it)", task.output);
         }
-        let save = SaveOptions { format: output_format(&task.output)?, quality: self.args.quality };
+        let save = SaveOptions { format: self.format(&task.output)?, quality: self.args.quality };
         let job = FillJob { save, ..self.job.clone() };
-        let prepared = job.prepare(Source::File(&task.image), Source::File(&task.mask))?;
+        let mask = match &task.mask {
+            MaskInput::File(mask) => MaskSource::File(mask.source()),
+            MaskInput::Alpha => MaskSource::Alpha,
+        };
+        let avoid = self.avoid.as_ref().map(Input::source);
+        let prepared = job.prepare(Inputs { image: task.image.source(), mask, avoid })?;
         notes.extend_from_slice(prepared.notes());
         let fill = self.describe(&prepared);
         if self.args.dry_run {
@@ -54,13 +61,24 @@ impl Filler<'_> {
             let (forecast_bytes, forecast_seconds) = (forecast.bytes, forecast.seconds);
             return Ok(Status::Planned(Planned { fill, forecast_bytes, forecast_seconds }));
         }
-        if let Some(folder) = task.output.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        }
         let filled = prepared.run(&Watch::default())?;
         notes.extend(filled.notes);
-        write_bytes_atomically(&task.output, &filled.bytes)?;
+        task.output.write(&filled.bytes)?;
         Ok(fill.map_or(Status::Copied, Status::Filled))
+    }
+
+    /// The format to write; `None` for the input's.
+    fn format(&self, output: &Output) -> Result<Option<Format>> {
+        match (output, self.args.format) {
+            (Output::File(path), None) => output_format(path),
+            (Output::File(path), Some(format)) => match output_format(path)? {
+                Some(other) if other != format => {
+                    bail_usage!("{} is a name for {other}, but --format {format} was given", path.display())
+                }
+                _ => Ok(Some(format)),
+            },
+            (Output::Stream, format) => Ok(format),
+        }
     }
 
     fn describe(&self, prepared: &Prepared<'_>) -> Option<Fill> {

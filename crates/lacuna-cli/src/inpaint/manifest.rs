@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::place::Input;
 use super::task::Task;
 
 use anyhow::{Context, Result};
@@ -78,14 +79,15 @@ impl Manifest {
     /// # Errors
     /// If an input cannot be read.
     pub fn key(&self, task: &Task) -> Result<String> {
-        let (image, mask) = (sha256_of_file(&task.image)?, sha256_of_file(&task.mask)?);
+        let image = task.image.sha256()?;
+        let mask = task.mask.file().map_or(Ok(String::new()), Input::sha256)?;
         Ok(sha256(format!("{image}\n{mask}\n{}", self.settings).as_bytes()))
     }
 
     /// Whether the task was finished with the same inputs and settings, and its output is unchanged.
     pub fn is_finished(&self, task: &Task, key: &str) -> bool {
-        let Some((finished_key, sha256)) = self.finished.get(&task.output) else { return false };
-        finished_key == key && sha256_of_file(&task.output).is_ok_and(|hash| hash == *sha256)
+        let Some((finished_key, sha256)) = self.finished.get(task.output.path()) else { return false };
+        finished_key == key && sha256_of_file(task.output.path()).is_ok_and(|hash| hash == *sha256)
     }
 
     /// Whether the file at the output was written by this batch and may be replaced without asking.
@@ -98,7 +100,7 @@ impl Manifest {
     /// # Errors
     /// If the record cannot be written.
     pub fn start(&self, task: &Task) -> Result<()> {
-        self.append(&Line::Started { output: task.output.clone() })
+        self.append(&Line::Started { output: task.output.path().into() })
     }
 
     /// Records that an output was written.
@@ -106,8 +108,8 @@ impl Manifest {
     /// # Errors
     /// If the output cannot be read back or the record cannot be written.
     pub fn finish(&self, task: &Task, key: String) -> Result<()> {
-        let sha256 = sha256_of_file(&task.output)?;
-        self.append(&Line::Finished { output: task.output.clone(), key, sha256 })
+        let sha256 = sha256_of_file(task.output.path())?;
+        self.append(&Line::Finished { output: task.output.path().into(), key, sha256 })
     }
 
     fn append(&self, line: &Line) -> Result<()> {
@@ -130,7 +132,7 @@ mod tests {
         for (name, text) in [("image", "i"), ("mask", "m"), ("output", "o")] {
             fs::write(at(name), text).unwrap();
         }
-        let task = Task { image: at("image"), mask: at("mask"), output: at("output") };
+        let task = Task { image: at("image").into(), mask: at("mask").into(), output: at("output").into() };
         let open = |settings: &str, resume| Manifest::open(&at("manifest"), settings.into(), resume).unwrap();
         let manifest = open("settings", false);
         let first_key = manifest.key(&task).unwrap();
@@ -145,7 +147,7 @@ mod tests {
             .unwrap();
 
         let again = open("settings", true);
-        assert!(again.is_finished(&task, &first_key) && again.is_ours(&task.output));
+        assert!(again.is_finished(&task, &first_key) && again.is_ours(task.output.path()));
         assert!(!again.is_finished(&task, &open("other settings", true).key(&task).unwrap()));
         fs::write(at("mask"), "another").unwrap();
         assert_ne!(again.key(&task).unwrap(), first_key);
@@ -153,6 +155,6 @@ mod tests {
         assert!(!again.is_finished(&task, &first_key));
 
         let anew = open("settings", false);
-        assert!(!anew.is_ours(&task.output));
+        assert!(!anew.is_ours(task.output.path()));
     }
 }

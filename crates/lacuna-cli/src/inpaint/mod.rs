@@ -3,6 +3,7 @@
 mod args;
 mod fill;
 mod manifest;
+mod place;
 mod progress;
 mod row;
 mod task;
@@ -37,7 +38,9 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     let mut job = FillJob {
         limits: args.limits.limits(),
         mask: args.mask_options.mask(),
-        hole: args.mask_options.hole(),
+        fit: args.mask_options.fit(),
+        expand: args.mask_options.expand,
+        feather: args.mask_options.feather,
         sizing: Sizing::Always(args.strategy()),
         seed: args.seed,
         ..FillJob::new(predictor.clone())
@@ -45,14 +48,17 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     if let Some(bytes) = memory {
         job = job.with_shared_memory(bytes, args.jobs);
     }
-    let filler = Filler { args, job };
+    let filler = Filler { args, job, avoid: tasks.avoid.clone() };
     match &tasks.manifest {
         Some(path) => {
             let manifest = if args.dry_run {
                 None
             } else {
                 let identity = args.method.identity(predictor.as_ref())?;
-                let settings = args.settings(&identity.to_string());
+                let mut settings = args.settings(&identity.to_string());
+                if let Some(avoid) = &tasks.avoid {
+                    settings += &format!("; avoid {}", avoid.sha256()?);
+                }
                 Some(Manifest::open(path, settings, args.resume)?)
             };
             Batch { filler, manifest }.run(&tasks)
@@ -137,8 +143,8 @@ impl Batch<'_> {
         if args.resume && manifest.is_finished(task, &key) {
             return Ok(Row::of(task, Status::Finished));
         }
-        let replace = args.overwrite || (args.resume && manifest.is_ours(&task.output));
-        if replace || std::fs::symlink_metadata(&task.output).is_err() {
+        let replace = args.overwrite || (args.resume && manifest.is_ours(task.output.path()));
+        if replace || !task.output.exists() {
             manifest.start(task)?;
         }
         let row = filler.row(task, replace);

@@ -27,9 +27,9 @@ impl Row {
     /// The row of a task, with no time spent and no notes.
     pub fn of(task: &Task, status: Status) -> Self {
         Self {
-            image: task.image.display().to_string(),
-            mask: Some(task.mask.display().to_string()),
-            output: Some(task.output.display().to_string()),
+            image: task.image.to_string(),
+            mask: task.mask.file().map(ToString::to_string),
+            output: Some(task.output.to_string()),
             status,
             seconds: 0.0,
             notes: Vec::new(),

@@ -3,23 +3,25 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use lacuna::mask::MaskFrom;
 use lacuna::pairs::{Layout, Pair, Pairs, images_outside, is_same_file};
 use lacuna::picture::Format;
 use serde::Deserialize;
 
 use super::args::InpaintArgs;
+use super::place::{Input, MaskInput, Output};
 use crate::usage::{bail_usage, ensure_usage};
 
 /// One photo to fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// The photo.
-    pub image: PathBuf,
+    pub image: Input,
     /// Its mask.
-    pub mask: PathBuf,
+    pub mask: MaskInput,
     /// Where the filled photo is written.
-    pub output: PathBuf,
+    pub output: Output,
 }
 
 /// All photos to fill.
@@ -31,6 +33,8 @@ pub struct Tasks {
     pub unmatched: Vec<(PathBuf, String)>,
     /// Where a batch keeps its manifest; `None` for a single photo.
     pub manifest: Option<PathBuf>,
+    /// A mask of what must not be copied into any hole.
+    pub avoid: Option<Input>,
 }
 
 /// The manifest's name in an output folder, and its suffix beside a CSV file.
@@ -42,23 +46,80 @@ impl Tasks {
     /// # Errors
     /// If a path does not exist, a table is malformed, or two photos would be written to one file.
     pub fn find(args: &InpaintArgs) -> Result<Self> {
-        let tasks = match (&args.csv, &args.image, &args.mask, &args.output) {
-            (Some(csv), ..) => from_csv(csv)?,
-            (None, Some(image), Some(mask), Some(output)) => from_paths(image, mask, output)?,
+        let mut tasks = match (&args.csv, &args.image, &args.output) {
+            (Some(csv), ..) => from_csv(csv, args.mask_options.mask_from)?,
+            (None, Some(image), Some(output)) => {
+                let mut tasks = from_arguments(args, image, output)?;
+                if let Some(format) = args.format.filter(|_| image.is_dir() || output.is_dir()) {
+                    tasks.name_after(format);
+                }
+                tasks
+            }
             _ => bail_usage!("give IMAGE, MASK and --output, or --csv"),
         };
+        let is_printed = tasks.tasks.iter().any(|task| task.output == Output::Stream) && !args.dry_run;
+        ensure_usage!(!(is_printed && args.json), "--json and the photo cannot both go to standard output");
+        if let Some(avoid) = &args.mask_options.avoid {
+            ensure_usage!(!Input::is_stream(avoid), "--avoid takes a file, not standard input");
+            avoid.metadata().with_context(|| format!("cannot read {}", avoid.display()))?;
+            tasks.avoid = Some(avoid.clone().into());
+        }
         tasks.check()?;
         Ok(tasks)
+    }
+
+    /// One photo; an output folder gets the photo's name.
+    fn single(image: Input, mask: MaskInput, output: &Path) -> Result<Self> {
+        let output = match &image {
+            Input::File(photo) if output.is_dir() => {
+                output.join(written_name(photo.file_name().unwrap_or_default().into())).into()
+            }
+            _ => Output::checked(output)?,
+        };
+        Ok(Self { tasks: vec![Task { image, mask, output }], ..Self::default() })
+    }
+
+    /// These tasks as the batch of a folder of photos.
+    fn of_folder(self, photos: &Path, output: &Path) -> Result<Self> {
+        ensure_usage!(
+            !output.is_file(),
+            "{} is a file, {} a folder of photos",
+            output.display(),
+            photos.display()
+        );
+        ensure_usage!(
+            !Input::is_stream(output),
+            "standard output takes one photo, {} is a folder of photos",
+            photos.display()
+        );
+        ensure!(
+            !self.tasks.is_empty() || !self.unmatched.is_empty(),
+            "{} has no PNG, JPEG, WebP, TIFF, BMP or GIF files",
+            photos.display()
+        );
+        Ok(Self { manifest: Some(output.join(MANIFEST)), ..self })
+    }
+
+    /// Gives outputs that are named after their photos the extension of a format.
+    fn name_after(&mut self, format: Format) {
+        for task in &mut self.tasks {
+            if let Output::File(path) = &mut task.output
+                && Format::from_extension(path) != Some(format)
+            {
+                path.set_extension(format.extension());
+            }
+        }
     }
 
     fn check(&self) -> Result<()> {
         let mut outputs = HashSet::new();
         for task in &self.tasks {
-            ensure!(outputs.insert(&task.output), "two photos would be written to {}", task.output.display());
+            ensure!(outputs.insert(task.output.path()), "two photos would be written to {}", task.output);
+            let is_mask = |mask: &Input| *mask == Input::File(task.output.path().into());
             ensure_usage!(
-                task.output != task.mask,
+                !task.mask.file().into_iter().chain(&self.avoid).any(is_mask),
                 "{} is a mask and would be overwritten",
-                task.mask.display()
+                task.output
             );
         }
         Ok(())
@@ -70,11 +131,11 @@ impl Tasks {
 #[serde(deny_unknown_fields)]
 struct Row {
     image: PathBuf,
-    mask: PathBuf,
+    mask: Option<PathBuf>,
     output: PathBuf,
 }
 
-fn from_csv(path: &Path) -> Result<Tasks> {
+fn from_csv(path: &Path, from: MaskFrom) -> Result<Tasks> {
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_path(path)
@@ -84,15 +145,63 @@ fn from_csv(path: &Path) -> Result<Tasks> {
         .deserialize()
         .map(|row| {
             let Row { image, mask, output } = row?;
-            Ok(Task { image: folder.join(image), mask: folder.join(mask), output: folder.join(output) })
+            let mask = match (mask, from) {
+                (Some(mask), MaskFrom::File) => folder.join(mask).into(),
+                (None, MaskFrom::File) => bail!("{} has no mask", image.display()),
+                (_, MaskFrom::Alpha) => MaskInput::Alpha,
+            };
+            Ok(Task { image: folder.join(image).into(), mask, output: folder.join(output).into() })
         })
-        .collect::<Result<Vec<_>, csv::Error>>()
-        .with_context(|| format!("{}: the columns must be image,mask,output", path.display()))?;
+        .collect::<Result<Vec<_>>>()
+        .with_context(|| format!("{}: the columns must be {}", path.display(), columns(from)))?;
     ensure!(!tasks.is_empty(), "{} lists no photos", path.display());
     let mut manifest = path.as_os_str().to_owned();
     manifest.push(".");
     manifest.push(MANIFEST);
-    Ok(Tasks { tasks, unmatched: Vec::new(), manifest: Some(manifest.into()) })
+    Ok(Tasks { tasks, manifest: Some(manifest.into()), ..Tasks::default() })
+}
+
+/// The columns of a table.
+fn columns(from: MaskFrom) -> &'static str {
+    match from {
+        MaskFrom::File => "image,mask,output",
+        MaskFrom::Alpha => "image,output",
+    }
+}
+
+/// The tasks of a photo or a folder of photos.
+fn from_arguments(args: &InpaintArgs, image: &Path, output: &Path) -> Result<Tasks> {
+    let is_stream = Input::is_stream(image);
+    let mask = match (&args.mask, args.mask_options.mask_from) {
+        (Some(mask), MaskFrom::Alpha) => {
+            bail_usage!("--mask-from alpha takes no mask, but {} was given", mask.display())
+        }
+        (None, MaskFrom::Alpha) => MaskInput::Alpha,
+        (None, MaskFrom::File) => bail_usage!("give a mask, or --mask-from alpha"),
+        (Some(mask), MaskFrom::File) if Input::is_stream(mask) => {
+            ensure_usage!(!is_stream, "photo and mask cannot both come from standard input");
+            MaskInput::File(Input::read_stream(&args.limits.limits())?)
+        }
+        (Some(mask), MaskFrom::File) if is_stream => {
+            ensure_usage!(!mask.is_dir(), "{} is a folder, standard input a single photo", mask.display());
+            mask.clone().into()
+        }
+        (Some(mask), MaskFrom::File) => return from_paths(image, mask, output),
+    };
+    if is_stream {
+        return Tasks::single(Input::read_stream(&args.limits.limits())?, mask, output);
+    }
+    image.metadata().with_context(|| format!("cannot read {}", image.display()))?;
+    if !image.is_dir() {
+        return Tasks::single(image.to_path_buf().into(), mask, output);
+    }
+    let task = |relative: PathBuf| Task {
+        image: image.join(&relative).into(),
+        mask: mask.clone(),
+        output: output.join(written_name(relative)).into(),
+    };
+    let tasks = images_outside(image, output)?.into_iter().map(task).collect();
+    Tasks { tasks, ..Tasks::default() }.of_folder(image, output)
 }
 
 fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
@@ -102,29 +211,11 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     }
     if !image.is_dir() {
         ensure_usage!(!mask.is_dir(), "{} is a folder, {} a single photo", mask.display(), image.display());
-        let output = if output.is_dir() {
-            output.join(written_name(image.file_name().unwrap_or_default().into()))
-        } else {
-            output.into()
-        };
-        let task = Task { image: image.into(), mask: mask.into(), output };
-        return Ok(Tasks { tasks: vec![task], ..Tasks::default() });
+        return Tasks::single(image.to_path_buf().into(), mask.to_path_buf().into(), output);
     }
-    ensure_usage!(
-        !output.is_file(),
-        "{} is a file, {} a folder of photos",
-        output.display(),
-        image.display()
-    );
-    let mut tasks =
+    let tasks =
         if mask.is_dir() { match_folders(image, mask, output)? } else { one_mask(image, mask, output)? };
-    ensure!(
-        !tasks.tasks.is_empty() || !tasks.unmatched.is_empty(),
-        "{} has no PNG, JPEG, WebP, TIFF, BMP or GIF files",
-        image.display()
-    );
-    tasks.manifest = Some(output.join(MANIFEST));
-    Ok(tasks)
+    tasks.of_folder(image, output)
 }
 
 /// The output's name for a photo: the same name, or PNG where the format can only be read.
@@ -139,9 +230,9 @@ fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
         .into_iter()
         .filter(|relative| !is_mask(&images.join(relative)))
         .map(|relative| Task {
-            image: images.join(&relative),
-            mask: mask.into(),
-            output: output.join(written_name(relative.clone())),
+            image: images.join(&relative).into(),
+            mask: mask.to_path_buf().into(),
+            output: output.join(written_name(relative)).into(),
         })
         .collect();
     Ok(Tasks { tasks, ..Tasks::default() })
@@ -153,7 +244,11 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
     let found = Pairs::find(&find(images)?, &find(masks)?, Layout::of(images, masks));
     let tasks = found.pairs.into_iter().map(|Pair { photo, mask, .. }| {
         let name = mask.with_extension(photo.extension().unwrap_or_default());
-        Task { image: images.join(photo), mask: masks.join(mask), output: output.join(written_name(name)) }
+        Task {
+            image: images.join(photo).into(),
+            mask: masks.join(mask).into(),
+            output: output.join(written_name(name)).into(),
+        }
     });
     let ambiguous = found.ambiguous.into_iter().map(|(photo, first)| {
         let reason = format!("ambiguous mask: {} has the same name", images.join(first).display());
@@ -192,7 +287,12 @@ mod tests {
         tasks
             .tasks
             .iter()
-            .map(|t| format!("{} {} {}", short(&t.image), short(&t.mask), short(&t.output)))
+            .map(|task| {
+                let (Input::File(image), Some(Input::File(mask))) = (&task.image, task.mask.file()) else {
+                    panic!("{task:?}")
+                };
+                format!("{} {} {}", short(image), short(mask), short(task.output.path()))
+            })
             .collect()
     }
 
@@ -256,16 +356,21 @@ mod tests {
         let dir = folder(&[]);
         let csv = dir.path().join("list.csv");
         fs::write(&csv, "image,mask,output\n a.png , m.png, o.png\n").unwrap();
-        assert_eq!(rows(dir.path(), &from_csv(&csv).unwrap()), ["a.png m.png o.png"]);
+        assert_eq!(rows(dir.path(), &from_csv(&csv, MaskFrom::File).unwrap()), ["a.png m.png o.png"]);
         for bad in ["", "image,mask\na,b\n", "image,mask,output\na,b\n", "a,b,c\n"] {
             fs::write(&csv, bad).unwrap();
-            assert!(from_csv(&csv).is_err(), "{bad:?}");
+            assert!(from_csv(&csv, MaskFrom::File).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn clashes_are_refused() {
-        let task = |output: &str| Task { image: "a".into(), mask: "m".into(), output: output.into() };
+        let file = |name: &str| PathBuf::from(name);
+        let task = |output: &str| Task {
+            image: file("a").into(),
+            mask: file("m").into(),
+            output: file(output).into(),
+        };
         let twice = Tasks { tasks: vec![task("o"), task("o")], ..Tasks::default() };
         assert!(twice.check().unwrap_err().to_string().contains("two photos"));
         let over_mask = Tasks { tasks: vec![task("m")], ..Tasks::default() };

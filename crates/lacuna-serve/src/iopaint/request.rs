@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::base64::decode;
 use super::fields::Fields;
 use crate::body::Form;
-use crate::fill::{FillRequest, Upload};
+use crate::fill::{FillRequest, MaskUpload, Upload};
 use crate::id::Id;
 use crate::problem::{Code, Problem, excerpt};
 use crate::settings::Settings;
@@ -172,7 +172,8 @@ impl IopaintRequest {
         };
         let mask = MaskOptions { threshold: Some(THRESHOLD), ..MaskOptions::default() };
         let settings = Settings { sizing, seed, mask, ..Settings::default() };
-        Ok(FillRequest { image: self.image?, mask: self.mask?, settings })
+        let (image, mask) = (self.image?, MaskUpload::File(self.mask?));
+        Ok(FillRequest { image, mask, avoid: None, settings })
     }
 }
 
@@ -213,7 +214,8 @@ mod tests {
     #[test]
     fn defaults_are_iopaints() {
         let request = fill(json!({})).unwrap();
-        assert_eq!((&request.image.bytes[..], &request.mask.bytes[..]), (&b"image"[..], &b"mask"[..]));
+        let MaskUpload::File(mask) = &request.mask else { panic!("{request:?}") };
+        assert_eq!((&request.image.bytes[..], &mask.bytes[..]), (&b"image"[..], &b"mask"[..]));
         assert_eq!(request.settings.sizing, Sizing::Above { side: 800, strategy: Strategy::Crop });
         assert_eq!((request.settings.seed, request.settings.mask.threshold), (42, Some(127)));
     }
@@ -268,7 +270,7 @@ mod tests {
             field("prompt", "a cat"),
             field("sdSeed", "7"),
         ];
-        let form = Form { image: file("image"), mask: file("mask"), fields };
+        let form = Form { image: file("image"), mask: file("mask"), fields, ..Form::default() };
         let request = IopaintRequest::from_form(form).unwrap();
         assert_eq!(request.ignored(), ["prompt"]);
         let settings = request.into_fill().unwrap().settings;

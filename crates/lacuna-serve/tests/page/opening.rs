@@ -107,3 +107,32 @@ fn usual_files_are_opened_without_asking_the_server() {
         assert!(!desk.page.requests().iter().any(|url| url.contains("/v1/preview")), "{name}");
     }
 }
+
+#[test]
+fn transparent_parts_are_masked_filled_and_opaque() {
+    let Some(desk) = Desk::new() else { return };
+    let pixels = photo(WIDTH, HEIGHT);
+    let cut_out = image::RgbaImage::from_fn(WIDTH, HEIGHT, |x, y| {
+        let [red, green, blue] = pixels[(x, y)].0;
+        let is_clear = (60..90).contains(&x) && (50..80).contains(&y);
+        image::Rgba([red, green, blue, if is_clear { 0 } else { 255 }])
+    });
+    let bytes = server::encode(image::DynamicImage::ImageRgba8(cut_out), image::ImageFormat::Png);
+    desk.page.choose_file("#open-input", &desk.write("cut.png", bytes));
+    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+    desk.page.ask("document.getElementById('mask-transparent').click()");
+    let expected = 100.0 * 900.0 / f64::from(WIDTH * HEIGHT);
+    assert!((desk.masked() - expected).abs() < 0.6, "{} % of {expected} %", desk.masked());
+    desk.page.ask("document.getElementById('expand-auto').click()");
+    assert_eq!(desk.page.ask("document.getElementById('expand').disabled"), true);
+    desk.fill();
+    desk.page.ask("document.getElementById('download').click()");
+    let filled = image::load_from_memory(&desk.downloaded("cut-inpainted.png")).unwrap();
+    assert!(!filled.color().has_alpha(), "{:?}", filled.color());
+    // A photo without transparent parts says so.
+    desk.reload();
+    assert_eq!(desk.page.ask("document.getElementById('expand-auto').checked"), true, "it is remembered");
+    desk.open_photo();
+    desk.page.ask("document.getElementById('mask-transparent').click()");
+    assert!(desk.message().contains("no transparent parts"));
+}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::method::{Build, Method};
 use crate::patchmatch::PatchMatch;
+use crate::predictor::Scene;
 use crate::{EnginePredictor, Mask, Planes, Predictor, Result, Sides, Watch, default_network};
 use guide::{Scale, guide};
 
@@ -65,8 +66,14 @@ impl Predictor for Guided {
     }
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
+        self.predict_scene(&Scene::new(image, mask, seed), watch)
+    }
+
+    /// The network sees what is avoided: only copies of it are excluded.
+    fn predict_scene(&self, scene: &Scene<'_>, watch: &Watch) -> Result<Planes> {
+        let &Scene { image, mask, seed, .. } = scene;
         let guide = guide(self.network.as_ref(), image, mask, seed, &watch.part(0.0, NETWORK_SHARE))?;
-        self.patchmatch.complete(image, mask, Some(&guide), seed, &watch.part(NETWORK_SHARE, 1.0))
+        self.patchmatch.complete(scene, Some(&guide), &watch.part(NETWORK_SHARE, 1.0))
     }
 
     fn sides(&self) -> Sides {

@@ -1,6 +1,7 @@
 //! The completion from the coarsest level to the finest.
 
 use super::PatchMatchConfig;
+use super::areas::Areas;
 use super::curate::{Candidate, best, judged_at};
 use super::descent::{Descent, Pace};
 use super::field::Field;
@@ -10,6 +11,7 @@ use super::patch_map::PATCH;
 use super::seam;
 use super::vote::{self, Votes};
 use super::weights::Weights;
+use crate::predictor::Scene;
 use crate::{Mask, Planes, Result, Watch};
 use rayon::prelude::*;
 
@@ -21,27 +23,28 @@ const COARSEST_DEPTH: u16 = 16;
 /// The pyramid also ends before fewer sources than this are left: a choice that small repeats itself visibly.
 const FEWEST_SOURCES: usize = 200;
 
-/// Fills the hole of `image`; known pixels are the same bits. A `guide` of the same size says what patches should look
-/// like roughly.
+/// Fills the wanted hole of a scene; known pixels are the same bits. A `guide` of the same size says what patches should
+/// look like roughly.
 ///
 /// # Errors
 /// [`Error::Stopped`](crate::Error::Stopped) if `watch` says so.
 pub(super) fn complete(
-    image: &Planes,
-    mask: &Mask,
+    scene: &Scene<'_>,
     guide: Option<&Planes>,
     config: &PatchMatchConfig,
-    seed: u64,
     watch: &Watch,
 ) -> Result<Planes> {
     watch.reached(0.0)?;
+    let &Scene { image, seed, .. } = scene;
+    let areas = Areas::of(scene);
+    let mask = areas.hole.as_ref();
     if mask.count() == 0 {
         return Ok(image.clone());
     }
-    let finest = Level::finest(image, mask);
+    let finest = Level::finest(image, &areas);
     if finest.patches.sources() == 0 {
         drop(finest);
-        return Ok(fill_smoothly(image, mask));
+        return Ok(fill_smoothly(image, &areas));
     }
     let finest = match guide {
         Some(guide) => finest.guided(guide),
@@ -76,11 +79,15 @@ fn pyramid(finest: Level) -> Vec<Level> {
 }
 
 /// The membrane over every channel: for pictures in which no patch is known.
-fn fill_smoothly(image: &Planes, mask: &Mask) -> Planes {
+fn fill_smoothly(image: &Planes, areas: &Areas<'_>) -> Planes {
     let mut output = image.clone();
-    let (width, height) = (mask.width(), mask.height());
-    let cells: Vec<Cell> =
-        mask.hole().iter().map(|&hole| if hole { Cell::Free } else { Cell::Fixed }).collect();
+    let (width, height) = (areas.unknown.width(), areas.unknown.height());
+    let cell = |(&hole, &unknown): (&bool, &bool)| match (hole, unknown) {
+        (true, _) => Cell::Free,
+        (false, true) => Cell::Outside,
+        (false, false) => Cell::Fixed,
+    };
+    let cells: Vec<Cell> = areas.hole.hole().iter().zip(areas.unknown.hole()).map(cell).collect();
     let loads = vec![0.0; width * height];
     output
         .values_mut()

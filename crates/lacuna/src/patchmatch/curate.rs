@@ -88,7 +88,7 @@ mod tests {
         let stripes = |index: usize| if index % 40 % 4 < 2 { 0.2 } else { 0.8 };
         let image = Planes::new(40, 40, (0..3 * 1600).map(stripes).collect());
         let hole = |index: usize| (10..30).contains(&(index % 40)) && (10..30).contains(&(index / 40));
-        let mut level = Level::finest(&image, &Mask::new(40, 40, (0..1600).map(hole).collect()));
+        let mut level = Level::whole(&image, &Mask::new(40, 40, (0..1600).map(hole).collect()));
         let mut field = Field::random(&level, 1);
         for matched in &mut field.matches {
             matched.distance = 400;

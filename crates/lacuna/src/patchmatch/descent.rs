@@ -31,7 +31,7 @@ impl Descent<'_, '_> {
         let coarsest = levels.len() - 1;
         let level = &mut levels[coarsest];
         let mut field = Field::random(level, self.seeds.next());
-        peel(level, &mut field, &mut self.seeds);
+        peel(level, &mut field, &self.config.peel, &mut self.seeds);
         self.improve(level, &mut field, coarsest)?;
         self.go_on(levels, field, last)
     }

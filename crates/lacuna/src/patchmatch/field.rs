@@ -164,7 +164,7 @@ mod tests {
 
     fn level(width: usize, height: usize, hole: impl Fn(usize, usize) -> bool) -> Level {
         let hole = (0..width * height).map(|index| hole(index % width, index / width)).collect();
-        Level::finest(&Planes::black(width, height), &Mask::new(width, height, hole))
+        Level::whole(&Planes::black(width, height), &Mask::new(width, height, hole))
     }
 
     #[test]

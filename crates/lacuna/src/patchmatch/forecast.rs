@@ -66,8 +66,12 @@ mod tests {
         let (image, mask) = (Planes::new(width, height, values), Mask::new(width, height, hole));
         let before = peak();
         let two = NonZeroUsize::MIN.saturating_add(1);
-        let config =
-            PatchMatchConfig { finest_rounds: NonZeroUsize::MIN, rounds_per_level: 0, candidates: two };
+        let config = PatchMatchConfig {
+            finest_rounds: NonZeroUsize::MIN,
+            rounds_per_level: 0,
+            candidates: two,
+            ..PatchMatchConfig::default()
+        };
         let filled = PatchMatch::new(config).predict(&image, &mask, 1).unwrap();
         let used = peak() - before;
         drop(filled);

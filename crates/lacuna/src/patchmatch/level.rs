@@ -1,9 +1,10 @@
 //! One resolution of the picture while it is being completed.
 
+use super::areas::Areas;
 use super::patch_map::PatchMap;
 use super::roughness;
+use crate::Planes;
 use crate::depth::depths;
-use crate::{Mask, Planes};
 use rayon::prelude::*;
 
 /// Red, green, blue and roughness, each in `[0, FULL_SCALE]`: four 16-bit lanes, so that a row of a patch fits into
@@ -24,6 +25,8 @@ pub(super) struct Level {
     pub(super) pixels: Vec<Pixel>,
     /// `[height, width]`, `true` = missing.
     pub(super) hole: Vec<bool>,
+    /// `[height, width]`, `true` = must not be copied; none if all that is known may be.
+    pub(super) barred: Option<Vec<bool>>,
     /// `[height, width]`, how deep inside the hole each pixel lies; 0 outside.
     pub(super) depths: Vec<u16>,
     /// Sources and targets.
@@ -33,20 +36,36 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// The picture at full size, black inside the hole whatever `image` holds there.
-    pub(super) fn finest(image: &Planes, mask: &Mask) -> Self {
+    /// The picture at full size, black where it is unknown whatever `image` holds there.
+    pub(super) fn finest(image: &Planes, areas: &Areas<'_>) -> Self {
         let (width, height) = (image.width(), image.height());
-        let hole = mask.hole();
-        let roughness = roughness::of_known(image, mask);
+        let unknown = areas.unknown.hole();
+        let roughness = roughness::of_known(image, areas.unknown);
         let mut pixels = vec![[0; 4]; width * height];
         pixels.par_iter_mut().enumerate().for_each(|(index, pixel)| {
-            if !hole[index] {
+            if !unknown[index] {
                 let [red, green, blue] = [0, 1, 2].map(|channel| quantise(image.plane(channel)[index]));
                 *pixel = [red, green, blue, roughness[index]];
             }
         });
-        let (depths, patches) = (depths(width, height, hole), PatchMap::new(width, height, hole));
-        Self { width, height, pixels, hole: hole.to_vec(), depths, patches, guide: None }
+        let (hole, barred) = (areas.hole.hole().to_vec(), areas.barred.clone());
+        let patches = PatchMap::new(width, height, &hole, barred.as_deref());
+        Self {
+            width,
+            height,
+            pixels,
+            depths: depths(width, height, &hole),
+            hole,
+            barred,
+            patches,
+            guide: None,
+        }
+    }
+
+    /// The picture at full size, whose whole hole is filled from anywhere.
+    #[cfg(test)]
+    pub(super) fn whole(image: &Planes, mask: &crate::Mask) -> Self {
+        Self::finest(image, &Areas::of(&crate::predictor::Scene::new(image, mask, 0)))
     }
 
     /// This level with a guide of its size.
@@ -68,13 +87,15 @@ impl Level {
             [(left, upper), (right, upper), (left, lower), (right, lower)].map(|(x, y)| y * self.width + x)
         };
         let every = || (0..width * height).into_par_iter();
-        let hole: Vec<bool> =
-            every().map(|index| block(index).iter().any(|&index| self.hole[index])).collect();
+        let any = |pixels: &[bool]| -> Vec<bool> {
+            every().map(|index| block(index).iter().any(|&index| pixels[index])).collect()
+        };
+        let (hole, barred) = (any(&self.hole), self.barred.as_deref().map(any));
         let pixel = |index: usize| if hole[index] { [0; 4] } else { mean(&self.pixels, block(index)) };
         let pixels = every().map(pixel).collect();
         let guide = self.guide.as_ref().map(|guide| every().map(|index| mean(guide, block(index))).collect());
-        let (depths, patches) = (depths(width, height, &hole), PatchMap::new(width, height, &hole));
-        Self { width, height, pixels, hole, depths, patches, guide }
+        let patches = PatchMap::new(width, height, &hole, barred.as_deref());
+        Self { width, height, pixels, depths: depths(width, height, &hole), hole, barred, patches, guide }
     }
 }
 
@@ -94,12 +115,13 @@ fn quantise(value: f32) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mask;
 
     #[test]
     fn halving_averages_known_blocks_and_keeps_holes() {
         let image = Planes::new(3, 3, (0..27).map(|value| (value % 9) as f32 / 8.0).collect());
         let hole = (0..9).map(|index| index == 8).collect();
-        let level = Level::finest(&image, &Mask::new(3, 3, hole)).halved();
+        let level = Level::whole(&image, &Mask::new(3, 3, hole)).halved();
         assert_eq!((level.width, level.height), (2, 2));
         assert_eq!(level.hole, [false, false, false, true]);
         let quarter = FULL_SCALE / 8.0;
@@ -111,7 +133,7 @@ mod tests {
     #[test]
     fn the_hole_is_black_whatever_the_picture_holds() {
         let image = Planes::new(2, 1, vec![0.5, f32::NAN, 0.5, f32::INFINITY, 0.5, -7.0]);
-        let level = Level::finest(&image, &Mask::new(2, 1, vec![false, true]));
+        let level = Level::whole(&image, &Mask::new(2, 1, vec![false, true]));
         assert_eq!(level.pixels[1], [0; 4]);
     }
 }

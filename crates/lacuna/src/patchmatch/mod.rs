@@ -17,6 +17,7 @@
 //! Only patches that are wholly known are copied. Where a picture has none, such as one with a few known pixels or
 //! one narrower than a patch, its hole is filled smoothly by a membrane (`membrane.rs`).
 
+mod areas;
 mod complete;
 mod curate;
 mod descent;
@@ -34,15 +35,16 @@ mod vote;
 mod weights;
 
 use crate::method::{Build, Method};
+use crate::predictor::Scene;
 use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 
 /// The largest side in pixels: matches keep their place in 16 bits.
 const LARGEST_SIDE: usize = 1 << 16;
 
 /// See [`Predictor::version`]: raised with every change of the pixels that PatchMatch fills in.
-const PATCHMATCH_VERSION: u32 = 1;
+const PATCHMATCH_VERSION: u32 = 2;
 
 /// The method, for the table in [`Method`].
 pub(crate) const METHOD: Method = Method {
@@ -61,6 +63,24 @@ pub struct PatchMatchConfig {
     /// Completions that are begun, each with other random numbers. Only that goes on to the finest levels which looks the
     /// most like the rest of the picture where it meets it.
     pub candidates: NonZeroUsize,
+    /// How completions begin.
+    pub peel: PeelConfig,
+}
+
+/// How hard the onion peel tries, with which a completion begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeelConfig {
+    /// Pixels of depth that are filled at a time.
+    pub thickness: NonZeroU16,
+    /// Pairs of search passes, forward and backward, for each layer.
+    pub pairs: NonZeroUsize,
+}
+
+impl Default for PeelConfig {
+    /// Pixel by pixel.
+    fn default() -> Self {
+        Self { thickness: NonZeroU16::MIN, pairs: NonZeroUsize::MIN.saturating_add(1) }
+    }
 }
 
 impl Default for PatchMatchConfig {
@@ -69,16 +89,24 @@ impl Default for PatchMatchConfig {
     /// holes is 0.1385, 0.1378 and 0.1375 with a guide; of one and three, 0.1407 and 0.1391 without.
     fn default() -> Self {
         let number = |number| NonZeroUsize::new(number).expect("not zero");
-        Self { finest_rounds: number(4), rounds_per_level: 1, candidates: number(3) }
+        Self {
+            finest_rounds: number(4),
+            rounds_per_level: 1,
+            candidates: number(3),
+            peel: PeelConfig::default(),
+        }
     }
 }
 
-/// For specks and scratches: all completions look alike there, so one is enough.
+/// For specks and scratches, where all completions look alike and every pixel is near a known one: one completion, fewer
+/// rounds, and an onion peel in thick layers. On a scan of 4.3 megapixels with 1000 specks and 7 scratches that takes 4.4 s of
+/// processor time instead of 8.4, with an L1 of 12.68 instead of 12.73 and 98 % of the grain.
 static THIN: PatchMatch = PatchMatch {
     config: PatchMatchConfig {
-        finest_rounds: NonZeroUsize::new(4).unwrap(),
+        finest_rounds: NonZeroUsize::new(3).unwrap(),
         rounds_per_level: 1,
         candidates: NonZeroUsize::MIN,
+        peel: PeelConfig { thickness: NonZeroU16::new(3).unwrap(), pairs: NonZeroUsize::MIN },
     },
 };
 
@@ -94,23 +122,17 @@ impl PatchMatch {
         Self { config }
     }
 
-    /// Completes the hole; known pixels are returned with the same bits. With a `guide`, a picture of the same size
-    /// that is whole but need not be right in detail, patches are also compared by what it shows.
+    /// Completes the hole of a scene; known pixels are returned with the same bits. With a `guide`, an image of the same
+    /// size that is whole but need not be right in detail, patches are also compared by what it shows.
     ///
     /// # Errors
     /// [`Error::Argument`] if sizes differ; [`Error::Predict`] if no pixel is known or a side has more than 65536
     /// pixels; [`Error::Stopped`] if `watch` says so.
     ///
     /// # Panics
-    /// If `guide` is not as large as `image`.
-    pub fn complete(
-        &self,
-        image: &Planes,
-        mask: &Mask,
-        guide: Option<&Planes>,
-        seed: u64,
-        watch: &Watch,
-    ) -> Result<Planes> {
+    /// If `guide` or [`Scene::avoid`] is not as large as the image.
+    pub fn complete(&self, scene: &Scene<'_>, guide: Option<&Planes>, watch: &Watch) -> Result<Planes> {
+        let Scene { image, mask, avoid, .. } = *scene;
         let (width, height) = (image.width(), image.height());
         if (mask.width(), mask.height()) != (width, height) {
             let (mask_width, mask_height) = (mask.width(), mask.height());
@@ -126,7 +148,10 @@ impl PatchMatch {
         if let Some(guide) = guide {
             assert_eq!((guide.width(), guide.height()), (width, height), "size of the guide");
         }
-        complete::complete(image, mask, guide, &self.config, seed, watch)
+        if let Some(avoid) = avoid {
+            assert_eq!((avoid.width(), avoid.height()), (width, height), "size of what is avoided");
+        }
+        complete::complete(scene, guide, &self.config, watch)
     }
 
     fn failure(&self, problem: String) -> Error {
@@ -148,7 +173,15 @@ impl Predictor for PatchMatch {
     /// # Errors
     /// As [`PatchMatch::complete`].
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
-        self.complete(image, mask, None, seed, watch)
+        self.predict_scene(&Scene::new(image, mask, seed), watch)
+    }
+
+    /// Fills the wanted part of the hole, without copying from what is avoided.
+    ///
+    /// # Errors
+    /// As [`PatchMatch::complete`].
+    fn predict_scene(&self, scene: &Scene<'_>, watch: &Watch) -> Result<Planes> {
+        self.complete(scene, None, watch)
     }
 
     fn sides(&self) -> Sides {
@@ -313,8 +346,8 @@ mod tests {
         let share_of_red = |inside: [f32; 3]| {
             let colour = |x, y| if hole(x, y) { inside } else { colour(x, y) };
             let guide = picture((160, 100), colour, |_, _| false).0;
-            let filled =
-                PatchMatch::default().complete(&image, &mask, Some(&guide), 1, &Watch::default()).unwrap();
+            let scene = Scene::new(&image, &mask, 1);
+            let filled = PatchMatch::default().complete(&scene, Some(&guide), &Watch::default()).unwrap();
             let pixels = mask.hole().iter().zip(filled.plane(0)).filter(|(hole, _)| **hole);
             pixels.filter(|(_, red)| **red > 0.25).count() as f64 / mask.count() as f64
         };

@@ -14,33 +14,37 @@ pub(super) const PATCH_AREA: usize = PATCH * PATCH;
 const BLIND_DRAWS: usize = 32;
 
 /// Every patch that lies wholly inside the frame, named by its top left pixel: a target if it touches the hole,
-/// a source if it does not.
+/// a source if it touches neither the hole nor what must not be copied.
 ///
 /// Patches that would stick out of the frame do not exist; pixels near the frame's edge belong to fewer patches.
 ///
 /// # Shapes
-/// `touches`: `[height, width]` of pixels; `false` also where no patch fits.
+/// `touches` and `barred`: `[height, width]` of pixels; `false` also where no patch fits.
 pub(super) struct PatchMap {
     width: usize,
     columns: usize,
     rows: usize,
     touches: Vec<bool>,
+    /// Patches that hold a pixel that must not be copied.
+    barred: Option<Vec<bool>>,
     /// Sources in the rows above each row; one entry more than rows.
     sources_above: Vec<u32>,
 }
 
 impl PatchMap {
-    /// The patches of a frame of `width` x `height` pixels with the hole `hole`, `[height, width]`.
-    pub(super) fn new(width: usize, height: usize, hole: &[bool]) -> Self {
+    /// The patches of a frame of `width` x `height` pixels with the hole `hole`, without copies of `barred` pixels; both
+    /// `[height, width]`.
+    pub(super) fn new(width: usize, height: usize, hole: &[bool], barred: Option<&[bool]>) -> Self {
         let touches = touching(width, height, hole);
+        let barred = barred.map(|barred| touching(width, height, barred));
         let columns = (width + 1).saturating_sub(PATCH);
         let rows = if columns == 0 { 0 } else { (height + 1).saturating_sub(PATCH) };
-        let mut sources_above = vec![0];
+        let mut map = Self { width, columns, rows, touches, barred, sources_above: vec![0] };
         for y in 0..rows {
-            let sources = touches[y * width..y * width + columns].iter().filter(|&&touches| !touches).count();
-            sources_above.push(sources_above[y] + sources as u32);
+            let sources = (0..columns).filter(|&x| map.is_source(x, y)).count();
+            map.sources_above.push(map.sources_above[y] + sources as u32);
         }
-        Self { width, columns, rows, touches, sources_above }
+        map
     }
 
     /// Patches in a row: the frame's width less 6, or 0.
@@ -58,10 +62,14 @@ impl PatchMap {
         self.sources_above[self.rows] as usize
     }
 
-    /// Whether there is a patch at column `x`, row `y` that touches no hole.
+    /// Whether there is a patch at column `x`, row `y` that can be copied.
     #[inline(always)]
     pub(super) fn is_source(&self, x: usize, y: usize) -> bool {
-        x < self.columns && y < self.rows && !self.touches[y * self.width + x]
+        if x >= self.columns || y >= self.rows {
+            return false;
+        }
+        let patch = y * self.width + x;
+        !self.touches[patch] && self.barred.as_ref().is_none_or(|barred| !barred[patch])
     }
 
     /// Targets, by pixel index of their top left corner.
@@ -90,9 +98,8 @@ impl PatchMap {
     fn draw_exactly(&self, random: &mut Pcg32) -> (u16, u16) {
         let number = below(random, self.sources()) as u32;
         let y = self.sources_above.partition_point(|&above| above <= number) - 1;
-        let row = &self.touches[y * self.width..y * self.width + self.columns];
-        let mut sources = row.iter().enumerate().filter(|(_, touches)| !**touches);
-        let (x, _) = sources.nth((number - self.sources_above[y]) as usize).expect("the row's count");
+        let mut sources = (0..self.columns).filter(|&x| self.is_source(x, y));
+        let x = sources.nth((number - self.sources_above[y]) as usize).expect("the row's count");
         (x as u16, y as u16)
     }
 }
@@ -139,16 +146,28 @@ mod tests {
     fn a_hole_pixel_is_touched_by_49_patches() {
         let mut hole = vec![false; 20 * 15];
         hole[7 * 20 + 9] = true;
-        let map = PatchMap::new(20, 15, &hole);
+        let map = PatchMap::new(20, 15, &hole, None);
         assert_eq!(map.sources(), 14 * 9 - 49);
         assert!(!map.is_source(9, 7) && !map.is_source(3, 1));
         assert!(map.is_source(2, 1) && map.is_source(10, 7) && !map.is_source(14, 0));
     }
 
     #[test]
+    fn what_must_not_be_copied_is_no_source_and_no_target() {
+        let (mut hole, mut barred) = (vec![false; 20 * 15], vec![false; 20 * 15]);
+        hole[7 * 20 + 9] = true;
+        barred[7 * 20 + 10] = true;
+        let map = PatchMap::new(20, 15, &hole, Some(&barred));
+        assert_eq!(map.sources(), 14 * 9 - 8 * 7);
+        assert!(!map.is_source(10, 7) && !map.targets()[7 * 20 + 10] && map.is_source(11, 7));
+        let mut random = Pcg32::seed_from_u64(1);
+        assert!((0..1000).map(|_| map.draw(&mut random)).all(|(x, y)| map.is_source(x.into(), y.into())));
+    }
+
+    #[test]
     fn frames_smaller_than_a_patch_have_none() {
         for (width, height) in [(1, 1), (6, 40), (40, 6)] {
-            let map = PatchMap::new(width, height, &vec![false; width * height]);
+            let map = PatchMap::new(width, height, &vec![false; width * height], None);
             assert_eq!((map.sources(), map.rows() * map.columns()), (0, 0));
         }
     }
@@ -159,7 +178,7 @@ mod tests {
         for y in 40..47 {
             hole[y * 100 + 50..y * 100 + 58].fill(false);
         }
-        let map = PatchMap::new(100, 100, &hole);
+        let map = PatchMap::new(100, 100, &hole, None);
         assert_eq!(map.sources(), 2);
         let mut random = Pcg32::seed_from_u64(1);
         let first = (0..1000).filter(|_| map.draw(&mut random) == (50, 40)).count();

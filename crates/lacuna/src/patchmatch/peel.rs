@@ -2,6 +2,7 @@
 //! Newson et al., "Non-Local Patch-Based Image Inpainting", IPOL 2017 (<https://doi.org/10.5201/ipol.2017.189>),
 //! section 2.4: patches are compared only where they are known or filled already.
 
+use super::PeelConfig;
 use super::field::Field;
 use super::level::Level;
 use super::membrane::{self, Cell};
@@ -11,22 +12,21 @@ use super::search::{Scope, Seeds, search};
 use super::vote;
 use super::weights::Weights;
 
-/// Pairs of search passes, forward and backward, for each layer.
-const PAIRS: usize = 2;
-
 /// What lies deeper than this is filled smoothly: only in holes that leave the pyramid too few sources to go on,
 /// and so many layers away from anything known nothing is left to match.
 const MOST_LAYERS: u16 = 128;
 
 /// Fills the hole of the coarsest level and leaves in `field` the matches that did it.
-pub(super) fn peel(level: &mut Level, field: &mut Field, seeds: &mut Seeds) {
+pub(super) fn peel(level: &mut Level, field: &mut Field, config: &PeelConfig, seeds: &mut Seeds) {
     let deepest = level.depths.iter().copied().max().unwrap_or(0).min(MOST_LAYERS);
     let mut filled: Vec<bool> = level.depths.iter().map(|&depth| depth == 0).collect();
-    for layer in 1..=deepest {
-        let in_layer: Vec<bool> = level.depths.iter().map(|&depth| depth == layer).collect();
+    for first in (1..=deepest).step_by(usize::from(config.thickness.get())) {
+        let layer = first..(first + config.thickness.get()).min(deepest + 1);
+        let in_layer: Vec<bool> = level.depths.iter().map(|depth| layer.contains(depth)).collect();
         let active = touching(level.width, level.height, &in_layer);
         let metric = FilledPart { pixels: &level.pixels, width: level.width, filled: &filled };
-        let scope = Scope { active: &active, radius: level.width.max(level.height), pairs: PAIRS };
+        let scope =
+            Scope { active: &active, radius: level.width.max(level.height), pairs: config.pairs.get() };
         search(level, &metric, &scope, field, seeds);
         let weights = Weights::of_filled(level, field, &active, &metric);
         vote::repaint(level, field, &weights, |_, index| in_layer[index]);
@@ -68,9 +68,9 @@ mod tests {
     ) -> Level {
         let hole: Vec<bool> = (0..width * height).map(hole).collect();
         let values = (0..3 * width * height).map(|index| colour(index % (width * height))).collect();
-        let mut level = Level::finest(&Planes::new(width, height, values), &Mask::new(width, height, hole));
+        let mut level = Level::whole(&Planes::new(width, height, values), &Mask::new(width, height, hole));
         let mut field = Field::random(&level, 1);
-        peel(&mut level, &mut field, &mut Seeds::new(1));
+        peel(&mut level, &mut field, &PeelConfig::default(), &mut Seeds::new(1));
         level
     }
 

@@ -223,7 +223,7 @@ mod tests {
         let values = (0..3 * 64 * 64).map(|index| noise(index % 64, index / 64 % 64)).collect();
         let hole =
             (0..64 * 64).map(|index| (42..52).contains(&(index % 64)) && (20..30).contains(&(index / 64)));
-        let mut level = Level::finest(&Planes::new(64, 64, values), &Mask::new(64, 64, hole.collect()));
+        let mut level = Level::whole(&Planes::new(64, 64, values), &Mask::new(64, 64, hole.collect()));
         for index in 0..level.pixels.len() {
             if index % 64 >= 32 {
                 level.pixels[index] = level.pixels[index - 32];

@@ -163,7 +163,7 @@ mod tests {
     /// 40 x 7 pixels, one missing at column 20: 7 patches vote. Known pixels are their column's 1/40.
     fn level() -> Level {
         let values = (0..3 * 280).map(|index| (index % 40) as f32 / 40.0).collect();
-        Level::finest(
+        Level::whole(
             &Planes::new(40, 7, values),
             &Mask::new(40, 7, (0..280).map(|i| i == 3 * 40 + 20).collect()),
         )

@@ -46,7 +46,9 @@ impl Weights {
         rows.enumerate().for_each(|(row, (values, matches))| {
             let centre = (region.y + row + PATCH / 2) * level.width + region.x + PATCH / 2;
             let depths = &level.depths[centre..centre + region.width];
-            for ((value, matched), depth) in values.iter_mut().zip(matches).zip(depths) {
+            let active = &active[(region.y + row) * level.width + region.x..][..region.width];
+            let patches = values.iter_mut().zip(matches).zip(depths).zip(active);
+            for ((value, matched), depth) in patches.filter_map(|(patch, active)| active.then_some(patch)) {
                 let exponent = (matched.distance as f32 * falloff).max(-LARGEST_EXPONENT);
                 *value = by_depth[usize::from(*depth.min(&DEEPEST))] * exponent.exp();
             }
@@ -97,7 +99,7 @@ mod tests {
     fn deeper_and_less_similar_patches_count_less() {
         let hole: Vec<bool> =
             (0..40 * 40).map(|i| (12..27).contains(&(i % 40)) && (12..27).contains(&(i / 40))).collect();
-        let level = Level::finest(&Planes::black(40, 40), &Mask::new(40, 40, hole));
+        let level = Level::whole(&Planes::black(40, 40), &Mask::new(40, 40, hole));
         let mut field = Field::random(&level, 1);
         for matched in &mut field.matches {
             matched.distance = 800;

@@ -26,7 +26,7 @@ pub use limits::Limits;
 pub use metadata::{Density, DensityUnit, Metadata};
 pub use palette::Palette;
 
-use crate::{Planes, Rect};
+use crate::{Mask, Planes, Rect};
 
 /// A decoded image with everything needed to write it as it was.
 ///
@@ -183,7 +183,46 @@ impl Picture {
         Planes::new(rect.width, rect.height, values)
     }
 
-    /// One channel of the window `rect`, `[rect.height, rect.width]` in `[0, 1]`; `colour` 0 is red.
+    /// The colour of a pixel, red, green and blue in `[0, 1]`.
+    ///
+    /// # Panics
+    /// If the pixel lies beyond the picture.
+    pub fn colour(&self, x: usize, y: usize) -> [f32; 3] {
+        let channels = self.channels();
+        let pixel = (y * self.width() + x) * channels;
+        let at = |colour: usize| pixel + if channels < 3 { 0 } else { colour };
+        let (low, high) = self.float_range();
+        [0, 1, 2].map(|colour| match self.samples() {
+            Samples::Eight(all) => f32::from(all[at(colour)]) / f32::from(u8::MAX),
+            Samples::Sixteen(all) => f32::from(all[at(colour)]) / f32::from(u16::MAX),
+            Samples::Float(all) => ((all[at(colour)] - low) / (high - low)).clamp(0.0, 1.0).max(0.0),
+        })
+    }
+
+    /// Makes the hole's pixels opaque; the alpha channel goes if then all are.
+    pub(crate) fn make_opaque(&mut self, mask: &Mask) {
+        if !self.has_alpha() {
+            return;
+        }
+        let channels = self.channels();
+        let is_opaque = match self.samples_mut() {
+            SamplesMut::Eight(samples) => fill_alpha(samples, channels, mask, u8::MAX),
+            SamplesMut::Sixteen(samples) => fill_alpha(samples, channels, mask, u16::MAX),
+            SamplesMut::Float(samples) => fill_alpha(samples, channels, mask, 1.0),
+        };
+        if is_opaque {
+            self.pixels = match &self.pixels {
+                DynamicImage::ImageLumaA8(_) => DynamicImage::ImageLuma8(self.pixels.to_luma8()),
+                DynamicImage::ImageLumaA16(_) => DynamicImage::ImageLuma16(self.pixels.to_luma16()),
+                DynamicImage::ImageRgba8(_) => DynamicImage::ImageRgb8(self.pixels.to_rgb8()),
+                DynamicImage::ImageRgba16(_) => DynamicImage::ImageRgb16(self.pixels.to_rgb16()),
+                DynamicImage::ImageRgba32F(_) => DynamicImage::ImageRgb32F(self.pixels.to_rgb32f()),
+                _ => unreachable!("the kinds of pixels with alpha"),
+            };
+        }
+    }
+
+    /// One colour of the window `rect`, `[rect.height, rect.width]` in `[0, 1]`; `colour` 0 is red.
     ///
     /// # Panics
     /// If the window exceeds the image.
@@ -249,7 +288,20 @@ impl Picture {
     }
 }
 
-/// The samples of an image in their own type.
+/// Gives the hole's pixels this alpha; whether all pixels have it then.
+fn fill_alpha<T: Copy + PartialEq>(samples: &mut [T], channels: usize, mask: &Mask, opaque: T) -> bool {
+    let mut is_opaque = true;
+    for (pixel, &hole) in samples.chunks_exact_mut(channels).zip(mask.hole()) {
+        let alpha = &mut pixel[channels - 1];
+        if hole {
+            *alpha = opaque;
+        }
+        is_opaque &= *alpha == opaque;
+    }
+    is_opaque
+}
+
+/// A picture's samples at their own depth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Samples<'a> {
     /// 8 bits per channel.
