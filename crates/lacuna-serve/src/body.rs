@@ -246,7 +246,7 @@ mod tests {
             (part("name=\"seed\"", &"7".repeat(1025)) + end, BOUNDARY, Code::FieldInvalid),
             (part("name=\"image\"", &"7".repeat(4000)) + end, BOUNDARY, Code::BodyTooLarge),
             (
-                (0..33).map(|i| part(&format!("name=\"{i}\""), "")).collect::<String>() + end,
+                (0..=MOST_PARTS).map(|i| part(&format!("name=\"{i}\""), "")).collect::<String>() + end,
                 BOUNDARY,
                 Code::Malformed,
             ),

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn branches_meet_in_one_hole() {
         // A comb whose teeth meet in the last row only, beside a snake along the right edge.
-        let is_hole = |x: usize, y: usize| (x < 20 && (x % 2 == 0 || y == 8)) || (x == 29 && y > 3);
+        let is_hole = |x: usize, y: usize| (x < 20 && (x.is_multiple_of(2) || y == 8)) || (x == 29 && y > 3);
         let mask = Mask::new(30, 9, (0..270).map(|i| is_hole(i % 30, i / 30)).collect());
         let holes = ConnectedHoles::new(&mask);
         let (comb, line) =

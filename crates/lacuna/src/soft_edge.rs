@@ -68,7 +68,7 @@ fn gradients(picture: &Picture, mask: &Mask) -> Vec<Option<f32>> {
             counts[ring - 1][((step * STEPS as f32) as usize).min(STEPS - 1)] += 1;
         }
     }
-    counts.iter().map(|counts| quantile(counts)).collect()
+    counts.iter().map(quantile).collect()
 }
 
 /// The value that [`FRACTION`] of the counted ones do not exceed.
