@@ -127,7 +127,7 @@ fn an_open_door_must_be_wanted() {
             .code(code)
             .stderr(contains(words.to_owned()));
     };
-    refused("--address 0.0.0.0:0", 2, "give a --token");
+    refused("--address 0.0.0.0:0", 2, "set a --token");
     refused("--address 127.0.0.1:0 --allow-origin example.org", 2, "example.org is not an origin");
     refused("--address 127.0.0.1:0 --queue 0", 2, "--queue must be at least 1");
     refused("--address 127.0.0.1:0 --model missing.safetensors", 1, "missing.safetensors");
