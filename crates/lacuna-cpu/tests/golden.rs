@@ -9,6 +9,7 @@ use lacuna_cpu::Isa;
 use lacuna_cpu::engine::PlanOptions;
 use lacuna_network::{Architecture, Delta, Family, Shape};
 use testkit::golden::{assert_golden, sha256};
+use testkit::networks::label;
 
 /// Every variant that the engine computes in another way, with widths that leave lanes empty.
 fn variants() -> Vec<Architecture> {
@@ -23,12 +24,6 @@ fn variants() -> Vec<Architecture> {
     let narrow = Shape { control: true, ..network(Family::Fourier, 3, 1).shape().clone() };
     networks.extend(Family::ALL.map(|family| family.network(narrow.clone())));
     networks
-}
-
-fn label(network: &Architecture) -> String {
-    let Shape { channels_in, width, blocks, control, delta } = network.shape();
-    let family = network.family();
-    format!("{family:?} width {width} blocks {blocks} inputs {channels_in} control {control} delta {delta:?}")
 }
 
 /// Bits depend on the instruction set alone where the C library's `expf` (in the last sigmoid) is the one that they were

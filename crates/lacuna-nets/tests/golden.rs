@@ -7,28 +7,11 @@ use lacuna::Predictor;
 use lacuna_nets::cost::{bytes, seconds};
 use lacuna_nets::weights::NamedWeight;
 use lacuna_nets::{DeviceName, Generator, NetworkPredictor};
-use lacuna_network::{Architecture, Cost, Delta, Family, Shape};
+use lacuna_network::Cost;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::golden::{assert_golden, sha256_of_bits};
-
-/// Both families with three and four inputs, with and without mask control.
-fn variants(width: usize, blocks: usize) -> Vec<Architecture> {
-    Family::ALL
-        .into_iter()
-        .flat_map(|family| [(family, 3), (family, 4)])
-        .flat_map(|(family, channels_in)| [(family, channels_in, false), (family, channels_in, true)])
-        .map(|(family, channels_in, control)| {
-            family.network(Shape { channels_in, width, blocks, control, delta: Delta::None })
-        })
-        .collect()
-}
-
-fn label(config: &Architecture) -> String {
-    let Shape { channels_in, width, blocks, control, delta } = config.shape();
-    let family = config.family();
-    format!("{family:?} width {width} blocks {blocks} inputs {channels_in} control {control} delta {delta:?}")
-}
+use testkit::networks::{label, variants};
 
 /// The same seed gives the same network.
 #[test]

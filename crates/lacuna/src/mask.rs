@@ -139,23 +139,20 @@ impl Mask {
             return Err(crate::Error::picture(photo.name(), problem));
         }
         let (channels, threshold) = (photo.channels(), options.threshold.unwrap_or(0));
-        let hole = match photo.samples() {
-            Samples::Eight(samples) => {
-                let is_clear = |pixel: &[u8]| u8::MAX - pixel[channels - 1] > threshold;
-                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
-            }
+        let mut hole = match photo.samples() {
+            Samples::Eight(samples) => last_of_each(samples, channels, |alpha| u8::MAX - alpha > threshold),
             Samples::Sixteen(samples) => {
-                let threshold = u16::from(threshold) * 257;
-                let is_clear = |pixel: &[u16]| u16::MAX - pixel[channels - 1] > threshold;
-                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
+                last_of_each(samples, channels, |alpha| u16::MAX - alpha > u16::from(threshold) * 257)
             }
             Samples::Float(samples) => {
                 let opaque = 1.0 - f32::from(threshold) / f32::from(u8::MAX);
                 // NaN is not opaque.
-                let is_clear = |pixel: &[f32]| pixel[channels - 1].is_nan() || pixel[channels - 1] < opaque;
-                samples.chunks_exact(channels).map(|pixel| is_clear(pixel) != options.invert).collect()
+                last_of_each(samples, channels, |alpha| alpha.is_nan() || alpha < opaque)
             }
         };
+        if options.invert {
+            hole.iter_mut().for_each(|is_hole| *is_hole = !*is_hole);
+        }
         Ok(Self::new(photo.width(), photo.height(), hole))
     }
 
@@ -237,6 +234,11 @@ impl Mask {
             Luma([if self.is_hole(window.x + x as usize, window.y + y as usize) { 255 } else { 0 }])
         })
     }
+}
+
+/// Whether the last sample of each pixel meets a condition.
+fn last_of_each<T: Copy>(samples: &[T], channels: usize, is_met: impl Fn(T) -> bool) -> Vec<bool> {
+    samples.chunks_exact(channels).map(|pixel| is_met(pixel[channels - 1])).collect()
 }
 
 /// Thresholds interleaved samples.

@@ -3,6 +3,7 @@
 use image::DynamicImage;
 use image::metadata::Orientation;
 
+use crate::picture::inverse;
 use crate::words::{display_name, words};
 use crate::{Error, Mask, Picture, Rect, Result};
 
@@ -188,16 +189,6 @@ fn swaps_sides(orientation: Orientation) -> bool {
             | Orientation::Rotate90FlipH
             | Orientation::Rotate270FlipH
     )
-}
-
-/// What undoes a turn that swaps sides.
-fn inverse(orientation: Orientation) -> Orientation {
-    match orientation {
-        Orientation::Rotate90 => Orientation::Rotate270,
-        Orientation::Rotate270 => Orientation::Rotate90,
-        // Mirrors at a diagonal undo themselves.
-        other => other,
-    }
 }
 
 fn turned(mask: &Mask, turn: Orientation) -> Mask {

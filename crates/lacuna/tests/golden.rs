@@ -8,25 +8,8 @@ use lacuna_cpu::Isa;
 use testkit::checkpoints::{Lama, write_lightning_checkpoint};
 use testkit::fixtures;
 use testkit::golden::{assert_golden, sha256};
+use testkit::networks::{label, variants};
 use testkit::torchscript::write_torchscript;
-
-/// Both families with three and four inputs, with and without mask control.
-fn variants(width: usize, blocks: usize) -> Vec<Architecture> {
-    Family::ALL
-        .into_iter()
-        .flat_map(|family| [(family, 3), (family, 4)])
-        .flat_map(|(family, channels_in)| [(family, channels_in, false), (family, channels_in, true)])
-        .map(|(family, channels_in, control)| {
-            family.network(Shape { channels_in, width, blocks, control, delta: Delta::None })
-        })
-        .collect()
-}
-
-fn label(network: &Architecture) -> String {
-    let Shape { channels_in, width, blocks, control, delta } = network.shape();
-    let family = network.family();
-    format!("{family:?} width {width} blocks {blocks} inputs {channels_in} control {control} delta {delta:?}")
-}
 
 fn listing(config: &Architecture) -> String {
     config.layers().tensors().iter().fold(String::new(), |mut list, (name, shape)| {

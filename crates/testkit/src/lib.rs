@@ -12,6 +12,7 @@ pub mod golden;
 pub mod gradient;
 pub mod http;
 pub mod missing;
+pub mod networks;
 pub mod pictures;
 pub mod torchscript;
 pub mod weights;

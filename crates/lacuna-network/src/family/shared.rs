@@ -4,12 +4,34 @@ use super::{INNER_KERNEL, OUTER_KERNEL};
 use crate::geometry::{IMAGE_CHANNELS, LEVELS};
 use crate::{Activation, Border, Control, Delta, Form, Layer, Layers, Operation, Shape, Split};
 
-/// Path of the encoder's first layer.
-pub(super) const STEM: &str = "encoder.stem";
+/// A convolution that halves the resolution, padded with zeros.
+const HALVING: Form = Form {
+    operation: Operation::Convolution,
+    kernel: INNER_KERNEL,
+    stride: 2,
+    border: Border::Zero,
+    bias: true,
+    norm: true,
+    activation: Activation::Relu,
+};
 
-/// Path of the encoder's layer that leads to `level`.
-pub(super) fn down_path(level: usize) -> String {
-    format!("encoder.down.{}", level - 1)
+/// The encoder's layers; `down` is the form of those that halve the resolution. Only the last splits its output.
+pub(super) fn encoder(shape: &Shape, stem: Form, down: Form, latent: Split) -> Vec<Layer> {
+    let stem = Layer {
+        path: "encoder.stem".into(),
+        inputs: Split::local(shape.channels_in),
+        outputs: Split::local(shape.width),
+        level: 0,
+        form: Form { kernel: OUTER_KERNEL, ..stem },
+    };
+    let down = (1..=LEVELS).map(|level| Layer {
+        path: format!("encoder.down.{}", level - 1),
+        inputs: Split::local(shape.width << (level - 1)),
+        outputs: if level == LEVELS { latent } else { Split::local(shape.width << level) },
+        level,
+        form: down,
+    });
+    std::iter::once(stem).chain(down).collect()
 }
 
 /// Paths of the two halves of a residual block.
@@ -37,15 +59,7 @@ fn up(shape: &Shape, step: usize) -> Layer {
         inputs: Split::local(shape.width << (level + 1)),
         outputs: Split::local(shape.width << level),
         level,
-        form: Form {
-            operation: Operation::Transposed,
-            kernel: INNER_KERNEL,
-            stride: 2,
-            border: Border::Zero,
-            bias: true,
-            norm: true,
-            activation: Activation::Relu,
-        },
+        form: Form { operation: Operation::Transposed, ..HALVING },
     }
 }
 
@@ -71,21 +85,12 @@ fn head(shape: &Shape) -> Layer {
 /// The mask encoder and its zero convolutions: "Image inpainting in latent space" (Babin 2024), section 4.1.1 and appendix
 /// B.1.
 fn control(shape: &Shape) -> Control {
-    let normed = Form {
-        operation: Operation::Convolution,
-        kernel: INNER_KERNEL,
-        stride: 2,
-        border: Border::Zero,
-        bias: true,
-        norm: true,
-        activation: Activation::Relu,
-    };
     let encoder = |level: usize| {
         let outputs = shape.width << level;
         // The mask has one channel; the first layer only widens it.
         let (inputs, form) = match level {
-            0 => (1, Form { kernel: 1, stride: 1, ..normed }),
-            _ => (outputs / 2, normed),
+            0 => (1, Form { kernel: 1, stride: 1, ..HALVING }),
+            _ => (outputs / 2, HALVING),
         };
         let path = format!("control.encoder.{level}");
         Layer { path, inputs: Split::local(inputs), outputs: Split::local(outputs), level, form }

@@ -311,7 +311,7 @@ fn webp_quality(quantiser: u8) -> f32 {
 }
 
 /// The inverse of an orientation.
-fn inverse(orientation: Orientation) -> Orientation {
+pub(crate) fn inverse(orientation: Orientation) -> Orientation {
     match orientation {
         Orientation::Rotate90 => Orientation::Rotate270,
         Orientation::Rotate270 => Orientation::Rotate90,

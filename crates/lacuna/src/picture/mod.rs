@@ -20,6 +20,7 @@ use image::metadata::Orientation;
 
 pub use decode::read_file;
 pub use encode::SaveOptions;
+pub(crate) use encode::inverse;
 pub use format::Format;
 pub use jpeg::JpegCoding;
 pub use limits::Limits;

@@ -1,9 +1,12 @@
 //! One fill, from the files of an image and its mask to the bytes of the filled image. The program, the server and
 //! evaluations all use it.
 
+mod inputs;
+
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
+
+pub use inputs::{Inputs, MaskSource, Source};
 
 use crate::hole::Expand;
 use crate::inpainter::Forecast;
@@ -39,56 +42,6 @@ pub struct FillJob {
     pub seed: u64,
     /// Options for writing the result.
     pub save: SaveOptions,
-}
-
-/// A file that a job reads.
-#[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
-    /// A file on this machine.
-    File(&'a Path),
-    /// The bytes of a file.
-    Bytes {
-        /// Its name, for messages.
-        name: &'a str,
-        /// Its contents.
-        bytes: &'a [u8],
-    },
-}
-
-/// The files of one fill.
-#[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
-    /// The image.
-    pub image: Source<'a>,
-    /// What says where the hole is.
-    pub mask: MaskSource<'a>,
-    /// A mask of what must not be copied into the hole.
-    pub avoid: Option<Source<'a>>,
-}
-
-/// What says where the hole is.
-#[derive(Clone, Copy, Debug)]
-pub enum MaskSource<'a> {
-    /// A mask file.
-    File(Source<'a>),
-    /// The image itself: what is transparent is filled, and opaque then. The alpha channel goes if all is opaque then.
-    Alpha,
-}
-
-impl<'a> Inputs<'a> {
-    /// An image and its mask file.
-    pub fn new(image: Source<'a>, mask: Source<'a>) -> Self {
-        Self { image, mask: MaskSource::File(mask), avoid: None }
-    }
-}
-
-impl Source<'_> {
-    fn open(&self, limits: &Limits) -> Result<Picture> {
-        match self {
-            Self::File(path) => Picture::open(path, limits),
-            Self::Bytes { name, bytes } => Picture::decode(bytes, name, limits),
-        }
-    }
 }
 
 impl FillJob {
@@ -128,19 +81,15 @@ impl FillJob {
         let mut picture = inputs.image.open(&Limits { memory: budget, ..self.limits })?;
         let budget = budget.map(|budget| budget.holding(picture.pixel_bytes()));
         let mut notes = picture.notes().to_vec();
-        let (mask, mask_pixels) = match inputs.mask {
-            MaskSource::File(source) => {
-                let mask = self.read_mask(source, &self.mask, &picture, budget, &mut notes)?;
-                let pixels = mask.count();
-                (mask, pixels)
-            }
+        let mask = match inputs.mask {
+            MaskSource::File(source) => self.read_mask(source, &self.mask, &picture, budget, &mut notes)?,
             MaskSource::Alpha => {
                 let mask = Mask::from_alpha(&picture, &self.mask)?;
                 picture.make_opaque(&mask);
-                let pixels = mask.count();
-                (mask, pixels)
+                mask
             }
         };
+        let mask_pixels = mask.count();
         let format = self.save.format.unwrap_or(picture.format());
         picture.check_fits(format, self.save.quality)?;
         let hole = self.grown(&mask, &picture, budget, &mut notes)?;
