@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use lacuna::Method;
+use lacuna::anchor::{Anchor, AnchorScale};
 use lacuna::mask::{MaskChannel, MaskFrom};
-use lacuna::mask_fit::{Anchor, AnchorScale};
 use lacuna::strategy::StrategyKind;
 use lacuna::words::{Word, names};
 use serde::{Serialize, Serializer};

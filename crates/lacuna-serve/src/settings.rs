@@ -3,9 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use lacuna::anchor::{Anchor, AnchorScale};
 use lacuna::hole::Expand;
 use lacuna::mask::MaskFrom;
-use lacuna::mask_fit::{Anchor, AnchorScale};
 use lacuna::picture::Format;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::words::{Word, names};

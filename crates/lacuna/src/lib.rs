@@ -4,6 +4,7 @@
 //! Conventions: a mask is `true` (1) inside the hole; colour is RGB in `[0, 1]` as encoded in the file (gamma is not
 //! undone); planes are row-major and stored one after another (C, H, W).
 
+pub mod anchor;
 pub mod atomic;
 pub mod budget;
 pub mod checkpoint;
@@ -21,6 +22,7 @@ pub mod inpainter;
 pub mod job;
 pub mod mask;
 pub mod mask_fit;
+mod mask_scale;
 pub mod method;
 pub mod models;
 pub mod pairs;

@@ -275,12 +275,13 @@ fn holes<T: Copy + Ord + Into<u32>>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::picture::Format;
     use image::{DynamicImage, ImageBuffer, LumaA, Rgb};
 
-    fn mask(rows: &[&str]) -> Mask {
+    /// The mask of a drawing: `#` is hole.
+    pub(crate) fn mask(rows: &[&str]) -> Mask {
         let hole = rows.iter().flat_map(|row| row.bytes().map(|byte| byte == b'#')).collect();
         Mask::new(rows[0].len(), rows.len(), hole)
     }

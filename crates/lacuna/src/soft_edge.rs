@@ -1,31 +1,30 @@
-//! How far an object's soft edge reaches beyond a mask that was drawn around it.
+//! Measures how far the soft edge of an object reaches beyond its mask.
 //!
-//! Between rings of pixels at growing distances from the hole, the edge of an object shows as a gradient that is steeper than
-//! that of the surroundings, on most of the way around.
+//! The pixels around the hole are grouped into rings by their distance from it. Where the object's edge lies, the gradient from
+//! one ring to the next is steeper than the gradient of the surroundings.
 
 use crate::{Mask, Picture};
 
-/// The hole grows by at most this many pixels: edges of objects in photos of 12 megapixels are up to 10 wide.
+/// The largest growth of a hole in pixels. In photos of 12 megapixels, edges of objects are up to 10 pixels wide.
 pub(crate) const MOST_GROWTH: u32 = 16;
 
-/// Rings up to this distance in pixels, beyond [`MOST_GROWTH`], show the surroundings.
+/// Distance of the last ring in pixels. The rings beyond [`MOST_GROWTH`] represent the surroundings.
 const FARTHEST: usize = 32;
 
-/// The gradient of a ring is the one that this fraction of its pixels do not exceed: an edge on a quarter of the way around
-/// counts.
+/// The gradient of a ring is this quantile of its pixels' gradients, so that an edge along a quarter of the ring counts.
 const FRACTION: f64 = 0.75;
 
-/// An edge is this many times as steep as the surroundings …
+/// The smallest ratio of an edge's gradient to that of the surroundings.
 const STEEPER: f32 = 1.5;
 
-/// … and steeper by at least this, on a scale of 0 to 1: two steps of 8 bits.
+/// The smallest difference between them, on a scale of 0 to 1: two steps of 8 bits.
 const LEAST_STEP: f32 = 2.0 / 255.0;
 
-/// Steps in which gradients are counted, from 0 to 1.
+/// Bins of the histogram of gradients, which range from 0 to 1.
 const STEPS: usize = 1024;
 
-/// Pixels by which the hole has to grow so that it holds the soft edge of what lies in it, at most [`MOST_GROWTH`]; 0 if no
-/// edge stands out.
+/// The growth in pixels after which the hole contains the soft edge of its object, at most [`MOST_GROWTH`]; 0 if there is no
+/// such edge.
 pub(crate) fn soft_edge(picture: &Picture, mask: &Mask) -> u32 {
     let gradients = gradients(picture, mask);
     let (near, far) = gradients.split_at(MOST_GROWTH as usize);
@@ -40,7 +39,7 @@ pub(crate) fn soft_edge(picture: &Picture, mask: &Mask) -> u32 {
     near.iter().rposition(is_edge).map_or(0, |index| index as u32 + 1)
 }
 
-/// The gradient from each ring to the next, for distances from 1 to [`FARTHEST`]; none where a ring has no pixels.
+/// The gradient from each ring to the next, for distances from 1 to [`FARTHEST`]; `None` for rings without pixels.
 fn gradients(picture: &Picture, mask: &Mask) -> Vec<Option<f32>> {
     let Some(bounds) = mask.bounds() else { return vec![None; FARTHEST] };
     let window = bounds.grown(FARTHEST + 1, mask.width(), mask.height());
@@ -53,7 +52,7 @@ fn gradients(picture: &Picture, mask: &Mask) -> Vec<Option<f32>> {
             if ring == 0 || ring > FARTHEST {
                 continue;
             }
-            // The neighbour that lies farthest out.
+            // The neighbour with the largest distance from the hole.
             let neighbours = [
                 (x > 0).then(|| (x - 1, y)),
                 (x + 1 < window.width).then_some((x + 1, y)),
@@ -71,7 +70,7 @@ fn gradients(picture: &Picture, mask: &Mask) -> Vec<Option<f32>> {
     counts.iter().map(quantile).collect()
 }
 
-/// The value that [`FRACTION`] of the counted ones do not exceed.
+/// The quantile [`FRACTION`] of a histogram of gradients; `None` if it is empty.
 fn quantile(counts: &[u32; STEPS]) -> Option<f32> {
     let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
     let rank = (total as f64 * FRACTION) as u64;
@@ -95,7 +94,7 @@ mod tests {
         (x as f32 - 100.0).hypot(y as f32 - 100.0)
     }
 
-    /// A disc of radius 40, dark, that fades within `width` pixels into what `ground` draws.
+    /// A dark disc of radius 40 whose edge fades into `ground` over `width` pixels.
     fn photo(width: f32, ground: impl Fn(u32, u32) -> f32) -> Picture {
         let pixels = ImageBuffer::from_fn(SIDE, SIDE, |x, y| {
             let inside = (1.0 - (distance(x, y) - 40.0) / width.max(0.01)).clamp(0.0, 1.0);

@@ -114,9 +114,9 @@ pub(crate) use {display_name, words};
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anchor::{Anchor, AnchorScale};
     use crate::checkpoint::Storage;
     use crate::mask::{MaskChannel, MaskFrom};
-    use crate::mask_fit::{Anchor, AnchorScale};
     use crate::method::Method;
     use crate::picture::Format;
     use crate::strategy::StrategyKind;

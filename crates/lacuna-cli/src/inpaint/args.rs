@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lacuna::anchor::{Anchor, AnchorScale};
 use lacuna::hole::Expand;
 use lacuna::mask::{MaskChannel, MaskFrom};
-use lacuna::mask_fit::{Anchor, AnchorScale};
 use lacuna::picture::Format;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::{MaskFit, MaskOptions, Strategy};

@@ -438,7 +438,7 @@ mod tests {
         let pixels = picture.pixels().to_rgb8();
         assert_eq!((pixels.get_pixel(9, 9), pixels.get_pixel(10, 9)), (&Rgb([128; 3]), &Rgb([10, 9, 90])));
         let far = mask(300, 200, |x, y| x < 5 && y < 5);
-        let corner = MaskFit::At(crate::mask_fit::Anchor::BottomRight, crate::mask_fit::AnchorScale::None);
+        let corner = MaskFit::At(crate::anchor::Anchor::BottomRight, crate::anchor::AnchorScale::None);
         let inputs = Inputs::new(source("photo.png", &photo), source("mask.png", &far));
         let (_, notes) = filled(&FillJob { fit: corner, ..job() }, inputs);
         assert!(notes.iter().any(|note| note.contains("none of its hole lies on the photo")), "{notes:?}");
