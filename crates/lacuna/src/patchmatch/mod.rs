@@ -201,7 +201,7 @@ impl Predictor for PatchMatch {
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, hole_pixels: usize) -> f64 {
-        forecast::seconds(width, height, hole_pixels)
+        forecast::seconds(&self.config, (width, height), hole_pixels)
     }
 }
 
