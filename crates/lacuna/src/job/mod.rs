@@ -132,14 +132,15 @@ impl FillJob {
         notes.extend_from_slice(file.notes());
         notes.extend(options.notes(&file));
         let mask = Mask::from_picture(&file, options);
-        if mask.looks_inverted() {
-            let name = file.name();
-            notes.push(format!("{name}: nearly the whole mask is hole; if it marks what to keep, invert it"));
-        }
         let as_stored = MaskFile { mask, name: file.name(), orientation: file.orientation() };
         let is_empty = as_stored.mask.count() == 0;
         let (mask, note) = as_stored.fitted(picture, self.fit)?;
         notes.extend(note);
+        // A logo's own mask may be all hole: what counts is how much of the photo it covers.
+        if mask.looks_inverted() {
+            let name = file.name();
+            notes.push(format!("{name}: nearly the whole mask is hole; if it marks what to keep, invert it"));
+        }
         if mask.count() == 0 && !is_empty {
             notes.push(format!("{}: none of its hole lies on the photo", file.name()));
         }
