@@ -12,7 +12,7 @@ use lacuna::inpainter::check_sizes;
 use lacuna::job::{Inputs, MaskSource, Source};
 use lacuna::picture::{Format, Limits, SaveOptions};
 use lacuna::{FillJob, Mask, MaskOptions, Picture, Planes, Predictor, Watch};
-use percent_encoding::{CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::answer::Answer;
@@ -192,11 +192,15 @@ impl FillRequest {
 }
 
 /// The header of a note on the result; one for each note.
-const NOTES: &str = "x-lacuna-notes";
+pub(crate) const NOTES: &str = "x-lacuna-notes";
 
-/// Encodes a text for a header: everything but printable ASCII is percent-encoded.
+/// What is percent-encoded in a note: all but printable ASCII, the percent sign itself, and the comma, because programs and
+/// proxies join the headers of one name with commas (RFC 9110, section 5.3).
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b',');
+
+/// Encodes a text for a header that may be joined with others.
 fn header_text(text: &str) -> String {
-    utf8_percent_encode(text, CONTROLS).to_string()
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// The file name of a filled image.
@@ -297,7 +301,7 @@ mod tests {
 
     #[test]
     fn notes_fit_into_headers() {
-        assert_eq!(header_text("a b: 5 %"), "a b: 5 %");
+        assert_eq!(header_text("a b: 5 %, c"), "a b: 5 %25%2C c");
         assert_eq!(header_text("ї\n"), "%D1%97%0A");
     }
 

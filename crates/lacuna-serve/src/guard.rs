@@ -30,7 +30,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Response headers that pages of allowed origins may read.
-const EXPOSED: [HeaderName; 11] = [
+const EXPOSED: [HeaderName; 14] = [
     header::CONTENT_DISPOSITION,
     header::LOCATION,
     header::RETRY_AFTER,
@@ -40,6 +40,9 @@ const EXPOSED: [HeaderName; 11] = [
     HeaderName::from_static("x-lacuna-seconds"),
     HeaderName::from_static("x-lacuna-width"),
     HeaderName::from_static("x-lacuna-height"),
+    HeaderName::from_static("x-lacuna-depth"),
+    HeaderName::from_static("x-lacuna-format"),
+    HeaderName::from_static(crate::fill::NOTES),
     HeaderName::from_static("x-seed"),
     crate::iopaint::IGNORED,
 ];

@@ -146,6 +146,7 @@ mod tests {
         }
         assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
         let inpaint = &document["paths"]["/v1/inpaint"]["post"];
+        assert!(inpaint["responses"]["200"]["headers"]["X-Lacuna-Notes"].is_object());
         assert!(inpaint["requestBody"]["content"]["multipart/form-data"]["schema"].is_object());
         assert!(document["components"]["schemas"]["Problem"]["properties"]["code"].is_object());
     }

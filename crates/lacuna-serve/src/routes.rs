@@ -40,7 +40,8 @@ const LONGEST_PREVIEW: u32 = 8192;
     params(("async" = Option<bool>, Query, description = "Respond at once, with a job")),
     request_body(content = InpaintForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "The filled photo; X-Lacuna-Method, -Strategy, -Hole (pixels) and -Seconds describe the fill", content_type = "image/*"),
+        (status = 200, description = "The filled photo; X-Lacuna-Method, -Strategy, -Hole (pixels) and -Seconds describe the fill", content_type = "image/*",
+            headers(("X-Lacuna-Notes" = String, description = "A note on the files, one header for each; commas, percent signs and all but printable ASCII are percent-encoded"))),
         (status = 202, description = "A job", body = JobDocument),
         (status = 413, description = "body-too-large", body = crate::problem::Document, content_type = "application/problem+json"),
         (status = 422, description = "A file or field cannot be used", body = crate::problem::Document, content_type = "application/problem+json"),
@@ -161,7 +162,7 @@ fn follow(id: Id, ticket: Arc<Ticket>) -> impl Stream<Item = Result<Event, Infal
     path = "/v1/jobs/{id}/result",
     params(("id" = String, Path, description = "The job's identifier")),
     responses(
-        (status = 200, description = "The filled photo", content_type = "image/*"),
+        (status = 200, description = "The filled photo, with the headers of /v1/inpaint", content_type = "image/*"),
         (status = 404, description = "job-unknown", body = crate::problem::Document, content_type = "application/problem+json"),
         (status = 409, description = "job-unfinished", body = crate::problem::Document, content_type = "application/problem+json"),
     )
