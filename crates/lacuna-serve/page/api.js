@@ -1,6 +1,8 @@
 // Requests to the server. Errors are thrown as Problem.
 
 const TOKEN = "lacuna-token";
+/** Proxies refuse large files with this status. */
+const PAYLOAD_TOO_LARGE = 413;
 
 /** The server's base URL: this file is in its `assets`. */
 const BASE = new URL("../", import.meta.url);
@@ -8,7 +10,11 @@ const BASE = new URL("../", import.meta.url);
 /** A URL on the server, which may be below a base path. */
 export const url = (path) => new URL(path, BASE).href;
 
-/** A problem that the server reported; `code` is stable. */
+/**
+ * A problem that the server reported; `code` is stable. Codes of the page itself: `offline` (no connection), `interrupted` (a
+ * connection that ended early), `unheld` (the browser cannot read what it should send), `gateway` (an answer that is not the
+ * server's).
+ */
 export class Problem extends Error {
   constructor(document, retryAfter = 0) {
     super(document.detail);
@@ -48,10 +54,10 @@ async function ask(path, { sent, ...options } = {}) {
       response = sent ? await post(url(path), request, sent) : await fetch(url(path), request);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem({ code: "offline", detail: "" });
+      throw pageProblem((await isReadable(options.body)) ? "offline" : "unheld");
     }
     if (response.ok) return response;
-    const problem = await response.json().catch(() => ({ code: "internal", detail: `${response.status}` }));
+    const problem = await problemOf(response);
     if (problem.code === "unauthorized") {
       asking ??= askForToken(token).finally(() => (asking = null));
       const given = await asking;
@@ -62,6 +68,40 @@ async function ask(path, { sent, ...options } = {}) {
       sessionStorage.removeItem(TOKEN);
     }
     throw new Problem(problem, Number(response.headers.get("Retry-After")) || 0);
+  }
+}
+
+function pageProblem(code, detail = "") {
+  return new Problem({ code, detail });
+}
+
+/** The problem document of a response. Proxies answer with pages of their own. */
+async function problemOf(response) {
+  const document = await response.json().catch(() => null);
+  if (document?.code) return document;
+  if (response.status === PAYLOAD_TOO_LARGE) return { code: "body-too-large", detail: "" };
+  return { code: "gateway", detail: `${response.status} ${response.statusText}`.trim() };
+}
+
+/** Whether the browser can still read the files of a form: they may have been moved, or the browser has lost them. */
+async function isReadable(form) {
+  for (const value of form?.values() ?? []) {
+    if (!(value instanceof Blob)) continue;
+    try {
+      await value.slice(-1).arrayBuffer();
+    } catch {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** A response's body, read by `read`. */
+async function arrived(read) {
+  try {
+    return await read();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : pageProblem("interrupted");
   }
 }
 
@@ -98,18 +138,32 @@ function form(fields) {
 }
 
 export async function models() {
-  return (await ask("v1/models")).json();
+  const response = await ask("v1/models");
+  return arrived(() => response.json());
+}
+
+/** A file of the example. */
+export async function example(name, type) {
+  const response = await ask(`example/${name}`);
+  return new File([await arrived(() => response.blob())], name, { type });
 }
 
 /** The server's preview of a photo, { blob, width, height } with the photo's original size. */
 export async function preview(image, longSide, signal, sent) {
   const response = await ask("v1/preview", { method: "POST", body: form({ image, long_side: longSide }), signal, sent });
   const size = (name) => Number(response.headers.get(`X-Lacuna-${name}`));
-  return { blob: await response.blob(), width: size("Width"), height: size("Height") };
+  return { blob: await arrived(() => response.blob()), width: size("Width"), height: size("Height") };
 }
 
 export async function latent(image, mask, model, signal) {
-  return (await ask("v1/latent", { method: "POST", body: form({ image, mask, model }), signal })).blob();
+  const response = await ask("v1/latent", { method: "POST", body: form({ image, mask, model }), signal });
+  return arrived(() => response.blob());
+}
+
+/** The server's notes on a result. Commas and percent signs within a note are encoded. */
+function notesOf(response) {
+  const lines = response.headers.get("X-Lacuna-Notes")?.split(",") ?? [];
+  return lines.map((line) => decodeURIComponent(line.trim()));
 }
 
 /** The file name in a response's Content-Disposition. */
@@ -119,12 +173,13 @@ function fileName(response, otherwise) {
 }
 
 /**
- * Fills a hole. `follow.sent` and `follow.received` receive fractions of the files, `follow.job` the job's document whenever it
+ * Fills a hole: { file, notes, seconds }. `follow.sent` and `follow.received` receive fractions of the files, `follow.job` the job's document whenever it
  * changes. Aborting cancels the job.
  */
 export async function fill(image, mask, settings, follow, signal) {
   const body = form({ image, mask, ...settings });
-  const job = await (await ask("v1/inpaint?async", { method: "POST", body, signal, sent: follow.sent })).json();
+  const created = await ask("v1/inpaint?async", { method: "POST", body, signal, sent: follow.sent });
+  const job = await arrived(() => created.json());
   const path = `v1/jobs/${job.id}`;
   let last = job;
   try {
@@ -134,11 +189,11 @@ export async function fill(image, mask, settings, follow, signal) {
       last = document;
       follow.job(document);
     }
-    if (last.state !== "done") throw new Problem(last.problem ?? { code: "internal", detail: last.state });
+    if (last.state !== "done") throw last.problem ? new Problem(last.problem) : pageProblem("interrupted");
     const response = await ask(`${path}/result`, { signal });
     const type = response.headers.get("Content-Type");
     const file = new File([await received(response, follow.received)], fileName(response, image.name), { type });
-    return { file, seconds: Number(response.headers.get("X-Lacuna-Seconds")), method: response.headers.get("X-Lacuna-Method") };
+    return { file, notes: notesOf(response), seconds: Number(response.headers.get("X-Lacuna-Seconds")) };
   } finally {
     // Cancels a running job, deletes a finished one.
     ask(path, { method: "DELETE", keepalive: true }).catch(() => {});
@@ -156,7 +211,13 @@ async function received(response, report) {
       controller.enqueue(chunk);
     },
   });
-  return new Response(response.body.pipeThrough(count)).blob();
+  try {
+    return await new Response(response.body.pipeThrough(count)).blob();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    // If everything has arrived, the browser has no room for it.
+    throw pageProblem(loaded === total ? "unheld" : "interrupted");
+  }
 }
 
 /** The data of a stream of server-sent events. EventSource cannot send a token. */
@@ -164,7 +225,7 @@ async function* documents(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await arrived(() => reader.read());
     if (done) return;
     const events = (rest + value).split("\n\n");
     rest = events.pop();

@@ -1,11 +1,11 @@
 // The drawing tools: selection, brush size, and the effect of a finished stroke.
 
-import { byId } from "./dom.js";
+import { byId, onClick } from "./dom.js";
 import { say } from "./dialogs.js";
 import { divide } from "./comparing.js";
 import { fill } from "./filling.js";
-import { beginStroke, endStroke } from "./masking.js";
-import { page, view } from "./state.js";
+import { avoiding, beginStroke, endStroke } from "./masking.js";
+import { onState, page, view } from "./state.js";
 import { text } from "./texts.js";
 import { Tools } from "./tools.js";
 
@@ -15,7 +15,7 @@ const tools = new Tools(view, {
     endStroke(outcome.isCancelled);
     // By keyboard a hole is drawn in many small strokes, and erasing means that the hole is not finished.
     const isWhole = !outcome.isCancelled && !outcome.erases && !outcome.byKeys;
-    if (isWhole && byId("at-once").checked && page.mask.masked > 0) fill();
+    if (isWhole && !page.layers.isAvoiding && byId("at-once").checked && page.mask.masked > 0) fill();
   },
   divide,
   say: (key) => say(text(key)),
@@ -47,10 +47,23 @@ function sizeChanged() {
   view.draw();
 }
 
+/** Switches between drawing the hole and drawing what must not be copied. */
+export function toggleAvoiding() {
+  if (!page.canEdit) return;
+  cancelStroke();
+  avoiding(!page.layers.isAvoiding);
+}
+
 export function connectTools() {
   for (const button of document.querySelectorAll(".tool")) {
     button.addEventListener("click", () => chooseTool(button.id.slice("tool-".length)));
   }
   byId("size").addEventListener("input", sizeChanged);
+  onClick("avoid-done", toggleAvoiding);
+  onState((canEdit) => {
+    const isAvoiding = Boolean(canEdit && page.layers.isAvoiding);
+    byId("avoiding").hidden = !isAvoiding;
+    byId("avoid").setAttribute("aria-pressed", String(isAvoiding));
+  });
   sizeChanged();
 }

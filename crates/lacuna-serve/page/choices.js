@@ -4,11 +4,15 @@ import * as api from "./api.js";
 import { byId } from "./dom.js";
 import { latentModel } from "./latent.js";
 import { page, settle } from "./state.js";
+import { keep, recall } from "./storage.js";
 import { text } from "./texts.js";
 
 const STORED = "settings";
 /** Controls whose values are remembered. The seed belongs to a photo, not to the user. */
-const REMEMBERED = ["size", "at-once", "expand", "expand-auto", "feather", "method", "model", "strategy", "long-side", "format", "quality", "single-keys"];
+const REMEMBERED = [
+  "size", "at-once", "expand", "expand-auto", "feather", "method", "model", "strategy", "long-side", "format", "quality", "single-keys", "batch-anchor",
+  "batch-scale",
+];
 /** Number fields, with the keys of their texts; the server's names are the same with "_". */
 const NUMBERS = { expand: "expand", feather: "feather", "long-side": "longSide", seed: "seed", quality: "quality" };
 
@@ -109,7 +113,7 @@ export function choicesChanged() {
 
 function read() {
   try {
-    return JSON.parse(localStorage.getItem(STORED)) ?? {};
+    return JSON.parse(recall(STORED)) ?? {};
   } catch {
     return {};
   }
@@ -117,7 +121,7 @@ function read() {
 
 function remember() {
   const entries = REMEMBERED.map((id) => [id, byId(id).type === "checkbox" ? byId(id).checked : value(id)]);
-  localStorage.setItem(STORED, JSON.stringify(Object.fromEntries(entries)));
+  keep(STORED, JSON.stringify(Object.fromEntries(entries)));
 }
 
 /** Restores remembered values that are still valid. */

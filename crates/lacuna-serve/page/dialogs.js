@@ -1,7 +1,7 @@
 // Questions and messages.
 
 import { byId } from "./dom.js";
-import { has, text } from "./texts.js";
+import { text } from "./texts.js";
 
 /** Milliseconds for which a message that is not an error is shown. */
 const SHOWN_FOR = 6000;
@@ -55,13 +55,6 @@ export function showMessage(message, kind = "note") {
 
 export function clearMessages() {
   byId("messages").replaceChildren();
-}
-
-/** The text of a problem in the page's language. The server's details are in English and for programs: they go to the console. */
-export function words(error) {
-  if (!error.code) return error.message || String(error);
-  if (error.message) console.info(`${error.code}: ${error.message}`);
-  return has(error.code) ? text(error.code) : text("refused", { code: error.code });
 }
 
 /** Announces a text to screen readers only. */

@@ -44,13 +44,15 @@ async function produce({ photo, place, findHole, seed }) {
       progress(null, text("sending"));
       await loadServer();
       const hole = await findHole();
-      const asked = { ...settings(), ...hole.fields, seed };
+      const asked = { ...settings(), ...hole.fields, avoid: hole.avoid, seed };
       const filled = await patiently(signal, () => api.fill(photo.file, hole.file, asked, follow, signal));
       const named = new File([filled.file], photo.file.name, { type: filled.file.type });
       const loaded = await load(named, null, { signal });
       page.unsaved = true;
       page.lastHole = hole;
-      add({ ...loaded, saveAs: filled.file.name, from: photo, hole, seed }, place);
+      // What must not be copied into this hole must not be copied into the next one either.
+      const layers = { hole: null, avoid: hole.avoided };
+      add({ ...loaded, saveAs: filled.file.name, layers, from: photo, hole, seed, notes: filled.notes }, place);
       say(text("filled", { seconds: filled.seconds.toFixed(1) }));
     });
   } catch (error) {

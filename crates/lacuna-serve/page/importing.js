@@ -2,7 +2,7 @@
 
 import { ask, clearMessages } from "./dialogs.js";
 import { Mask, readMask, scaleBits } from "./mask.js";
-import { change, mayScale } from "./masking.js";
+import { changeHole, mayScale } from "./masking.js";
 import { Unusable } from "./photos.js";
 import { failed, page } from "./state.js";
 import { text } from "./texts.js";
@@ -33,7 +33,7 @@ export async function importMask(file) {
       invert = answer === "dark";
       if (invert) read.bits = dark;
     }
-    change(() => page.mask.write(scaleBits(read, page.mask.width, page.mask.height)));
+    changeHole(scaleBits(read, page.mask.width, page.mask.height));
     if (fits) page.imported = { file, invert };
   } catch (error) {
     failed(error);

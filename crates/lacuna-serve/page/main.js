@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Batch } from "./batch.js";
-import { cancelStroke, connectTools } from "./brush.js";
+import { cancelStroke, connectTools, toggleAvoiding } from "./brush.js";
 import { connectChoices, fillChoices, loadServer, settings } from "./choices.js";
 import { connectComparing } from "./comparing.js";
 import { askForToken } from "./dialogs.js";
@@ -13,6 +13,7 @@ import { importMask } from "./importing.js";
 import { connectInstalling } from "./installing.js";
 import { toggleLatent } from "./latent.js";
 import { change, currentHole, hasHole, maskTransparent, mayScale, redo, reuseMask, undo, zoomToHole } from "./masking.js";
+import { connectNotes, showNotes } from "./notes.js";
 import { open, openExample } from "./opening.js";
 import { copy, download, offerSharing, share } from "./saving.js";
 import { listKeys, onKeyDown, onKeyUp } from "./shortcuts.js";
@@ -32,11 +33,11 @@ function openAll(files) {
   else if (files.length === 1) open(files[0]);
 }
 
-/** Changes the whole mask, after cancelling a stroke in progress. */
-function onWholeMask(id, how) {
+/** Changes the whole layer that is drawn on, after cancelling a stroke in progress. */
+function onWholeLayer(id, how) {
   onClick(id, () => {
     cancelStroke();
-    change(how);
+    change(page.layers.target, how);
   });
 }
 
@@ -54,10 +55,10 @@ function connectButtons() {
   onClick("download", download);
   onClick("copy", copy);
   onClick("share", share);
-  onWholeMask("invert", () => page.mask.invert());
-  onWholeMask("clear", () => page.mask.clear());
-  onWholeMask("grow", () => page.mask.grow(GROWTH));
-  onWholeMask("shrink", () => page.mask.grow(-GROWTH));
+  onWholeLayer("invert", (layer) => layer.invert());
+  onWholeLayer("clear", (layer) => layer.clear());
+  onWholeLayer("grow", (layer) => layer.grow(GROWTH));
+  onWholeLayer("shrink", (layer) => layer.grow(-GROWTH));
   onClick("mask-again", () => {
     cancelStroke();
     reuseMask();
@@ -79,10 +80,22 @@ function connectButtons() {
   const sheet = (isOpen) => {
     document.body.classList.toggle("sheet", isOpen);
     byId("show-settings").setAttribute("aria-expanded", String(isOpen));
-    byId(isOpen ? "hide-settings" : "show-settings").focus();
   };
-  onClick("show-settings", () => sheet(!document.body.classList.contains("sheet")));
-  onClick("hide-settings", () => sheet(false));
+  onClick("show-settings", () => {
+    const isOpen = !document.body.classList.contains("sheet");
+    sheet(isOpen);
+    byId(isOpen ? "hide-settings" : "show-settings").focus();
+  });
+  onClick("hide-settings", () => {
+    sheet(false);
+    byId("show-settings").focus();
+  });
+  onClick("avoid", () => {
+    toggleAvoiding();
+    // The sheet would cover the photo to draw on.
+    sheet(false);
+    byId("canvas").focus();
+  });
 }
 
 function connectFiles() {
@@ -122,6 +135,7 @@ function showLanguage() {
   listKeys();
   fillChoices();
   if (page.photo) listSteps();
+  showNotes(page.photo);
   describe();
 }
 
@@ -134,6 +148,7 @@ connectButtons();
 connectFiles();
 connectComparing();
 connectFilling();
+connectNotes();
 onState(() => (byId("mask-again").disabled = !page.canEdit || !page.lastHole));
 document.addEventListener("keydown", onKeyDown);
 document.addEventListener("keyup", onKeyUp);

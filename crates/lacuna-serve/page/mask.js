@@ -1,10 +1,10 @@
-// The mask: drawn at the preview's size, exported at the photo's size.
+// A mask: drawn at the preview's size, exported at the photo's size.
 
 import { maskPng } from "./files.js";
 
-const COLOUR = "#ff2d6f";
-/** Undo steps that are kept; each takes one bit per pixel, half a megabyte at most. */
-const STEPS = 100;
+/** The colours of the layers; see layers.js. They differ in brightness too. */
+export const HOLE_COLOUR = "#ff2d6f";
+export const AVOID_COLOUR = "#1f4fd8";
 /** A pixel is masked if at least half of it is covered. */
 const HALF = 128;
 /** Rows scaled at a time. */
@@ -15,12 +15,8 @@ export const ADD = "source-over";
 export const ERASE = "destination-out";
 
 export class Mask {
-  #undo = [];
-  #redo = [];
-  /** The redo steps from before the last change. */
-  #dropped = [];
-
-  constructor(width, height) {
+  constructor(width, height, colour = HOLE_COLOUR) {
+    this.colour = colour;
     this.width = width;
     this.height = height;
     this.canvas = new OffscreenCanvas(width, height);
@@ -38,11 +34,11 @@ export class Mask {
     context.beginPath();
     if (from.x === to.x && from.y === to.y) {
       // Browsers differ in drawing a line of zero length: some draw nothing.
-      context.fillStyle = COLOUR;
+      context.fillStyle = this.colour;
       context.arc(from.x, from.y, width / 2, 0, 2 * Math.PI);
       context.fill();
     } else {
-      context.strokeStyle = COLOUR;
+      context.strokeStyle = this.colour;
       context.lineWidth = width;
       context.moveTo(from.x, from.y);
       context.lineTo(to.x, to.y);
@@ -53,7 +49,7 @@ export class Mask {
 
   rectangle(one, other, effect) {
     this.context.globalCompositeOperation = effect;
-    this.context.fillStyle = COLOUR;
+    this.context.fillStyle = this.colour;
     const [x, y] = [Math.min(one.x, other.x), Math.min(one.y, other.y)];
     this.context.fillRect(x, y, Math.abs(one.x - other.x), Math.abs(one.y - other.y));
     this.context.globalCompositeOperation = ADD;
@@ -61,7 +57,7 @@ export class Mask {
 
   polygon(points, effect) {
     this.context.globalCompositeOperation = effect;
-    this.context.fillStyle = COLOUR;
+    this.context.fillStyle = this.colour;
     this.context.beginPath();
     for (const point of points) this.context.lineTo(point.x, point.y);
     this.context.fill();
@@ -93,8 +89,8 @@ export class Mask {
   write(bits) {
     const image = this.context.createImageData(this.width, this.height);
     const pixels = new Uint32Array(image.data.buffer);
-    // COLOUR, opaque, as a little-endian number.
-    for (let i = 0; i < bits.length; i++) pixels[i] = bits[i] ? 0xff6f2dff : 0;
+    const colour = pixelOf(this.colour);
+    for (let i = 0; i < bits.length; i++) pixels[i] = bits[i] ? colour : 0;
     this.context.putImageData(image, 0, 0);
     this.masked = count(bits);
   }
@@ -115,58 +111,14 @@ export class Mask {
     this.write(bits.map((bit, i) => (reached[i] ? from : bit)));
   }
 
-  /** The current mask, one bit per pixel. */
-  packed() {
-    return pack(this.read());
+  /** The mask at one bit per pixel: { width, height, packed }. */
+  snapshot() {
+    return { width: this.width, height: this.height, packed: pack(this.read()) };
   }
 
-  static unpacked(width, height, bits) {
-    const mask = new Mask(width, height);
-    mask.write(unpack(bits, width * height));
-    return mask;
-  }
-
-  // Undo.
-
-  /** Records the current mask; called before it changes. */
-  remember() {
-    this.#push(this.#undo);
-    this.#dropped = this.#redo;
-    this.#redo = [];
-  }
-
-  /** Reverts to the last recorded mask, as if it had never changed. */
-  revert() {
-    this.write(unpack(this.#undo.pop(), this.width * this.height));
-    this.#redo = this.#dropped;
-  }
-
-  undo() {
-    return this.#step(this.#undo, this.#redo);
-  }
-
-  redo() {
-    return this.#step(this.#redo, this.#undo);
-  }
-
-  get canUndo() {
-    return this.#undo.length > 0;
-  }
-
-  get canRedo() {
-    return this.#redo.length > 0;
-  }
-
-  #push(steps) {
-    steps.push(this.packed());
-    if (steps.length > STEPS) steps.shift();
-  }
-
-  #step(from, to) {
-    if (!from.length) return false;
-    this.#push(to);
-    this.write(unpack(from.pop(), this.width * this.height));
-    return true;
+  /** Draws a snapshot, scaled if it is of another size. */
+  restore(snapshot) {
+    this.write(scaleBits(unpacked(snapshot), this.width, this.height));
   }
 
   /** Counts masked pixels after drawing. */
@@ -222,6 +174,7 @@ export async function readMask(blob) {
 
 /** Scales bits to another size, each pixel from the nearest. */
 export function scaleBits({ width, height, bits }, toWidth, toHeight) {
+  if (width === toWidth && height === toHeight) return bits;
   const scaled = new Uint8Array(toWidth * toHeight);
   for (let y = 0; y < toHeight; y++) {
     const row = Math.floor(((y + 0.5) * height) / toHeight) * width;
@@ -242,8 +195,15 @@ function pack(bits) {
   return packed;
 }
 
-function unpack(packed, length) {
-  return Uint8Array.from({ length }, (_, i) => (packed[i >> 3] >> (i & 7)) & 1);
+/** A snapshot's bits: { width, height, bits }. */
+function unpacked({ width, height, packed }) {
+  return { width, height, bits: Uint8Array.from({ length: width * height }, (_, i) => (packed[i >> 3] >> (i & 7)) & 1) };
+}
+
+/** A colour "#rrggbb", opaque, as a pixel of image data: a little-endian number. */
+function pixelOf(colour) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 /** Where a pixel of value `from` is at most `reach` away: 1 there, 0 elsewhere. */

@@ -1,7 +1,7 @@
-// Changes of the mask: strokes, changes of the whole, undo and redo, and the mask of the last fill.
+// Changes of the layers: strokes, changes of the whole, undo and redo, and the mask of the last fill.
 
 import { compare } from "./comparing.js";
-import { ask, showMessage } from "./dialogs.js";
+import { ask, say, showMessage } from "./dialogs.js";
 import { hideLatent } from "./latent.js";
 import { Mask, scaleBits } from "./mask.js";
 import { page, settle, view } from "./state.js";
@@ -12,53 +12,84 @@ import { byId } from "./dom.js";
 export function beginStroke() {
   compare(0);
   hideLatent();
-  page.mask.remember();
+  page.layers.remember(page.layers.target);
 }
 
 export function endStroke(wasCancelled) {
-  if (wasCancelled) page.mask.revert();
-  else page.imported = null;
-  page.mask.settle();
+  const { layers } = page;
+  if (wasCancelled) layers.revert();
+  else changed(layers.target);
+  layers.target.settle();
   settle();
 }
 
-/** Changes the whole mask as a step that can be undone. */
-export function change(how) {
+/** Changes a whole layer as a step that can be undone. */
+export function change(layer, how) {
   hideLatent();
-  page.mask.remember();
-  how();
-  page.imported = null;
+  page.layers.remember(layer);
+  how(layer);
+  changed(layer);
+  view.draw();
+  settle();
+}
+
+/** Replaces the hole, and lets the tools draw on it. */
+export function changeHole(bits) {
+  page.layers.target = page.mask;
+  change(page.mask, (mask) => mask.write(bits));
+}
+
+/** A hole that was changed is no longer that of a file. */
+function changed(layer) {
+  if (layer === page.mask) page.imported = null;
+}
+
+/** Lets the tools draw what must not be copied, or the hole again. */
+export function avoiding(isAvoiding) {
+  const { layers } = page;
+  if (!layers || layers.isAvoiding === isAvoiding) return;
+  layers.target = isAvoiding ? layers.avoid : layers.hole;
+  say(text(isAvoiding ? "avoidOn" : "avoidOff"));
   view.draw();
   settle();
 }
 
 export function undo() {
-  if (!byId("undo").disabled) step(page.mask.undo(), page.current - 1);
+  if (!byId("undo").disabled) step(page.layers.undo(), page.current - 1);
 }
 
 export function redo() {
-  if (!byId("redo").disabled) step(page.mask.redo(), page.current + 1);
+  if (!byId("redo").disabled) step(page.layers.redo(), page.current + 1);
 }
 
-/** Shows the mask if it changed, or else another step. */
-function step(changed, otherwise) {
-  if (!changed) return goTo(otherwise);
-  page.imported = null;
+/** Shows the layer that changed, or else another step. */
+function step(layer, otherwise) {
+  if (!layer) return goTo(otherwise);
+  changed(layer);
   view.draw();
   settle();
 }
 
 /**
- * The current hole: { width, height, drawn, file, fields } with the photo's size, the drawn mask, and the mask file with its
- * form fields for the server. It is a snapshot: further drawing does not change it.
+ * The current hole: { width, height, drawn, avoided, file, avoid, fields } with the photo's size, snapshots of the two layers,
+ * the mask files and the form fields for the server. Further drawing does not change it.
  */
 export async function drawnHole() {
   const { imported, mask, photo } = page;
   const { width, height } = photo;
-  const drawn = { width: mask.width, height: mask.height, packed: mask.packed() };
-  if (imported?.isAlpha) return { width, height, drawn, file: null, fields: { mask_from: "alpha" } };
-  if (imported) return { width, height, drawn, file: imported.file, fields: { threshold: 127, invert: imported.invert } };
-  return { width, height, drawn, file: await mask.file(width, height), fields: {} };
+  const { hole: drawn, avoid: avoided } = page.layers.packed();
+  const whole = { width, height, drawn, avoided, avoid: await avoidFile() };
+  if (imported?.isAlpha) return { ...whole, file: null, fields: { mask_from: "alpha" } };
+  if (imported) return { ...whole, file: imported.file, fields: { threshold: 127, invert: imported.invert } };
+  return { ...whole, file: await mask.file(width, height), fields: {} };
+}
+
+/** A mask file of what must not be copied; null if nothing is drawn. */
+async function avoidFile() {
+  const { layers, photo } = page;
+  if (layers.avoid.masked === 0) return null;
+  const file = await layers.avoid.file(photo.width, photo.height);
+  return new File([file], "avoid.png", { type: file.type });
 }
 
 /** Masks what is transparent in the photo, which is opaque once it is filled. */
@@ -69,13 +100,15 @@ export function maskTransparent() {
   const { data } = drawing.getImageData(0, 0, mask.width, mask.height);
   const bits = new Uint8Array(mask.width * mask.height).map((_, i) => Number(data[4 * i + 3] < 255));
   if (!bits.includes(1)) return showMessage(text("nothingTransparent"));
-  change(() => mask.write(bits));
+  changeHole(bits);
   page.imported = { isAlpha: true };
 }
 
 /** The mask of a hole, as it was drawn. */
 export function maskOf({ drawn }) {
-  return Mask.unpacked(drawn.width, drawn.height, drawn.packed);
+  const mask = new Mask(drawn.width, drawn.height);
+  mask.restore(drawn);
+  return mask;
 }
 
 /** The hole that is drawn now, or else that of the last fill; null without any. */
@@ -101,7 +134,7 @@ export async function reuseMask() {
   const fits = lastHole.width === photo.width && lastHole.height === photo.height;
   if (!fits && !(await mayScale(lastHole, photo))) return;
   const { width, height } = lastHole.drawn;
-  change(() => page.mask.write(scaleBits({ width, height, bits: maskOf(lastHole).read() }, page.mask.width, page.mask.height)));
+  changeHole(scaleBits({ width, height, bits: maskOf(lastHole).read() }, page.mask.width, page.mask.height));
   if (fits && lastHole.fields.threshold) page.imported = { file: lastHole.file, invert: lastHole.fields.invert };
 }
 

@@ -1,6 +1,6 @@
 // Opening photos: one to edit, or several as a batch.
 
-import { url } from "./api.js";
+import * as api from "./api.js";
 import { ask, clearMessages } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { importMask } from "./importing.js";
@@ -31,7 +31,6 @@ export async function open(file) {
 }
 
 export async function openExample() {
-  const file = async (name, type) => new File([await (await fetch(url(`example/${name}`))).blob()], name, { type });
-  await open(await file("photo.jpg", "image/jpeg"));
-  await importMask(await file("mask.png", "image/png"));
+  await open(await api.example("photo.jpg", "image/jpeg"));
+  await importMask(await api.example("mask.png", "image/png"));
 }

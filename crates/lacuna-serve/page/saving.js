@@ -4,7 +4,7 @@ import { say, showMessage } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { save } from "./files.js";
 import { asPng } from "./photos.js";
-import { failed, page } from "./state.js";
+import { page } from "./state.js";
 import { text } from "./texts.js";
 
 function currentFile() {
@@ -42,6 +42,6 @@ export async function share() {
     page.unsaved = false;
   } catch (error) {
     // The user closed the system's dialog.
-    if (error.name !== "AbortError") failed(new Error(text("shareFailed")));
+    if (error.name !== "AbortError") showMessage(text("shareFailed"), "error");
   }
 }

@@ -1,9 +1,8 @@
 // The state of the page: the open photo, its steps, its mask, and what is running.
 
-import { Problem } from "./api.js";
-import { say, showMessage, words } from "./dialogs.js";
+import { say, showMessage } from "./dialogs.js";
 import { byId } from "./dom.js";
-import { Unusable } from "./photos.js";
+import { isExpected, words } from "./failures.js";
 import { text } from "./texts.js";
 import { View } from "./view.js";
 
@@ -20,7 +19,8 @@ export const page = {
   /** The steps on the way to the current photo; see steps.js. */
   steps: [],
   current: -1,
-  mask: null,
+  /** What is drawn on the photo. */
+  layers: null,
   /**
    * What the mask came from, until something is drawn on it: a file of the photo's size, { file, invert }, or the photo's
    * transparent parts, { isAlpha }.
@@ -34,6 +34,11 @@ export const page = {
 
   get photo() {
     return this.steps[this.current] ?? null;
+  },
+
+  /** The layer of the hole. */
+  get mask() {
+    return this.layers?.hole ?? null;
   },
 
   get isBusy() {
@@ -51,10 +56,10 @@ export function onState(listener) {
 
 export function setState(state) {
   root.dataset.state = state;
-  const { canEdit, mask, current, steps } = page;
+  const { canEdit, layers, current, steps } = page;
   for (const element of document.querySelectorAll(".needs-photo")) element.disabled = !canEdit;
-  byId("undo").disabled = !canEdit || !(mask.canUndo || current > 0);
-  byId("redo").disabled = !canEdit || !(mask.canRedo || current < steps.length - 1);
+  byId("undo").disabled = !canEdit || !(layers.canUndo || current > 0);
+  byId("redo").disabled = !canEdit || !(layers.canRedo || current < steps.length - 1);
   for (const listener of listeners) listener(canEdit);
   describe();
 }
@@ -66,10 +71,13 @@ export function settle() {
 
 /** Describes the canvas for screen readers. */
 export function describe() {
-  const { photo, mask } = page;
-  const share = photo ? ((100 * mask.masked) / (mask.width * mask.height)).toFixed(1) : 0;
-  const { width, height } = photo ?? {};
-  byId("canvas").setAttribute("aria-label", photo ? text("canvas", { width, height, share }) : text("canvasEmpty"));
+  const { photo, layers } = page;
+  if (!photo) return byId("canvas").setAttribute("aria-label", text("canvasEmpty"));
+  const share = (layer) => ((100 * layer.masked) / (layer.width * layer.height)).toFixed(1);
+  const { width, height } = photo;
+  const label = text("canvas", { width, height, share: share(layers.hole) });
+  const avoided = layers.avoid.masked ? text("canvasAvoid", { share: share(layers.avoid) }) : "";
+  byId("canvas").setAttribute("aria-label", label + avoided);
 }
 
 /** Shows an error. */
@@ -78,7 +86,7 @@ export function failed(error) {
     settle();
     return say(text("cancelled"));
   }
-  if (!(error instanceof Problem || error instanceof Unusable)) console.error(error);
+  if (!isExpected(error)) console.error(error);
   showMessage(words(error), "error");
   settle();
   root.dataset.state = "error";

@@ -1,13 +1,14 @@
 // The steps of a photo, and the variants of each step: results of the same photo to choose from.
 //
-// A step is { file, width, height, preview, saveAs, thumbnail, mask, from, hole, seed, variants, later }. `preview` and `mask`
-// are as lighten() leaves them; `hole` of step `from` was filled with `seed` to get here; `variants` are the steps that share
-// this place; `later` are the steps after this one while another variant is shown.
+// A step is { file, width, height, preview, saveAs, thumbnail, layers, from, hole, seed, notes, variants, later }. `preview` and
+// `layers` are as lighten() leaves them; `hole` of step `from` was filled with `seed` to get here, and `notes` are the server's
+// on that; `variants` are the steps that share this place; `later` are the steps after this one while another variant is shown.
 
 import { compare } from "./comparing.js";
 import { byId } from "./dom.js";
 import { hideLatent } from "./latent.js";
-import { Mask } from "./mask.js";
+import { Layers } from "./layers.js";
+import { showNotes } from "./notes.js";
 import { load, thumbnail } from "./photos.js";
 import { page, settle, view } from "./state.js";
 import { text } from "./texts.js";
@@ -26,7 +27,7 @@ export function begin(photo) {
 
 /** Adds a step at a place; a step that is there stays as a variant. */
 export function add(step, place) {
-  keepMask();
+  keepLayers();
   const there = page.steps[place];
   if (there) there.later = page.steps.slice(place + 1);
   const variants = there?.variants ?? [];
@@ -39,21 +40,21 @@ export function add(step, place) {
   show(page.steps.length - 1);
 }
 
-function keepMask() {
-  if (page.photo) page.photo.mask = page.mask;
+function keepLayers() {
+  if (page.photo) page.photo.layers = page.layers;
 }
 
 function show(index) {
   page.current = index;
   lighten();
-  const { preview, mask } = page.photo;
-  const { width, height } = preview;
-  page.mask = mask instanceof Mask ? mask : mask ? Mask.unpacked(width, height, mask) : new Mask(width, height);
+  const { preview, layers } = page.photo;
+  page.layers = layers instanceof Layers ? layers : new Layers(preview.width, preview.height, layers);
   page.imported = null;
   view.before = page.steps[index - 1]?.preview ?? null;
   hideLatent();
   compare(0);
-  view.show(preview, page.mask);
+  view.show(preview, page.layers);
+  showNotes(page.photo);
   listSteps();
   settle();
 }
@@ -68,7 +69,7 @@ export async function goTo(index) {
   await decode(step, page.steps[index - 1]);
   // Something else was opened meanwhile.
   if (page.steps[index] !== step) return;
-  keepMask();
+  keepLayers();
   show(index);
 }
 
@@ -79,7 +80,7 @@ async function choose(step) {
   if (!step || step === shown) return;
   await decode(step);
   if (page.photo !== shown || page.isBusy) return;
-  keepMask();
+  keepLayers();
   shown.later = page.steps.slice(place + 1);
   page.steps = [...page.steps.slice(0, place), step, ...step.later];
   show(place);
@@ -90,14 +91,14 @@ export function chooseVariant(number) {
   if (page.canEdit && page.photo.variants.length > 1) choose(page.photo.variants[number - 1]);
 }
 
-/** Keeps only the files of steps far from the current one, and their masks at one bit per pixel. */
+/** Keeps only the files of steps far from the current one, and their layers at one bit per pixel. */
 function lighten() {
   const near = page.steps.slice(Math.max(0, page.current - 1), page.current + 2);
   const all = page.steps.flatMap((step) => step.variants.flatMap((variant) => [variant, ...variant.later]));
   for (const step of all) {
     if (near.includes(step)) continue;
     step.preview = null;
-    if (step.mask instanceof Mask) step.mask = step.mask.packed();
+    if (step.layers instanceof Layers) step.layers = step.layers.packed();
   }
 }
 

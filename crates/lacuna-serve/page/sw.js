@@ -2,10 +2,10 @@
 
 const CACHE = "lacuna-page";
 const FILES = [
-  "../", "api.js", "batch.js", "brush.js", "choices.js", "comparing.js", "dialogs.js", "dom.js", "files.js", "filling.js", "icon-192.png",
-  "icon-512.png", "icon.svg", "icons.svg", "importing.js", "installing.js", "keys.js", "kinds.js", "latent.js", "main.js",
-  "manifest.webmanifest", "mask.js", "masking.js", "opening.js", "photos.js", "saving.js", "shortcuts.js", "state.js", "steps.js",
-  "style.css", "texts.js", "tools.js", "view.js",
+  "../", "api.js", "batch.js", "brush.js", "choices.js", "comparing.js", "dialogs.js", "dom.js", "failures.js", "files.js", "filling.js", "icon-192.png",
+  "icon-512.png", "icon.svg", "icons.svg", "importing.js", "installing.js", "keys.js", "kinds.js", "latent.js", "layers.js",
+  "main.js", "manifest.webmanifest", "mask.js", "masking.js", "notes.js", "opening.js", "photos.js", "saving.js", "shortcuts.js",
+  "state.js", "steps.js", "storage.js", "style.css", "texts.js", "tools.js", "view.js",
 ];
 const addresses = new Set(FILES.map((name) => new URL(name, self.location).href));
 
@@ -26,7 +26,8 @@ async function newest(request, address) {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(address, response.clone());
+    // A full storage must not keep the page from opening.
+    if (response.ok) await cache.put(address, response.clone()).catch(() => {});
     return response;
   } catch (error) {
     const kept = await cache.match(address);

@@ -1,3 +1,5 @@
+import { keep, recall } from "./storage.js";
+
 // Every string of the page, in one table: [English, Ukrainian].
 export const TEXTS = {
   skip: ["Skip to the photo", "До фото"],
@@ -38,6 +40,7 @@ export const TEXTS = {
   oneToOne: ["1:1, actual size", "1:1, справжній розмір"],
   zoomHole: ["Zoom to what is painted", "Наблизити зафарбоване"],
   canvas: ["Photo of {width} × {height} pixels, {share} % masked", "Фото {width} × {height} пікселів, під маскою {share} %"],
+  canvasAvoid: [", {share} % not to be copied", ", не копіювати {share} %"],
   canvasEmpty: ["No photo yet", "Фото ще немає"],
   canvasHelp: [
     "Arrow keys move the cursor, faster with Shift; with Alt they move the photo. Space paints at the cursor. Enter puts the pen down or lifts it, or closes a lasso. Escape gives the stroke up.",
@@ -69,6 +72,15 @@ export const TEXTS = {
   expand: ["Margin (pixels)", "Відступ (пікселів)"],
   expandAuto: ["Up to the object’s soft edge", "До м’якого краю об’єкта"],
   expandAutoHelp: ["Try it if a pale or dark outline of the object is left.", "Спробуйте, якщо лишається світлий чи темний контур об’єкта."],
+  avoid: ["Do not copy from here", "Не копіювати звідси"],
+  avoidHelp: [
+    "Paint what must not appear in the filled place, such as a person beside it. All drawing tools work. It stays until you erase it.",
+    "Зафарбуйте те, чого не має бути в заповненому місці, наприклад людину поруч. Усі засоби малювання працюють. Воно лишається, доки не зітрете.",
+  ],
+  avoiding: ["Painting what must not be copied", "Малюєте те, чого не копіювати"],
+  avoidDone: ["Done", "Готово"],
+  avoidOn: ["The tools now paint what must not be copied", "Засоби тепер малюють те, чого не копіювати"],
+  avoidOff: ["The tools now paint what to fill", "Засоби тепер малюють, що заповнити"],
   maskTransparent: ["Transparent parts", "Прозорі частини"],
   nothingTransparent: ["The photo has no transparent parts.", "На фото немає прозорих частин."],
   feather: ["Soft seam (pixels)", "М’який край (пікселів)"],
@@ -140,6 +152,22 @@ export const TEXTS = {
   batchOwn: ["Each photo's own (NAME_mask.png beside NAME.jpg)", "Кожному своя (NAME_mask.png поруч із NAME.jpg)"],
   batchCurrent: ["The mask that is drawn, or the last one that was filled", "Намальована маска або остання заповнена"],
   batchFile: ["A file for all", "Один файл для всіх"],
+  batchAnchor: ["In photos of another size", "На фото іншого розміру"],
+  anchorStretch: ["Stretch the mask over the photo", "Розтягнути маску на все фото"],
+  "anchor-top-left": ["Top left corner", "Лівий верхній кут"],
+  "anchor-top": ["Middle of the top edge", "Середина верхнього краю"],
+  "anchor-top-right": ["Top right corner", "Правий верхній кут"],
+  "anchor-left": ["Middle of the left edge", "Середина лівого краю"],
+  "anchor-center": ["Centre", "Центр"],
+  "anchor-right": ["Middle of the right edge", "Середина правого краю"],
+  "anchor-bottom-left": ["Bottom left corner", "Лівий нижній кут"],
+  "anchor-bottom": ["Middle of the bottom edge", "Середина нижнього краю"],
+  "anchor-bottom-right": ["Bottom right corner", "Правий нижній кут"],
+  batchScale: ["Size of the mask", "Розмір маски"],
+  scaleNone: ["As it is, pixel for pixel", "Як є, піксель у піксель"],
+  scaleFit: ["As large as fits into the photo", "Якнайбільший, що вміщається у фото"],
+  scaleWidth: ["As wide as the photo", "Завширшки як фото"],
+  scaleHeight: ["As high as the photo", "Заввишки як фото"],
   batchMask: ["Mask for all", "Маска для всіх"],
   batchStart: ["Fill all", "Заповнити всі"],
   batchWaiting: ["waits", "чекає"],
@@ -148,6 +176,35 @@ export const TEXTS = {
   batchNoMask: ["no mask", "немає маски"],
   batchFinished: ["{done} of {all} are in the ZIP file", "{done} з {all} у файлі ZIP"],
   batchTooLarge: ["The ZIP file would be larger than 4 GiB: take fewer photos at a time", "Файл ZIP був би більший за 4 ГіБ: беріть менше фото"],
+  // The server's notes on a result; see notes.js.
+  notes: ["Notes on the result", "Примітки до результату"],
+  noteGif: ["Only the first frame of the GIF was read; the result is a PNG", "З GIF прочитано лише перший кадр; результат у PNG"],
+  noteCmyk: ["The CMYK colours were converted to RGB", "Кольори CMYK перетворено на RGB"],
+  noteProfile: ["The photo's colour profile is damaged and was dropped", "Колірний профіль фото пошкоджений, його вилучено"],
+  noteExif: ["The camera's data (EXIF) cannot be read and was dropped", "Дані камери (EXIF) не читаються, їх вилучено"],
+  noteXmp: ["Part of the photo's description (XMP) cannot be kept and was dropped", "Частину опису фото (XMP) не можна зберегти, її вилучено"],
+  noteHidden: [
+    "A gain map, a video or further pictures in the file were dropped: they would show what was removed",
+    "Карту яскравості, відео чи інші зображення у файлі вилучено: вони показали б прибране",
+  ],
+  noteThumbnail: ["Small copies of the photo in the file were erased: they would show what was removed", "Малі копії фото у файлі стерто: вони показали б прибране"],
+  noteChunk: ["A description of another program in the file was dropped", "Опис від іншої програми у файлі вилучено"],
+  notePages: ["Only the first of several pages was read", "З кількох сторінок прочитано лише першу"],
+  noteTiffJpeg: ["The TIFF was compressed as JPEG; the result is without loss, and larger", "TIFF був стиснутий як JPEG; результат без втрат і більший"],
+  noteLost: ["{format} files cannot hold {what}: dropped", "Файли {format} не вміщують {what}: вилучено"],
+  "lost-a colour profile": ["a colour profile", "колірного профілю"],
+  "lost-EXIF": ["the camera's data (EXIF)", "даних камери (EXIF)"],
+  "lost-XMP": ["a description (XMP)", "опису (XMP)"],
+  "lost-XMP of this length": ["so long a description (XMP)", "такого довгого опису (XMP)"],
+  "lost-IPTC and Photoshop resources": ["captions (IPTC)", "підписів (IPTC)"],
+  "lost-a pixel density": ["a print size", "розміру для друку"],
+  "lost-JPEG comments": ["JPEG comments", "коментарів JPEG"],
+  "lost-PNG text and colour chunks": ["PNG texts", "текстів PNG"],
+  notePalette: ["The photo's palette has no room for the new colours: written as RGB", "У палітрі фото нема місця для нових кольорів: записано як RGB"],
+  noteInverted: ["Nearly the whole photo was filled. If the mask shows what to keep, invert it.", "Заповнено майже все фото. Якщо маска показує, що лишити, оберніть її."],
+  noteAnchored: ["The mask was put here: {place}, {width} × {height} pixels", "Маску поставлено сюди: {place}, {width} × {height} пікселів"],
+  noteOutside: ["Nothing of the mask lies on this photo: nothing was filled", "Маска не потрапляє на це фото: нічого не заповнено"],
+  noteExpanded: ["The mask was widened by {pixels} pixels", "Маску розширено на {pixels} пікселів"],
   copied: ["Copied", "Скопійовано"],
   copyFailed: ["The browser does not let the page copy", "Браузер не дає скопіювати"],
   saved: ["Downloaded {name}", "Завантажено {name}"],
@@ -165,8 +222,13 @@ export const TEXTS = {
   numberBetween: ["{name}: a whole number from {least} to {most}", "{name}: ціле число від {least} до {most}"],
   megabytes: ["{number} MB", "{number} МБ"],
   megapixels: ["{number} megapixels", "{number} мегапікселів"],
-  offline: ["The server does not answer. Check the connection and try again.", "Сервер не відповідає. Перевірте з’єднання та спробуйте ще раз."],
-  refused: ["The server refused this ({code})", "Сервер відмовив ({code})"],
+  // What can go wrong on the way to the server.
+  "offline": ["There is no connection to the server. Check the network, and that the server is running. Then try again.", "Немає з’єднання із сервером. Перевірте мережу та чи працює сервер. Потім спробуйте ще раз."],
+  "interrupted": ["The connection broke before everything had arrived. Try again.", "З’єднання обірвалося, перш ніж усе надійшло. Спробуйте ще раз."],
+  "unheld": ["The browser cannot hold this photo any more: its file was moved or changed, or the browser has no room left. Close other tabs, open the photo again, or take a smaller one.", "Браузер більше не може втримати це фото: файл переміщено чи змінено, або браузеру бракує місця. Закрийте інші вкладки, відкрийте фото ще раз або візьміть менше."],
+  "gateway": ["Something between this page and the server answered instead of it ({message}). Try again in a minute. If it stays, ask whoever runs the server.", "Замість сервера відповів хтось на шляху до нього ({message}). Спробуйте за хвилину. Якщо не минає, зверніться до власника сервера."],
+  refused: ["The server refused this: {message}", "Сервер відмовив: {message}"],
+  unexpected: ["Something went wrong on this page. Try again, or reload it. ({message})", "На сторінці стався збій. Спробуйте ще раз або перезавантажте її. ({message})"],
   retry: ["Busy; trying again in {seconds} s", "Зайнято; ще раз за {seconds} с"],
   penDown: ["Pen down", "Перо опущено"],
   penUp: ["Pen up", "Перо піднято"],
@@ -204,7 +266,7 @@ export const TEXTS = {
 
 export const LANGUAGES = ["en", "uk"];
 
-const remembered = localStorage.getItem("language");
+const remembered = recall("language");
 let language = LANGUAGES.includes(remembered) ? remembered : navigator.language.startsWith("uk") ? "uk" : "en";
 
 export function currentLanguage() {
@@ -213,7 +275,7 @@ export function currentLanguage() {
 
 export function setLanguage(next) {
   language = next;
-  localStorage.setItem("language", next);
+  keep("language", next);
 }
 
 /** Quantities in the units that people use. */

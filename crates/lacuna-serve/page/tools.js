@@ -160,7 +160,7 @@ export class Tools {
   #start(point, { altKey = false, shiftKey = false } = {}) {
     this.begin();
     const { shape, effect } = this.tool;
-    const { mask } = this.view;
+    const mask = this.view.layers.target;
     const flipped = effect === ADD ? ERASE : ADD;
     this.#stroke = { drawn: true, shape, effect: altKey ? flipped : effect, start: point, last: point, points: [point], isStraight: false };
     this.view.drawing = true;
@@ -180,7 +180,7 @@ export class Tools {
     if (!stroke?.drawn) return;
     // Straight lines are drawn when they end.
     if (stroke.shape === "brush" && !stroke.isStraight) {
-      this.view.mask.line(stroke.last, point, this.width, stroke.effect);
+      this.view.layers.target.line(stroke.last, point, this.width, stroke.effect);
       stroke.start = point;
     } else if (stroke.shape === "lasso") {
       stroke.points.push(point);
@@ -192,7 +192,7 @@ export class Tools {
   #finish() {
     const stroke = this.#stroke;
     if (!stroke?.drawn) return;
-    const { mask } = this.view;
+    const mask = this.view.layers.target;
     const { shape, effect, start, last } = stroke;
     if (shape === "brush") {
       if (stroke.isStraight) mask.line(start, last, this.width, effect);

@@ -5,6 +5,8 @@ const MOST_ZOOM = 32;
 /** Margin around a fitted photo, in screen pixels. */
 const MARGIN = 24;
 const MASK_OPACITY = 0.55;
+/** What must not be copied is pale while something else is drawn. */
+const PALE_OPACITY = 0.3;
 const OVERLAY_OPACITY = 0.85;
 /** Size of the view relative to a rectangle that is zoomed to. */
 const ROOM = 1.6;
@@ -17,7 +19,8 @@ export class View {
   x = 0;
   y = 0;
   photo = null;
-  mask = null;
+  /** What is drawn on the photo. */
+  layers = null;
   /** The photo before the last fill, shown left of `split` (0 to 1), or everywhere if it is 1. */
   before = null;
   split = 0;
@@ -46,8 +49,8 @@ export class View {
 
   #isFitted = true;
 
-  show(photo, mask) {
-    [this.photo, this.mask] = [photo, mask];
+  show(photo, layers) {
+    [this.photo, this.layers] = [photo, layers];
     this.draw();
   }
 
@@ -149,13 +152,21 @@ export class View {
       context.globalAlpha = OVERLAY_OPACITY;
       context.drawImage(this.overlay, 0, 0, width, height);
       context.globalAlpha = 1;
-    } else if (this.mask?.masked || this.drawing) {
-      context.globalAlpha = MASK_OPACITY;
-      context.drawImage(this.mask.canvas, 0, 0);
-      context.globalAlpha = 1;
+    } else if (this.layers) {
+      const { hole, avoid, target, isAvoiding } = this.layers;
+      // Before and after are compared without it.
+      if (split === 0) this.#drawLayer(avoid, target, isAvoiding ? MASK_OPACITY : PALE_OPACITY);
+      this.#drawLayer(hole, target, MASK_OPACITY);
     }
     if (split > 0 && split < 1) this.#drawDivider(split * width, height);
     this.hint?.(context, this.scale);
+  }
+
+  #drawLayer(layer, target, opacity) {
+    if (!layer.masked && !(this.drawing && layer === target)) return;
+    this.context.globalAlpha = opacity;
+    this.context.drawImage(layer.canvas, 0, 0);
+    this.context.globalAlpha = 1;
   }
 
   /** The background of transparent parts. */

@@ -1,7 +1,6 @@
 //! Filling, comparing, choosing and saving.
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lacuna::patchmatch::PatchMatch;
@@ -9,7 +8,7 @@ use lacuna::{Mask, Picture, Planes};
 use lacuna_serve::{LatentView, Method, Model, Models};
 
 use crate::desk::{Desk, HEIGHT, READY, WIDTH};
-use crate::server::{mask, photo, png};
+use crate::server::{photo, png};
 
 #[test]
 fn the_example_is_filled_with_two_clicks() {
@@ -90,62 +89,6 @@ fn what_is_drawn_is_filled_and_nothing_else_is_touched() {
     desk.page.wait_for("document.getElementById('compare').value === '100'");
     key("keyup");
     desk.page.wait_for("document.getElementById('compare').value === '0'");
-}
-
-#[test]
-fn the_mask_of_the_last_fill_can_be_used_again() {
-    let Some(desk) = Desk::new() else { return };
-    desk.open_photo();
-    desk.drag(&[(0.3, 0.5), (0.5, 0.5)]);
-    desk.fill();
-    assert_eq!(desk.masked(), 0.0);
-    let more: Vec<PathBuf> =
-        ["a.png", "b.png"].map(|name| desk.write(name, png(photo(WIDTH, HEIGHT)))).to_vec();
-    desk.page.choose_files("#open-input", &more);
-    desk.page.wait_for("document.getElementById('batch-dialog').open");
-    assert_eq!(desk.page.ask("document.getElementById('batch-current').disabled"), false);
-}
-
-#[test]
-fn many_photos_become_one_zip_file() {
-    let Some(desk) = Desk::new() else { return };
-    let photos: Vec<_> = ["a.png", "b.png", "none.png"]
-        .iter()
-        .map(|name| desk.write(name, png(photo(60, 40))))
-        .chain(["a_mask.png", "b_mask_soft.png"].iter().map(|name| desk.write(name, png(mask(60, 40)))))
-        .collect();
-    desk.page.choose_files("#open-input", &photos);
-    desk.page.wait_for("document.getElementById('batch-dialog').open");
-    desk.page.click("#batch-start");
-    let archive = desk.downloaded("lacuna.zip");
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
-    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
-    assert_eq!(names, ["a-inpainted.png", "b-inpainted.png"]);
-    for index in 0..2 {
-        // Reading checks the CRC.
-        let mut bytes = Vec::new();
-        std::io::copy(&mut archive.by_index(index).unwrap(), &mut bytes).unwrap();
-        assert_eq!(image::load_from_memory(&bytes).unwrap().width(), 60);
-    }
-    let states = desk.page.ask("[...document.querySelectorAll('#batch-list span:last-child')].map((state) => state.textContent).join()");
-    assert_eq!(states, "done,done,no mask");
-}
-
-#[test]
-fn the_page_tells_masks_from_photos_as_the_program_does() {
-    let Some(desk) = Desk::new() else { return };
-    let names =
-        ["x", "x_mask", "x_mask000", "x_mask_soft", "x_masked", "x_mask_mask001", "_mask000", "xmask"];
-    let files: Vec<PathBuf> =
-        names.iter().map(|name| desk.write(&format!("{name}.png"), png(photo(16, 16)))).collect();
-    desk.page.choose_files("#open-input", &files);
-    desk.page.wait_for("document.getElementById('batch-dialog').open");
-    let listed = desk.page.ask(
-        "[...document.querySelectorAll('#batch-list span:first-child')].map((name) => name.textContent).join()",
-    );
-    let photos = names.iter().filter(|name| lacuna::pairs::photo_name(name).is_none());
-    let expected: Vec<String> = photos.map(|name| format!("{name}.png")).collect();
-    assert_eq!(listed, expected.join(","));
 }
 
 #[test]
@@ -295,32 +238,6 @@ fn the_last_mask_goes_on_another_photo() {
     desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
     desk.page.click("#mask-again");
     assert_eq!(desk.export_mask(), drawn);
-}
-
-#[test]
-fn the_last_mask_fills_a_batch() {
-    let Some(desk) = Desk::new() else { return };
-    let original = desk.open_photo();
-    desk.page.click("#tool-rectangle");
-    desk.drag(&[(0.3, 0.3), (0.6, 0.6)]);
-    let hole = desk.export_mask();
-    desk.fill();
-    let more: Vec<PathBuf> = ["a.png", "b.png"].map(|name| desk.write(name, png(original.clone()))).to_vec();
-    desk.page.choose_files("#open-input", &more);
-    desk.page.wait_for("document.getElementById('batch-dialog').open");
-    desk.page.click("#batch-current");
-    desk.page.click("#batch-start");
-    let archive = desk.downloaded("lacuna.zip");
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
-    assert_eq!(archive.len(), 2);
-    for index in 0..2 {
-        let mut bytes = Vec::new();
-        std::io::copy(&mut archive.by_index(index).unwrap(), &mut bytes).unwrap();
-        let filled = image::load_from_memory(&bytes).unwrap().to_rgb8();
-        let changed = filled.enumerate_pixels().filter(|(x, y, pixel)| *pixel != original.get_pixel(*x, *y));
-        let changed: Vec<_> = changed.map(|(x, y, _)| hole.get_pixel(x, y)[0]).collect();
-        assert!(changed.len() > 1000 && changed.iter().all(|&value| value == 255), "{}", changed.len());
-    }
 }
 
 #[test]
