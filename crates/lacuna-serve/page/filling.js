@@ -5,7 +5,7 @@ import { check, loadServer, settings } from "./choices.js";
 import { compare } from "./comparing.js";
 import { clearMessages, say, showMessage } from "./dialogs.js";
 import { byId, onClick } from "./dom.js";
-import { drawnHole } from "./masking.js";
+import { avoidingDrawn, drawnHole } from "./masking.js";
 import { load } from "./photos.js";
 import { busily, failed, onState, page, progress } from "./state.js";
 import { add } from "./steps.js";
@@ -22,13 +22,16 @@ export async function fill() {
   await produce({ photo: page.photo, place: page.current + 1, findHole: drawnHole, seed: Number(settings().seed) });
 }
 
-/** Fills the hole of the current step again, with another seed; the earlier results stay as variants. */
+/**
+ * Fills the hole of the current step again, with another seed and what is drawn now as not to be copied; the earlier results
+ * stay as variants.
+ */
 export async function another() {
   if (!canRepeat()) return;
   clearMessages();
   const { from, hole, variants } = page.photo;
   const seed = Math.max(...variants.map((variant) => variant.seed)) + 1;
-  await produce({ photo: from, place: page.current, findHole: async () => hole, seed });
+  await produce({ photo: from, place: page.current, findHole: () => avoidingDrawn(hole), seed });
 }
 
 function canRepeat() {

@@ -77,19 +77,19 @@ function step(layer, otherwise) {
 export async function drawnHole() {
   const { imported, mask, photo } = page;
   const { width, height } = photo;
-  const { hole: drawn, avoid: avoided } = page.layers.packed();
-  const whole = { width, height, drawn, avoided, avoid: await avoidFile() };
+  const whole = await avoidingDrawn({ width, height, drawn: mask.snapshot() });
   if (imported?.isAlpha) return { ...whole, file: null, fields: { mask_from: "alpha" } };
   if (imported) return { ...whole, file: imported.file, fields: { threshold: 127, invert: imported.invert } };
   return { ...whole, file: await mask.file(width, height), fields: {} };
 }
 
-/** A mask file of what must not be copied; null if nothing is drawn. */
-async function avoidFile() {
-  const { layers, photo } = page;
-  if (layers.avoid.masked === 0) return null;
-  const file = await layers.avoid.file(photo.width, photo.height);
-  return new File([file], "avoid.png", { type: file.type });
+/** A hole with what is drawn now as not to be copied into it. */
+export async function avoidingDrawn(hole) {
+  const { avoid } = page.layers;
+  if (avoid.masked === 0) return { ...hole, avoided: null, avoid: null };
+  const avoided = avoid.snapshot();
+  const file = await avoid.file(hole.width, hole.height);
+  return { ...hole, avoided, avoid: new File([file], "avoid.png", { type: file.type }) };
 }
 
 /** Masks what is transparent in the photo, which is opaque once it is filled. */
