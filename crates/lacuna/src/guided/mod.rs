@@ -24,7 +24,7 @@ pub(crate) const METHOD: Method = Method {
 };
 
 /// See [`Predictor::version`]: raised when the guidance changes pixels. PatchMatch and the network count their own.
-const GUIDED_VERSION: u32 = 1;
+const GUIDED_VERSION: u32 = 2;
 
 /// PatchMatch that a predictor guides.
 #[derive(Clone)]
@@ -181,7 +181,7 @@ mod tests {
     fn the_network_that_ships_guides() {
         let guided = Guided::with_default_network().unwrap();
         let name = guided.name();
-        assert!(name.starts_with("patchmatch guided by fourier-w16-b9 (cpu, "), "{name}");
+        assert!(name.starts_with("patchmatch guided by fourier-w32-b9 (cpu, "), "{name}");
         assert!(guided.resident_bytes() > 0);
         let mask = Mask::new(100, 80, (0..8000).map(|index| index % 100 > 60).collect());
         let filled = guided.predict(&noise(100, 80), &mask, 1).unwrap();
