@@ -9,8 +9,8 @@ use lacuna_serve::{Access, Config, Token};
 use testkit::browser::Page;
 use testkit::missing::{Missing, not_tested};
 
-use crate::desk::{Desk, READY};
-use crate::server::{Running, config, models};
+use crate::desk::{Desk, HEIGHT, READY, WIDTH};
+use crate::server::{Running, config, gif, models, photo, png};
 
 #[test]
 fn a_phone_has_room_for_everything() {
@@ -162,6 +162,23 @@ fn nobody_is_left_out() {
     desk.page.click("#show-keys");
     assert_eq!(findings(&desk.page, &axe), none, "the list of keys");
     desk.page.press("Escape");
+    desk.page.click("#avoid");
+    assert_eq!(findings(&desk.page, &axe), none, "painting what must not be copied");
+    desk.page.click("#avoid-done");
+    let files = ["a.png", "b.png"].map(|name| desk.write(name, png(photo(60, 40))));
+    desk.page.choose_files("#open-input", &files);
+    desk.page.wait_for("document.getElementById('batch-dialog').open");
+    desk.page.click("#batch-current");
+    desk.set("batch-anchor", "top");
+    assert_eq!(findings(&desk.page, &axe), none, "a batch");
+    desk.page.click("#batch-cancel");
+    desk.page.ask("document.getElementById('download').click()");
+    desk.page.choose_file("#open-input", &desk.write("a.gif", gif(photo(WIDTH, HEIGHT))));
+    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+    desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+    desk.fill();
+    desk.page.wait_for("document.getElementById('notes').offsetParent");
+    assert_eq!(findings(&desk.page, &axe), none, "with notes");
     desk.page.click("#language");
     assert_eq!(findings(&desk.page, &axe), none, "in Ukrainian");
     desk.page.be_a_phone(360, 640);

@@ -1,19 +1,14 @@
 //! The server's notes on a result.
 
-use image::DynamicImage;
-use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 
 use crate::desk::{Desk, HEIGHT, READY, WIDTH};
-use crate::server::photo;
+use crate::server::{gif, photo};
 
 #[test]
 fn the_servers_notes_stand_under_the_result_until_they_are_closed() {
     let Some(desk) = Desk::new() else { return };
-    let mut gif = Vec::new();
-    let frame = image::Frame::new(DynamicImage::ImageRgb8(photo(WIDTH, HEIGHT)).to_rgba8());
-    GifEncoder::new(&mut gif).encode_frame(frame).unwrap();
-    let path = desk.write("a, 5 % \u{444}.gif", gif);
+    let path = desk.write("a, 5 % \u{444}.gif", gif(photo(WIDTH, HEIGHT)));
     desk.page.choose_file("#open-input", &path);
     desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
     let notes = || {

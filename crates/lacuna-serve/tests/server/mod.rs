@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageEncoder as _, ImageFormat, Luma, Rgb, RgbImage};
 use lacuna::Predictor;
@@ -81,6 +82,14 @@ pub fn mask(width: u32, height: u32) -> GrayImage {
     GrayImage::from_fn(width, height, |x, y| {
         Luma([if inside(x, width) && inside(y, height) { 255 } else { 0 }])
     })
+}
+
+/// A GIF file of one frame.
+pub fn gif(image: RgbImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let frame = image::Frame::new(DynamicImage::ImageRgb8(image).to_rgba8());
+    GifEncoder::new(&mut bytes).encode_frame(frame).unwrap();
+    bytes
 }
 
 /// A JPEG file as a phone writes it: several megabytes, rotated (EXIF orientation 6).
