@@ -186,6 +186,6 @@ fn write(mask: &Mask, file: String, image: Option<String>, folder: &Path) -> Res
 /// All photos below a folder, relative to it, sorted by name.
 fn photos(folder: &Path) -> Result<Vec<PathBuf>> {
     let photos = images_in(folder)?;
-    ensure!(!photos.is_empty(), "{} has no PNG, JPEG, WebP, TIFF, BMP or GIF files", folder.display());
+    ensure!(!photos.is_empty(), "{} has no PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC files", folder.display());
     Ok(photos)
 }

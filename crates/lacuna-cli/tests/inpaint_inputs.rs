@@ -307,3 +307,45 @@ fn masks_that_look_inverted_are_reported() {
         .success()
         .stderr(contains("note: mask.png: nearly the whole mask"));
 }
+
+/// Columns and rows of the photos in `fixtures/converted`.
+const CONVERTED: (u32, u32) = (64, 48);
+
+/// Copies a file of `fixtures/converted` into the folder.
+fn copy_converted(folder: &Folder, name: &str, to: &str) {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/converted");
+    fs::copy(fixtures.join(name), folder.at(to)).unwrap();
+}
+
+#[test]
+fn heic_photos_are_filled_and_written_by_the_output_name() {
+    let folder = Folder::new();
+    fs::create_dir(folder.at("photos")).unwrap();
+    copy_converted(&folder, "photo.heic", "photos/a.heic");
+    // The content decides, never the name.
+    copy_converted(&folder, "photo.heic", "photos/b.jpg");
+    folder.mask("m.png", CONVERTED, |x, y| (30..40).contains(&x) && (20..30).contains(&y));
+    folder.run("photos/a.heic m.png -o a.png").success().stderr(contains("the result is a PNG"));
+    folder.run("photos/a.heic m.png -o a.jpg").success();
+    folder.run("photos/a.heic m.png -o a.heic").failure().stderr(contains("cannot write .heic files"));
+    for (name, kind) in [("a.png", ImageFormat::Png), ("a.jpg", ImageFormat::Jpeg)] {
+        assert_eq!(image::guess_format(&fs::read(folder.at(name)).unwrap()).unwrap(), kind);
+        assert_eq!(folder.image(name).dimensions(), CONVERTED);
+    }
+    folder.run("photos m.png -o out").success();
+    assert_eq!(image::guess_format(&fs::read(folder.at("out/a.png")).unwrap()).unwrap(), ImageFormat::Png);
+    // An empty mask copies no HEIC bytes into a PNG.
+    folder.mask("empty.png", CONVERTED, |_, _| false);
+    folder.run("photos/a.heic empty.png -o same.png").success();
+    assert_eq!(folder.image("same.png").dimensions(), CONVERTED);
+}
+
+#[test]
+fn damaged_heic_photos_are_refused_with_a_reason() {
+    let folder = Folder::new();
+    folder.mask("m.png", CONVERTED, |x, y| (30..40).contains(&x) && (20..30).contains(&y));
+    copy_converted(&folder, "photo.heic", "whole.heic");
+    let whole = fs::read(folder.at("whole.heic")).unwrap();
+    fs::write(folder.at("half.heic"), &whole[..whole.len() / 2]).unwrap();
+    folder.run("half.heic m.png -o a.png").failure().stderr(contains("HEIC file"));
+}

@@ -32,7 +32,7 @@ Examples:
   Do not copy from what another mask marks:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --avoid people.png
   From standard input to standard output:
-    convert photo.heic png:- | lacuna inpaint - mask.png -o - --format jpeg > clean.jpg
+    curl https://example.com/photo.png | lacuna inpaint - mask.png -o - --format jpeg > clean.jpg
   A table of image,mask,output; continue an interrupted run:
     lacuna inpaint --csv list.csv --resume
   Only report what would be done, with time and memory, one JSON line per photo:
@@ -48,7 +48,7 @@ Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos f
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InpaintArgs {
-    /// Photo, or folder of photos (PNG, JPEG, WebP, TIFF, BMP, GIF); - reads standard input
+    /// Photo, or folder of photos (PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC); - reads standard input
     #[arg(required_unless_present = "csv")]
     pub image: Option<PathBuf>,
     /// Mask, upright like the displayed photo (not black = hole), or folder of masks; - reads standard input

@@ -94,7 +94,7 @@ impl Tasks {
         );
         ensure!(
             !self.tasks.is_empty() || !self.unmatched.is_empty(),
-            "{} has no PNG, JPEG, WebP, TIFF, BMP or GIF files",
+            "{} has no PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC files",
             photos.display()
         );
         Ok(Self { manifest: Some(output.join(MANIFEST)), ..self })

@@ -55,6 +55,32 @@ fn what_a_file_is_stays() {
 }
 
 #[test]
+fn photos_of_phones_in_heic_become_png_or_jpeg() {
+    let server = Running::plain();
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/converted");
+    let heic = std::fs::read(fixtures.join("photo.heic")).unwrap();
+    let hole = png(mask(64, 48));
+    let files = [Part::file("image", "IMG_1.HEIC", &heic), Part::file("mask", "m.png", &hole)];
+    for (more, media_type, extension) in
+        [(vec![], "image/png", "png"), (vec![Part::value("format", "jpeg")], "image/jpeg", "jpg")]
+    {
+        let response = Request::form("/v1/inpaint", &[&files[..], &more].concat()).send(server.address);
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(response.header("content-type"), Some(media_type));
+        let name = response.header("content-disposition").unwrap();
+        assert!(name.contains(&format!("IMG_1-inpainted.{extension}")), "{name}");
+        let filled = image::load_from_memory(&response.body).unwrap();
+        assert_eq!((filled.width(), filled.height()), (64, 48));
+    }
+    let preview = Request::form("/v1/preview", &files[..1]).send(server.address);
+    assert_eq!(preview.status, 200, "{}", preview.text());
+    // Half of a file is the client's mistake, with a reason.
+    let half = [Part::file("image", "a.heic", &heic[..heic.len() / 2]), files[1].clone()];
+    let response = Request::form("/v1/inpaint", &half).send(server.address);
+    assert!((400..500).contains(&response.status) && response.text().contains("HEIC"), "{}", response.text());
+}
+
+#[test]
 fn an_empty_mask_gives_the_very_file_back() {
     let server = Running::plain();
     let jpeg = encode(photo(40, 30), ImageFormat::Jpeg);

@@ -5,8 +5,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::codecs::{
-    bmp::BmpDecoder, gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, tiff::TiffDecoder,
-    webp::WebPDecoder,
+    bmp::BmpDecoder, jpeg::JpegDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder,
 };
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError};
@@ -25,10 +24,13 @@ use crate::{Error, Result};
 const MOST_PROFILE: u64 = 16 << 20;
 
 /// Limit of other inflated metadata in bytes: XMP packets rarely exceed 64 kB.
-const MOST_INFLATED: u64 = 16 << 20;
+pub(super) const MOST_INFLATED: u64 = 16 << 20;
 
 /// Copies of an inflated profile while it is read.
 const PROFILE_COPIES: u64 = 3;
+
+/// The first bytes of a PNG file.
+const PNG_SIGNATURE: &[u8] = b"\x89PNG";
 
 /// JPEG components of a CMYK image.
 const CMYK_COMPONENTS: u8 = 4;
@@ -62,11 +64,11 @@ impl Picture {
         let content = Content::of(bytes, name)?;
         let format = match content {
             Content::Written(format) => format,
-            Content::Gif => Format::Png,
+            Content::ReadOnly(_) => Format::Png,
         };
         let reader = Reader { bytes, name, limits, format };
         match content {
-            Content::Gif => reader.read_gif(),
+            Content::ReadOnly(format) => reader.read_converted(format),
             Content::Written(Format::Png) => reader.read_png(),
             Content::Written(Format::Jpeg) => reader.read_jpeg(),
             Content::Written(Format::WebP) => reader.read_webp(),
@@ -78,15 +80,16 @@ impl Picture {
 }
 
 /// The inputs that all formats need.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    name: &'a str,
-    limits: &'a Limits,
+pub(super) struct Reader<'a> {
+    pub bytes: &'a [u8],
+    pub name: &'a str,
+    pub limits: &'a Limits,
+    /// The format that the image is written in by default.
     format: Format,
 }
 
 impl Reader<'_> {
-    fn decoder_limits(&self) -> image::Limits {
+    pub fn decoder_limits(&self) -> image::Limits {
         let mut limits = image::Limits::no_limits();
         // `Limits::check` checks the sides, with a better message.
         limits.max_alloc = Some(self.limits.bytes);
@@ -109,7 +112,7 @@ impl Reader<'_> {
         Error::picture(self.name, describe(error, self.format))
     }
 
-    fn note(&self, text: &str) -> String {
+    pub fn note(&self, text: &str) -> String {
         format!("{}: {text}", self.name)
     }
 
@@ -130,25 +133,6 @@ impl Reader<'_> {
         });
         png::read(self.bytes, left.min(MOST_INFLATED), &mut picture.metadata, &mut notes);
         picture.notes.extend(notes.iter().map(|text| self.note(text)));
-        Ok(picture)
-    }
-
-    fn read_gif(&self) -> Result<Picture> {
-        let problem = |error: ImageError| Error::picture(self.name, error.to_string().replace('\n', " "));
-        let mut decoder = GifDecoder::new(Cursor::new(self.bytes)).map_err(problem)?;
-        self.check(decoder.dimensions(), 4, None)?;
-        decoder.set_limits(self.decoder_limits()).map_err(problem)?;
-        let mut pixels = DynamicImage::from_decoder(decoder).map_err(problem)?;
-        let is_opaque =
-            pixels.as_rgba8().is_some_and(|image| image.pixels().all(|pixel| pixel[3] == u8::MAX));
-        if is_opaque {
-            pixels = DynamicImage::ImageRgb8(pixels.to_rgb8());
-        }
-        let mut picture = self.picture(pixels, None, None, None);
-        // All colours fit, as a GIF frame has at most 256.
-        picture.palette = Some(Palette { colours: Vec::new() });
-        picture.is_converted = true;
-        picture.notes.push(self.note("only the first frame of the GIF file is read; it is written as PNG"));
         Ok(picture)
     }
 
@@ -227,7 +211,7 @@ impl Reader<'_> {
     }
 
     /// Checks the size of an image (columns, rows) before it is allocated.
-    fn check(&self, size: (u32, u32), bytes_per_pixel: u64, jpeg: Option<&JpegCoding>) -> Result<()> {
+    pub fn check(&self, size: (u32, u32), bytes_per_pixel: u64, jpeg: Option<&JpegCoding>) -> Result<()> {
         self.limits.check(self.name, size.0, size.1, bytes_per_pixel)?;
         let pixel_bytes = u64::from(size.0) * u64::from(size.1) * bytes_per_pixel;
         let progressive = jpeg.is_some_and(|coding| coding.progressive);
@@ -250,7 +234,7 @@ impl Reader<'_> {
     }
 
     /// An image from decoded pixels in stored orientation, and metadata.
-    fn picture(
+    pub fn picture(
         &self,
         mut pixels: DynamicImage,
         icc: Option<Vec<u8>>,
@@ -258,7 +242,7 @@ impl Reader<'_> {
         jpeg: Option<JpegCoding>,
     ) -> Picture {
         let mut notes = Vec::new();
-        if self.format == Format::Png
+        if self.bytes.starts_with(PNG_SIGNATURE)
             && icc.is_none()
             && png::inflated_profile(self.bytes, MOST_PROFILE).is_err()
         {

@@ -50,8 +50,7 @@ impl Format {
 
     /// Whether the extension of a file name is that of a format that Lacuna reads, even if it does not write it.
     pub fn reads_extension(path: &Path) -> bool {
-        let is_gif = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gif"));
-        is_gif || Self::from_extension(path).is_some()
+        Self::from_extension(path).is_some() || ReadOnly::from_extension(path).is_some()
     }
 
     /// The usual extension, without the dot.
@@ -75,25 +74,63 @@ impl Format {
     }
 }
 
+/// A format that is read, but written as PNG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadOnly {
+    Gif,
+    Heic,
+}
+
+/// Every read-only format with its extensions.
+const READ_ONLY_EXTENSIONS: [(ReadOnly, &[&str]); 2] =
+    [(ReadOnly::Gif, &["gif"]), (ReadOnly::Heic, &["heic", "heif", "hif"])];
+
+impl ReadOnly {
+    fn from_extension(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        let known = READ_ONLY_EXTENSIONS.iter().find(|(_, names)| names.contains(&extension.as_str()));
+        known.map(|(format, _)| *format)
+    }
+}
+
+impl fmt::Display for ReadOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gif => "GIF",
+            Self::Heic => "HEIC",
+        })
+    }
+}
+
 /// The content of a file, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// A format that can also be written.
     Written(Format),
-    /// GIF, which is written as PNG.
-    Gif,
+    /// A format that is written as PNG.
+    ReadOnly(ReadOnly),
 }
 
-/// Brands of ISO media files (ISO 14496-12, file type box) that contain photos, with the format's name.
-const BRANDS: [(&[u8; 4], &str); 7] = [
-    (b"avif", "AVIF"),
-    (b"avis", "AVIF"),
-    (b"heic", "HEIC"),
-    (b"heix", "HEIC"),
-    (b"hevc", "HEIC"),
-    (b"mif1", "HEIC"),
-    (b"msf1", "HEIC"),
+/// What an ISO media file's brand says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Codec {
+    Hevc,
+    Av1,
+}
+
+/// Brands of ISO media files (ISO 14496-12, file type box) that contain photos. The first one that a file lists decides.
+const BRANDS: [(&[u8; 4], Codec); 7] = [
+    (b"avif", Codec::Av1),
+    (b"avis", Codec::Av1),
+    (b"heic", Codec::Hevc),
+    (b"heix", Codec::Hevc),
+    (b"heim", Codec::Hevc),
+    (b"hevc", Codec::Hevc),
+    (b"hevx", Codec::Hevc),
 ];
+
+/// Brands of files whose codec is only named by their items; without another brand they are taken for HEIC.
+const GENERAL_BRANDS: [&[u8; 4]; 2] = [b"mif1", b"msf1"];
 
 impl Content {
     /// Detects the content from the first bytes of a file.
@@ -101,40 +138,60 @@ impl Content {
     /// # Errors
     /// [`Error::Picture`] for formats that Lacuna does not read.
     pub fn of(bytes: &[u8], name: &str) -> Result<Self> {
+        if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+            return Ok(Self::ReadOnly(ReadOnly::Gif));
+        }
+        let codec = codec(bytes);
+        if codec == Some(Codec::Hevc) {
+            return Ok(Self::ReadOnly(ReadOnly::Heic));
+        }
+        let unread = unread(bytes, codec);
         let problem = match image::guess_format(bytes) {
             Ok(ImageFormat::Png) => return Ok(Self::Written(Format::Png)),
             Ok(ImageFormat::Jpeg) => return Ok(Self::Written(Format::Jpeg)),
             Ok(ImageFormat::WebP) => return Ok(Self::Written(Format::WebP)),
             Ok(ImageFormat::Tiff) => return Ok(Self::Written(Format::Tiff)),
             Ok(ImageFormat::Bmp) => return Ok(Self::Written(Format::Bmp)),
-            Ok(ImageFormat::Gif) => return Ok(Self::Gif),
             // BigTIFF.
             _ if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") => {
                 return Ok(Self::Written(Format::Tiff));
             }
-            _ => match unreadable(bytes) {
-                Some(format) => {
-                    format!("{format} photos cannot be read: convert it to PNG, JPEG or TIFF first")
-                }
-                None if bytes.is_empty() => "the file is empty".into(),
-                None => "this is not a PNG, JPEG, WebP, TIFF, BMP or GIF photo".into(),
-            },
+            _ if unread.is_some() => format!(
+                "{} photos cannot be read: convert it to PNG, JPEG or TIFF first",
+                unread.unwrap_or_default()
+            ),
+            _ if bytes.is_empty() => "the file is empty".into(),
+            _ => "this is not a PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC photo".into(),
         };
         Err(Error::picture(name, problem))
     }
 }
 
-/// The name of a common format that Lacuna does not read.
-fn unreadable(bytes: &[u8]) -> Option<String> {
-    if bytes.get(4..8) == Some(b"ftyp") {
-        let brand = bytes.get(8..12)?;
-        return BRANDS.iter().find(|(known, _)| &known[..] == brand).map(|(_, name)| (*name).into());
+/// The name of a known format that Lacuna does not read.
+fn unread(bytes: &[u8], codec: Option<Codec>) -> Option<String> {
+    if codec == Some(Codec::Av1) {
+        return Some("AVIF".into());
     }
     // ISO 18181-2: a bare codestream, and a container.
     if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL \r\n\x87\n") {
         return Some("JPEG XL".into());
     }
     image::guess_format(bytes).ok().map(|format| format!("{format:?}"))
+}
+
+/// The codec of an ISO media file by the brands in its first box.
+fn codec(bytes: &[u8]) -> Option<Codec> {
+    if bytes.get(4..8) != Some(b"ftyp") {
+        return None;
+    }
+    let length = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    let brands = bytes.get(8..length.min(bytes.len()))?;
+    // The major brand, its version, then the compatible brands.
+    let listed =
+        || brands.chunks_exact(4).enumerate().filter(|(place, _)| *place != 1).map(|(_, brand)| brand);
+    let known = listed().find_map(|brand| BRANDS.iter().find(|(known, _)| &known[..] == brand));
+    let is_general = listed().any(|brand| GENERAL_BRANDS.iter().any(|known| &known[..] == brand));
+    known.map(|(_, codec)| *codec).or(is_general.then_some(Codec::Hevc))
 }
 
 impl fmt::Display for Format {
@@ -171,17 +228,29 @@ mod tests {
     #[test]
     fn content_decides() {
         assert_eq!(Content::of(b"\x89PNG\r\n\x1a\n", "a").unwrap(), Content::Written(Format::Png));
-        assert_eq!(Content::of(b"GIF89a......", "a").unwrap(), Content::Gif);
         assert_eq!(Content::of(b"II+\0\x08\0\0\0", "a").unwrap(), Content::Written(Format::Tiff));
         for (bytes, expected) in [
-            (
-                &b"\0\0\0\x20ftypavif"[..],
-                "a: AVIF photos cannot be read: convert it to PNG, JPEG or TIFF first",
-            ),
-            (b"\0\0\0\x20ftypheic", "a: HEIC photos cannot be read: convert it to PNG, JPEG or TIFF first"),
+            (&b"GIF89a......"[..], ReadOnly::Gif),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0miafheic", ReadOnly::Heic),
+            (b"\0\0\0\x14ftypmif1\0\0\0\0miaf", ReadOnly::Heic),
+            (b"\0\0\0\x18ftypheic", ReadOnly::Heic),
+        ] {
+            assert_eq!(
+                Content::of(bytes, "a").unwrap(),
+                Content::ReadOnly(expected),
+                "{}",
+                bytes.escape_ascii()
+            );
+        }
+        const AVIF: &str = "a: AVIF photos cannot be read: convert it to PNG, JPEG or TIFF first";
+        const UNKNOWN: &str = "a: this is not a PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC photo";
+        for (bytes, expected) in [
+            (&b"\0\0\0\x14ftypavif\0\0\0\0mif1"[..], AVIF),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0miafavif", AVIF),
             (b"\xFF\x0A", "a: JPEG XL photos cannot be read: convert it to PNG, JPEG or TIFF first"),
             (b"", "a: the file is empty"),
-            (b"hello", "a: this is not a PNG, JPEG, WebP, TIFF, BMP or GIF photo"),
+            (b"hello", UNKNOWN),
+            (b"\0\0\0\x14ftypqt  \0\0\0\0", UNKNOWN),
         ] {
             assert_eq!(Content::of(bytes, "a").unwrap_err().to_string(), expected);
         }

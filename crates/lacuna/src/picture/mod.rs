@@ -1,6 +1,7 @@
 //! Image files: decoded within limits, known pixels kept exactly, written in their original format.
 
 mod cmyk;
+mod converted;
 mod decode;
 mod encode;
 mod format;
@@ -45,6 +46,7 @@ pub struct Picture {
     palette: Option<Palette>,
     floats: Option<Floats>,
     is_converted: bool,
+    is_lossy: bool,
     notes: Vec<String>,
 }
 
@@ -81,6 +83,7 @@ impl Picture {
             palette: None,
             floats: None,
             is_converted: false,
+            is_lossy: false,
             notes: Vec::new(),
         }
     }
@@ -121,7 +124,7 @@ impl Picture {
 
     /// Whether the file was lossy, so that edges may have noise next to them.
     pub fn is_lossy(&self) -> bool {
-        self.jpeg.is_some() || self.webp.is_some()
+        self.is_lossy || self.jpeg.is_some() || self.webp.is_some()
     }
 
     /// Whether the file's kind cannot be written, such as GIF, so that a copy of the file cannot be the output.

@@ -1,0 +1,77 @@
+//! From planes of luma and chroma to interleaved pixels.
+
+use heic_decoder::DecodedImage;
+use image::DynamicImage;
+
+use super::Interleaved;
+
+/// Bytes per sample of a plane in the decoder.
+pub const PLANE_SAMPLE: u64 = 4;
+
+/// Chroma samples per pixel, in quarters, by HEVC's `chroma_format_idc` (ITU-T H.265, table 6-1).
+const CHROMA_QUARTERS: [u64; 4] = [0, 2, 4, 8];
+
+/// What the planes of an image are.
+pub struct Planes {
+    /// HEVC's `chroma_format_idc`: 0 is grey, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
+    pub chroma: u32,
+    /// Bits per sample.
+    pub depth: u32,
+    pub has_alpha: bool,
+}
+
+impl Planes {
+    /// Channels of the pixels.
+    pub fn channels(&self) -> usize {
+        (if self.chroma == 0 { 1 } else { 3 }) + usize::from(self.has_alpha)
+    }
+
+    /// Bytes per pixel of the pixels.
+    pub fn pixel_bytes(&self) -> u64 {
+        self.channels() as u64 * if self.depth > 8 { 2 } else { 1 }
+    }
+
+    /// Bytes per pixel of the planes, rounded up.
+    pub fn plane_bytes(&self) -> u64 {
+        let chroma = CHROMA_QUARTERS.get(self.chroma as usize).copied().unwrap_or(8);
+        (PLANE_SAMPLE * (4 + chroma + 4 * u64::from(self.has_alpha))).div_ceil(4)
+    }
+
+    /// Bytes per pixel while planes become pixels: RGB and then, for grey, one channel of it.
+    pub fn conversion_bytes(&self) -> u64 {
+        let rgb = (3 + u64::from(self.has_alpha)) * if self.depth > 8 { 2 } else { 1 };
+        if self.chroma == 0 { rgb + self.pixel_bytes() } else { rgb }
+    }
+}
+
+/// The pixels of an image of `chroma_format_idc` 0 as grey, all others as RGB; 8 bits, or 16 if the file has more than 8.
+///
+/// # Errors
+/// A sentence that describes what is unsupported.
+pub fn pixels(image: &DecodedImage) -> Result<DynamicImage, String> {
+    let problem = |error: heic_decoder::HeifError| error.to_string();
+    let size = |width: usize, height: usize| Some((u32::try_from(width).ok()?, u32::try_from(height).ok()?));
+    let is_deep = image.bit_depth_luma.max(image.bit_depth_chroma) > 8;
+    let alpha = image.alpha.as_ref();
+    let channels = 3 + usize::from(alpha.is_some());
+    let mut samples = match (is_deep, alpha) {
+        (false, None) => Interleaved::Eight(image.to_rgb8().map_err(problem)?.data),
+        (false, Some(_)) => Interleaved::Eight(image.to_rgba8().map_err(problem)?.data),
+        (true, None) => Interleaved::Sixteen(image.to_rgb16().map_err(problem)?.data),
+        (true, Some(_)) => Interleaved::Sixteen(image.to_rgba16().map_err(problem)?.data),
+    };
+    if alpha.is_some_and(|alpha| alpha.premultiplied) {
+        samples.unpremultiply(channels);
+    }
+    let size = size(image.width, image.height).ok_or("its size is not valid")?;
+    let pixels = samples.into_image(size, channels).ok_or("its samples do not fit its size")?;
+    if image.chroma_format_idc != 0 {
+        return Ok(pixels);
+    }
+    Ok(match pixels {
+        grey @ DynamicImage::ImageRgb8(_) => DynamicImage::ImageLuma8(grey.into_luma8()),
+        grey @ DynamicImage::ImageRgba8(_) => DynamicImage::ImageLumaA8(grey.into_luma_alpha8()),
+        grey @ DynamicImage::ImageRgb16(_) => DynamicImage::ImageLuma16(grey.into_luma16()),
+        grey => DynamicImage::ImageLumaA16(grey.into_luma_alpha16()),
+    })
+}
