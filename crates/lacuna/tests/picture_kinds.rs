@@ -201,7 +201,7 @@ fn gif_gives_its_first_frame() {
     let picture = decode(&bytes);
     assert_eq!((picture.format(), picture.channels()), (Format::Png, 3));
     assert_eq!(picture.pixels().to_rgb8().get_pixel(3, 3), &Rgb([40, 40, 7]));
-    assert!(picture.is_converted() && picture.notes()[0].contains("first frame"));
+    assert!(picture.is_converted() && picture.notes().iter().any(|note| note.contains("first frame")));
     for length in 0..bytes.len() / 2 {
         let _ = Picture::decode(&bytes[..length], "cut", &Limits::default());
     }

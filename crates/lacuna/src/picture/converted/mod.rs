@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(all, [199, 100, 0, 128, 7, 7, 7, 0, 9, 9, 9, 255]);
         let mut samples = Interleaved::Sixteen(vec![0x4000, 0x8000]);
         samples.unpremultiply(2);
-        assert!(matches!(samples, Interleaved::Sixteen(all) if all == [0x7FFF, 0x8000]));
+        assert!(matches!(samples, Interleaved::Sixteen(all) if all == [0x8000, 0x8000]));
     }
 
     #[test]

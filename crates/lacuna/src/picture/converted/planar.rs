@@ -1,6 +1,6 @@
 //! From planes of luma and chroma to interleaved pixels.
 
-use heic_decoder::DecodedImage;
+use heic_decoder::{ColorInfo, DecodedImage, RgbOptions};
 use image::DynamicImage;
 
 use super::Interleaved;
@@ -10,6 +10,18 @@ pub const PLANE_SAMPLE: u64 = 4;
 
 /// Chroma samples per pixel, in quarters, by HEVC's `chroma_format_idc` (ITU-T H.265, table 6-1).
 const CHROMA_QUARTERS: [u64; 4] = [0, 2, 4, 8];
+
+/// How a file without colour information is coded: BT.601's matrix and full range (MIAF, ISO/IEC 23000-22).
+const UNLABELLED: ColorInfo = ColorInfo {
+    color_primaries: 1,
+    transfer_characteristics: 13,
+    matrix_coefficients: BT601,
+    full_range: true,
+};
+
+/// Matrices of ITU-T H.273: unspecified, and BT.601's.
+const UNSPECIFIED: u16 = 2;
+const BT601: u16 = 6;
 
 /// What the planes of an image are.
 pub struct Planes {
@@ -54,11 +66,18 @@ pub fn pixels(image: &DecodedImage) -> Result<DynamicImage, String> {
     let is_deep = image.bit_depth_luma.max(image.bit_depth_chroma) > 8;
     let alpha = image.alpha.as_ref();
     let channels = 3 + usize::from(alpha.is_some());
+    let labelled = image.color_info.unwrap_or(UNLABELLED);
+    let is_unspecified = labelled.matrix_coefficients == UNSPECIFIED;
+    let matrix_coefficients = if is_unspecified { BT601 } else { labelled.matrix_coefficients };
+    let colours =
+        RgbOptions { color: Some(ColorInfo { matrix_coefficients, ..labelled }), ..Default::default() };
     let mut samples = match (is_deep, alpha) {
-        (false, None) => Interleaved::Eight(image.to_rgb8().map_err(problem)?.data),
-        (false, Some(_)) => Interleaved::Eight(image.to_rgba8().map_err(problem)?.data),
-        (true, None) => Interleaved::Sixteen(image.to_rgb16().map_err(problem)?.data),
-        (true, Some(_)) => Interleaved::Sixteen(image.to_rgba16().map_err(problem)?.data),
+        (false, None) => Interleaved::Eight(image.to_rgb8_with_options(&colours).map_err(problem)?.data),
+        (false, Some(_)) => Interleaved::Eight(image.to_rgba8_with_options(&colours).map_err(problem)?.data),
+        (true, None) => Interleaved::Sixteen(image.to_rgb16_with_options(&colours).map_err(problem)?.data),
+        (true, Some(_)) => {
+            Interleaved::Sixteen(image.to_rgba16_with_options(&colours).map_err(problem)?.data)
+        }
     };
     if alpha.is_some_and(|alpha| alpha.premultiplied) {
         samples.unpremultiply(channels);
