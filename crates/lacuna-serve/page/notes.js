@@ -6,9 +6,10 @@ import { has, text } from "./texts.js";
 
 /** How the server's notes end, and what the page says: [pattern, text key]. Named groups are values of the text. */
 const NOTES = [
+  [/: (?<format>\w+) files cannot be written: the result is a PNG$/, "noteReadOnly"],
   [/only the first frame of the GIF file is read/, "noteGif"],
   [/CMYK is converted to RGB/, "noteCmyk"],
-  [/the colour profile is damaged and was dropped$/, "noteProfile"],
+  [/the colour profile .* was dropped$/, "noteProfile"],
   [/the EXIF block cannot be read and was dropped/, "noteExif"],
   [/(extended XMP was|the XMP packet .*) dropped/, "noteXmp"],
   [/data after the image .* was dropped/, "noteHidden"],

@@ -178,9 +178,10 @@ export const TEXTS = {
   batchTooLarge: ["The ZIP file would be larger than 4 GiB: take fewer photos at a time", "Файл ZIP був би більший за 4 ГіБ: беріть менше фото"],
   // The server's notes on a result; see notes.js.
   notes: ["Notes on the result", "Примітки до результату"],
-  noteGif: ["Only the first frame of the GIF was read; the result is a PNG", "З GIF прочитано лише перший кадр; результат у PNG"],
+  noteReadOnly: ["{format} files cannot be written: the result is a PNG", "Файли {format} не записуються: результат у PNG"],
+  noteGif: ["Only the first frame of the GIF was read", "З GIF прочитано лише перший кадр"],
   noteCmyk: ["The CMYK colours were converted to RGB", "Кольори CMYK перетворено на RGB"],
-  noteProfile: ["The photo's colour profile is damaged and was dropped", "Колірний профіль фото пошкоджений, його вилучено"],
+  noteProfile: ["The photo's colour profile cannot be used and was dropped", "Колірний профіль фото непридатний, його вилучено"],
   noteExif: ["The camera's data (EXIF) cannot be read and was dropped", "Дані камери (EXIF) не читаються, їх вилучено"],
   noteXmp: ["Part of the photo's description (XMP) cannot be kept and was dropped", "Частину опису фото (XMP) не можна зберегти, її вилучено"],
   noteHidden: [

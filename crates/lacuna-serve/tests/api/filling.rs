@@ -75,7 +75,7 @@ fn photos_of_phones_in_heic_become_png_or_jpeg() {
     let preview = Request::form("/v1/preview", &files[..1]).send(server.address);
     assert_eq!(preview.status, 200, "{}", preview.text());
     // Half of a file is the client's mistake, with a reason.
-    let half = [Part::file("image", "a.heic", &heic[..heic.len() / 2]), files[1].clone()];
+    let half = [Part::file("image", "a.heic", &heic[..heic.len() / 2]), files[1]];
     let response = Request::form("/v1/inpaint", &half).send(server.address);
     assert!((400..500).contains(&response.status) && response.text().contains("HEIC"), "{}", response.text());
 }

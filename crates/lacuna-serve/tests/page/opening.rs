@@ -38,6 +38,20 @@ fn tiff_files_are_shown_by_the_server_and_stay_tiff() {
     assert_eq!((filled.width(), filled.color()), (WIDTH, image::ColorType::Rgb16));
 }
 
+#[test]
+fn heic_photos_are_shown_by_the_server_and_become_png() {
+    let Some(desk) = Desk::new() else { return };
+    let heic =
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/converted/turned.heic")).unwrap();
+    desk.page.choose_file("#open-input", &desk.write("IMG_1.HEIC", heic));
+    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+    desk.drag(&[(0.4, 0.6), (0.6, 0.8)]);
+    desk.fill();
+    desk.page.ask("document.getElementById('download').click()");
+    let filled = image::load_from_memory(&desk.downloaded("IMG_1-inpainted.png")).unwrap();
+    assert_eq!((filled.width(), filled.height()), (48, 64));
+}
+
 /// A file that ships with the tests.
 fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/photos").join(name)).unwrap()
