@@ -24,13 +24,10 @@ use crate::{Error, Result};
 const MOST_PROFILE: u64 = 16 << 20;
 
 /// Limit of other inflated metadata in bytes: XMP packets rarely exceed 64 kB.
-pub(super) const MOST_INFLATED: u64 = 16 << 20;
+const MOST_INFLATED: u64 = 16 << 20;
 
 /// Copies of an inflated profile while it is read.
 const PROFILE_COPIES: u64 = 3;
-
-/// The first bytes of a PNG file.
-const PNG_SIGNATURE: &[u8] = b"\x89PNG";
 
 /// JPEG components of a CMYK image.
 const CMYK_COMPONENTS: u8 = 4;
@@ -127,6 +124,9 @@ impl Reader<'_> {
         let mut picture = self.read(decoder, None)?;
         picture.palette = Palette::of_png(self.bytes);
         let mut notes = Vec::new();
+        if picture.metadata.icc.is_none() && png::inflated_profile(self.bytes, MOST_PROFILE).is_err() {
+            notes.push("the colour profile is damaged and was dropped".to_owned());
+        }
         let left = self.limits.memory.map_or(MOST_INFLATED, |budget| {
             // XMP is in memory twice: inflated and cleaned.
             budget.holding(picture.pixels.as_bytes().len() as u64).left() / 2
@@ -242,12 +242,6 @@ impl Reader<'_> {
         jpeg: Option<JpegCoding>,
     ) -> Picture {
         let mut notes = Vec::new();
-        if self.bytes.starts_with(PNG_SIGNATURE)
-            && icc.is_none()
-            && png::inflated_profile(self.bytes, MOST_PROFILE).is_err()
-        {
-            notes.push(format!("{}: the colour profile is damaged and was dropped", self.name));
-        }
         let (metadata, orientation) = if self.format == Format::Tiff {
             let metadata = Metadata::from_tiff(icc.clone(), self.bytes).unwrap_or_else(|error| {
                 notes.push(format!("{}: the EXIF block cannot be read and was dropped ({error})", self.name));

@@ -138,30 +138,26 @@ impl Content {
     /// # Errors
     /// [`Error::Picture`] for formats that Lacuna does not read.
     pub fn of(bytes: &[u8], name: &str) -> Result<Self> {
-        if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
-            return Ok(Self::ReadOnly(ReadOnly::Gif));
-        }
         let codec = codec(bytes);
-        if codec == Some(Codec::Hevc) {
-            return Ok(Self::ReadOnly(ReadOnly::Heic));
-        }
-        let unread = unread(bytes, codec);
         let problem = match image::guess_format(bytes) {
             Ok(ImageFormat::Png) => return Ok(Self::Written(Format::Png)),
             Ok(ImageFormat::Jpeg) => return Ok(Self::Written(Format::Jpeg)),
             Ok(ImageFormat::WebP) => return Ok(Self::Written(Format::WebP)),
             Ok(ImageFormat::Tiff) => return Ok(Self::Written(Format::Tiff)),
             Ok(ImageFormat::Bmp) => return Ok(Self::Written(Format::Bmp)),
+            Ok(ImageFormat::Gif) => return Ok(Self::ReadOnly(ReadOnly::Gif)),
+            _ if codec == Some(Codec::Hevc) => return Ok(Self::ReadOnly(ReadOnly::Heic)),
             // BigTIFF.
             _ if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") => {
                 return Ok(Self::Written(Format::Tiff));
             }
-            _ if unread.is_some() => format!(
-                "{} photos cannot be read: convert it to PNG, JPEG or TIFF first",
-                unread.unwrap_or_default()
-            ),
-            _ if bytes.is_empty() => "the file is empty".into(),
-            _ => "this is not a PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC photo".into(),
+            _ => match unread(bytes, codec) {
+                Some(format) => {
+                    format!("{format} photos cannot be read: convert it to PNG, JPEG or TIFF first")
+                }
+                None if bytes.is_empty() => "the file is empty".into(),
+                None => "this is not a PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC photo".into(),
+            },
         };
         Err(Error::picture(name, problem))
     }

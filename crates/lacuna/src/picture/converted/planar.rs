@@ -6,7 +6,7 @@ use image::DynamicImage;
 use super::Interleaved;
 
 /// Bytes per sample of a plane in the decoder.
-pub const PLANE_SAMPLE: u64 = 4;
+const PLANE_SAMPLE: u64 = 4;
 
 /// Chroma samples per pixel, in quarters, by HEVC's `chroma_format_idc` (ITU-T H.265, table 6-1).
 const CHROMA_QUARTERS: [u64; 4] = [0, 2, 4, 8];
@@ -38,9 +38,14 @@ impl Planes {
         (if self.chroma == 0 { 1 } else { 3 }) + usize::from(self.has_alpha)
     }
 
+    /// Bytes per sample of the pixels.
+    fn sample_bytes(&self) -> u64 {
+        if self.depth > 8 { 2 } else { 1 }
+    }
+
     /// Bytes per pixel of the pixels.
     pub fn pixel_bytes(&self) -> u64 {
-        self.channels() as u64 * if self.depth > 8 { 2 } else { 1 }
+        self.channels() as u64 * self.sample_bytes()
     }
 
     /// Bytes per pixel of the planes, rounded up.
@@ -51,7 +56,7 @@ impl Planes {
 
     /// Bytes per pixel while planes become pixels: RGB and then, for grey, one channel of it.
     pub fn conversion_bytes(&self) -> u64 {
-        let rgb = (3 + u64::from(self.has_alpha)) * if self.depth > 8 { 2 } else { 1 };
+        let rgb = (3 + u64::from(self.has_alpha)) * self.sample_bytes();
         if self.chroma == 0 { rgb + self.pixel_bytes() } else { rgb }
     }
 }
@@ -62,7 +67,6 @@ impl Planes {
 /// A sentence that describes what is unsupported.
 pub fn pixels(image: &DecodedImage) -> Result<DynamicImage, String> {
     let problem = |error: heic_decoder::HeifError| error.to_string();
-    let size = |width: usize, height: usize| Some((u32::try_from(width).ok()?, u32::try_from(height).ok()?));
     let is_deep = image.bit_depth_luma.max(image.bit_depth_chroma) > 8;
     let alpha = image.alpha.as_ref();
     let channels = 3 + usize::from(alpha.is_some());
@@ -82,8 +86,10 @@ pub fn pixels(image: &DecodedImage) -> Result<DynamicImage, String> {
     if alpha.is_some_and(|alpha| alpha.premultiplied) {
         samples.unpremultiply(channels);
     }
-    let size = size(image.width, image.height).ok_or("its size is not valid")?;
-    let pixels = samples.into_image(size, channels).ok_or("its samples do not fit its size")?;
+    let side = |side: usize| u32::try_from(side).map_err(|_| "its size is not valid");
+    let pixels = samples
+        .into_image((side(image.width)?, side(image.height)?), channels)
+        .ok_or("its samples do not fit its size")?;
     if image.chroma_format_idc != 0 {
         return Ok(pixels);
     }
