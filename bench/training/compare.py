@@ -34,14 +34,15 @@ def main():
     parser.add_argument("--vgg16", help="VGG16's weights, for rows with a perceptual loss")
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--width", type=int, default=8, help="of the generator")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     print("| step | " + " | ".join([OURS, *PEERS]) + " | ratio to the better | peak memory |\n|" + " --- |" * (4 + len(PEERS)))
     for row in arguments.rows:
-        sizes = {"batch": arguments.batch, "side": arguments.side}
-        changes = [f"run.batch={sizes['batch']}", f"data.side={sizes['side']}"]
+        sizes = {"batch": arguments.batch, "side": arguments.side, "width": arguments.width}
+        changes = [f"run.batch={sizes['batch']}", f"data.side={sizes['side']}", f"network.width={sizes['width']}"]
         if arguments.vgg16 and row.startswith("full"):
             changes.append(f'loss.vgg16.weights="{arguments.vgg16}"')
         ours = [arguments.ours, ROOT / f"configs/{row}.toml", "--steps", str(arguments.steps)]

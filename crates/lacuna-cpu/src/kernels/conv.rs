@@ -6,7 +6,8 @@
 use rayon::prelude::*;
 
 use super::correlation::Correlation;
-use super::direct::{Direct, Phase, Tap};
+use super::direct::{Direct, Phase, Tap, Weights};
+use super::pixel_product;
 use super::shape::folded;
 pub use super::shape::{ConvShape, Padding};
 use super::strip::Padded;
@@ -47,9 +48,8 @@ pub fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Opt
         rows: shape.rows(),
         columns: shape.columns(),
     };
-    direct.run(&mut y, bias, |output, input, tap| {
-        weight[(output * channels_in + input) * kernel * kernel + tap]
-    });
+    let taps = kernel * kernel;
+    direct.run(&mut y, bias, Weights { values: weight, output: channels_in * taps, input: taps });
     y
 }
 
@@ -125,9 +125,8 @@ fn scatter(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32], bias: Option
         rows: height,
         columns: width,
     };
-    direct.run(&mut dx, bias, |output, input, tap| {
-        weight[(input * channels_in + output) * kernel * kernel + tap]
-    });
+    let taps = kernel * kernel;
+    direct.run(&mut dx, bias, Weights { values: weight, output: taps, input: channels_in * taps });
     dx
 }
 
@@ -141,6 +140,9 @@ fn scatter(isa: Isa, shape: &ConvShape, dy: &[f32], weight: &[f32], bias: Option
 pub fn weight_gradient(isa: Isa, shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     shape.check(Some(x), Some(dy), None);
     let shape = &shape.flattened();
+    if pixel_product::applies(shape) {
+        return pixel_product::weight_gradient(isa, shape, x, dy);
+    }
     Correlation::new(isa, shape, x, dy).run()
 }
 
@@ -220,6 +222,14 @@ mod tests {
             // Enough channels for Winograd.
             Case(2, [64, 80], [9, 10], 3, 1, Reflect(1)),
             Case(1, [70, 64], [8, 11], 3, 1, Zero(1)),
+            Case(11, [32, 40], [4, 4], 3, 1, Zero(1)),
+            Case(25, [33, 32], [2, 3], 3, 1, Reflect(1)),
+            // Enough outputs for vectors along channels, in one or several parts of summands, pixels and images.
+            Case(3, [20, 40], [9, 9], 4, 2, Zero(2)),
+            Case(2, [33, 70], [5, 6], 4, 1, Zero(2)),
+            Case(2, [6, 17], [20, 19], 3, 1, Reflect(1)),
+            Case(5, [40, 16], [6, 20], 3, 2, Reflect(1)),
+            Case(70, [12, 16], [2, 2], 3, 1, Zero(1)),
         ] {
             let shape =
                 ConvShape { batch, channels_in, channels_out, height, width, kernel, stride, padding };
@@ -256,23 +266,30 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_threads() {
-        let padding = Padding::Reflect(1);
-        let shape = ConvShape {
-            batch: 3,
-            channels_in: 5,
-            channels_out: 13,
-            height: 66,
-            width: 70,
-            kernel: 3,
-            stride: 1,
-            padding,
-        };
-        let (x, dy) = (noise(1, 3 * 5 * 66 * 70), noise(2, 3 * 13 * 66 * 70));
-        let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| weight_gradient(Isa::best(), &shape, &x, &dy))
-        };
-        assert_eq!(run(1), run(3));
+        struct Case(usize, [usize; 2], [usize; 2], usize, usize, Padding);
+        for Case(batch, [channels_in, channels_out], [height, width], kernel, stride, padding) in [
+            Case(3, [5, 13], [66, 70], 3, 1, Padding::Reflect(1)),
+            Case(7, [40, 48], [9, 9], 4, 2, Padding::Zero(2)),
+            Case(20, [32, 33], [4, 4], 3, 1, Padding::Zero(1)),
+        ] {
+            let shape =
+                ConvShape { batch, channels_in, channels_out, height, width, kernel, stride, padding };
+            let x = noise(1, batch * channels_in * height * width);
+            let dy = noise(2, batch * channels_out * shape.rows() * shape.columns());
+            let weight = noise(3, channels_in * channels_out * kernel * kernel);
+            let isa = Isa::best();
+            let run = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    [
+                        forward(isa, &shape, &x, &weight, None),
+                        input_gradient(isa, &shape, &dy, &weight),
+                        weight_gradient(isa, &shape, &x, &dy),
+                    ]
+                })
+            };
+            assert_eq!(run(1), run(3), "{shape:?}");
+        }
     }
 
     #[test]

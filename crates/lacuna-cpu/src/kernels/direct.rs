@@ -7,6 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::strip::{Padded, Strip};
+use super::wide;
 use crate::Isa;
 use crate::shared::{Shared, TASKS_PER_THREAD};
 use crate::simd::{LANES, Op, Simd, dispatch};
@@ -48,6 +49,16 @@ pub(super) struct Direct<'a> {
     pub columns: usize,
 }
 
+/// Weights `[…][…][taps]` in either order of outputs and inputs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weights<'a> {
+    pub values: &'a [f32],
+    /// Distance between output channels, in values.
+    pub output: usize,
+    /// Distance between input channels, in values.
+    pub input: usize,
+}
+
 /// Bytes of a strip: it stays in the L2 cache during the pass over all outputs.
 const STRIP_BYTES: usize = 256 << 10;
 /// Most columns of a kernel: limited by the readable values after a strip.
@@ -72,15 +83,12 @@ struct Packed {
 }
 
 impl Direct<'_> {
-    /// Writes the convolution to `to`, `[batch][outputs][rows][columns]`; `weight` returns weights by output, input and
-    /// tap.
-    pub fn run(
-        &self,
-        to: &mut [f32],
-        bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
-    ) {
-        let packed: Vec<Packed> = self.phases.iter().map(|phase| self.pack(phase, &weight)).collect();
+    /// Writes the convolution to `to`, `[batch][outputs][rows][columns]`.
+    pub fn run(&self, to: &mut [f32], bias: Option<&[f32]>, weights: Weights) {
+        if wide::applies(self) {
+            return wide::run(self, to, bias, weights);
+        }
+        let packed: Vec<Packed> = self.phases.iter().map(|phase| self.pack(phase, weights)).collect();
         let phase_rows = self.rows.div_ceil(self.out_step);
         let reach = |along: fn(&Tap) -> usize| {
             self.phases.iter().flat_map(|phase| &phase.taps).map(along).max().unwrap_or(0) + 1
@@ -123,7 +131,7 @@ impl Direct<'_> {
         });
     }
 
-    fn pack(&self, phase: &Phase, weight: &(impl Fn(usize, usize, usize) -> f32 + Sync)) -> Packed {
+    fn pack(&self, phase: &Phase, weights: Weights) -> Packed {
         let summands = self.source.channels * phase.taps.len();
         let count = self.outputs.div_ceil(tile_outputs(self.isa));
         let share = |tile: usize| tile * self.outputs / count;
@@ -141,9 +149,9 @@ impl Direct<'_> {
             for input in 0..self.source.channels {
                 for (index, tap) in phase.taps.iter().enumerate() {
                     let row = &mut part[(input * phase.taps.len() + index) * tile.len()..][..tile.len()];
-                    row.iter_mut()
-                        .zip(tile.clone())
-                        .for_each(|(to, output)| *to = weight(output, input, tap.index));
+                    let first = tile.start * weights.output + input * weights.input + tap.index;
+                    let from = weights.values[first..].iter().step_by(weights.output);
+                    row.iter_mut().zip(from).for_each(|(to, weight)| *to = *weight);
                 }
             }
         });

@@ -30,6 +30,20 @@ pub(super) struct Strip {
     pub channel: usize,
 }
 
+/// What a row of outputs reads under one tap.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    /// The first output that reads inside the image …
+    lead: usize,
+    /// … the column that it reads …
+    start: usize,
+    /// … and how many do, this many columns apart.
+    count: usize,
+    stride: usize,
+    /// The other outputs, and the columns that they mirror.
+    border: Vec<(usize, Option<usize>)>,
+}
+
 /// Values after the last row, for the taps and vectors of its last column.
 const BEHIND: usize = 8 * LANES;
 
@@ -71,6 +85,39 @@ impl<'a> Padded<'a> {
                 usize::try_from(mirrored).ok().filter(|&mirrored| mirrored < length)
             }
             Padding::None | Padding::Zero(_) => None,
+        }
+    }
+
+    /// Where the outputs of a row read column `right`, `right + stride`, …, counted with the border.
+    pub fn run(&self, right: usize, stride: usize, outputs: usize) -> Run {
+        let by = self.padding.width();
+        let lead = by.saturating_sub(right).div_ceil(stride).min(outputs);
+        let start = (lead * stride + right).saturating_sub(by).min(self.width);
+        let count = self.width.saturating_sub(start).div_ceil(stride).min(outputs - lead);
+        let inside = |output: usize| self.inside(output * stride + right, self.width);
+        let border = (0..lead).chain(lead + count..outputs).map(|output| (output, inside(output))).collect();
+        Run { lead, start, count, stride, border }
+    }
+
+    /// Copies the values that a row of outputs reads from a row of an image (counted with the border; zeros outside).
+    pub fn copy_run(&self, [image, channel, row]: [usize; 3], run: &Run, to: &mut [f32]) {
+        let Some(row) = self.inside(row, self.height) else {
+            to.fill(0.0);
+            return;
+        };
+        let from = &self.values[((image * self.channels + channel) * self.height + row) * self.width..]
+            [..self.width];
+        let inner = &mut to[run.lead..][..run.count];
+        if run.stride == 1 {
+            inner.copy_from_slice(&from[run.start..][..run.count]);
+        } else {
+            inner
+                .iter_mut()
+                .zip(from[run.start..].iter().step_by(run.stride))
+                .for_each(|(to, value)| *to = *value);
+        }
+        for &(output, column) in &run.border {
+            to[output] = column.map_or(0.0, |column| from[column]);
         }
     }
 

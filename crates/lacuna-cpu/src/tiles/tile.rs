@@ -41,6 +41,9 @@ pub(crate) fn panel_blocks(isa: Isa) -> usize {
     }
 }
 
+/// Rows that are packed for all lanes before the next.
+const PACKED_ROWS: usize = 64;
+
 impl Panels {
     /// Packs weights, given by output channel and row.
     pub fn pack(
@@ -54,9 +57,13 @@ impl Panels {
         values.par_chunks_mut((most * rows * LANES).max(1)).enumerate().for_each(|(index, panel)| {
             let (first, width) = (index * most, panel.len() / rows);
             for block in 0..width / LANES {
-                for (lane, output) in outputs.of(first + block).enumerate() {
-                    let places = panel[block * LANES + lane..].iter_mut().step_by(width);
-                    places.enumerate().for_each(|(row, place)| *place = weight(output, row));
+                // A few rows at a time, so that their lines stay in the L1 cache until all lanes are written.
+                for (part, panel) in panel.chunks_mut(PACKED_ROWS * width).enumerate() {
+                    for (lane, output) in outputs.of(first + block).enumerate() {
+                        let places = panel[block * LANES + lane..].iter_mut().step_by(width);
+                        let rows = part * PACKED_ROWS..;
+                        places.zip(rows).for_each(|(place, row)| *place = weight(output, row));
+                    }
                 }
             }
         });
@@ -66,6 +73,15 @@ impl Panels {
     /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.values.len() * size_of::<f32>()
+    }
+
+    /// A view of the panels of some blocks of output channels, which begin and end with a panel.
+    ///
+    /// # Panics
+    /// If there are no such blocks.
+    pub fn part(&self, blocks: std::ops::Range<usize>) -> PanelsView {
+        let values = &self.values[blocks.start * self.rows * LANES..blocks.end * self.rows * LANES];
+        PanelsView { start: values.as_ptr(), rows: self.rows, blocks: blocks.len() }
     }
 
     /// A view of the panels, for [`product`].

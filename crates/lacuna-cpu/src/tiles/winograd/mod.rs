@@ -26,7 +26,7 @@ use kernel_job::KernelJob;
 use tile_job::TileJob;
 
 /// Side of a tile of outputs …
-const OUT: usize = 4;
+pub(crate) const OUT: usize = 4;
 /// … and of the inputs that it needs.
 const IN: usize = 6;
 /// Positions in a transformed tile.
@@ -45,6 +45,7 @@ pub(crate) struct Winograd {
     border: Border,
     output_blocks: usize,
     products: Vec<Product>,
+    task_tiles: usize,
     isa: Isa,
 }
 
@@ -105,7 +106,13 @@ impl Winograd {
             Product { inputs: from, outputs: to, rows: sources.len(), kernels }
         };
         let products = blocks.into_iter().map(product).collect();
-        Self { inputs: inputs.clone(), border, output_blocks: outputs.blocks(), products, isa }
+        let (inputs, output_blocks) = (inputs.clone(), outputs.blocks());
+        Self { inputs, border, output_blocks, products, task_tiles: TASK_TILES, isa }
+    }
+
+    /// The same with at most `tiles` tiles per task: it needs more memory for maps, and reads weights less often.
+    pub fn with_task_tiles(self, tiles: usize) -> Self {
+        Self { task_tiles: tiles, ..self }
     }
 
     /// Bytes of packed weights.
@@ -228,7 +235,7 @@ impl Scratch {
     fn of(winograd: &Winograd, rows: usize, columns: usize, threads: usize) -> Self {
         let tiles = rows.div_ceil(OUT) * columns.div_ceil(OUT);
         // Equal parts for all threads, none larger than the cache allows.
-        let shares = tiles.div_ceil(TASK_TILES).next_multiple_of(threads);
+        let shares = tiles.div_ceil(winograd.task_tiles).next_multiple_of(threads);
         let task_tiles = tiles.div_ceil(shares).max(1);
         let tasks = threads.min(tiles.div_ceil(task_tiles));
         let numbers = |blocks: usize| PLACES * place(task_tiles, blocks);
