@@ -46,6 +46,12 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Each lane of `value` if that of `test` is positive, else 0.
     fn where_positive(self, test: Self::V, value: Self::V) -> Self::V;
 
+    /// One bit for each lane, the first lane's the lowest: whether it is positive.
+    fn positive(self, a: Self::V) -> u16;
+
+    /// Each lane of `value` if its bit is set, else 0.
+    fn where_set(self, bits: u16, value: Self::V) -> Self::V;
+
     /// Runs `op` as a function of its own: inside a large function a hot loop may lose its registers.
     fn apart<O: Op>(self, op: O) -> O::Output;
 
@@ -175,6 +181,16 @@ impl Simd for Portable {
         zip(test, value, |test, value| if test > 0.0 { value } else { 0.0 })
     }
 
+    #[inline(always)]
+    fn positive(self, a: Self::V) -> u16 {
+        a.iter().enumerate().fold(0, |bits, (lane, &value)| bits | u16::from(value > 0.0) << lane)
+    }
+
+    #[inline(always)]
+    fn where_set(self, bits: u16, value: Self::V) -> Self::V {
+        std::array::from_fn(|lane| if bits >> lane & 1 == 1 { value[lane] } else { 0.0 })
+    }
+
     #[inline(never)]
     fn apart<O: Op>(self, op: O) -> O::Output {
         op.run(self)
@@ -274,6 +290,16 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn positive(self, a: Self::V) -> u16 {
+            unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, _mm512_setzero_ps()) }
+        }
+
+        #[inline(always)]
+        fn where_set(self, bits: u16, value: Self::V) -> Self::V {
+            unsafe { _mm512_maskz_mov_ps(bits, value) }
+        }
+
+        #[inline(always)]
         fn apart<O: Op>(self, op: O) -> O::Output {
             unsafe { apart_with_avx512(op) }
         }
@@ -359,6 +385,28 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn positive(self, a: Self::V) -> u16 {
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                let [low, high] = a.map(|half| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(half, zero)));
+                (low | high << 8) as u16
+            }
+        }
+
+        #[inline(always)]
+        fn where_set(self, bits: u16, value: Self::V) -> Self::V {
+            unsafe {
+                let of_lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+                let part = |bits: u16, value: __m256| {
+                    let set = _mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), of_lane);
+                    let passes = _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, of_lane));
+                    _mm256_and_ps(passes, value)
+                };
+                [part(bits & 0xff, value[0]), part(bits >> 8, value[1])]
+            }
+        }
+
+        #[inline(always)]
         fn apart<O: Op>(self, op: O) -> O::Output {
             unsafe { apart_with_avx2(op) }
         }
@@ -377,10 +425,10 @@ mod tests {
     struct Everything;
 
     impl Op for Everything {
-        type Output = [f32; 9];
+        type Output = [f32; 11];
 
         #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> [f32; 9] {
+        fn run<S: Simd>(self, simd: S) -> [f32; 11] {
             let lanes: [f32; LANES] = std::array::from_fn(|lane| lane as f32 - 4.0);
             // SAFETY: arrays of LANES numbers.
             let a = unsafe { simd.load(lanes.as_ptr()) };
@@ -397,6 +445,8 @@ mod tests {
                 part[0],
                 part[2],
                 simd.sum(simd.where_positive(a, b)),
+                f32::from(simd.positive(a)),
+                simd.sum(simd.where_set(0b1000_0000_0010_0001, a)),
             ]
         }
     }
@@ -404,7 +454,9 @@ mod tests {
     #[test]
     fn every_instruction_set_by_hand() {
         // Lanes -4 to 11: their sum is 56.
-        let expected = [56.0, 88.0, 112.0, 168.0, 7.0 * 2.0 + 63.0, -9.0, -6.0, -4.0, 22.0];
+        let bits = f32::from(0b1111_1111_1110_0000u16);
+        let set = -4.0 + 1.0 + 11.0;
+        let expected = [56.0, 88.0, 112.0, 168.0, 7.0 * 2.0 + 63.0, -9.0, -6.0, -4.0, 22.0, bits, set];
         for isa in Isa::available() {
             assert_eq!(dispatch(isa, Everything), expected, "{isa}");
         }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna_cpu::Isa;
-use lacuna_cpu::engine::{Engine, PlanOptions, Wanted};
+use lacuna_cpu::engine::{Backward, Engine, PlanOptions, Wanted};
 use lacuna_nets::block::Init;
 use lacuna_nets::net::Refiner;
 use lacuna_nets::weights::{NamedWeight, Weight, is_statistic};
@@ -25,6 +26,7 @@ const CONTRAST: f32 = 0.1;
 struct Both {
     generator: Generator,
     engine: Engine,
+    trained: HashMap<String, Weight>,
 }
 
 impl Both {
@@ -52,7 +54,7 @@ impl Both {
         let generator = Generator::load(config, |name| trained.get(name).cloned(), &device).unwrap();
         let source = |name: &str| trained.get(name).map(|weight| Cow::Borrowed(weight.values.as_slice()));
         let engine = Engine::compile(&config.layers(), Isa::best(), source).unwrap();
-        Self { generator, engine }
+        Self { generator, engine, trained }
     }
 
     /// The largest difference of predictions for a batch of images.
@@ -90,6 +92,79 @@ impl Both {
             0.0,
             |worst: f32, difference| if difference.is_nan() { f32::NAN } else { worst.max(difference) },
         )
+    }
+}
+
+/// Relative to the largest value of a gradient.
+const GRADIENT_TOLERANCE: f32 = 1e-4;
+
+/// The fraction of a gradient's values that may differ by more: a sum within rounding of 0 may have the other sign, and
+/// then the ReLU after it passes another gradient.
+const OTHER_SIGNS: f64 = 1e-3;
+
+/// Largest norm of the difference of gradients, relative to the norm of the gradient.
+const NORM_TOLERANCE: f64 = 1e-3;
+
+impl Both {
+    /// Compares the gradient of the latent for noise as the image's gradient with that of Burn's autodiff.
+    fn compare_gradients(&self, config: &Architecture, [height, width]: [usize; 2]) {
+        let backward = Backward::new(&self.engine);
+        let plan = self.engine.plan_latent(&backward, width, height, &PlanOptions::default()).unwrap();
+        let (image, mask) = (pictures::picture(width, height), pictures::hole(width, height));
+        let go_on = |_: f32| true;
+        let mut run = self.engine.encode(&backward, &plan, &image, &mask, &go_on).unwrap();
+        let latent = run.latent();
+        let of_image = pictures::noise(7, 3 * height * width);
+        let predicted = run.predict(&go_on).unwrap();
+        run.backward(&predicted, &of_image, &go_on).unwrap();
+        let found = run.gradient();
+
+        let device = Device::flex().autodiff();
+        let generator = Generator::load(config, |name| self.trained.get(name).cloned(), &device).unwrap();
+        let generator = generator.freeze();
+        let channels = config.layers().latent();
+        let shape = [1, channels.local + channels.global, height / 8, width / 8];
+        let latent = Tensor::<4>::from_data(TensorData::new(latent, shape), &device).require_grad();
+        let weighting = TensorData::new(of_image, [1, 3, height, width]);
+        let refined = generator.refine(Features::split(latent.clone(), channels));
+        let loss = (generator.decode(refined) * Tensor::<4>::from_data(weighting, &device)).sum();
+        let expected = latent.grad(&loss.backward()).unwrap().into_data().try_into_vec::<f32>().unwrap();
+
+        let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        assert!(largest > 0.0, "a gradient of zeros proves nothing");
+        let differences: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).collect();
+        let wrong =
+            differences.iter().filter(|&&difference| !(difference <= GRADIENT_TOLERANCE * largest)).count();
+        let norm = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+        let ratio = norm(&differences) / norm(&expected);
+        println!("{config:?} {height} x {width}: {wrong} of {} differ, norm {ratio:e}", expected.len());
+        assert!(
+            wrong as f64 <= OTHER_SIGNS * expected.len() as f64,
+            "{config:?}: {wrong} of {}",
+            expected.len()
+        );
+        assert!(ratio <= NORM_TOLERANCE, "{config:?} {height} x {width}: {ratio}");
+    }
+}
+
+#[test]
+fn gradients_of_the_latent() {
+    for family in Family::ALL {
+        for (channels_in, control) in [(4, false), (3, true)] {
+            for delta in [Delta::None, Delta::Literal, Delta::Signed] {
+                let config = config(family, channels_in, 8, 2)
+                    .with(|shape| (shape.control, shape.delta) = (control, delta));
+                let both = Both::new(&config);
+                for size in [[16, 16], [24, 40], [88, 72]] {
+                    both.compare_gradients(&config, size);
+                }
+            }
+        }
+        let config = config(family, 4, 4, 1);
+        let both = Both::new(&config);
+        for size in [[16, 512], [512, 512]] {
+            both.compare_gradients(&config, size);
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use super::network::Network;
 use super::place::{Buffer, Requests};
 use super::sizes::{Sizes, strips};
 use super::window::Window;
+use crate::After;
 use crate::tiles::channels::Layout;
+use crate::tiles::signs;
 
 /// All buffers of a run.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Buffers {
     pub halves: Vec<HalfBuffers>,
     /// Levels of the decoder, full resolution first; the last is the whole refined latent.
     pub decoder: [Level; LEVELS + 1],
+    /// Signs of the decoder's levels, full resolution first, if a backward pass follows.
+    pub signs: Option<[Buffer; LEVELS]>,
 }
 
 /// The buffer of a level, and the window of its map that it contains.
@@ -41,6 +45,8 @@ pub(crate) struct HalfBuffers {
     /// Buffers of the spectral path.
     pub spectral: Option<SpectralBuffers>,
     pub scratch: Buffer,
+    /// The signs of the sum, before the residual, if there is a ReLU and a backward pass follows.
+    pub signs: Option<Buffer>,
 }
 
 /// Buffers of the spectral path.
@@ -52,6 +58,26 @@ pub(crate) struct SpectralBuffers {
     pub spectrum: Buffer,
     /// … and the mixed spectrum.
     pub mixed: Buffer,
+    /// Signs of both, if a backward pass follows.
+    pub signs: Option<SpectralSigns>,
+}
+
+/// Signs of a spectral path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpectralSigns {
+    /// Of the map with reduced channels.
+    pub reduced: Buffer,
+    /// Of the mixed spectrum.
+    pub mixed: Buffer,
+}
+
+/// What a run leaves for a backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Nothing.
+    Nothing,
+    /// The latent, and the signs of each ReLU after it.
+    Signs,
 }
 
 impl Network {
@@ -87,21 +113,22 @@ fn most_rows<const N: usize>(all: impl Iterator<Item = [std::ops::Range<usize>; 
 
 /// Requests the buffers of a network, moment by moment.
 pub(crate) struct Planner<'n> {
-    network: &'n Network,
-    sizes: Sizes,
-    threads: usize,
-    requests: Requests,
-    moment: usize,
+    pub network: &'n Network,
+    pub sizes: Sizes,
+    pub threads: usize,
+    pub requests: Requests,
+    pub moment: usize,
+    keep: Keep,
 }
 
 impl<'n> Planner<'n> {
     /// A planner that has requested nothing yet.
-    pub fn new(network: &'n Network, sizes: Sizes, threads: usize) -> Self {
-        Self { network, sizes, threads, requests: Requests::default(), moment: 0 }
+    pub fn new(network: &'n Network, sizes: Sizes, threads: usize, keep: Keep) -> Self {
+        Self { network, sizes, threads, requests: Requests::default(), moment: 0, keep }
     }
 
     /// The buffers of a run whose encoder and decoder work in strips of this many latent rows.
-    pub fn buffers(mut self, encoder_strip: usize, decoder_strip: usize) -> (Buffers, Requests) {
+    pub fn buffers(&mut self, encoder_strip: usize, decoder_strip: usize) -> Buffers {
         let network = self.network;
         let mut windows = network.encoder_windows(self.sizes, encoder_strip).into_iter();
         let encoder = self.levels(&mut windows);
@@ -118,12 +145,22 @@ impl<'n> Planner<'n> {
         let mut windows = network.decoder_windows(self.sizes, decoder_strip).into_iter();
         let [full, half, quarter] = self.levels::<LEVELS>(&mut windows);
         let refined = Level { buffer: refined, window: encoder[LEVELS].window.clone() };
-        let buffers = Buffers { lines, encoder, masks, halves, decoder: [full, half, quarter, refined] };
-        (buffers, self.requests)
+        let signs = [0, 1, 2].map(|level| {
+            let (rows, columns) = (self.sizes.rows(level), self.sizes.columns(level));
+            self.signs(network.levels[level].blocks(), rows, columns)
+        });
+        let signs = matches!(self.keep, Keep::Signs).then(|| signs.map(|buffer| buffer.expect("kept")));
+        Buffers { lines, encoder, masks, halves, decoder: [full, half, quarter, refined], signs }
+    }
+
+    /// A buffer for the signs of a map, if they are kept.
+    fn signs(&mut self, blocks: usize, rows: usize, columns: usize) -> Option<Buffer> {
+        let numbers = signs::numbers(blocks, rows, columns);
+        (self.keep == Keep::Signs).then(|| self.requests.buffer(numbers, self.moment))
     }
 
     /// Requests a buffer for each window.
-    fn levels<const N: usize>(&mut self, windows: &mut impl Iterator<Item = Window>) -> [Level; N] {
+    pub fn levels<const N: usize>(&mut self, windows: &mut impl Iterator<Item = Window>) -> [Level; N] {
         std::array::from_fn(|_| {
             let window = windows.next().expect("a window for each level");
             Level { buffer: self.requests.buffer(window.numbers(), self.moment), window }
@@ -139,7 +176,10 @@ impl<'n> Planner<'n> {
         for block in &self.network.refiner {
             let residuals = [None, Some(input)];
             for (half, residual) in block.iter().zip(residuals) {
-                let spectral = half.spectral.as_ref().map(|path| self.spectral(path.reduced_blocks));
+                let spectral = half.spectral.as_ref().map(|path| {
+                    let blocks = path.reduced.blocks();
+                    SpectralBuffers { signs: self.spectral_signs(blocks), ..self.spectral(blocks) }
+                });
                 let output = self.requests.buffer(layout.len(), self.moment);
                 self.moment += 1;
                 let scratch = half.convolve.scratch(rows, columns, self.threads);
@@ -147,7 +187,11 @@ impl<'n> Planner<'n> {
                 for needed in [input, output].into_iter().chain(residual) {
                     self.requests.keep(needed, self.moment);
                 }
-                halves.push(HalfBuffers { input, output, residual, spectral, scratch });
+                let signs = match half.after {
+                    After::Relu => self.signs(layout.blocks, rows, columns),
+                    After::Nothing => None,
+                };
+                halves.push(HalfBuffers { input, output, residual, spectral, scratch, signs });
                 input = output;
                 self.moment += 1;
             }
@@ -155,8 +199,16 @@ impl<'n> Planner<'n> {
         (halves, input)
     }
 
-    /// Buffers of a spectral path; each step takes one moment: reduce, forward, mix, inverse. Expand comes next.
-    fn spectral(&mut self, blocks: usize) -> SpectralBuffers {
+    /// Buffers of the signs of a spectral path, if they are kept.
+    fn spectral_signs(&mut self, blocks: usize) -> Option<SpectralSigns> {
+        let (rows, columns) = (self.sizes.rows(LEVELS), self.sizes.columns(LEVELS));
+        let reduced = self.signs(blocks, rows, columns)?;
+        let mixed = self.signs(2 * blocks, rows, frequencies(columns))?;
+        Some(SpectralSigns { reduced, mixed })
+    }
+
+    /// Buffers of a spectral path without signs; each step takes one moment: reduce, forward, mix, inverse. Expand comes next.
+    pub fn spectral(&mut self, blocks: usize) -> SpectralBuffers {
         let (rows, columns) = (self.sizes.rows(LEVELS), self.sizes.columns(LEVELS));
         let (moment, requests) = (self.moment, &mut self.requests);
         let map = Layout::new(blocks, rows, columns).len();
@@ -165,6 +217,7 @@ impl<'n> Planner<'n> {
             reduced: requests.buffer(map, moment),
             spectrum: requests.buffer(spectrum, moment + 1),
             mixed: requests.buffer(spectrum, moment + 2),
+            signs: None,
         };
         requests.keep(buffers.spectrum, moment + 2);
         requests.keep(buffers.mixed, moment + 3);

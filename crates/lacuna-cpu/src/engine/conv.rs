@@ -46,7 +46,7 @@ pub(crate) struct Conv {
     panels: Panels,
     /// Bias lanes, if bias and ReLU follow.
     bias_relu: Option<Vec<f32>>,
-    isa: Isa,
+    pub isa: Isa,
 }
 
 /// The destination of results: output pixel `(y, x)` goes to map pixel `(y * step + down, x * step + right)`.
@@ -106,6 +106,13 @@ impl Conv {
     /// Bytes of packed weights.
     pub fn bytes(&self) -> usize {
         self.panels.bytes()
+    }
+
+    /// The weight from a lane of an input block to a lane of an output block at a tap.
+    pub fn weight(&self, output: (usize, usize), (block, lane): (usize, usize), tap: usize) -> f32 {
+        let before: usize = (0..block).map(|block| self.inputs.count(block)).sum();
+        let row = before * self.taps.places.len() + tap * self.inputs.count(block) + lane;
+        self.panels.at(self.isa, output, row)
     }
 
     fn finish(&self, store: Store) -> Finish {

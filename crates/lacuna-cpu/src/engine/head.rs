@@ -17,7 +17,7 @@ use crate::simd::{LANES, Op, Simd, dispatch};
 use crate::tiles::channels::Channels;
 use crate::tiles::map::Map;
 
-const KERNEL: usize = 7;
+pub(super) const KERNEL: usize = 7;
 const HALF: isize = (KERNEL / 2) as isize;
 
 /// The convolution with packed weights.
@@ -56,6 +56,11 @@ impl RgbHead {
     /// Bytes of packed weights.
     pub fn bytes(&self) -> usize {
         self.weights.len() * size_of::<f32>()
+    }
+
+    /// The weight from a lane of an input block to a channel at a tap.
+    pub fn weight(&self, channel: usize, (block, lane): (usize, usize), tap: usize) -> f32 {
+        self.weights[((block * KERNEL * KERNEL + tap) * IMAGE_CHANNELS + channel) * LANES + lane]
     }
 
     /// Computes some rows and columns of `image`, `[IMAGE_CHANNELS, height, width]`.

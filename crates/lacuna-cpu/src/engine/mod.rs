@@ -1,6 +1,7 @@
 //! The inference engine: a network compiled once, a plan for each image size, one block of memory, and kernels that
 //! work on blocks of sixteen channels.
 
+mod backward;
 mod buffers;
 mod conv;
 mod fft;
@@ -24,6 +25,7 @@ use std::borrow::Cow;
 
 use lacuna_network::Layers;
 
+pub use backward::{Backward, LatentPart, LatentPlan, LatentRun};
 pub use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 pub use plan::{Plan, PlanOptions, Strips, WINDOW_BYTES};
 pub use profile::PROFILE_VARIABLE;
@@ -33,7 +35,7 @@ pub use steps::{Kernel, Stage, Step};
 
 use crate::error::{Error, Result};
 use crate::isa::Isa;
-use crate::tiles::arena::Kept;
+use crate::tiles::arena::{Arena, Kept};
 use network::Network;
 use pace::Pace;
 use profile::Profile;
@@ -119,19 +121,11 @@ impl Engine {
         proceed: &dyn Fn(f32) -> bool,
     ) -> Result<Vec<f32>> {
         let (width, height) = (plan.width, plan.height);
-        let check = |what: &'static str, expected: usize, found: usize| {
-            if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
-        };
-        check("image", 3 * width * height, image.len())?;
-        check("mask", width * height, mask.len())?;
+        check_input(width, height, image, mask)?;
         if !plan.is_for(&self.network) {
             return Err(Error::ForeignPlan);
         }
-        // Memory of exactly the plan's size: no more than was forecast.
-        let mut arena = self
-            .kept
-            .take_exactly(plan.places.numbers)
-            .map_err(|source| Error::Allocation { bytes: plan.arena_bytes(), source })?;
+        let mut arena = self.arena(plan)?;
         let mut profile = Profile::from_environment();
         let pace = Pace::new(plan, proceed);
         let mut run =
@@ -143,4 +137,18 @@ impl Engine {
         self.kept.put_back(arena);
         predicted
     }
+    /// Memory of exactly the plan's size: no more than was forecast.
+    fn arena(&self, plan: &Plan) -> Result<Arena> {
+        let arena = self.kept.take_exactly(plan.places.numbers);
+        arena.map_err(|source| Error::Allocation { bytes: plan.arena_bytes(), source })
+    }
+}
+
+/// Checks the sizes of an image and its mask.
+fn check_input(width: usize, height: usize, image: &[f32], mask: &[bool]) -> Result<()> {
+    let check = |what: &'static str, expected: usize, found: usize| {
+        if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
+    };
+    check("image", 3 * width * height, image.len())?;
+    check("mask", width * height, mask.len())
 }

@@ -15,8 +15,13 @@ pub(crate) struct Pace<'a> {
 impl<'a> Pace<'a> {
     /// The start of a plan.
     pub fn new(plan: &Plan, go_on: &'a dyn Fn(f32) -> bool) -> Self {
+        Self::of(plan, &[Stage::Encode, Stage::Refine, Stage::Decode], go_on)
+    }
+
+    /// The start of some stages of a plan.
+    pub fn of(plan: &Plan, stages: &[Stage], go_on: &'a dyn Fn(f32) -> bool) -> Self {
         let mut operations = [0.0; 3];
-        for step in plan.steps() {
+        for step in plan.steps().iter().filter(|step| stages.contains(&step.stage)) {
             operations[step.stage as usize] += step.operations;
         }
         let total: f64 = operations.iter().sum();

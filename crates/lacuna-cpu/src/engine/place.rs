@@ -21,7 +21,7 @@ struct Request {
 pub(crate) struct Requests(Vec<Request>);
 
 /// The positions of all buffers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     ranges: Vec<Range<usize>>,
     /// Values in the whole arena.
@@ -78,6 +78,21 @@ impl Places {
         self.ranges[buffer.0].clone()
     }
 
+    /// As [`Places::pick`], for buffers of which some may be absent.
+    ///
+    /// # Panics
+    /// As [`Places::pick`].
+    pub fn pick_some<'a, const N: usize>(
+        &self,
+        arena: &'a mut [f32],
+        buffers: [Option<Buffer>; N],
+    ) -> [Option<&'a mut [f32]>; N] {
+        let ranges = buffers.map(|buffer| buffer.map_or(0..0, |buffer| self.range(buffer)));
+        let picked = arena.get_disjoint_mut(ranges).expect("buffers that live together lie apart");
+        let mut buffers = buffers.iter();
+        picked.map(|memory| buffers.next().is_some_and(Option::is_some).then_some(memory))
+    }
+
     /// Borrows several buffers of the arena at once.
     ///
     /// # Panics
@@ -108,8 +123,11 @@ mod tests {
         assert_eq!(places.range(b), 3072..5072);
         assert_eq!(places.numbers, 5072);
         let mut arena = vec![0.0; places.numbers];
+        let buffers_b = b;
         let [b, c] = places.pick(&mut arena, [b, c]);
         assert_eq!((b.len(), c.len()), (2000, 2500));
+        let [absent, b] = places.pick_some(&mut arena, [None, Some(buffers_b)]);
+        assert_eq!((absent.is_none(), b.map(|b| b.len())), (true, Some(2000)));
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use lacuna_network::Layers;
 use lacuna_network::geometry::{LEVELS, MULTIPLE, SMALLEST_SIDE};
 use serde::Serialize;
 
-use super::buffers::{Buffers, Planner};
+use super::buffers::{Buffers, Keep, Planner};
 use super::network::Network;
 use super::place::Places;
 use super::sizes::Sizes;
@@ -75,6 +75,26 @@ impl Network {
     /// [`Error::Size`] if the network does not accept that size; [`Error::Memory`] if it needs more memory than
     /// allowed.
     pub fn plan(&self, width: usize, height: usize, options: &PlanOptions) -> Result<Plan> {
+        let (mut plan, planner) = self.forward_plan(width, height, options, Keep::Nothing)?;
+        plan.places = planner.requests.place();
+        let needed = plan.forecast_bytes();
+        match options.max_bytes {
+            Some(allowed) if needed > allowed => Err(Error::Memory { width, height, needed, allowed }),
+            _ => Ok(plan),
+        }
+    }
+
+    /// The plan of a forward pass whose buffers are not placed yet, and the planner that has requested them.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if the network does not accept that size.
+    pub fn forward_plan(
+        &self,
+        width: usize,
+        height: usize,
+        options: &PlanOptions,
+        keep: Keep,
+    ) -> Result<(Plan, Planner<'_>)> {
         let fits = |side: usize| side >= SMALLEST_SIDE && side.is_multiple_of(MULTIPLE);
         if !fits(width) || !fits(height) {
             return Err(Error::Size { multiple: MULTIPLE, smallest: SMALLEST_SIDE, width, height });
@@ -85,8 +105,8 @@ impl Network {
             encoder: longest_strip(sizes, options, |strip| self.encoder_windows(sizes, strip)),
             decoder: longest_strip(sizes, options, |strip| self.decoder_windows(sizes, strip)),
         };
-        let planner = Planner::new(self, sizes, threads);
-        let (buffers, requests) = planner.buffers(strips.encoder, strips.decoder);
+        let mut planner = Planner::new(self, sizes, threads, keep);
+        let buffers = planner.buffers(strips.encoder, strips.decoder);
         let plan = Plan {
             width,
             height,
@@ -95,20 +115,20 @@ impl Network {
             layers: Arc::clone(&self.layers),
             isa: self.isa,
             steps: steps(&self.layers, sizes),
-            places: requests.place(),
+            places: Places::default(),
             buffers,
             weight_bytes: self.bytes() as u64,
         };
-        let needed = plan.forecast_bytes();
-        match options.max_bytes {
-            Some(allowed) if needed > allowed => Err(Error::Memory { width, height, needed, allowed }),
-            _ => Ok(plan),
-        }
+        Ok((plan, planner))
     }
 }
 
 /// The longest strip whose windows fit into the wanted bytes; one latent row if none does.
-fn longest_strip(sizes: Sizes, options: &PlanOptions, windows: impl Fn(usize) -> Vec<Window>) -> usize {
+pub(crate) fn longest_strip(
+    sizes: Sizes,
+    options: &PlanOptions,
+    windows: impl Fn(usize) -> Vec<Window>,
+) -> usize {
     // The latent is always whole.
     let strips = |strip: usize| windows(strip).into_iter().filter(|window| !window.is_whole());
     let numbers = |strip: usize| strips(strip).map(|window| window.numbers()).sum::<usize>();

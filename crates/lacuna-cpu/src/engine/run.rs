@@ -9,6 +9,7 @@ use super::conv::{Conv, Store, Target};
 use super::fourier::{Fourier, frequencies};
 use super::network::{Half, Network, SpectralPath};
 use super::pace::Pace;
+use super::place::Buffer;
 use super::plan::Plan;
 use super::profile::Profile;
 use super::sizes::{Sizes, strips};
@@ -17,7 +18,8 @@ use super::steps::Stage;
 use crate::error::Result;
 use crate::tiles::channels::Layout;
 use crate::tiles::map::Map;
-use crate::tiles::winograd::Ending;
+use crate::tiles::signs::Signs;
+use crate::tiles::winograd::{Ending, Signed};
 
 /// The pixels of the prediction that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Run<'_> {
         self.decode(picture, wanted)
     }
 
-    fn sizes(&self) -> Sizes {
+    pub fn sizes(&self) -> Sizes {
         Sizes { width: self.plan.width, height: self.plan.height }
     }
 
@@ -58,7 +60,7 @@ impl Run<'_> {
     }
 
     /// Computes the latent, strip by strip.
-    fn encode(&mut self, picture: Picture<'_>) -> Result<()> {
+    pub fn encode(&mut self, picture: Picture<'_>) -> Result<()> {
         let (network, sizes) = (self.network, self.sizes());
         let (mut image, mut masks) = (self.buffers().encoder.clone(), self.buffers().masks.clone());
         let strips = strips(sizes.rows(LEVELS), self.plan.strips.encoder);
@@ -116,7 +118,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn advance(&mut self, level: &mut Level, rows: Range<usize>) -> Range<usize> {
+    pub fn advance(&mut self, level: &mut Level, rows: Range<usize>) -> Range<usize> {
         let [memory] = self.plan.places.pick(self.arena, [level.buffer]);
         level.window.advance(memory, rows)
     }
@@ -139,7 +141,7 @@ impl Run<'_> {
     }
 
     /// Refines the latent.
-    fn refine(&mut self) -> Result<()> {
+    pub fn refine(&mut self) -> Result<()> {
         let (network, sizes) = (self.network, self.sizes());
         let fourier = Fourier::new(network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS));
         let layers = network.layers.refiner.iter().flatten();
@@ -159,7 +161,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn latent_layout(&self) -> Layout {
+    pub fn latent_layout(&self) -> Layout {
         let blocks = self.network.levels[LEVELS].blocks();
         Layout::new(blocks, self.sizes().rows(LEVELS), self.sizes().columns(LEVELS))
     }
@@ -167,18 +169,22 @@ impl Run<'_> {
     /// Writes the result of the spectral path to the global part of the output, if there is one.
     fn spectral(&mut self, name: &str, half: &Half, buffers: &HalfBuffers, fourier: &Fourier) {
         let (Some(path), Some(spectral)) = (&half.spectral, buffers.spectral) else { return };
-        let SpectralPath { reduce, mix, expand, reduced_blocks } = path;
-        let SpectralBuffers { reduced, spectrum, mixed } = spectral;
+        let SpectralPath { reduce, mix, expand, reduced: halves } = path;
+        let SpectralBuffers { reduced, spectrum, mixed, signs } = spectral;
         let layout = self.latent_layout();
         let (rows, columns) = (layout.rows, layout.columns);
-        let map = Layout::new(*reduced_blocks, rows, columns);
-        let spectral = Layout::new(2 * reduced_blocks, rows, frequencies(columns));
+        let map = Layout::new(halves.blocks(), rows, columns);
+        let spectral = Layout::new(2 * halves.blocks(), rows, frequencies(columns));
         let globals = half.add_from..layout.blocks;
         let places = &self.plan.places;
 
         let [from, to] = places.pick(self.arena, [buffers.input, reduced]);
         let (from, to) = (Map::whole(from, layout).blocks(globals.clone()), Map::whole(to, map));
         self.profile.time(format_args!("{name}.reduce"), || reduce.run_pointwise(from, to, Store::Replace));
+        if let Some(signs) = signs {
+            self.record(reduced, signs.reduced, map);
+        }
+        let places = &self.plan.places;
 
         let [from, to] = places.pick(self.arena, [reduced, spectrum]);
         let (from, to) = (Map::whole(from, map), Map::whole(to, spectral));
@@ -187,6 +193,10 @@ impl Run<'_> {
         let [from, to] = places.pick(self.arena, [spectrum, mixed]);
         let (from, to) = (Map::whole(from, spectral), Map::whole(to, spectral));
         self.profile.time(format_args!("{name}.mix"), || mix.run_pointwise(from, to, Store::Replace));
+        if let Some(signs) = signs {
+            self.record(mixed, signs.mixed, spectral);
+        }
+        let places = &self.plan.places;
 
         let [from, to] = places.pick(self.arena, [mixed, reduced]);
         let (from, to) = (Map::whole(from, spectral), Map::whole(to, map));
@@ -197,32 +207,38 @@ impl Run<'_> {
         self.profile.time(format_args!("{name}.expand"), || expand.run_pointwise(from, to, Store::Replace));
     }
 
+    /// Stores the signs of a whole map.
+    fn record(&mut self, map: Buffer, signs: Buffer, layout: Layout) {
+        let [map, signs] = self.plan.places.pick(self.arena, [map, signs]);
+        let signs = Signs::new(signs, layout, layout.rows);
+        signs.record(self.network.isa, Map::whole(map, layout), 0..layout.rows);
+    }
+
     /// The spatial convolutions, with norm, activation and residual.
     fn convolve(&mut self, name: &str, half: &Half, buffers: &HalfBuffers) {
         let (layout, threads) = (self.latent_layout(), self.plan.threads);
-        let HalfBuffers { input, output, scratch, residual, .. } = *buffers;
+        let HalfBuffers { input, output, scratch, residual, signs, .. } = *buffers;
         let Half { convolve, bias, add_from, after, .. } = half;
-        let places = &self.plan.places;
-        let (input, output, scratch, residual) = match residual {
-            None => {
-                let [input, output, scratch] = places.pick(self.arena, [input, output, scratch]);
-                (input, output, scratch, None)
-            }
-            Some(residual) => {
-                let [input, output, scratch, residual] =
-                    places.pick(self.arena, [input, output, scratch, residual]);
-                (input, output, scratch, Some(Map::whole(residual, layout)))
-            }
+        let picked = [Some(input), Some(output), Some(scratch), residual, signs];
+        let [Some(input), Some(output), Some(scratch), residual, signs] =
+            self.plan.places.pick_some(self.arena, picked)
+        else {
+            unreachable!("three buffers are always there")
         };
+        let residual = residual.map(|residual| Map::whole(residual, layout));
         let (input, output) = (Map::whole(input, layout), Map::whole(output, layout));
-        let ending = Ending { bias, add_from: *add_from, after: *after, residual };
+        let signs = match signs {
+            Some(signs) => Signed::Recorded(Signs::new(signs, layout, layout.rows)),
+            None => Signed::No,
+        };
+        let ending = Ending { bias, add_from: *add_from, after: *after, signs, residual };
         self.profile.time(format_args!("{name}.convolve"), || {
             convolve.run(input, output, ending, scratch, threads);
         });
     }
 
     /// Decodes the refined latent, strip by strip, where pixels are wanted.
-    fn decode(&mut self, picture: Picture<'_>, wanted: Wanted) -> Result<Vec<f32>> {
+    pub fn decode(&mut self, picture: Picture<'_>, wanted: Wanted) -> Result<Vec<f32>> {
         let (network, sizes) = (self.network, self.sizes());
         let mut predicted = known(picture);
         let Some(columns) = wanted_columns(picture, wanted) else { return Ok(predicted) };
@@ -252,6 +268,11 @@ impl Run<'_> {
                         conv.run(input, target, phase_of(&new, down), phase_of(&level_columns[level], right));
                     }
                 });
+                if let Some(signs) = self.plan.buffers.signs {
+                    let [map, signs] = self.plan.places.pick(self.arena, [to.buffer, signs[level]]);
+                    let map = to.window.map(map);
+                    Signs::new(signs, map.layout, map.height).record(network.isa, map, new);
+                }
             }
             let [memory] = self.plan.places.pick(self.arena, [levels[0].buffer]);
             let map = levels[0].window.map(memory);

@@ -6,7 +6,7 @@ use lacuna_network::Border;
 
 use super::conv::{Conv, Store, Taps};
 use super::plan::Plan;
-use super::steps::{Kernel, Step};
+use super::steps::{Kernel, Stage, Step};
 use crate::Isa;
 use crate::tiles::channels::{Channels, Layout};
 use crate::tiles::map::Map;
@@ -78,6 +78,11 @@ impl Plan {
     pub fn forecast_seconds(&self, rate: f64) -> f64 {
         self.steps().iter().map(cost).sum::<f64>() / rate
     }
+
+    /// Forecast time of some stages of a run in seconds, as [`Plan::forecast_seconds`].
+    pub(crate) fn stage_seconds(&self, stages: &[Stage], rate: f64) -> f64 {
+        self.steps().iter().filter(|step| stages.contains(&step.stage)).map(cost).sum::<f64>() / rate
+    }
 }
 
 /// The cost of a step, in operations of large products.
@@ -88,7 +93,6 @@ fn cost(step: &Step) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::steps::Stage;
 
     #[test]
     fn every_product_of_the_trial_is_computed() {

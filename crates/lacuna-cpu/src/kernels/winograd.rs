@@ -7,7 +7,7 @@ use super::shape::{ConvShape, Padding, folded};
 use crate::tiles::arena::Kept;
 use crate::tiles::channels::{Channels, Layout};
 use crate::tiles::map::Map;
-use crate::tiles::winograd::{Blocks, Ending, OUT, Winograd};
+use crate::tiles::winograd::{Blocks, Ending, OUT, Signed, Winograd};
 use crate::{After, Isa};
 
 /// From this many input and output channels, the savings exceed the cost of converting channels to blocks and back.
@@ -117,7 +117,13 @@ impl Plan {
         let images = x.chunks(mosaic.images() * channels_in * height * width);
         for (x, y) in images.zip(y.chunks_mut(mosaic.images() * channels_out * pixels)) {
             mosaic.gather(x, channels_in, around.ring.unwrap_or(Border::Zero), input, from);
-            let ending = Ending { bias: &bias, add_from: to.blocks, after: After::Nothing, residual: None };
+            let ending = Ending {
+                bias: &bias,
+                add_from: to.blocks,
+                after: After::Nothing,
+                signs: Signed::No,
+                residual: None,
+            };
             self.winograd.run(Map::whole(input, from), Map::whole(output, to), ending, scratch, threads);
             mosaic.scatter(output, to, channels_out, around.kept, y);
         }

@@ -66,6 +66,15 @@ impl Channels {
         (0..count).map(move |lane| first + lane * step)
     }
 
+    /// Block and lane of each channel, in the order of the channels.
+    pub fn positions(&self) -> Vec<(usize, usize)> {
+        let mut positions = vec![(0, 0); self.total()];
+        for block in 0..self.blocks() {
+            self.of(block).enumerate().for_each(|(lane, channel)| positions[channel] = (block, lane));
+        }
+        positions
+    }
+
     /// Values by lane, given by channel; lanes without a channel are 0.
     pub fn spread(&self, values: impl Fn(usize) -> f32) -> Vec<f32> {
         let mut lanes = vec![0.0; self.blocks() * LANES];
@@ -155,6 +164,7 @@ mod tests {
         assert_eq!(channels.of(1).last(), Some(31));
         assert_eq!(channels.of(2).collect::<Vec<_>>(), [32, 34]);
         assert_eq!(channels.of(3).collect::<Vec<_>>(), [33, 35]);
+        assert_eq!([channels.positions()[3], channels.positions()[34]], [(1, 1), (2, 1)]);
     }
 
     #[test]

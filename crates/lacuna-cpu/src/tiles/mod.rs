@@ -4,6 +4,7 @@
 pub(crate) mod arena;
 pub(crate) mod channels;
 pub(crate) mod map;
+pub(crate) mod signs;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tile;

@@ -70,6 +70,14 @@ impl Panels {
         Self { values, rows, blocks }
     }
 
+    /// The weight of a row for a lane of an output block, packed for `isa`.
+    pub fn at(&self, isa: Isa, (block, lane): (usize, usize), row: usize) -> f32 {
+        let most = panel_blocks(isa);
+        let first = block / most * most;
+        let width = most.min(self.blocks - first) * LANES;
+        self.values[first * self.rows * LANES + row * width + (block - first) * LANES + lane]
+    }
+
     /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.values.len() * size_of::<f32>()

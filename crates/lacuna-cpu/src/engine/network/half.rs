@@ -34,8 +34,8 @@ pub(crate) struct SpectralPath {
     pub mix: Conv,
     /// From half of the global channels back to all.
     pub expand: Conv,
-    /// Blocks of half of the global channels.
-    pub reduced_blocks: usize,
+    /// Half of the global channels.
+    pub reduced: Channels,
 }
 
 impl Half {
@@ -95,7 +95,7 @@ impl<'w, W: Weights<'w>> Compiler<W> {
             expand: self.pointwise((&halves, &Channels::parts([layer.outputs.global])), |output, input| {
                 norm.scale[output] * expand.at(output, input, 0)
             }),
-            reduced_blocks: halves.blocks(),
+            reduced: halves,
         }))
     }
 }

@@ -29,26 +29,43 @@ impl Op for KernelJob<'_> {
         for row in self.rows {
             for block in blocks.clone() {
                 let kernel = &product.kernels[(block * product.rows + row) * TAPS * LANES..][..TAPS * LANES];
-                let mut columns = [[simd.splat(0.0); IN]; 3];
-                for (x, column) in columns.iter_mut().enumerate() {
-                    let mut taps = [simd.splat(0.0); 3];
-                    for (y, tap) in taps.iter_mut().enumerate() {
-                        // SAFETY: nine vectors long.
-                        *tap = unsafe { simd.load(kernel.as_ptr().add((3 * y + x) * LANES)) };
-                    }
-                    *column = kernel_transform(simd, taps);
-                }
                 let to = blocks.start * product.rows + row * blocks.len() + block - blocks.start;
-                let to =
-                    self.weights.at(to * LANES + (PLACES - 1) * place).wrapping_sub((PLACES - 1) * place);
-                for y in 0..IN {
-                    let line = kernel_transform(simd, [columns[0][y], columns[1][y], columns[2][y]]);
-                    for (x, &value) in line.iter().enumerate() {
-                        // SAFETY: inside the buffer, as the last place is; each kernel has places of its own.
-                        unsafe { simd.store(to.add((y * IN + x) * place), value) };
-                    }
-                }
+                // SAFETY: each kernel has places of its own.
+                unsafe { transform(simd, kernel, self.weights, to * LANES, place) };
             }
+        }
+    }
+}
+
+/// Transforms one kernel, `[TAPS][LANES]`, into vectors that are `place` values apart, the first at `first`.
+///
+/// # Safety
+/// No other thread may access them.
+#[inline(always)]
+pub(super) unsafe fn transform<S: Simd>(
+    simd: S,
+    kernel: &[f32],
+    weights: Shared<'_>,
+    first: usize,
+    place: usize,
+) {
+    assert_eq!(kernel.len(), TAPS * LANES, "a kernel");
+    let last = (PLACES - 1) * place;
+    let to = weights.at(first + last).wrapping_sub(last);
+    let mut columns = [[simd.splat(0.0); IN]; 3];
+    for (x, column) in columns.iter_mut().enumerate() {
+        let mut taps = [simd.splat(0.0); 3];
+        for (y, tap) in taps.iter_mut().enumerate() {
+            // SAFETY: nine vectors long.
+            *tap = unsafe { simd.load(kernel.as_ptr().add((3 * y + x) * LANES)) };
+        }
+        *column = kernel_transform(simd, taps);
+    }
+    for y in 0..IN {
+        let line = kernel_transform(simd, [columns[0][y], columns[1][y], columns[2][y]]);
+        for (x, &value) in line.iter().enumerate() {
+            // SAFETY: inside the buffer, as the last place is; no other thread, as promised.
+            unsafe { simd.store(to.add((y * IN + x) * place), value) };
         }
     }
 }

@@ -6,6 +6,8 @@
 //! are summed before the inverse transform. Weights are transformed again for every image, since transformed weights
 //! are four times as large and reading them from memory takes as long as computing them.
 
+mod edge;
+mod gradient;
 mod kernel_job;
 mod tile_job;
 mod transforms;
@@ -18,10 +20,13 @@ use rayon::prelude::*;
 
 use super::channels::{Channels, spaced};
 use super::map::Map;
+use super::signs::Signs;
 use super::tile::panel_blocks;
 use crate::shared::Shared;
 use crate::simd::{LANES, dispatch};
 use crate::{After, Isa};
+use edge::Edge;
+pub(crate) use gradient::InputGradient;
 use kernel_job::KernelJob;
 use tile_job::TileJob;
 
@@ -42,8 +47,8 @@ const TASK_TILES: usize = 48;
 #[derive(Clone, Debug)]
 pub(crate) struct Winograd {
     inputs: Channels,
-    border: Border,
-    output_blocks: usize,
+    outputs: Channels,
+    edge: Edge,
     products: Vec<Product>,
     task_tiles: usize,
     isa: Isa,
@@ -78,8 +83,21 @@ pub(crate) struct Ending<'a> {
     pub add_from: usize,
     /// What follows.
     pub after: After,
-    /// Added last.
+    /// What happens with the signs of the results …
+    pub signs: Signed<'a>,
+    /// … before this is added.
     pub residual: Option<Map<'a>>,
+}
+
+/// The use of a map's signs where results are stored.
+#[derive(Clone, Copy)]
+pub(crate) enum Signed<'a> {
+    /// None.
+    No,
+    /// The results' signs are stored, for the backward pass.
+    Recorded(Signs<'a>),
+    /// Results become 0 where the stored signs are not positive.
+    Gated(Signs<'a>),
 }
 
 impl Winograd {
@@ -106,8 +124,8 @@ impl Winograd {
             Product { inputs: from, outputs: to, rows: sources.len(), kernels }
         };
         let products = blocks.into_iter().map(product).collect();
-        let (inputs, output_blocks) = (inputs.clone(), outputs.blocks());
-        Self { inputs, border, output_blocks, products, task_tiles: TASK_TILES, isa }
+        let (inputs, outputs) = (inputs.clone(), outputs.clone());
+        Self { inputs, outputs, edge: Edge::Padded(border), products, task_tiles: TASK_TILES, isa }
     }
 
     /// The same with at most `tiles` tiles per task: it needs more memory for maps, and reads weights less often.
@@ -142,17 +160,30 @@ impl Winograd {
         scratch: &mut [f32],
         threads: usize,
     ) {
-        let (rows, columns) = (input.height, input.columns());
-        assert_eq!((input.layout.blocks, output.layout.blocks), (self.inputs.blocks(), self.output_blocks));
-        assert_eq!((output.height, output.columns()), (rows, columns));
-        assert!(rows > 1 && columns > 1, "a map of one row or column");
-        assert_eq!(ending.bias.len(), self.output_blocks * LANES, "bias lanes");
-        let sizes = Scratch::of(self, rows, columns, threads);
         let (weights, maps) = scratch.split_at_mut(self.weight_numbers());
         self.transform_weights(weights);
-        let weights = &*weights;
+        self.multiply(input, output, ending, weights, maps, threads);
+    }
+
+    /// Convolves `input` into `output` with transformed weights.
+    fn multiply(
+        &self,
+        input: Map<'_>,
+        output: Map<'_>,
+        ending: Ending<'_>,
+        weights: &[f32],
+        maps: &mut [f32],
+        threads: usize,
+    ) {
+        let (rows, columns) = (input.height, input.columns());
+        let found = (input.layout.blocks, output.layout.blocks);
+        assert_eq!(found, (self.inputs.blocks(), self.outputs.blocks()));
+        assert_eq!((output.height, output.columns()), (rows, columns));
+        assert!(rows > 1 && columns > 1, "a map of one row or column");
+        assert_eq!(ending.bias.len(), self.outputs.blocks() * LANES, "bias lanes");
+        let sizes = Scratch::of(self, rows, columns, threads);
         let geometry = Geometry {
-            tile_columns: columns.div_ceil(OUT),
+            tile_columns: self.edge.tiles(columns),
             tiles: sizes.tiles,
             task_tiles: sizes.task_tiles,
         };
@@ -233,7 +264,7 @@ struct Scratch {
 
 impl Scratch {
     fn of(winograd: &Winograd, rows: usize, columns: usize, threads: usize) -> Self {
-        let tiles = rows.div_ceil(OUT) * columns.div_ceil(OUT);
+        let tiles = winograd.edge.tiles(rows) * winograd.edge.tiles(columns);
         // Equal parts for all threads, none larger than the cache allows.
         let shares = tiles.div_ceil(winograd.task_tiles).next_multiple_of(threads);
         let task_tiles = tiles.div_ceil(shares).max(1);
@@ -244,7 +275,7 @@ impl Scratch {
             task_tiles,
             tasks,
             input: numbers(winograd.inputs.blocks()),
-            output: numbers(winograd.output_blocks),
+            output: numbers(winograd.outputs.blocks()),
         }
     }
 }
@@ -326,8 +357,13 @@ mod tests {
                     let mut residual = Memory::of(&to, height, width, &residual);
                     let lanes = to.spread(|channel| bias[channel]);
                     let add_from = if split { first } else { to.blocks() };
-                    let ending =
-                        Ending { bias: &lanes, add_from, after: After::Relu, residual: Some(residual.map()) };
+                    let ending = Ending {
+                        bias: &lanes,
+                        add_from,
+                        after: After::Relu,
+                        signs: Signed::No,
+                        residual: Some(residual.map()),
+                    };
                     winograd.run(input.map(), output.map(), ending, &mut scratch, threads);
                     let result = output.map().to_planes(&to);
                     assert_close(&result, &expected, TOLERANCE);

@@ -5,20 +5,11 @@
 use std::ops::Range;
 
 use super::transforms::{input_transform, output_transform};
-use super::{Ending, GROUP, Geometry, IN, OUT, PLACES, Winograd, place};
+use super::{Ending, GROUP, Geometry, IN, OUT, PLACES, Signed, Winograd, place};
 use crate::After;
 use crate::simd::{LANES, Op, Simd};
 use crate::tiles::map::Map;
 use crate::tiles::tile::{self, Finish, PanelsView, Row, Segment};
-
-/// A row or column of a tile's inputs.
-#[derive(Clone, Copy)]
-struct Line {
-    /// Its index, or any valid index if it is outside the map.
-    place: usize,
-    /// Whether it is inside the map; otherwise it is zero.
-    inside: bool,
-}
 
 /// Some tiles of a map, through both transforms.
 pub(super) struct TileJob<'a> {
@@ -51,23 +42,14 @@ impl TileJob<'_> {
         ((index / GROUP * blocks + block) * GROUP + index % GROUP) * LANES
     }
 
+    /// The rows and columns of a tile's outputs.
     #[inline(always)]
-    fn corner(&self, tile: usize) -> (usize, usize) {
-        (tile / self.geometry.tile_columns * OUT, tile % self.geometry.tile_columns * OUT)
-    }
-
-    /// The rows (or columns) of a tile's inputs. Tiles need only one line beyond the border; lines further out are
-    /// never used.
-    #[inline(always)]
-    fn along(&self, start: usize, length: usize) -> [Line; IN] {
-        let mut lines = [Line { place: 0, inside: false }; IN];
-        for (i, line) in lines.iter_mut().enumerate() {
-            let index = (start + i) as isize - 1;
-            if let Some(place) = self.winograd.border.place(index.min(length as isize), length) {
-                *line = Line { place, inside: true };
-            }
-        }
-        lines
+    fn outputs(&self, tile: usize) -> [Range<usize>; 2] {
+        let (columns, edge) = (self.geometry.tile_columns, self.winograd.edge);
+        [
+            edge.outputs(tile / columns, self.output.height),
+            edge.outputs(tile % columns, self.output.columns()),
+        ]
     }
 
     #[inline(always)]
@@ -76,22 +58,40 @@ impl TileJob<'_> {
         let blocks = layout.blocks;
         let stride = place(self.geometry.task_tiles, blocks);
         for tile in self.tiles.clone() {
-            let (y, x) = self.corner(tile);
-            let (rows, columns) = (self.along(y, height), self.along(x, layout.columns));
+            let [rows, columns] = self.outputs(tile);
+            let edge = self.winograd.edge;
+            let (rows, columns) = (edge.inputs(rows, height), edge.inputs(columns, layout.columns));
             let zeros = !rows.iter().chain(&columns).all(|line| line.inside);
+            let sums = rows.iter().chain(&columns).any(|line| line.added.is_some());
             for block in 0..blocks {
                 let from = self.input.buffer.at(block * layout.plane);
+                let pixel = |row: usize, column: usize| {
+                    // SAFETY: inside the map, as the edge says.
+                    unsafe { simd.load(from.add(layout.row(row) + column * LANES)) }
+                };
                 let mut lines = [[simd.splat(0.0); IN]; IN];
                 for (line, row) in lines.iter_mut().zip(rows) {
                     let mut values = [simd.splat(0.0); IN];
                     for (value, column) in values.iter_mut().zip(columns) {
-                        // SAFETY: inside the map, as `along` says.
-                        *value = unsafe { simd.load(from.add(layout.row(row.place) + column.place * LANES)) };
+                        *value = pixel(row.place, column.place);
                     }
                     if zeros {
                         for (value, column) in values.iter_mut().zip(columns) {
                             if !(row.inside && column.inside) {
                                 *value = simd.splat(0.0);
+                            }
+                        }
+                    }
+                    if sums {
+                        for (value, column) in values.iter_mut().zip(columns) {
+                            if let (Some(column), true) = (column.added, row.inside) {
+                                *value = simd.add(*value, pixel(row.place, column));
+                            }
+                            if let (Some(row), true) = (row.added, column.inside) {
+                                *value = simd.add(*value, pixel(row, column.place));
+                            }
+                            if let (Some(row), Some(column)) = (row.added, column.added) {
+                                *value = simd.add(*value, pixel(row, column));
                             }
                         }
                     }
@@ -115,7 +115,7 @@ impl TileJob<'_> {
 
     #[inline(always)]
     fn multiply<S: Simd>(&mut self, simd: S) {
-        let (inputs, outputs) = (self.winograd.inputs.blocks(), self.winograd.output_blocks);
+        let (inputs, outputs) = (self.winograd.inputs.blocks(), self.winograd.outputs.blocks());
         let tiles = self.geometry.task_tiles;
         let (input_stride, output_stride) = (place(tiles, inputs), place(tiles, outputs));
         let mut start = 0;
@@ -160,8 +160,9 @@ impl TileJob<'_> {
         let blocks = output.layout.blocks;
         let stride = place(self.geometry.task_tiles, blocks);
         for tile in self.tiles.clone() {
-            let (y, x) = self.corner(tile);
-            let (rows, columns) = (OUT.min(output.height - y), OUT.min(output.columns() - x));
+            let [rows, columns] = self.outputs(tile);
+            let (y, x) = (rows.start, columns.start);
+            let (rows, columns) = (rows.len(), columns.len());
             for block in 0..blocks {
                 let from = Self::vector(tile - self.tiles.start, block, blocks);
                 let source = &self.products[from..][..(PLACES - 1) * stride + LANES];
@@ -190,6 +191,15 @@ impl TileJob<'_> {
                             }
                             if ending.after == After::Relu {
                                 value = simd.max(value, simd.splat(0.0));
+                            }
+                            match ending.signs {
+                                Signed::No => {}
+                                Signed::Recorded(signs) => {
+                                    *signs.at(block, y + row, x + column) = simd.positive(value);
+                                }
+                                Signed::Gated(signs) => {
+                                    value = simd.where_set(*signs.at(block, y + row, x + column), value);
+                                }
                             }
                             if let Some(residual) = ending.residual {
                                 value = simd.add(value, simd.load(residual.buffer.at(place)));
