@@ -1,6 +1,7 @@
 //! `lacuna bench`: measures speed and memory of a network on this machine.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Instant;
 
 #[cfg(feature = "burn")]
@@ -9,7 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use lacuna::budget::peak_bytes;
 use lacuna::checkpoint::Checkpoint;
-use lacuna::{EnginePredictor, Mask, Planes, Predictor, Watch};
+use lacuna::{EnginePredictor, Mask, Planes, Predictor, Refined, Watch};
 use lacuna_cpu::engine::{Plan, Wanted};
 use lacuna_network::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
 use lacuna_network::{Architecture, Delta, Family, Shape};
@@ -19,6 +20,7 @@ use crate::Outcome;
 use crate::method::{EngineName, PlaceArgs};
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::output::print;
+use crate::refine::RefineArgs;
 use crate::units::{Size, Threads, start_threads};
 use crate::usage::ensure_usage;
 use crate::words::word;
@@ -30,7 +32,9 @@ Examples:
   A model, two sizes, one line of JSON for each:
     lacuna bench --model big-lama --size 512,1024 --threads 2 --json
   As in a real fill: only what a hole of 5 % of the image needs:
-    lacuna bench --model big-lama --size 1024 --hole 0.05";
+    lacuna bench --model big-lama --size 1024 --hole 0.05
+  Refined, with four passes forward and three backward:
+    lacuna bench --width 64 --blocks 18 --size 1024 --refine=4";
 
 /// Arguments of `lacuna bench`.
 #[derive(Args)]
@@ -70,6 +74,8 @@ pub struct BenchArgs {
     /// Number of computing threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<Threads>,
+    #[command(flatten)]
+    pub refine: RefineArgs,
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Print one line of JSON per size on standard output
@@ -149,27 +155,31 @@ impl BenchArgs {
 /// The network that is measured.
 enum Subject {
     Engine(Box<EnginePredictor>),
-    #[cfg_attr(
-        not(feature = "burn"),
-        expect(dead_code, reason = "there is nothing but the engine in this build")
-    )]
-    Other {
-        predictor: Box<dyn Predictor>,
-        operations: Box<dyn Fn(Size) -> f64>,
-    },
+    Other { predictor: Box<dyn Predictor>, operations: Box<dyn Fn(Size) -> f64> },
 }
 
 impl Subject {
     fn load(args: &BenchArgs) -> Result<Self> {
         let checkpoint = args.model.as_ref().map(ModelArg::open).transpose()?;
+        let engine = |network: EnginePredictor| -> Result<Self> {
+            match args.refine.refinement() {
+                None => Ok(Self::Engine(Box::new(network))),
+                Some(refinement) => {
+                    ensure_usage!(
+                        args.hole.is_none(),
+                        "--hole is for networks alone: --refine predicts everything"
+                    );
+                    let predictor = Box::new(Refined::new(Arc::new(network), refinement));
+                    // Passes end when the loss no longer falls: their number is unknown.
+                    Ok(Self::Other { predictor, operations: Box::new(|_| 0.0) })
+                }
+            }
+        };
         match (args.place.engine()?, &checkpoint) {
-            (EngineName::Cpu, Some(checkpoint)) => {
-                Ok(Self::Engine(Box::new(EnginePredictor::new(checkpoint)?)))
-            }
-            (EngineName::Cpu, None) => {
-                Ok(Self::Engine(Box::new(EnginePredictor::random(&args.config(), args.seed)?)))
-            }
+            (EngineName::Cpu, Some(checkpoint)) => engine(EnginePredictor::new(checkpoint)?),
+            (EngineName::Cpu, None) => engine(EnginePredictor::random(&args.config(), args.seed)?),
             (EngineName::Burn, checkpoint) => {
+                ensure_usage!(args.refine.refine.is_none(), "--refine needs --engine cpu");
                 ensure_usage!(
                     args.hole.is_none(),
                     "--hole needs --engine cpu: Burn always predicts everything"
@@ -248,12 +258,18 @@ fn measure(args: &BenchArgs, subject: &Subject, size: Size, start: Option<Instan
         peak_bytes,
         forecast_bytes: match &plan {
             Some(plan) => plan.forecast_bytes(),
-            None => predictor.forecast_bytes(width, height),
+            None => {
+                let picture = (width * height * PICTURE_BYTES) as u64;
+                predictor.forecast_bytes(width, height) + predictor.resident_bytes() + picture
+            }
         },
         forecast_s: predictor.forecast_seconds(width, height, mask.count()),
         start_s,
     })
 }
+
+/// Bytes per pixel of image, mask and prediction.
+const PICTURE_BYTES: usize = 2 * 3 * size_of::<f32>() + 1;
 
 /// Hole fraction used where it makes no difference.
 const DEFAULT_HOLE: f64 = 0.1;

@@ -17,6 +17,7 @@ mod method_arg;
 mod model;
 mod models;
 mod output;
+mod refine;
 #[cfg(feature = "serve")]
 mod serve;
 #[cfg(feature = "train")]

@@ -15,7 +15,8 @@ use lacuna::{Budget, EnginePredictor, Method, Predictor, default_network};
 use serde::Serialize;
 
 use crate::models::{MODEL_SYNTAX, ModelArg};
-use crate::usage::bail_usage;
+use crate::refine::RefineArgs;
+use crate::usage::{bail_usage, ensure_usage};
 use crate::words::word;
 
 /// The device that every build and machine has.
@@ -31,6 +32,8 @@ pub struct MethodArgs {
     /// installed model such as big-lama; see `lacuna models` [default: the network that ships with Lacuna]
     #[arg(long, value_name = MODEL_SYNTAX)]
     pub model: Option<ModelArg>,
+    #[command(flatten)]
+    pub refine: RefineArgs,
     #[command(flatten)]
     pub place: PlaceArgs,
 }
@@ -116,9 +119,17 @@ impl MethodArgs {
                 Some(model) => model.open()?,
                 None => default_network()?,
             };
-            self.place.load_network(&checkpoint, memory)
+            let network = self.place.load_network(&checkpoint, memory)?;
+            Ok(match self.refine.refinement() {
+                Some(refinement) => network.refined(refinement)?,
+                None => network,
+            })
         };
         let method = self.method();
+        ensure_usage!(
+            method.needs_network() || self.refine.refine.is_none(),
+            "--method {method} has no network that --refine could refine"
+        );
         Ok(match method.build {
             Build::WithNetwork(build) => build(network()?),
             Build::Alone(build) => {

@@ -7,6 +7,7 @@ use lacuna::words::Word;
 use lacuna_eval::mean_colour;
 
 use crate::models::{ModelArg, is_label};
+use crate::refine::RefineArgs;
 
 /// The syntax of the argument, for help texts.
 pub const METHOD_SYNTAX: &str = "[NAME=]METHOD[:FILE|:MODEL]";
@@ -17,28 +18,42 @@ pub fn methods() -> Vec<Method> {
 }
 
 /// The value of `--method`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct MethodArg {
     name: Option<String>,
     /// The method.
     pub method: Method,
     /// Its network; Lacuna's own if none.
     pub model: Option<ModelArg>,
+    /// How the network is refined.
+    pub refine: RefineArgs,
 }
 
 impl MethodArg {
     /// A network alone; reports use the model's name.
     pub fn network(model: &ModelArg) -> Self {
-        Self { name: None, method: Method::NETWORK, model: Some(model.clone()) }
+        let refine = RefineArgs::default();
+        Self { name: None, method: Method::NETWORK, model: Some(model.clone()), refine }
     }
 
     /// PatchMatch guided by a network; reports use the model's name. This is the older `--guided`.
     pub fn guided(model: &ModelArg) -> Self {
-        Self { name: Some(model.label()), method: Method::GUIDED, model: Some(model.clone()) }
+        let refine = RefineArgs::default();
+        Self { name: Some(model.label()), method: Method::GUIDED, model: Some(model.clone()), refine }
     }
 
     /// Its name in reports: the given name; else the model's name for a network, and method and model for others.
     pub fn label(&self) -> String {
+        let name = self.plain_label();
+        if self.refine.refine.is_some() { format!("{name}-refined") } else { name }
+    }
+
+    /// The same method with its network refined.
+    pub fn refined(&self, refine: RefineArgs) -> Self {
+        Self { refine, ..self.clone() }
+    }
+
+    fn plain_label(&self) -> String {
         match (&self.name, &self.model, self.method) {
             (Some(name), ..) => name.clone(),
             (None, Some(model), method) if method == Method::NETWORK => model.label(),
@@ -74,7 +89,7 @@ impl FromStr for MethodArg {
         if let Some(model) = model.as_ref().filter(|_| !method.needs_network()) {
             return Err(format!("{method} uses no model, but {model} was given"));
         }
-        Ok(Self { name, method, model })
+        Ok(Self { name, method, model, refine: RefineArgs::default() })
     }
 }
 
@@ -108,6 +123,13 @@ mod tests {
         ] {
             assert!(text.parse::<MethodArg>().unwrap_err().contains(words), "{text}");
         }
+    }
+
+    #[test]
+    fn refined_methods_have_names_of_their_own() {
+        let method: MethodArg = "mine=guided".parse().unwrap();
+        let refined = method.refined(RefineArgs { refine: Some(15), refine_side: None });
+        assert_eq!((method.label().as_str(), refined.label().as_str()), ("mine", "mine-refined"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ import { text } from "./texts.js";
 const STORED = "settings";
 /** Controls whose values are remembered. The seed belongs to a photo, not to the user. */
 const REMEMBERED = [
-  "size", "at-once", "expand", "expand-auto", "feather", "method", "model", "strategy", "long-side", "format", "quality", "single-keys", "batch-anchor",
+  "size", "at-once", "expand", "expand-auto", "feather", "method", "model", "refine", "strategy", "long-side", "format", "quality", "single-keys", "batch-anchor",
   "batch-scale",
 ];
 /** Number fields, with the keys of their texts; the server's names are the same with "_". */
@@ -24,6 +24,7 @@ export function settings() {
   return {
     method,
     model: method === "patchmatch" ? null : value("model"),
+    refine: refines() ? REFINE_PASSES : null,
     strategy: value("strategy"),
     long_side: value("strategy") === "resize" ? value("long-side") : null,
     seed: value("seed"),
@@ -32,6 +33,19 @@ export function settings() {
     format: value("format"),
     quality: takesQuality() ? value("quality") : null,
   };
+}
+
+/** Forward passes of a refined fill. */
+const REFINE_PASSES = "15";
+
+/** Whether the chosen model can be refined. */
+function canRefine() {
+  const model = page.server?.models.find((model) => model.id === value("model"));
+  return value("method") !== "patchmatch" && Boolean(model?.refines);
+}
+
+function refines() {
+  return canRefine() && byId("refine").checked;
 }
 
 function takesQuality() {
@@ -103,6 +117,7 @@ export function choicesChanged() {
   const method = value("method");
   byId("method-help").textContent = method ? text(`method-${method}-help`) : "";
   byId("model-field").hidden = (page.server?.models.length ?? 0) < 2 || method === "patchmatch";
+  byId("refine-field").hidden = !canRefine();
   byId("long-side-field").hidden = value("strategy") !== "resize";
   byId("quality-field").hidden = !takesQuality();
   byId("expand").disabled = byId("expand-auto").checked;

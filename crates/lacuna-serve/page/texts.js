@@ -102,6 +102,11 @@ export const TEXTS = {
     "Мережа малює все сама. М’якше; добре, коли в фото нема нічого схожого.",
   ],
   model: ["Network", "Мережа"],
+  refine: ["Refine for this photo", "Уточнити для цього фото"],
+  refineHelp: [
+    "The network is fitted to the photo around the hole first. Takes many times as long; you can cancel at any time.",
+    "Мережа спершу підлаштовується під фото довкола. Триває у багато разів довше; можна скасувати будь-коли.",
+  ],
   more: ["More settings", "Більше налаштувань"],
   strategy: ["Large photos", "Великі фото"],
   strategyAuto: ["Choose by size", "Обирати за розміром"],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lacuna::method::Build;
 use lacuna::words::Word;
-use lacuna::{Mask, Method, Picture, Planes, Predictor};
+use lacuna::{Mask, Method, Picture, Planes, Predictor, Refinement};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -76,6 +76,8 @@ pub struct ModelDocument {
     parameters: u64,
     /// Whether it has a latent view.
     latent: bool,
+    /// Whether fills can be refined.
+    refines: bool,
 }
 
 /// The method and model of requests that name none.
@@ -119,6 +121,7 @@ impl Models {
             device: model.device.clone(),
             parameters: model.parameters,
             latent: model.latent.is_some(),
+            refines: model.network.can_refine(),
         };
         self.networks.iter().map(document).collect()
     }
@@ -159,7 +162,12 @@ impl Models {
     ///
     /// # Errors
     /// [`Code::FieldInvalid`] if there is no such model, or the method uses none.
-    pub(crate) fn choose(&self, method: Option<Method>, model: Option<&str>) -> Result<Selection, Problem> {
+    pub(crate) fn choose(
+        &self,
+        method: Option<Method>,
+        model: Option<&str>,
+        refine: Option<Refinement>,
+    ) -> Result<Selection, Problem> {
         let implied = || -> Result<Method, Problem> {
             let none = model.is_none() && self.networks.is_empty();
             if none { Ok(WITHOUT_NETWORK) } else { Ok(self.network(model)?.method) }
@@ -167,6 +175,10 @@ impl Models {
         let method = method.map_or_else(implied, Ok)?;
         let build = match method.build {
             Build::WithNetwork(build) => build,
+            Build::Alone(_) if refine.is_some() => {
+                let detail = format!("method {method} has no network that could be refined");
+                return Err(Problem::new(Code::FieldInvalid, detail));
+            }
             Build::Alone(build) => {
                 return match model {
                     None => {
@@ -182,7 +194,12 @@ impl Models {
             }
         };
         let model = self.network(model)?;
-        Ok(Selection { predictor: build(Arc::clone(&model.network)), device: model.device.clone() })
+        let network = Arc::clone(&model.network);
+        let network = match refine {
+            Some(refine) => network.refined(refine).map_err(|error| Problem::of(&error))?,
+            None => network,
+        };
+        Ok(Selection { predictor: build(network), device: model.device.clone() })
     }
 }
 
@@ -211,7 +228,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_chosen() {
         let none = models(vec![]);
-        assert_eq!(none.choose(None, None).unwrap().device, "cpu");
+        assert_eq!(none.choose(None, None, None).unwrap().device, "cpu");
         assert_eq!(none.methods(), [Method::PATCHMATCH]);
         let two = models(vec![model("a", "cuda:0"), model("b", "cuda:1")]);
         assert_eq!(two.devices(), ["cpu", "cuda:0", "cuda:1"]);
@@ -222,19 +239,27 @@ mod tests {
             (Some(Method::GUIDED), Some("b"), "cuda:1"),
             (Some(Method::PATCHMATCH), None, "cpu"),
         ] {
-            assert_eq!(two.choose(method, model).unwrap().device, device, "{method:?} {model:?}");
+            assert_eq!(two.choose(method, model, None).unwrap().device, device, "{method:?} {model:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_is_refused_by_name() {
         let one = models(vec![model("a", "cpu")]);
-        let detail = |models: &Models, method, model| models.choose(method, model).err().unwrap().detail;
+        let detail =
+            |models: &Models, method, model| models.choose(method, model, None).err().unwrap().detail;
         assert_eq!(detail(&one, None, Some("x")), "model \"x\" was requested, loaded: a");
         assert_eq!(
             detail(&models(vec![]), Some(Method::NETWORK), None),
             "a network was requested, none is loaded"
         );
         assert!(detail(&one, Some(Method::PATCHMATCH), Some("a")).contains("uses no model"));
+        let refined =
+            |method| one.choose(Some(method), None, Some(Refinement::default())).err().unwrap().detail;
+        assert_eq!(refined(Method::PATCHMATCH), "method patchmatch has no network that could be refined");
+        assert_eq!(
+            refined(Method::NETWORK),
+            "patchmatch cannot be refined: only networks on the CPU engine can"
+        );
     }
 }

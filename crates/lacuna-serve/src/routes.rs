@@ -91,7 +91,8 @@ pub(crate) async fn read_form(app: &App, client: Client, request: Request) -> Re
 }
 
 pub(crate) fn submit_fill(app: &App, client: Client, fill: FillRequest) -> Result<Ticket, Problem> {
-    let chosen = app.models.choose(fill.settings.method, fill.settings.model.as_deref())?;
+    let chosen =
+        app.models.choose(fill.settings.method, fill.settings.model.as_deref(), fill.settings.refine)?;
     let bounds = app.config.bounds;
     app.submit(&chosen.device, client, fill.key(), move |watch| fill.run(chosen.predictor, &bounds, watch))
 }

@@ -7,9 +7,10 @@ use lacuna::anchor::{Anchor, AnchorScale};
 use lacuna::hole::Expand;
 use lacuna::mask::MaskFrom;
 use lacuna::picture::Format;
+use lacuna::refine::{MOST_PASSES, Pyramid, SMALLEST_SIDE};
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::words::{Word, names};
-use lacuna::{MaskFit, MaskOptions, Method, Sizing};
+use lacuna::{MaskFit, MaskOptions, Method, Refinement, Sizing};
 
 use crate::problem::{Code, Problem, excerpt};
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub method: Option<Method>,
     /// The network.
     pub model: Option<String>,
+    /// How the network is refined, if it is.
+    pub refine: Option<Refinement>,
     /// How large images are handled.
     pub sizing: Sizing,
     /// Seed of all randomness.
@@ -48,9 +51,11 @@ pub struct Settings {
 
 impl Settings {
     /// The names of all fields.
-    pub const FIELDS: [&str; 16] = [
+    pub const FIELDS: [&str; 18] = [
         "method",
         "model",
+        "refine",
+        "refine_side",
         "strategy",
         "long_side",
         "seed",
@@ -75,11 +80,14 @@ impl Settings {
         let mut settings = Self::default();
         let (mut strategy, mut long_side) = (StrategyKind::Auto, None);
         let (mut fits, mut anchor, mut anchor_scale) = (false, None, None);
+        let (mut passes, mut refine_side) = (0, None);
         for (name, value) in fields {
             let field = Field { name, value };
             match name.as_str() {
                 "method" => settings.method = Some(field.word()?),
                 "model" => settings.model = Some(value.clone()),
+                "refine" => passes = field.number(0, MOST_PASSES)?,
+                "refine_side" => refine_side = Some(field.number(SMALLEST_SIDE as u32, u32::from(u16::MAX))?),
                 "strategy" => strategy = field.word()?,
                 "long_side" => long_side = Some(field.number(SHORTEST_LONG_SIDE, u32::from(u16::MAX))?),
                 "seed" => settings.seed = field.number(0, u64::MAX)?,
@@ -100,6 +108,12 @@ impl Settings {
         }
         if let Some(long_side) = long_side.filter(|_| strategy != StrategyKind::Resize) {
             let detail = format!("long_side {long_side} needs strategy resize, but strategy is {strategy}");
+            return Err(Problem::new(Code::FieldInvalid, detail));
+        }
+        let pyramid = refine_side.map(|side| Pyramid::new(side as usize));
+        settings.refine = (passes > 0).then_some(Refinement { passes, pyramid });
+        if let Some(side) = refine_side.filter(|_| passes == 0) {
+            let detail = format!("refine_side {side} needs refine, but refine is 0");
             return Err(Problem::new(Code::FieldInvalid, detail));
         }
         settings.fit = match (anchor, anchor_scale) {
@@ -202,6 +216,8 @@ mod tests {
         let all = read(&[
             ("method", "network"),
             ("model", "a"),
+            ("refine", "20"),
+            ("refine_side", "256"),
             ("strategy", "resize"),
             ("long_side", "640"),
             ("seed", "18446744073709551615"),
@@ -219,6 +235,7 @@ mod tests {
         let expected = Settings {
             method: Some(Method::NETWORK),
             model: Some("a".into()),
+            refine: Some(Refinement { passes: 20, pyramid: Some(Pyramid::new(256)) }),
             sizing: Sizing::Always(Strategy::Resize { long_side: 640 }),
             seed: u64::MAX,
             mask: MaskOptions { threshold: Some(254), invert: true, channel: MaskChannel::Alpha },
@@ -260,6 +277,8 @@ mod tests {
             (&[("invert", "yes")], "one of true, false"),
             (&[("method", "magic")], "one of guided, patchmatch, network"),
             (&[("format", "gif")], "one of same, png, jpeg"),
+            (&[("refine", "201")], "field refine is \"201\", expected an integer from 0 to 200"),
+            (&[("refine_side", "256")], "refine_side 256 needs refine, but refine is 0"),
             (&[("long_side", "640")], "needs strategy resize, but strategy is auto"),
         ] {
             let detail = read(fields).unwrap_err().detail;

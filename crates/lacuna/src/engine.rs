@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use lacuna_cpu::engine::{Engine, Plan, PlanOptions, Wanted, product_rate};
 use lacuna_cpu::{Error as EngineError, Isa};
@@ -13,6 +13,7 @@ use rand_pcg::Pcg64;
 
 use crate::checkpoint::Checkpoint;
 use crate::method::{Build, Method};
+use crate::refine::{Refined, Refinement};
 use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// A network alone, for the table in [`Method`].
@@ -93,7 +94,12 @@ impl EnginePredictor {
 
     /// Forecast time of a plan on this machine, in seconds.
     pub fn seconds(&self, plan: &Plan) -> f64 {
-        plan.forecast_seconds(*self.rate.get_or_init(|| product_rate(self.engine.isa())))
+        plan.forecast_seconds(self.rate())
+    }
+
+    /// Operations per second of large products on this machine, measured once.
+    pub(crate) fn rate(&self) -> f64 {
+        *self.rate.get_or_init(|| product_rate(self.engine.isa()))
     }
 
     /// Predicts the whole image, or the part in `wanted`.
@@ -110,7 +116,7 @@ impl EnginePredictor {
         Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
     }
 
-    fn failed(&self, error: EngineError) -> Error {
+    pub(crate) fn failed(&self, error: EngineError) -> Error {
         if matches!(error, EngineError::Stopped) {
             return Error::Stopped;
         }
@@ -173,6 +179,14 @@ impl Predictor for EnginePredictor {
 
     fn release(&self) {
         self.engine.release();
+    }
+
+    fn can_refine(&self) -> bool {
+        true
+    }
+
+    fn refined(self: Arc<Self>, refinement: Refinement) -> Result<Arc<dyn Predictor>> {
+        Ok(Arc::new(Refined::new(self, refinement)))
     }
 }
 

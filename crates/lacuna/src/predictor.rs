@@ -1,7 +1,10 @@
 //! The one seam between pictures and whatever invents the missing pixels.
 
+use std::sync::Arc;
+
 use lacuna_network::geometry;
 
+use crate::refine::Refinement;
 use crate::{Error, Mask, Planes, Rect, Result, Watch};
 
 /// A hole to fill, and what to look at.
@@ -140,6 +143,22 @@ pub trait Predictor: Send + Sync {
     /// Whether several predictions may run at the same time, also within one pool of threads.
     fn runs_in_parallel(&self) -> bool {
         false
+    }
+
+    /// Whether [`Predictor::refined`] succeeds.
+    fn can_refine(&self) -> bool {
+        false
+    }
+
+    /// The same network with its latent refined for each picture.
+    ///
+    /// # Errors
+    /// [`crate::Error::Argument`] if it is no network that can be refined: one on the processor, on Lacuna's own engine.
+    fn refined(self: Arc<Self>, _: Refinement) -> Result<Arc<dyn Predictor>> {
+        Err(crate::Error::Argument(format!(
+            "{} cannot be refined: only networks on the CPU engine can",
+            self.name()
+        )))
     }
 
     /// Gives back what it keeps from one frame for the next.

@@ -15,6 +15,7 @@ pub struct Watch {
 #[derive(Debug, Default)]
 struct Shared {
     stopped: AtomicBool,
+    finishing: AtomicBool,
     /// The bits of the finished fraction, 0 to 1.
     done: AtomicU32,
 }
@@ -36,6 +37,16 @@ impl Watch {
     /// Cancels the fill at its next step.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks for the best result so far: a fill that improves pass by pass ends after the current pass.
+    pub fn finish(&self) {
+        self.shared.finishing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the best result so far was asked for.
+    pub fn is_finishing(&self) -> bool {
+        self.shared.finishing.load(Ordering::Relaxed)
     }
 
     /// The finished fraction of the whole fill, 0 to 1.

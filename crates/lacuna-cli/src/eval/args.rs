@@ -8,6 +8,7 @@ use crate::limits::LimitArgs;
 use crate::method::PlaceArgs;
 use crate::method_arg::{METHOD_SYNTAX, MethodArg};
 use crate::models::{MODEL_SYNTAX, ModelArg, is_label};
+use crate::refine::RefineArgs;
 use crate::units::Threads;
 
 const EXAMPLES: &str = "\
@@ -19,6 +20,8 @@ Examples:
     lacuna eval --masks thick-256 --model ours=best.safetensors --predictions lama=lama-out -o report
   Compare an installed model alone and as PatchMatch's guide:
     lacuna eval --masks thick-256 --method network:big-lama --method guided:big-lama -o report
+  Compare the network that ships with itself refined:
+    lacuna eval --masks thick-256 --method network --refine -o report
   Evaluate fills from folders of original photos, masks and fills with equal names:
     lacuna eval --reference photos --masks masks --predictions mine=fills -o report
 
@@ -51,6 +54,9 @@ pub struct EvalArgs {
     /// The older form of --method guided:MODEL
     #[arg(long, value_name = MODEL_SYNTAX, hide = true)]
     pub guided: Vec<ModelArg>,
+    /// Also evaluates each method with a network refined, as NAME-refined
+    #[command(flatten)]
+    pub refine: RefineArgs,
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Evaluate only N photos, evenly spaced [default: all]
@@ -118,7 +124,13 @@ impl EvalArgs {
     /// All methods to run, whichever option named them.
     pub fn methods(&self) -> impl Iterator<Item = MethodArg> {
         let networks = self.model.iter().map(MethodArg::network);
-        self.method.iter().cloned().chain(networks).chain(self.guided.iter().map(MethodArg::guided))
+        let all =
+            self.method.iter().cloned().chain(networks).chain(self.guided.iter().map(MethodArg::guided));
+        all.flat_map(|method| {
+            let with_network = self.refine.refine.filter(|_| method.method.needs_network());
+            let refined = with_network.map(|_| method.refined(self.refine));
+            std::iter::once(method).chain(refined)
+        })
     }
 
     /// The names of all methods; those with folders of fills come first.

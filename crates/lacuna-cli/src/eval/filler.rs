@@ -36,7 +36,7 @@ impl Runnable {
     /// As [`MethodArgs::load`].
     pub fn new(arg: MethodArg, args: &EvalArgs) -> Result<Self> {
         let name = arg.label();
-        let MethodArg { method, model, .. } = arg;
+        let MethodArg { method, model, refine, .. } = arg;
         let (predictor, mut identity) = match method.build {
             Build::Alone(build) => {
                 let predictor = build();
@@ -44,7 +44,7 @@ impl Runnable {
                 (predictor, identity)
             }
             Build::WithNetwork(_) => {
-                let method = MethodArgs { method: Some(method), model, place: args.place.clone() };
+                let method = MethodArgs { method: Some(method), model, refine, place: args.place.clone() };
                 let predictor = method.load(None)?;
                 let identity = method.identity(predictor.as_ref())?;
                 (predictor, identity)
