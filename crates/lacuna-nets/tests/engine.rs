@@ -133,8 +133,9 @@ impl Both {
         let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         assert!(largest > 0.0, "a gradient of zeros proves nothing");
         let differences: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).collect();
-        let wrong =
-            differences.iter().filter(|&&difference| !(difference <= GRADIENT_TOLERANCE * largest)).count();
+        // NaN is wrong, too.
+        let within = |difference: &&f32| **difference <= GRADIENT_TOLERANCE * largest;
+        let wrong = differences.len() - differences.iter().filter(within).count();
         let norm = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
         let ratio = norm(&differences) / norm(&expected);
         println!("{config:?} {height} x {width}: {wrong} of {} differ, norm {ratio:e}", expected.len());
