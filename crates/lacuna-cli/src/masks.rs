@@ -11,7 +11,7 @@ use image::ImageFormat;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::hash::sha256;
 use lacuna::pairs::{images_in, mask_name, stem};
-use lacuna::picture::Limits;
+use lacuna::picture::{Format, Limits};
 use lacuna::{Mask, Picture};
 use lacuna_masks::set::{self, MaskSet, Masks};
 use rayon::prelude::*;
@@ -186,6 +186,6 @@ fn write(mask: &Mask, file: String, image: Option<String>, folder: &Path) -> Res
 /// All photos below a folder, relative to it, sorted by name.
 fn photos(folder: &Path) -> Result<Vec<PathBuf>> {
     let photos = images_in(folder)?;
-    ensure!(!photos.is_empty(), "{} has no PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC files", folder.display());
+    ensure!(!photos.is_empty(), "{} has no {} files", folder.display(), Format::READ);
     Ok(photos)
 }

@@ -317,35 +317,78 @@ fn copy_converted(folder: &Folder, name: &str, to: &str) {
     fs::copy(fixtures.join(name), folder.at(to)).unwrap();
 }
 
+/// A photo of each format that is read but not written: its file, its extension, and the format's name.
+const READ_ONLY: &[(&str, &str, &str)] = &[
+    ("photo.heic", "heic", "HEIC"),
+    #[cfg(feature = "avif")]
+    ("avif/photo.avif", "avif", "AVIF"),
+    #[cfg(feature = "jxl")]
+    ("jxl/photo.jxl", "jxl", "JPEG XL"),
+];
+
 #[test]
-fn heic_photos_are_filled_and_written_by_the_output_name() {
-    let folder = Folder::new();
-    fs::create_dir(folder.at("photos")).unwrap();
-    copy_converted(&folder, "photo.heic", "photos/a.heic");
-    // The content decides, never the name.
-    copy_converted(&folder, "photo.heic", "photos/b.jpg");
-    folder.mask("m.png", CONVERTED, |x, y| (30..40).contains(&x) && (20..30).contains(&y));
-    folder.run("photos/a.heic m.png -o a.png").success().stderr(contains("the result is a PNG"));
-    folder.run("photos/a.heic m.png -o a.jpg").success();
-    folder.run("photos/a.heic m.png -o a.heic").failure().stderr(contains("cannot write .heic files"));
-    for (name, kind) in [("a.png", ImageFormat::Png), ("a.jpg", ImageFormat::Jpeg)] {
-        assert_eq!(image::guess_format(&fs::read(folder.at(name)).unwrap()).unwrap(), kind);
-        assert_eq!(folder.image(name).dimensions(), CONVERTED);
+fn converted_photos_are_filled_and_written_by_the_output_name() {
+    for (file, extension, format) in READ_ONLY {
+        let folder = Folder::new();
+        fs::create_dir(folder.at("photos")).unwrap();
+        let photo = format!("photos/a.{extension}");
+        copy_converted(&folder, file, &photo);
+        // The content decides, never the name.
+        copy_converted(&folder, file, "photos/b.jpg");
+        folder.mask("m.png", CONVERTED, |x, y| (30..40).contains(&x) && (20..30).contains(&y));
+        let note = format!("{format} files cannot be written: the result is a PNG");
+        folder.run(&format!("{photo} m.png -o a.png")).success().stderr(contains(note));
+        folder.run(&format!("{photo} m.png -o a.jpg")).success();
+        let refused = folder.run(&format!("{photo} m.png -o a.{extension}")).failure();
+        refused.stderr(contains(format!("cannot write .{extension} files")));
+        for (name, kind) in [("a.png", ImageFormat::Png), ("a.jpg", ImageFormat::Jpeg)] {
+            assert_eq!(image::guess_format(&fs::read(folder.at(name)).unwrap()).unwrap(), kind);
+            assert_eq!(folder.image(name).dimensions(), CONVERTED);
+        }
+        folder.run("photos m.png -o out").success();
+        let written = fs::read(folder.at("out/a.png")).unwrap();
+        assert_eq!(image::guess_format(&written).unwrap(), ImageFormat::Png);
+        // An empty mask copies none of the file's bytes into a PNG.
+        folder.mask("empty.png", CONVERTED, |_, _| false);
+        folder.run(&format!("{photo} empty.png -o same.png")).success();
+        assert_eq!(folder.image("same.png").dimensions(), CONVERTED);
     }
-    folder.run("photos m.png -o out").success();
-    assert_eq!(image::guess_format(&fs::read(folder.at("out/a.png")).unwrap()).unwrap(), ImageFormat::Png);
-    // An empty mask copies no HEIC bytes into a PNG.
-    folder.mask("empty.png", CONVERTED, |_, _| false);
-    folder.run("photos/a.heic empty.png -o same.png").success();
-    assert_eq!(folder.image("same.png").dimensions(), CONVERTED);
 }
 
 #[test]
-fn damaged_heic_photos_are_refused_with_a_reason() {
+fn damaged_converted_photos_are_refused_with_a_reason() {
+    for (file, extension, format) in READ_ONLY {
+        let folder = Folder::new();
+        folder.mask("m.png", CONVERTED, |x, y| (30..40).contains(&x) && (20..30).contains(&y));
+        copy_converted(&folder, file, "whole");
+        let whole = fs::read(folder.at("whole")).unwrap();
+        fs::write(folder.at(&format!("half.{extension}")), &whole[..whole.len() / 2]).unwrap();
+        let refused = folder.run(&format!("half.{extension} m.png -o a.png")).failure();
+        refused.stderr(contains(format!("{format} file")));
+        assert!(!folder.at("a.png").exists());
+    }
+}
+
+#[test]
+#[cfg(not(feature = "avif"))]
+fn without_its_reader_an_avif_photo_is_refused_by_name() {
     let folder = Folder::new();
     folder.mask("m.png", CONVERTED, |x, y| (30..40).contains(&x) && (20..30).contains(&y));
-    copy_converted(&folder, "photo.heic", "whole.heic");
-    let whole = fs::read(folder.at("whole.heic")).unwrap();
-    fs::write(folder.at("half.heic"), &whole[..whole.len() / 2]).unwrap();
-    folder.run("half.heic m.png -o a.png").failure().stderr(contains("HEIC file"));
+    copy_converted(&folder, "avif/photo.avif", "a.avif");
+    let said = "this build cannot read AVIF photos: convert it to PNG, JPEG or TIFF first, or build with the Cargo feature \"avif\"";
+    folder.run("a.avif m.png -o a.png").failure().stderr(contains(said));
+}
+
+#[test]
+#[cfg(feature = "avif")]
+fn twelve_megapixels_of_avif_are_filled() {
+    let folder = Folder::new();
+    let size = (4032, 3024);
+    copy_converted(&folder, "avif/twelve_megapixels.avif", "a.avif");
+    folder.mask("m.png", size, |x, y| (2000..2100).contains(&x) && (1000..1100).contains(&y));
+    folder.run("a.avif m.png -o a.jpg").success();
+    assert_eq!(folder.image("a.jpg").dimensions(), size);
+    // Planes, pixels and the decoder take about 17 bytes per pixel.
+    let refused = folder.run("a.avif m.png -o b.jpg --max-memory 150M").failure();
+    refused.stderr(contains("reading a.avif"));
 }

@@ -6,8 +6,8 @@ import { has, text } from "./texts.js";
 
 /** How the server's notes end, and what the page says: [pattern, text key]. Named groups are values of the text. */
 const NOTES = [
-  [/: (?<format>\w+) files cannot be written: the result is a PNG$/, "noteReadOnly"],
-  [/only the first frame of the GIF file is read/, "noteGif"],
+  [/: (?<format>[\w ]+) files cannot be written: the result is a PNG$/, "noteReadOnly"],
+  [/only the first (frame|picture) of the (?<format>[\w ]+) (file|sequence) is read/, "noteFirst"],
   [/CMYK is converted to RGB/, "noteCmyk"],
   [/the colour profile .* was dropped$/, "noteProfile"],
   [/the EXIF block cannot be read and was dropped/, "noteExif"],

@@ -184,7 +184,7 @@ export const TEXTS = {
   // The server's notes on a result; see notes.js.
   notes: ["Notes on the result", "Примітки до результату"],
   noteReadOnly: ["{format} files cannot be written: the result is a PNG", "Файли {format} не записуються: результат у PNG"],
-  noteGif: ["Only the first frame of the GIF was read", "З GIF прочитано лише перший кадр"],
+  noteFirst: ["Only the first frame of the {format} was read", "З {format} прочитано лише перший кадр"],
   noteCmyk: ["The CMYK colours were converted to RGB", "Кольори CMYK перетворено на RGB"],
   noteProfile: ["The photo's colour profile cannot be used and was dropped", "Колірний профіль фото непридатний, його вилучено"],
   noteExif: ["The camera's data (EXIF) cannot be read and was dropped", "Дані камери (EXIF) не читаються, їх вилучено"],

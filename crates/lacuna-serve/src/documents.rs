@@ -13,7 +13,9 @@ use crate::name::{
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form that settings.rs reads field by field")]
 pub struct InpaintForm {
-    /// The photo: PNG, JPEG, WebP, TIFF or BMP, 8 or 16 bits per channel, with its file name.
+    /// The photo with its file name: PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC.
+    #[cfg_attr(feature = "avif", doc = "This server also reads AVIF.")]
+    #[cfg_attr(feature = "jxl", doc = "This server also reads JPEG XL.")]
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
     /// An image of the photo's size and upright orientation; nonzero pixels are filled. Required unless `mask_from` is

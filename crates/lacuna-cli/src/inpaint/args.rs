@@ -48,8 +48,11 @@ Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos f
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InpaintArgs {
-    /// Photo, or folder of photos (PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC); - reads standard input
-    #[arg(required_unless_present = "csv")]
+    /// Photo, or folder of photos; - reads standard input
+    #[arg(
+        required_unless_present = "csv",
+        help = format!("Photo, or folder of photos ({}); - reads standard input", Format::READ)
+    )]
     pub image: Option<PathBuf>,
     /// Mask, upright like the displayed photo (not black = hole), or folder of masks; - reads standard input
     pub mask: Option<PathBuf>,

@@ -94,8 +94,9 @@ impl Tasks {
         );
         ensure!(
             !self.tasks.is_empty() || !self.unmatched.is_empty(),
-            "{} has no PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC files",
-            photos.display()
+            "{} has no {} files",
+            photos.display(),
+            Format::READ
         );
         Ok(Self { manifest: Some(output.join(MANIFEST)), ..self })
     }

@@ -54,30 +54,58 @@ fn what_a_file_is_stays() {
     }
 }
 
+/// A photo of each format that is read but not written: its file, and the format's name.
+const READ_ONLY: &[(&str, &str)] = &[
+    ("photo.heic", "HEIC"),
+    #[cfg(feature = "avif")]
+    ("avif/photo.avif", "AVIF"),
+    #[cfg(feature = "jxl")]
+    ("jxl/photo.jxl", "JPEG XL"),
+];
+
 #[test]
-fn photos_of_phones_in_heic_become_png_or_jpeg() {
+fn photos_of_phones_become_png_or_jpeg() {
     let server = Running::plain();
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/converted");
-    let heic = std::fs::read(fixtures.join("photo.heic")).unwrap();
-    let hole = png(mask(64, 48));
-    let files = [Part::file("image", "IMG_1.HEIC", &heic), Part::file("mask", "m.png", &hole)];
-    for (more, media_type, extension) in
-        [(vec![], "image/png", "png"), (vec![Part::value("format", "jpeg")], "image/jpeg", "jpg")]
-    {
-        let response = Request::form("/v1/inpaint", &[&files[..], &more].concat()).send(server.address);
-        assert_eq!(response.status, 200, "{}", response.text());
-        assert_eq!(response.header("content-type"), Some(media_type));
-        let name = response.header("content-disposition").unwrap();
-        assert!(name.contains(&format!("IMG_1-inpainted.{extension}")), "{name}");
-        let filled = image::load_from_memory(&response.body).unwrap();
-        assert_eq!((filled.width(), filled.height()), (64, 48));
+    for (file, format) in READ_ONLY {
+        let photo = std::fs::read(fixtures.join(file)).unwrap();
+        let hole = png(mask(64, 48));
+        let files = [Part::file("image", "IMG_1.X", &photo), Part::file("mask", "m.png", &hole)];
+        for (more, media_type, extension) in
+            [(vec![], "image/png", "png"), (vec![Part::value("format", "jpeg")], "image/jpeg", "jpg")]
+        {
+            let response = Request::form("/v1/inpaint", &[&files[..], &more].concat()).send(server.address);
+            assert_eq!(response.status, 200, "{}", response.text());
+            assert_eq!(response.header("content-type"), Some(media_type));
+            let name = response.header("content-disposition").unwrap();
+            assert!(name.contains(&format!("IMG_1-inpainted.{extension}")), "{name}");
+            let filled = image::load_from_memory(&response.body).unwrap();
+            assert_eq!((filled.width(), filled.height()), (64, 48));
+        }
+        let preview = Request::form("/v1/preview", &files[..1]).send(server.address);
+        assert_eq!(preview.status, 200, "{}", preview.text());
+        // Half of a file is the client's mistake, with a reason.
+        let half = [Part::file("image", "a.x", &photo[..photo.len() / 2]), files[1]];
+        let response = Request::form("/v1/inpaint", &half).send(server.address);
+        assert!(
+            (400..500).contains(&response.status) && response.text().contains(format),
+            "{}",
+            response.text()
+        );
     }
-    let preview = Request::form("/v1/preview", &files[..1]).send(server.address);
-    assert_eq!(preview.status, 200, "{}", preview.text());
-    // Half of a file is the client's mistake, with a reason.
-    let half = [Part::file("image", "a.heic", &heic[..heic.len() / 2]), files[1]];
-    let response = Request::form("/v1/inpaint", &half).send(server.address);
-    assert!((400..500).contains(&response.status) && response.text().contains("HEIC"), "{}", response.text());
+}
+
+#[test]
+#[cfg(not(feature = "avif"))]
+fn a_format_without_its_reader_is_named() {
+    let server = Running::plain();
+    let photo = std::fs::read(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/converted/avif/photo.avif"),
+    )
+    .unwrap();
+    let preview = Request::form("/v1/preview", &[Part::file("image", "a.avif", &photo)]).send(server.address);
+    assert_eq!(preview.status, 422, "{}", preview.text());
+    assert!(preview.text().contains("this build cannot read AVIF photos"), "{}", preview.text());
 }
 
 #[test]

@@ -105,6 +105,13 @@ impl Reader<'_> {
         self.limits.memory.map_or(Ok(()), |budget| budget.check(what, PROFILE_COPIES * size))
     }
 
+    /// Limit of an inflated metadata block in bytes, beside pixels of `held` bytes.
+    pub fn most_inflated(&self, held: u64) -> u64 {
+        // XMP is in memory twice: inflated and cleaned.
+        let left = self.limits.memory.map_or(MOST_INFLATED, |budget| budget.holding(held).left() / 2);
+        left.min(MOST_INFLATED)
+    }
+
     fn problem(&self, error: &ImageError) -> Error {
         Error::picture(self.name, describe(error, self.format))
     }
@@ -127,11 +134,8 @@ impl Reader<'_> {
         if picture.metadata.icc.is_none() && png::inflated_profile(self.bytes, MOST_PROFILE).is_err() {
             notes.push("the colour profile is damaged and was dropped".to_owned());
         }
-        let left = self.limits.memory.map_or(MOST_INFLATED, |budget| {
-            // XMP is in memory twice: inflated and cleaned.
-            budget.holding(picture.pixels.as_bytes().len() as u64).left() / 2
-        });
-        png::read(self.bytes, left.min(MOST_INFLATED), &mut picture.metadata, &mut notes);
+        let most = self.most_inflated(picture.pixel_bytes());
+        png::read(self.bytes, most, &mut picture.metadata, &mut notes);
         picture.notes.extend(notes.iter().map(|text| self.note(text)));
         Ok(picture)
     }

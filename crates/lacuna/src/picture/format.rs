@@ -48,9 +48,18 @@ impl Format {
         EXTENSIONS.iter().find(|(_, names)| names.contains(&extension.as_str())).map(|(format, _)| *format)
     }
 
-    /// Whether the extension of a file name is that of a format that Lacuna reads, even if it does not write it.
+    /// The names of all formats that this build reads, for messages.
+    pub const READ: &str = match (cfg!(feature = "avif"), cfg!(feature = "jxl")) {
+        (false, false) => "PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC",
+        (true, false) => "PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC or AVIF",
+        (false, true) => "PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC or JPEG XL",
+        (true, true) => "PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC, AVIF or JPEG XL",
+    };
+
+    /// Whether the extension of a file name is that of a format that this build reads, even if it does not write it.
     pub fn reads_extension(path: &Path) -> bool {
-        Self::from_extension(path).is_some() || ReadOnly::from_extension(path).is_some()
+        Self::from_extension(path).is_some()
+            || ReadOnly::from_extension(path).is_some_and(|format| format.missing_feature().is_none())
     }
 
     /// The usual extension, without the dot.
@@ -79,17 +88,32 @@ impl Format {
 pub(super) enum ReadOnly {
     Gif,
     Heic,
+    Avif,
+    JpegXl,
 }
 
 /// Every read-only format with its extensions.
-const READ_ONLY_EXTENSIONS: [(ReadOnly, &[&str]); 2] =
-    [(ReadOnly::Gif, &["gif"]), (ReadOnly::Heic, &["heic", "heif", "hif"])];
+const READ_ONLY_EXTENSIONS: [(ReadOnly, &[&str]); 4] = [
+    (ReadOnly::Gif, &["gif"]),
+    (ReadOnly::Heic, &["heic", "heif", "hif"]),
+    (ReadOnly::Avif, &["avif", "avifs"]),
+    (ReadOnly::JpegXl, &["jxl"]),
+];
 
 impl ReadOnly {
     fn from_extension(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         let known = READ_ONLY_EXTENSIONS.iter().find(|(_, names)| names.contains(&extension.as_str()));
         known.map(|(format, _)| *format)
+    }
+
+    /// The Cargo feature that this build lacks to read the format.
+    pub fn missing_feature(self) -> Option<&'static str> {
+        match self {
+            Self::Avif if !cfg!(feature = "avif") => Some("avif"),
+            Self::JpegXl if !cfg!(feature = "jxl") => Some("jxl"),
+            _ => None,
+        }
     }
 }
 
@@ -98,6 +122,8 @@ impl fmt::Display for ReadOnly {
         f.write_str(match self {
             Self::Gif => "GIF",
             Self::Heic => "HEIC",
+            Self::Avif => "AVIF",
+            Self::JpegXl => "JPEG XL",
         })
     }
 }
@@ -132,6 +158,9 @@ const BRANDS: [(&[u8; 4], Codec); 7] = [
 /// Brands of files whose codec is only named by their items; without another brand they are taken for HEIC.
 const GENERAL_BRANDS: [&[u8; 4]; 2] = [b"mif1", b"msf1"];
 
+/// How JPEG XL files begin: a bare codestream, and a container (ISO/IEC 18181-2).
+const JPEG_XL: [&[u8]; 2] = [&[0xFF, 0x0A], b"\0\0\0\x0CJXL \r\n\x87\n"];
+
 impl Content {
     /// Detects the content from the first bytes of a file.
     ///
@@ -147,32 +176,22 @@ impl Content {
             Ok(ImageFormat::Bmp) => return Ok(Self::Written(Format::Bmp)),
             Ok(ImageFormat::Gif) => return Ok(Self::ReadOnly(ReadOnly::Gif)),
             _ if codec == Some(Codec::Hevc) => return Ok(Self::ReadOnly(ReadOnly::Heic)),
+            _ if codec == Some(Codec::Av1) => return Ok(Self::ReadOnly(ReadOnly::Avif)),
+            _ if JPEG_XL.iter().any(|start| bytes.starts_with(start)) => {
+                return Ok(Self::ReadOnly(ReadOnly::JpegXl));
+            }
             // BigTIFF.
             _ if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") => {
                 return Ok(Self::Written(Format::Tiff));
             }
-            _ => match unread(bytes, codec) {
-                Some(format) => {
-                    format!("{format} photos cannot be read: convert it to PNG, JPEG or TIFF first")
-                }
-                None if bytes.is_empty() => "the file is empty".into(),
-                None => "this is not a PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC photo".into(),
-            },
+            Ok(format) => {
+                format!("{format:?} photos cannot be read: convert it to PNG, JPEG or TIFF first")
+            }
+            Err(_) if bytes.is_empty() => "the file is empty".into(),
+            Err(_) => format!("this is not a {} photo", Format::READ),
         };
         Err(Error::picture(name, problem))
     }
-}
-
-/// The name of a known format that Lacuna does not read.
-fn unread(bytes: &[u8], codec: Option<Codec>) -> Option<String> {
-    if codec == Some(Codec::Av1) {
-        return Some("AVIF".into());
-    }
-    // ISO 18181-2: a bare codestream, and a container.
-    if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL \r\n\x87\n") {
-        return Some("JPEG XL".into());
-    }
-    image::guess_format(bytes).ok().map(|format| format!("{format:?}"))
 }
 
 /// The codec of an ISO media file by the brands in its first box.
@@ -230,6 +249,10 @@ mod tests {
             (b"\0\0\0\x18ftypmif1\0\0\0\0miafheic", ReadOnly::Heic),
             (b"\0\0\0\x14ftypmif1\0\0\0\0miaf", ReadOnly::Heic),
             (b"\0\0\0\x18ftypheic", ReadOnly::Heic),
+            (b"\0\0\0\x14ftypavif\0\0\0\0mif1", ReadOnly::Avif),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0miafavif", ReadOnly::Avif),
+            (b"\xFF\x0A", ReadOnly::JpegXl),
+            (b"\0\0\0\x0CJXL \r\n\x87\n", ReadOnly::JpegXl),
         ] {
             assert_eq!(
                 Content::of(bytes, "a").unwrap(),
@@ -238,15 +261,12 @@ mod tests {
                 bytes.escape_ascii()
             );
         }
-        const AVIF: &str = "a: AVIF photos cannot be read: convert it to PNG, JPEG or TIFF first";
-        const UNKNOWN: &str = "a: this is not a PNG, JPEG, WebP, TIFF, BMP, GIF or HEIC photo";
+        let unknown = format!("a: this is not a {} photo", Format::READ);
         for (bytes, expected) in [
-            (&b"\0\0\0\x14ftypavif\0\0\0\0mif1"[..], AVIF),
-            (b"\0\0\0\x18ftypmif1\0\0\0\0miafavif", AVIF),
-            (b"\xFF\x0A", "a: JPEG XL photos cannot be read: convert it to PNG, JPEG or TIFF first"),
+            (&b"#?RADIANCE"[..], "a: Hdr photos cannot be read: convert it to PNG, JPEG or TIFF first"),
             (b"", "a: the file is empty"),
-            (b"hello", UNKNOWN),
-            (b"\0\0\0\x14ftypqt  \0\0\0\0", UNKNOWN),
+            (b"hello", &unknown),
+            (b"\0\0\0\x14ftypqt  \0\0\0\0", &unknown),
         ] {
             assert_eq!(Content::of(bytes, "a").unwrap_err().to_string(), expected);
         }

@@ -1,7 +1,7 @@
 //! HEIC: photos of phones, coded as HEVC pictures.
 
 use super::planar::{self, Planes};
-use super::{Decoded, Header, Reader, profile_of};
+use super::{Decoded, Header, Reader};
 use crate::Result;
 use crate::picture::format::ReadOnly;
 
@@ -28,16 +28,11 @@ impl Reader<'_> {
         }
         let mut image = heic_decoder::decode(self.bytes).map_err(problem)?;
         let metadata = std::mem::take(&mut image.metadata);
-        let colours = image.color_info.filter(|_| image.chroma_format_idc != 0);
-        let named = |colours: heic_decoder::ColorInfo| {
-            let number = |number: u16| u8::try_from(number).ok();
-            profile_of(number(colours.color_primaries)?, number(colours.transfer_characteristics)?)
-        };
         Ok(Decoded {
             pixels: planar::pixels(&image).map_err(|problem| self.damaged(ReadOnly::Heic, &problem))?,
-            icc: metadata.icc_profile.or_else(|| colours.and_then(named)),
-            exif: metadata.exif,
-            xmp: metadata.xmp,
+            icc: metadata.icc_profile.or_else(|| planar::named_profile(&image)),
+            exif: metadata.exif.map(Ok),
+            xmp: metadata.xmp.map(Ok),
             is_lossy: true,
             notes: Vec::new(),
         })

@@ -1,7 +1,13 @@
-//! Formats that are read but not written: GIF and HEIC. The image is written as PNG.
+//! Formats that are read but not written. The image is written as PNG.
 
+#[cfg(feature = "avif")]
+mod avif;
+#[cfg(any(feature = "avif", feature = "jxl"))]
+mod boxes;
 mod gif;
 mod heic;
+#[cfg(feature = "jxl")]
+mod jxl;
 mod planar;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,11 +26,18 @@ struct Decoded {
     pixels: DynamicImage,
     icc: Option<Vec<u8>>,
     /// A TIFF structure without a header.
-    exif: Option<Vec<u8>>,
-    xmp: Option<Vec<u8>>,
+    exif: Block,
+    xmp: Block,
     is_lossy: bool,
     notes: Vec<&'static str>,
 }
+
+/// A block of metadata, if the file has one.
+type Block = Option<Result<Vec<u8>, Unreadable>>;
+
+/// A block of metadata is damaged or too long.
+#[derive(Debug, PartialEq)]
+struct Unreadable;
 
 /// What an image's header says.
 struct Header {
@@ -43,9 +56,22 @@ impl Reader<'_> {
     /// [`Error::Picture`] if the file is damaged or this build does not read its format, [`Error::TooLarge`] and
     /// [`Error::Memory`] if it exceeds the limits.
     pub(super) fn read_converted(&self, format: ReadOnly) -> Result<Picture> {
+        if let Some(feature) = format.missing_feature() {
+            let problem = format!(
+                "this build cannot read {format} photos: convert it to PNG, JPEG or TIFF first, or build with the Cargo \
+                 feature \"{feature}\""
+            );
+            return Err(Error::picture(self.name, problem));
+        }
         let decode = || match format {
             ReadOnly::Heic => self.decode_heic(),
             ReadOnly::Gif => self.decode_gif(),
+            #[cfg(feature = "avif")]
+            ReadOnly::Avif => self.decode_avif(),
+            #[cfg(feature = "jxl")]
+            ReadOnly::JpegXl => self.decode_jxl(),
+            #[cfg(not(all(feature = "avif", feature = "jxl")))]
+            _ => unreachable!("a format whose reader is missing"),
         };
         // The decoders are large and parse what anyone may send: a panic of theirs is a damaged file.
         let decoded = catch_unwind(AssertUnwindSafe(decode))
@@ -77,14 +103,22 @@ impl Reader<'_> {
                 None
             }
         });
+        let mut kept = |block: Block, name| match block? {
+            Ok(block) => Some(block),
+            Err(Unreadable) => {
+                notes.push(format!("the {name} cannot be read and was dropped"));
+                None
+            }
+        };
+        let xmp = kept(decoded.xmp, "XMP packet");
         // The pixels are upright. The orientation in the EXIF block is a copy of what the decoder has applied.
-        let exif = decoded.exif.map(|mut block| {
+        let exif = kept(decoded.exif, "EXIF block").map(|mut block| {
             let _previous = Orientation::remove_from_exif_chunk(&mut block);
             block
         });
         let mut picture = self.picture(pixels, icc, exif, None);
         let mut xmp_notes = Vec::new();
-        picture.metadata.xmp = decoded.xmp.and_then(|packet| xmp::cleaned(&packet, &mut xmp_notes));
+        picture.metadata.xmp = xmp.and_then(|packet| xmp::cleaned(&packet, &mut xmp_notes));
         notes.extend(xmp_notes.iter().map(|note| note.to_string()));
         if format == ReadOnly::Gif {
             // All colours fit, as a GIF frame has at most 256.

@@ -3,7 +3,7 @@
 use heic_decoder::{ColorInfo, DecodedImage, RgbOptions};
 use image::DynamicImage;
 
-use super::Interleaved;
+use super::{Interleaved, profile_of};
 
 /// Bytes per sample of a plane in the decoder.
 const PLANE_SAMPLE: u64 = 4;
@@ -54,11 +54,25 @@ impl Planes {
         (PLANE_SAMPLE * (4 + chroma + 4 * u64::from(self.has_alpha))).div_ceil(4)
     }
 
+    /// Bytes per pixel of a frame in a decoder that stores samples as they are, rounded up.
+    #[cfg(feature = "avif")]
+    pub fn frame_bytes(&self) -> u64 {
+        let chroma = CHROMA_QUARTERS.get(self.chroma as usize).copied().unwrap_or(8);
+        (self.sample_bytes() * (4 + chroma)).div_ceil(4)
+    }
+
     /// Bytes per pixel while planes become pixels: RGB and then, for grey, one channel of it.
     pub fn conversion_bytes(&self) -> u64 {
         let rgb = (3 + u64::from(self.has_alpha)) * self.sample_bytes();
         if self.chroma == 0 { rgb + self.pixel_bytes() } else { rgb }
     }
+}
+
+/// The profile of the colours that an image names by number.
+pub fn named_profile(image: &DecodedImage) -> Option<Vec<u8>> {
+    let colours = image.color_info.filter(|_| image.chroma_format_idc != 0)?;
+    let number = |number: u16| u8::try_from(number).ok();
+    profile_of(number(colours.color_primaries)?, number(colours.transfer_characteristics)?)
 }
 
 /// The pixels of an image of `chroma_format_idc` 0 as grey, all others as RGB; 8 bits, or 16 if the file has more than 8.

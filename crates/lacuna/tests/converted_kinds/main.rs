@@ -1,6 +1,11 @@
 //! Formats that are read and written as PNG, in `fixtures/converted`: one photo of 64 x 48 pixels in many forms, with a
 //! red corner at its top left.
 
+#[cfg(feature = "avif")]
+mod avif;
+#[cfg(feature = "jxl")]
+mod jxl;
+
 use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
@@ -121,6 +126,50 @@ fn heic_is_read() {
     check_alpha("alpha.heic");
 }
 
+/// The file's size in its header, changed to 60,000 x 60,000.
+fn enlarged(file: &str) -> Vec<u8> {
+    let mut whole = bytes(file);
+    let at = whole.windows(4).position(|kind| kind == b"ispe").unwrap() + 8;
+    whole[at..at + 4].copy_from_slice(&60_000u32.to_be_bytes());
+    whole[at + 4..at + 8].copy_from_slice(&60_000u32.to_be_bytes());
+    whole
+}
+
+/// Every file cut at every 97th byte, and with one bit of every fifth byte changed, is an error or an image.
+#[cfg(any(feature = "avif", feature = "jxl"))]
+fn check_cut_and_changed(files: &[&str]) {
+    let limits = Limits { pixels: 1 << 16, ..Limits::default() };
+    for file in files {
+        let whole = bytes(file);
+        for length in (0..whole.len()).step_by(97) {
+            let cut = Picture::decode(&whole[..length], "cut", &limits);
+            // What is cut off may be a second picture.
+            assert!(cut.is_err() || length > whole.len() / 2, "{file}: {length} of {} bytes", whole.len());
+        }
+        for place in (0..whole.len()).step_by(5) {
+            let mut changed = whole.clone();
+            changed[place] ^= 1 << (place % 8);
+            let _ = Picture::decode(&changed, "changed", &limits);
+        }
+    }
+}
+
+/// Largest difference of a sample from that of another decoder's PNG, 0 to 255.
+#[cfg(any(feature = "avif", feature = "jxl"))]
+fn worst(file: &str, reference: &str) -> u8 {
+    let (ours, expected) = (open(file), image::open(fixture(reference)).unwrap());
+    let (ours, expected) = (ours.pixels().to_rgba8(), expected.to_rgba8());
+    assert_eq!(ours.dimensions(), expected.dimensions(), "{file}");
+    // Colours of transparent pixels are free.
+    let seen = |image: &image::RgbaImage| {
+        let pixels = image.pixels();
+        pixels
+            .flat_map(|pixel| pixel.0.map(|sample| if pixel[3] == 0 { 0 } else { sample }))
+            .collect::<Vec<_>>()
+    };
+    seen(&ours).iter().zip(seen(&expected)).map(|(a, b)| a.abs_diff(b)).max().unwrap()
+}
+
 /// The lower right part is transparent to three quarters.
 fn check_alpha(file: &str) {
     let pixels = open(file).pixels().to_rgba8();
@@ -140,12 +189,12 @@ fn exif_of_heic_stays() {
     check_exif("exif.heic");
 }
 
-/// Limits hold before pixels are decoded, at the limit and one beyond.
-fn check_limits(file: &str) {
+/// Limits hold before pixels are decoded, at the limit and one beyond; `pixel` is the memory per pixel.
+fn check_limits(file: &str, pixel: u64) {
     let whole = bytes(file);
     let decode = |limits: &Limits| Picture::decode(&whole, "a", limits);
-    // The process, twice the file, and for each pixel nine copies of its planes of 6 bytes and the RGB pixel itself.
-    let needed = (16 << 20) + 2 * whole.len() as u64 + 64 * 48 * (9 * 6 + 3);
+    // The process, twice the file, and the pixels.
+    let needed = (16 << 20) + 2 * whole.len() as u64 + 64 * 48 * pixel;
     let within = |total| Some(Budget::new(total, 0));
     let exact = Limits { side: 64, pixels: 64 * 48, memory: within(needed), ..Limits::default() };
     assert!(decode(&exact).is_ok(), "{file}");
@@ -161,16 +210,8 @@ fn check_limits(file: &str) {
 
 #[test]
 fn heic_obeys_limits() {
-    check_limits("photo.heic");
-}
-
-/// The file's size in its header, changed to 60,000 x 60,000.
-fn enlarged(file: &str) -> Vec<u8> {
-    let mut whole = bytes(file);
-    let at = whole.windows(4).position(|kind| kind == b"ispe").unwrap() + 8;
-    whole[at..at + 4].copy_from_slice(&60_000u32.to_be_bytes());
-    whole[at + 4..at + 8].copy_from_slice(&60_000u32.to_be_bytes());
-    whole
+    // Nine copies of the planes of 6 bytes, and the RGB pixel itself.
+    check_limits("photo.heic", 9 * 6 + 3);
 }
 
 #[test]
