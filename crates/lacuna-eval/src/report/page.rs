@@ -1,7 +1,9 @@
 //! The report page: one self-contained file that makes no requests.
 
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
+use serde_json::json;
 
 use super::Column;
 use super::gallery::Card;
@@ -99,12 +101,12 @@ pub fn page(
             let (digits, interval) = (column.decimals(), difference.interval);
             let certain = interval.low > 0.0 || interval.high < 0.0;
             let better = (interval.mean < 0.0) == column.less_is_better();
-            context! {
-                method => difference.method, to => difference.to, metric => column.title(), count => difference.count,
-                mean => format!("{:+.digits$}", interval.mean),
-                range => format!("{:+.digits$} to {:+.digits$}", interval.low, interval.high),
-                verdict => if !certain { "open" } else if better { "better" } else { "worse" },
-            }
+            json!({
+                "method": difference.method, "to": difference.to, "metric": column.title(), "count": difference.count,
+                "mean": format!("{:+.digits$}", interval.mean),
+                "range": format!("{:+.digits$} to {:+.digits$}", interval.low, interval.high),
+                "verdict": if !certain { "open" } else if better { "better" } else { "worse" },
+            })
         })
         .collect();
     let mut environment = Environment::new();
@@ -114,13 +116,14 @@ pub fn page(
     // No string may end the script that contains it.
     let data = serde_json::to_string(&charts).expect("numbers are JSON").replace('<', "\\u003c");
     let template = environment.get_template("page").map_err(failure)?;
-    let values = context! {
-        title, style => STYLE, script => SCRIPT, notes => summary.notes, settings => summary.settings,
-        cases => summary.cases, headings, directions, rows, failed, differences, cards, sections, data,
-        ranked_by => ranked_by.title(),
-        methods => summary.methods.iter().map(|method| method.name.as_str()).collect::<Vec<_>>(),
-    };
-    template.render(values).map_err(failure)
+    let methods: Vec<&str> = summary.methods.iter().map(|method| method.name.as_str()).collect();
+    let values = json!({
+        "title": title, "style": STYLE, "script": SCRIPT, "notes": summary.notes, "settings": summary.settings,
+        "cases": summary.cases, "headings": headings, "directions": directions, "rows": rows, "failed": failed,
+        "differences": differences, "cards": cards, "sections": sections, "data": data,
+        "ranked_by": ranked_by.title(), "methods": methods,
+    });
+    template.render(Serde(values)).map_err(failure)
 }
 
 /// A page of sections alone.
