@@ -6,7 +6,6 @@ mod eval;
 mod fetch;
 mod hints;
 mod inpaint;
-#[cfg(any(feature = "serve", feature = "train"))]
 mod interrupt;
 #[cfg(feature = "burn")]
 mod latent;

@@ -6,8 +6,9 @@
 use crate::depth::depths;
 use crate::{Mask, Rect};
 
-/// Bytes a run of finding connected holes: the run, what it is joined with, and at most a hole's bounds and number.
-pub const RUN_BYTES: u64 = (size_of::<Run>() + 2 * size_of::<u32>() + size_of::<Rect>()) as u64;
+/// Bytes a run of finding connected holes: the run, what it is joined with, and at most a hole's bounds, number and area.
+pub const RUN_BYTES: u64 =
+    (size_of::<Run>() + 2 * size_of::<u32>() + size_of::<Rect>() + size_of::<usize>()) as u64;
 
 /// Rows whose depths are measured at a time.
 const BAND_ROWS: usize = 128;
@@ -79,6 +80,15 @@ impl ConnectedHoles {
     /// The bounds of each hole.
     pub fn bounds(&self) -> &[Rect] {
         &self.bounds
+    }
+
+    /// The number of pixels of each hole.
+    pub fn areas(&self) -> Vec<usize> {
+        let mut areas = vec![0; self.bounds.len()];
+        for (run, hole) in self.runs() {
+            areas[hole] += run.width;
+        }
+        areas
     }
 
     /// For each hole, whether all of its pixels lie within `deepest` pixels of a known one; measured in `mask`, whose holes

@@ -86,7 +86,8 @@ const COMFORTABLE_BYTES: u64 = 2 << 30;
 /// Context around a hole: at least so many pixels on each side (windows of 256, the training size, and more)
 /// …
 const CONTEXT_PIXELS: usize = 128;
-/// … and at least this share of the hole's longer side.
+/// … and at least this share of the side of a square of the hole's area: a long bar needs no more than a square that is as
+/// large.
 const CONTEXT_SHARE: f64 = 0.75;
 /// Above so many separate holes (a mask of noise or of text) one window around all serves better.
 const MOST_WINDOWS: usize = 256;
@@ -288,15 +289,19 @@ struct Windows {
     large: Vec<Window>,
 }
 
+/// A hole's bounds and its number of pixels.
+type HoleSize = (Rect, usize);
+
 /// Windows around all holes.
 fn windows(mask: &Mask, budget: Option<Budget>) -> Windows {
     let bounds = mask.bounds().expect("a hole to plan for");
     // Telling holes apart takes memory too.
     if budget.is_some_and(|budget| ConnectedHoles::forecast_bytes(mask) > budget.left()) {
-        return Windows { small: Vec::new(), large: vec![with_context(bounds, mask)] };
+        return Windows { small: Vec::new(), large: vec![with_context((bounds, mask.count()), mask)] };
     }
     let holes = ConnectedHoles::new(mask);
-    let large = merged(holes.bounds().to_vec(), mask);
+    let sized: Vec<HoleSize> = holes.bounds().iter().copied().zip(holes.areas()).collect();
+    let large = merged(&sized, mask);
     let area: usize = large.iter().map(|window| window.rect.area()).sum();
     if area <= SMALL_ABOVE {
         return Windows { small: Vec::new(), large };
@@ -305,14 +310,15 @@ fn windows(mask: &Mask, budget: Option<Budget>) -> Windows {
     if !thin.contains(&true) {
         return Windows { small: Vec::new(), large };
     }
-    let deep = holes.bounds().iter().zip(&thin).filter(|(_, thin)| !**thin).map(|(&bounds, _)| bounds);
-    let large = merged(deep.collect(), mask);
+    let deep: Vec<HoleSize> =
+        sized.into_iter().zip(&thin).filter(|(_, thin)| !**thin).map(|(hole, _)| hole).collect();
+    let large = merged(&deep, mask);
     let small = small_windows(&holes, &thin, (mask.width(), mask.height()));
     Windows { small, large }
 }
 
-fn with_context(hole: Rect, mask: &Mask) -> Window {
-    let margin = CONTEXT_PIXELS.max((hole.long_side() as f64 * CONTEXT_SHARE) as usize);
+fn with_context((hole, area): HoleSize, mask: &Mask) -> Window {
+    let margin = CONTEXT_PIXELS.max(((area as f64).sqrt() * CONTEXT_SHARE) as usize);
     Window { rect: hole.grown(margin, mask.width(), mask.height()), hole }
 }
 
@@ -333,17 +339,13 @@ fn widened(rect: Rect, mask: &Mask, avoid: &Mask) -> Rect {
 }
 
 /// A window with context around each hole; windows that overlap are merged.
-fn merged(holes: Vec<Rect>, mask: &Mask) -> Vec<Window> {
+fn merged(holes: &[HoleSize], mask: &Mask) -> Vec<Window> {
     if holes.len() > MOST_WINDOWS {
-        return holes
-            .into_iter()
-            .reduce(Rect::union)
-            .map(|bounds| with_context(bounds, mask))
-            .into_iter()
-            .collect();
+        let all = holes.iter().copied().reduce(|one, other| (one.0.union(other.0), one.1 + other.1));
+        return all.map(|hole| with_context(hole, mask)).into_iter().collect();
     }
     let mut windows: Vec<Window> = Vec::new();
-    for hole in holes {
+    for &hole in holes {
         let mut window = with_context(hole, mask);
         while let Some(other) = windows.iter().position(|other| other.rect.overlaps(window.rect)) {
             let other = windows.swap_remove(other);
@@ -393,6 +395,13 @@ mod tests {
         }
         let covered: usize = plan.frames.iter().map(|frame| mask.cut(frame.rect).count()).sum();
         assert_eq!(covered, mask.count());
+    }
+
+    #[test]
+    fn a_long_bar_takes_the_context_of_a_square_as_large() {
+        let bar = Rect { x: 500, y: 1000, width: 1600, height: 36 };
+        let plan = Strategy::Crop.plan(&mask(4000, 3000, &[bar]), &PREDICTOR, None).unwrap();
+        assert_eq!(plan.frames[0].rect, bar.grown(180, 4000, 3000));
     }
 
     #[test]

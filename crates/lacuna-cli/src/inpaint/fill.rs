@@ -26,6 +26,8 @@ pub struct Filler<'a> {
     pub job: FillJob,
     /// What must not be copied.
     pub avoid: Option<Input>,
+    /// Cancels fills, or asks for the best result so far.
+    pub watch: Watch,
 }
 
 impl Filler<'_> {
@@ -61,7 +63,7 @@ impl Filler<'_> {
             let (forecast_bytes, forecast_seconds) = (forecast.bytes, forecast.seconds);
             return Ok(Status::Planned(Planned { fill, forecast_bytes, forecast_seconds }));
         }
-        let filled = prepared.run(&Watch::default())?;
+        let filled = prepared.run(&self.watch)?;
         notes.extend(filled.notes);
         task.output.write(&filled.bytes)?;
         Ok(fill.map_or(Status::Copied, Status::Filled))

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
-use lacuna::{FillJob, Sizing};
+use lacuna::{FillJob, Sizing, Watch};
 
 pub use args::InpaintArgs;
 use fill::Filler;
@@ -22,6 +22,7 @@ use row::{Row, Status};
 use task::{Task, Tasks};
 
 use crate::Outcome;
+use crate::interrupt::on_interrupt;
 use crate::output::print;
 use crate::units::{Bytes, start_threads};
 use crate::usage::bail_usage;
@@ -48,7 +49,7 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     if let Some(bytes) = memory {
         job = job.with_shared_memory(bytes, args.jobs);
     }
-    let filler = Filler { args, job, avoid: tasks.avoid.clone() };
+    let filler = Filler { args, job, avoid: tasks.avoid.clone(), watch: Watch::default() };
     match &tasks.manifest {
         Some(path) => {
             let manifest = if args.dry_run {
@@ -71,6 +72,10 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
 }
 
 fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
+    if filler.args.method.refine.refine.is_some() {
+        let watch = filler.watch.clone();
+        on_interrupt("writing the best result so far", move || watch.finish())?;
+    }
     let row = filler.row(task, filler.args.overwrite);
     if let Status::Failed { error } = &row.status {
         if filler.args.json {

@@ -69,6 +69,9 @@ struct Unfinished {
     clients: Vec<Client>,
 }
 
+/// The fraction of the time limit after which work that improves pass by pass is asked for its best result.
+const FINISH_AT: f64 = 0.75;
+
 /// The weight of the newest run time in the moving average.
 const NEWEST_WEIGHT: f64 = 0.2;
 
@@ -193,7 +196,10 @@ impl Shared {
             let (shared, late) = (Arc::clone(self), Arc::clone(&work));
             let timer = timers.spawn(async move {
                 let run = shared.bounds.run;
-                tokio::time::sleep(run).await;
+                let finish = run.mul_f64(FINISH_AT);
+                tokio::time::sleep(finish).await;
+                late.watch.finish();
+                tokio::time::sleep(run - finish).await;
                 let detail = format!("the job exceeded the limit of {} seconds", run.as_secs());
                 shared.finish(&late, Err(Problem::new(Code::JobTimeout, detail)));
                 late.watch.stop();
@@ -396,6 +402,20 @@ mod tests {
         assert_eq!(code(ticket.outcome().await.as_ref()), Some(Code::JobTimeout));
         let next = queue.submit(client(1), key(1), Box::new(|_| answer("again"))).unwrap();
         assert!(next.outcome().await.is_ok(), "and the worker continues");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn before_the_limit_work_is_asked_for_its_best_result() {
+        let queue = queue(QueueBounds { run: Duration::from_secs(2), ..bounds() });
+        let task: Task = Box::new(|watch| {
+            while !watch.is_finishing() {
+                watch.reached(0.5).map_err(|error| Problem::of(&error))?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            answer("best so far")
+        });
+        let ticket = queue.submit(client(1), key(1), task).unwrap();
+        assert_eq!(ticket.outcome().await.as_ref().as_ref().unwrap().body(), b"best so far");
     }
 
     #[tokio::test(flavor = "multi_thread")]

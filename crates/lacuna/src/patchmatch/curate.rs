@@ -16,7 +16,7 @@ use super::search::Seeds;
 use crate::Result;
 
 /// Candidates are judged at the finest level with at most so many patches to match: what sets them apart is decided by
-/// then, and each takes less than half a second.
+/// then.
 pub(super) const MOST_JUDGED: usize = 1 << 16;
 
 /// A completion as far as the level at which it is judged.
@@ -32,6 +32,11 @@ pub(super) fn judged_at(levels: &[Level]) -> usize {
     levels.iter().position(|level| targets(level) <= MOST_JUDGED).unwrap_or(levels.len() - 1)
 }
 
+/// How many completions are begun: a single one where even the coarsest level is too large to judge several.
+pub(super) fn candidates(config: &PatchMatchConfig, judged: &Level) -> usize {
+    if targets(judged) > MOST_JUDGED { 1 } else { config.candidates.get() }
+}
+
 /// The least strange of all candidates; of equals the first.
 ///
 /// # Errors
@@ -43,6 +48,7 @@ pub(super) fn best(
     seed: u64,
     pace: &mut Pace<'_>,
 ) -> Result<Candidate> {
+    let count = candidates(config, &levels[judged]);
     let mut candidate = |number: usize| -> Result<Candidate> {
         // Far from the seeds that a person gives one after the other.
         let seeds = Seeds::new(seed.wrapping_add((number as u64) << 32));
@@ -52,7 +58,7 @@ pub(super) fn best(
         Ok(Candidate { field, seeds: descent.seeds, strangeness })
     };
     let mut best = candidate(0)?;
-    for number in 1..config.candidates.get() {
+    for number in 1..count {
         let next = candidate(number)?;
         if next.strangeness < best.strangeness {
             best = next;

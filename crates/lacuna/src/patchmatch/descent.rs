@@ -1,6 +1,6 @@
 //! The way of one completion through the levels of the pyramid, from coarse to fine.
 
-use super::PatchMatchConfig;
+use super::curate::candidates;
 use super::field::Field;
 use super::level::Level;
 use super::metric::WholePatch;
@@ -8,11 +8,16 @@ use super::peel::peel;
 use super::search::{Scope, Seeds, search};
 use super::vote;
 use super::weights::Weights;
+use super::{PatchMatchConfig, PeelConfig};
 use crate::{Result, Watch};
 
 /// The random search of the rounds reaches this part of the longest side: the peel has searched everywhere. With
 /// the whole side LPIPS is the same (0.0839 and 0.0838 Alex over 40 photos) for three draws more of about a dozen.
 const RADIUS_SHARE: usize = 8;
+
+/// With more patches than this to match at the coarsest level, as in a bar of 30 x 1600 pixels, the onion peel is
+/// [`PeelConfig::QUICK`]: each layer is searched for over the whole level.
+const MOST_PEELED: usize = 1 << 15;
 
 /// A completion on its way.
 pub(super) struct Descent<'a, 'watch> {
@@ -31,7 +36,8 @@ impl Descent<'_, '_> {
         let coarsest = levels.len() - 1;
         let level = &mut levels[coarsest];
         let mut field = Field::random(level, self.seeds.next());
-        peel(level, &mut field, &self.config.peel, &mut self.seeds);
+        let config = if targets(level) > MOST_PEELED { &PeelConfig::QUICK } else { &self.config.peel };
+        peel(level, &mut field, config, &mut self.seeds);
         self.improve(level, &mut field, coarsest)?;
         self.go_on(levels, field, last)
     }
@@ -98,8 +104,9 @@ pub(super) struct Pace<'a> {
 impl<'a> Pace<'a> {
     /// Candidates go as far as the level `judged`, one of them all the way.
     pub(super) fn new(levels: &[Level], judged: usize, config: &PatchMatchConfig, watch: &'a Watch) -> Self {
+        let candidates = candidates(config, &levels[judged]);
         let searched = |(index, level): (usize, &Level)| {
-            let times = if index < judged { 1 } else { config.candidates.get() };
+            let times = if index < judged { 1 } else { candidates };
             times * rounds(config, index) * targets(level)
         };
         Self { total: levels.iter().enumerate().map(searched).sum(), done: 0, watch }
