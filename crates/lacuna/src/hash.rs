@@ -16,6 +16,13 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// The first eight bytes of the SHA-256 of bytes, as a big-endian number: a short hash that other programs can compute.
+pub fn sha256_number(bytes: &[u8]) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    let [first, ..] = digest.as_chunks::<8>().0 else { unreachable!("32 bytes are four chunks") };
+    u64::from_be_bytes(*first)
+}
+
 /// The SHA-256 of a file, read in blocks.
 ///
 /// # Errors
@@ -45,6 +52,7 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), abc);
+        assert_eq!(sha256_number(b"abc"), 0xba78_16bf_8f01_cfea);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         assert_eq!(sha256_of_file(file.path()).unwrap(), abc);

@@ -10,6 +10,7 @@ use lacuna::picture::Format;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::{MaskFit, MaskOptions, Strategy};
 
+use super::shard::ShardArg;
 use crate::limits::LimitArgs;
 use crate::method::MethodArgs;
 use crate::units::Threads;
@@ -35,6 +36,11 @@ Examples:
     curl https://example.com/photo.png | lacuna inpaint - mask.png -o - --format jpeg > clean.jpg
   A table of image,mask,output; continue an interrupted run:
     lacuna inpaint --csv list.csv --resume
+  The same on eight machines, each with its own number from 0 to 7, and its manifests as one afterwards:
+    lacuna inpaint --csv list.csv --resume --shard 0/8
+    lacuna inpaint --csv list.csv --merge-manifests
+  A tar file with KEY.jpg and KEY.mask.png (webdataset's layout), into another one:
+    lacuna inpaint shard-0000.tar -o clean/shard-0000.tar
   Only report what would be done, with time and memory, one JSON line per photo:
     lacuna inpaint photos/ masks/ -o clean/ --dry-run --json
   With LaMa's largest network, which `lacuna model fetch big-lama` installs:
@@ -48,10 +54,13 @@ Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos f
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InpaintArgs {
-    /// Photo, or folder of photos; - reads standard input
+    /// Photo, folder of photos, or tar file of photos and masks; - reads standard input
     #[arg(
         required_unless_present = "csv",
-        help = format!("Photo, or folder of photos ({}); - reads standard input", Format::READ)
+        help = format!(
+            "Photo, folder of photos ({}), or tar file of photos and masks; - reads standard input",
+            Format::READ
+        )
     )]
     pub image: Option<PathBuf>,
     /// Mask, upright like the displayed photo (not black = hole), or folder of masks; - reads standard input
@@ -62,6 +71,13 @@ pub struct InpaintArgs {
     /// CSV file with the columns image,mask,output; paths are relative to it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "mask"])]
     pub csv: Option<PathBuf>,
+    /// Fill only part K of N of the table, K from 0 to N - 1. auto/N: K is the array task's SLURM_ARRAY_TASK_ID or the
+    /// job's JOB_COMPLETION_INDEX. auto: N is also that of the Slurm array
+    #[arg(long, value_name = "K/N", requires = "csv")]
+    pub shard: Option<ShardArg>,
+    /// Merge the manifests of the table's shards into the table's own, and fill nothing
+    #[arg(long, requires = "csv", conflicts_with_all = ["shard", "resume", "overwrite", "dry_run", "json"])]
+    pub merge_manifests: bool,
 
     #[command(flatten)]
     pub method: MethodArgs,

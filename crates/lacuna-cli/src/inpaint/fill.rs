@@ -33,9 +33,14 @@ pub struct Filler<'a> {
 impl Filler<'_> {
     /// Runs or plans one task; `replace` allows an existing output.
     pub fn row(&self, task: &Task, replace: bool) -> Row {
+        self.row_into(task, replace, |bytes| task.output.write(bytes))
+    }
+
+    /// Runs or plans one task whose result `write` takes.
+    pub fn row_into(&self, task: &Task, replace: bool, write: impl FnOnce(&[u8]) -> Result<()>) -> Row {
         let start = Instant::now();
         let mut notes = Vec::new();
-        let fill = AssertUnwindSafe(|| self.fill(task, replace, &mut notes));
+        let fill = AssertUnwindSafe(|| self.fill(task, replace, write, &mut notes));
         let status = match catch_unwind(fill) {
             Ok(Ok(status)) => status,
             Ok(Err(error)) => Status::Failed { error: message(&error) },
@@ -44,12 +49,19 @@ impl Filler<'_> {
         Row { seconds: start.elapsed().as_secs_f64(), notes, ..Row::of(task, status) }
     }
 
-    fn fill(&self, task: &Task, replace: bool, notes: &mut Vec<String>) -> Result<Status> {
+    fn fill(
+        &self,
+        task: &Task,
+        replace: bool,
+        write: impl FnOnce(&[u8]) -> Result<()>,
+        notes: &mut Vec<String>,
+    ) -> Result<Status> {
         if !replace && task.output.exists() {
             bail!("{} exists (--overwrite replaces it)", task.output);
         }
         let save = SaveOptions { format: self.format(&task.output)?, quality: self.args.quality };
-        let job = FillJob { save, ..self.job.clone() };
+        let memory = self.job.memory.map(|bytes| bytes.saturating_sub(task.held_bytes()));
+        let job = FillJob { save, memory, ..self.job.clone() };
         let mask = match &task.mask {
             MaskInput::File(mask) => MaskSource::File(mask.source()),
             MaskInput::Alpha => MaskSource::Alpha,
@@ -65,15 +77,15 @@ impl Filler<'_> {
         }
         let filled = prepared.run(&self.watch)?;
         notes.extend(filled.notes);
-        task.output.write(&filled.bytes)?;
+        write(&filled.bytes)?;
         Ok(fill.map_or(Status::Copied, Status::Filled))
     }
 
     /// The format to write; `None` for the input's.
     fn format(&self, output: &Output) -> Result<Option<Format>> {
         match (output, self.args.format) {
-            (Output::File(path), None) => output_format(path),
-            (Output::File(path), Some(format)) => match output_format(path)? {
+            (Output::File(path) | Output::Member(path), None) => output_format(path),
+            (Output::File(path) | Output::Member(path), Some(format)) => match output_format(path)? {
                 Some(other) if other != format => {
                     bail_usage!("{} is a name for {other}, but --format {format} was given", path.display())
                 }

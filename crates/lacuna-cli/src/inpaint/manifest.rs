@@ -1,67 +1,99 @@
 //! The record of a batch's finished outputs, so that an interrupted batch can be resumed.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::collections::HashSet;
+use std::fs::{self, OpenOptions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::place::Input;
-use super::task::Task;
-
 use anyhow::{Context, Result};
 use lacuna::hash::{sha256, sha256_of_file};
-use serde::{Deserialize, Serialize};
 
-/// A line of the manifest.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
-enum Line {
-    /// The output is about to be written; from now on the file there belongs to the batch.
-    Started { output: PathBuf },
-    /// The output was written.
-    Finished { output: PathBuf, key: String, sha256: String },
-}
+use super::lines::{Line, read_lines};
+use super::place::Input;
+use super::table::path_hash;
+use super::task::Task;
 
 /// The record of a batch: JSON lines, appended as photos finish.
 pub struct Manifest {
     path: PathBuf,
     settings: String,
-    file: Mutex<File>,
-    started: HashSet<PathBuf>,
-    finished: HashMap<PathBuf, (String, String)>,
+    file: Mutex<fs::File>,
+    earlier: Earlier,
+}
+
+/// What earlier runs recorded, as hashes: sixteen bytes for each finished output. Of ten million outputs, two have the same
+/// hash with a probability of 3 in a million, and then the worst is that one is replaced without asking.
+#[derive(Default)]
+struct Earlier {
+    /// Outputs that were started and not finished.
+    started: HashSet<u64>,
+    /// Finished outputs, sorted.
+    finished: Vec<Finished>,
+}
+
+/// A finished output.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Finished {
+    /// The hash of its path.
+    output: u64,
+    /// The hash of what it was made from, and of the file.
+    contents: u64,
+}
+
+impl Finished {
+    fn new(output: u64, key: &str, sha256: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (key, sha256).hash(&mut hasher);
+        Self { output, contents: hasher.finish() }
+    }
+}
+
+impl Earlier {
+    /// Adds what a manifest records; a manifest that does not exist records nothing.
+    fn read(&mut self, path: &Path) -> Result<()> {
+        read_lines(path, |_, line| {
+            let output = path_hash(line.output());
+            match line {
+                Line::Started { .. } => {
+                    self.started.insert(output);
+                }
+                Line::Finished { key, sha256, .. } => {
+                    self.started.remove(&output);
+                    self.finished.push(Finished::new(output, &key, &sha256));
+                }
+            }
+            Ok(())
+        })?;
+        self.finished.sort_unstable();
+        self.finished.dedup();
+        Ok(())
+    }
+
+    /// All recorded results of an output.
+    fn of(&self, output: u64) -> &[Finished] {
+        let start = self.finished.partition_point(|finished| finished.output < output);
+        let length = self.finished[start..].partition_point(|finished| finished.output == output);
+        &self.finished[start..start + length]
+    }
 }
 
 impl Manifest {
-    /// Opens the record of a batch with these settings; without `resume` it starts empty.
+    /// Opens the record of a batch with these settings. Without `resume` it starts empty; with it, what the manifests at
+    /// `path` and `also` record counts.
     ///
     /// # Errors
-    /// If the file cannot be read or written.
-    pub fn open(path: &Path, settings: String, resume: bool) -> Result<Self> {
+    /// If a file cannot be read or written.
+    pub fn open(path: &Path, also: Option<&Path>, settings: String, resume: bool) -> Result<Self> {
         let context = || format!("cannot open the manifest {}", path.display());
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let (mut started, mut finished) = (HashSet::new(), HashMap::new());
-        if resume {
-            let text = match fs::read_to_string(path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-                text => text.with_context(context)?,
-            };
-            // The last line may be incomplete if the batch was killed while writing it.
-            for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
-                match line {
-                    Line::Started { output } => {
-                        started.insert(output);
-                    }
-                    Line::Finished { output, key, sha256 } => {
-                        finished.insert(output, (key, sha256));
-                    }
-                }
-            }
-        }
+        let mut earlier = Earlier::default();
         let mut options = OpenOptions::new();
         if resume {
+            also.into_iter().chain([path]).try_for_each(|path| earlier.read(path))?;
             options.append(true)
         } else {
             options.write(true).truncate(true)
@@ -71,7 +103,7 @@ impl Manifest {
             // Start on a new line, even after an incomplete one.
             writeln!(file).with_context(context)?;
         }
-        Ok(Self { path: path.into(), settings, file: Mutex::new(file), started, finished })
+        Ok(Self { path: path.into(), settings, file: Mutex::new(file), earlier })
     }
 
     /// A hash of everything that decides an output's pixels: the contents of both inputs, and the settings.
@@ -86,13 +118,17 @@ impl Manifest {
 
     /// Whether the task was finished with the same inputs and settings, and its output is unchanged.
     pub fn is_finished(&self, task: &Task, key: &str) -> bool {
-        let Some((finished_key, sha256)) = self.finished.get(task.output.path()) else { return false };
-        finished_key == key && sha256_of_file(task.output.path()).is_ok_and(|hash| hash == *sha256)
+        let path = task.output.path();
+        let output = path_hash(path);
+        let finished = self.earlier.of(output);
+        let is_recorded = |sha256: String| finished.contains(&Finished::new(output, key, &sha256));
+        !finished.is_empty() && sha256_of_file(path).is_ok_and(is_recorded)
     }
 
     /// Whether the file at the output was written by this batch and may be replaced without asking.
     pub fn is_ours(&self, output: &Path) -> bool {
-        self.started.contains(output)
+        let output = path_hash(output);
+        self.earlier.started.contains(&output) || !self.earlier.of(output).is_empty()
     }
 
     /// Records that an output is about to be written.
@@ -100,7 +136,7 @@ impl Manifest {
     /// # Errors
     /// If the record cannot be written.
     pub fn start(&self, task: &Task) -> Result<()> {
-        self.append(&Line::Started { output: task.output.path().into() })
+        self.append(&Line::Started { output: text(task)?.into() })
     }
 
     /// Records that an output was written.
@@ -109,16 +145,22 @@ impl Manifest {
     /// If the output cannot be read back or the record cannot be written.
     pub fn finish(&self, task: &Task, key: String) -> Result<()> {
         let sha256 = sha256_of_file(task.output.path())?;
-        self.append(&Line::Finished { output: task.output.path().into(), key, sha256 })
+        self.append(&Line::Finished { output: text(task)?.into(), key: key.into(), sha256: sha256.into() })
     }
 
-    fn append(&self, line: &Line) -> Result<()> {
+    fn append(&self, line: &Line<'_>) -> Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
         let mut file = self.file.lock().expect("no writer panics");
         file.write_all(text.as_bytes())
             .with_context(|| format!("cannot write the manifest {}", self.path.display()))
     }
+}
+
+/// The output's path as a manifest spells it.
+fn text(task: &Task) -> Result<&str> {
+    let path = task.output.path();
+    path.to_str().with_context(|| format!("{} is not UTF-8, which a manifest needs", path.display()))
 }
 
 #[cfg(test)]
@@ -133,22 +175,20 @@ mod tests {
             fs::write(at(name), text).unwrap();
         }
         let task = Task { image: at("image").into(), mask: at("mask").into(), output: at("output").into() };
-        let open = |settings: &str, resume| Manifest::open(&at("manifest"), settings.into(), resume).unwrap();
+        let open =
+            |settings: &str, resume| Manifest::open(&at("manifest"), None, settings.into(), resume).unwrap();
         let manifest = open("settings", false);
         let first_key = manifest.key(&task).unwrap();
         manifest.start(&task).unwrap();
         manifest.finish(&task, first_key.clone()).unwrap();
         // A batch that is killed leaves an incomplete last line.
-        fs::OpenOptions::new()
-            .append(true)
-            .open(at("manifest"))
-            .unwrap()
-            .write_all(b"{\"event\":\"fin")
-            .unwrap();
+        OpenOptions::new().append(true).open(at("manifest")).unwrap().write_all(b"{\"event\":\"fin").unwrap();
 
         let again = open("settings", true);
         assert!(again.is_finished(&task, &first_key) && again.is_ours(task.output.path()));
         assert!(!again.is_finished(&task, &open("other settings", true).key(&task).unwrap()));
+        let also = Manifest::open(&at("another"), Some(&at("manifest")), "settings".into(), true).unwrap();
+        assert!(also.is_finished(&task, &first_key));
         fs::write(at("mask"), "another").unwrap();
         assert_ne!(again.key(&task).unwrap(), first_key);
         fs::write(at("output"), "touched").unwrap();

@@ -2,14 +2,20 @@
 
 mod args;
 mod fill;
+mod lines;
 mod manifest;
+mod merge;
 mod place;
 mod progress;
 mod row;
+mod samples;
+mod shard;
+mod table;
+mod tar_file;
 mod task;
 
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
 use lacuna::{FillJob, Sizing, Watch};
@@ -17,22 +23,27 @@ use lacuna::{FillJob, Sizing, Watch};
 pub use args::InpaintArgs;
 use fill::Filler;
 use manifest::Manifest;
+use merge::manifest_of;
 use progress::Progress;
 use row::{Row, Status};
-use task::{Task, Tasks};
+use task::{Task, Tasks, Work};
 
 use crate::Outcome;
 use crate::interrupt::on_interrupt;
 use crate::output::print;
 use crate::units::{Bytes, start_threads};
-use crate::usage::bail_usage;
+use crate::usage::ensure_usage;
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever prevents the whole run; a photo that fails in a batch is counted instead.
 pub fn run(args: &InpaintArgs) -> Result<Outcome> {
-    let tasks = Tasks::find(args)?;
+    if let (Some(table), true) = (&args.csv, args.merge_manifests) {
+        return merge::merge(table).map(|()| Outcome::Done);
+    }
+    let avoid = task::avoid(args)?;
+    let work = Work::find(args, avoid.as_ref())?;
     start_threads(args.threads)?;
     let memory = args.limits.max_memory.map(|Bytes(bytes)| bytes);
     let predictor = args.method.load(memory)?;
@@ -49,25 +60,39 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     if let Some(bytes) = memory {
         job = job.with_shared_memory(bytes, args.jobs);
     }
-    let filler = Filler { args, job, avoid: tasks.avoid.clone(), watch: Watch::default() };
-    match &tasks.manifest {
-        Some(path) => {
-            let manifest = if args.dry_run {
-                None
-            } else {
-                let identity = args.method.identity(predictor.as_ref())?;
-                let mut settings = args.settings(&identity.to_string());
-                if let Some(avoid) = &tasks.avoid {
-                    settings += &format!("; avoid {}", avoid.sha256()?);
-                }
-                Some(Manifest::open(path, settings, args.resume)?)
-            };
-            Batch { filler, manifest }.run(&tasks)
+    let filler = Filler { args, job, avoid, watch: Watch::default() };
+    // A dry run writes no manifest.
+    let open = |path: &Path, also: Option<&Path>| -> Result<Option<Manifest>> {
+        if args.dry_run {
+            return Ok(None);
         }
-        None if args.resume => {
-            bail_usage!("--resume is for folders and tables; a single photo has no manifest")
+        let mut settings = args.settings(&args.method.identity(predictor.as_ref())?.to_string());
+        if let Some(avoid) = &filler.avoid {
+            settings += &format!("; avoid {}", avoid.sha256()?);
         }
-        None => single(&filler, &tasks.tasks[0]),
+        Manifest::open(path, also, settings, args.resume).map(Some)
+    };
+    match work {
+        Work::Tar(tar) => tar.run(&filler),
+        Work::Tasks(Tasks { tasks, manifest: None, .. }) => {
+            ensure_usage!(!args.resume, "--resume is for folders and tables; a single photo has no manifest");
+            single(&filler, &tasks[0])
+        }
+        Work::Tasks(Tasks { tasks, manifest: Some(path), unmatched }) => {
+            let manifest = open(&path, None)?;
+            let (count, tasks) = (tasks.len(), Mutex::new(tasks.into_iter().map(Ok)));
+            Batch { filler: &filler, manifest, count, tasks }.run(&unmatched)
+        }
+        Work::Table(table) => {
+            let whole = manifest_of(table.path(), None);
+            let own = manifest_of(table.path(), table.shard());
+            if args.resume {
+                merge::note_unmerged(table.path(), table.shard())?;
+            }
+            let manifest = open(&own, table.shard().is_some().then_some(&whole))?;
+            let (count, tasks) = (table.len(), Mutex::new(table.tasks()?));
+            Batch { filler: &filler, manifest, count, tasks }.run(&[])
+        }
     }
 }
 
@@ -83,60 +108,48 @@ fn single(filler: &Filler<'_>, task: &Task) -> Result<Outcome> {
         }
         bail!("{error}");
     }
-    Progress::new(1, filler.args.json).report(&row)?;
+    Progress::new(Some(1), filler.args.json).report(&row)?;
     Ok(Outcome::Done)
 }
 
 /// A batch of photos.
-struct Batch<'a> {
-    filler: Filler<'a>,
+struct Batch<'a, T> {
+    filler: &'a Filler<'a>,
     manifest: Option<Manifest>,
+    /// The number of tasks.
+    count: usize,
+    tasks: Mutex<T>,
 }
 
-impl Batch<'_> {
-    fn run(&self, tasks: &Tasks) -> Result<Outcome> {
+impl<T: Iterator<Item = Result<Task>> + Send> Batch<'_, T> {
+    /// Runs all tasks, and reports files without a partner as failed.
+    fn run(&self, unmatched: &[(PathBuf, String)]) -> Result<Outcome> {
         let args = self.filler.args;
-        let progress = Progress::new(tasks.tasks.len() + tasks.unmatched.len(), args.json);
-        let mut rows: Vec<Row> = Vec::new();
-        for (path, reason) in &tasks.unmatched {
-            let row = Row {
-                image: path.display().to_string(),
-                mask: None,
-                output: None,
-                status: Status::Failed { error: reason.clone() },
-                seconds: 0.0,
-                notes: Vec::new(),
-            };
-            progress.report(&row)?;
-            rows.push(row);
+        let progress = Progress::new(Some(self.count + unmatched.len()), args.json);
+        for (path, reason) in unmatched {
+            progress.report(&Row::failed(path.display().to_string(), reason.clone()))?;
         }
-        let next = AtomicUsize::new(0);
-        let filled = Mutex::new(Vec::new());
+        let next = || self.tasks.lock().expect("no worker panics with it").next().transpose();
         let worker = || -> Result<()> {
-            while let Some(task) = tasks.tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let row = self.row(task)?;
-                progress.report(&row)?;
-                filled.lock().expect("no worker panics with it").push(row);
+            while let Some(task) = next()? {
+                progress.report(&self.row(&task)?)?;
             }
             Ok(())
         };
         std::thread::scope(|scope| {
-            let workers = usize::from(args.jobs).min(tasks.tasks.len());
+            let workers = usize::from(args.jobs).min(self.count);
             let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
             workers.into_iter().try_for_each(|worker| match worker.join() {
                 Ok(result) => result,
                 Err(panic) => std::panic::resume_unwind(panic),
             })
         })?;
-        rows.extend(filled.into_inner().expect("all workers are done"));
-        progress.finish(&rows);
-        let failed = rows.iter().any(|row| matches!(row.status, Status::Failed { .. }));
-        Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+        Ok(progress.finish())
     }
 
     /// Runs one task; fails only if the manifest cannot be written.
     fn row(&self, task: &Task) -> Result<Row> {
-        let (args, filler) = (self.filler.args, &self.filler);
+        let (args, filler) = (self.filler.args, self.filler);
         let Some(manifest) = &self.manifest else {
             return Ok(filler.row(task, args.overwrite || args.resume));
         };

@@ -15,14 +15,21 @@ use crate::usage::ensure_usage;
 
 /// The argument that stands for a standard stream.
 const STREAM: &str = "-";
+/// The name of what comes on standard input.
+const STANDARD_INPUT: &str = "standard input";
 
 /// A file to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A file on disk.
     File(PathBuf),
-    /// The file that came on standard input.
-    Stream(Arc<[u8]>),
+    /// A file in memory.
+    Bytes {
+        /// Its name, for messages.
+        name: Arc<str>,
+        /// Its contents.
+        bytes: Arc<[u8]>,
+    },
 }
 
 /// What says where the hole is.
@@ -41,6 +48,8 @@ pub enum Output {
     File(PathBuf),
     /// Standard output.
     Stream,
+    /// A member of a tar file, with the file's path before its own. Whoever writes the tar file writes it.
+    Member(PathBuf),
 }
 
 impl Input {
@@ -59,15 +68,23 @@ impl Input {
         let mut bytes = Vec::new();
         let read = stream.lock().take(limits.bytes.saturating_add(1)).read_to_end(&mut bytes);
         read.context("cannot read standard input")?;
-        limits.check_file("standard input", bytes.len() as u64)?;
-        Ok(Self::Stream(bytes.into()))
+        limits.check_file(STANDARD_INPUT, bytes.len() as u64)?;
+        Ok(Self::Bytes { name: STANDARD_INPUT.into(), bytes: bytes.into() })
     }
 
     /// The file, for a fill.
     pub fn source(&self) -> Source<'_> {
         match self {
             Self::File(path) => Source::File(path),
-            Self::Stream(bytes) => Source::Bytes { name: "standard input", bytes },
+            Self::Bytes { name, bytes } => Source::Bytes { name, bytes },
+        }
+    }
+
+    /// The bytes of the file that are in memory all the time.
+    pub fn held_bytes(&self) -> u64 {
+        match self {
+            Self::File(_) => 0,
+            Self::Bytes { bytes, .. } => bytes.len() as u64,
         }
     }
 
@@ -78,7 +95,7 @@ impl Input {
     pub fn sha256(&self) -> Result<String> {
         Ok(match self {
             Self::File(path) => sha256_of_file(path)?,
-            Self::Stream(bytes) => sha256(bytes),
+            Self::Bytes { bytes, .. } => sha256(bytes),
         })
     }
 }
@@ -110,7 +127,7 @@ impl Output {
     /// The path of the file; `-` for standard output.
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) => path,
+            Self::File(path) | Self::Member(path) => path,
             Self::Stream => Path::new(STREAM),
         }
     }
@@ -119,11 +136,14 @@ impl Output {
     pub fn exists(&self) -> bool {
         match self {
             Self::File(path) => std::fs::symlink_metadata(path).is_ok(),
-            Self::Stream => false,
+            Self::Stream | Self::Member(_) => false,
         }
     }
 
     /// Writes the file, with the folders that it is in.
+    ///
+    /// # Panics
+    /// For a member of a tar file.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -143,6 +163,7 @@ impl Output {
                     .and_then(|()| stream.flush())
                     .context("cannot write to standard output")
             }
+            Self::Member(path) => unreachable!("{} is written with its tar file", path.display()),
         }
     }
 }
@@ -169,7 +190,7 @@ impl fmt::Display for Input {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(formatter, "{}", path.display()),
-            Self::Stream(_) => formatter.write_str("standard input"),
+            Self::Bytes { name, .. } => formatter.write_str(name),
         }
     }
 }
@@ -177,7 +198,7 @@ impl fmt::Display for Input {
 impl fmt::Display for Output {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(formatter, "{}", path.display()),
+            Self::File(path) | Self::Member(path) => write!(formatter, "{}", path.display()),
             Self::Stream => formatter.write_str("standard output"),
         }
     }

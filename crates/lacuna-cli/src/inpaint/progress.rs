@@ -1,33 +1,58 @@
 //! Progress of `lacuna inpaint`: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::row::{Row, Status};
+use crate::Outcome;
 use crate::output::print;
 
 /// Progress of a run on standard error, and rows of JSON on standard output.
 pub struct Progress {
     bar: ProgressBar,
-    total: usize,
-    done: AtomicUsize,
+    /// The number of photos; `None` if it is not known before the end.
+    total: Option<usize>,
+    counts: Mutex<Counts>,
     json: bool,
+}
+
+/// What happened so far.
+#[derive(Default)]
+struct Counts {
+    done: usize,
+    filled: usize,
+    copied: usize,
+    finished: usize,
+    planned: usize,
+    failed: usize,
+    /// The first failures, a line each.
+    failures: Vec<String>,
 }
 
 /// The bar: done, speed, time left.
 const TEMPLATE: &str = "{bar:30} {pos}/{len}  {per_sec}  {eta} left  {wide_msg}";
+/// Progress without a known end: done, speed.
+const OPEN_TEMPLATE: &str = "{spinner} {pos}  {per_sec}  {wide_msg}";
+/// The most failures that are repeated at the end of a batch.
+const MOST_FAILURES: usize = 1000;
 
 impl Progress {
     /// Progress over `total` photos; a bar only for several, and only on a terminal.
-    pub fn new(total: usize, json: bool) -> Self {
-        let on_terminal = total > 1 && std::io::stderr().is_terminal();
+    pub fn new(total: Option<usize>, json: bool) -> Self {
+        let on_terminal = total != Some(1) && std::io::stderr().is_terminal();
         let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template(TEMPLATE).expect("a valid template");
-        let bar = ProgressBar::with_draw_target(Some(total as u64), target).with_style(style);
-        Self { bar, total, done: AtomicUsize::new(0), json }
+        let template = if total.is_some() { TEMPLATE } else { OPEN_TEMPLATE };
+        let style = ProgressStyle::with_template(template).expect("a valid template");
+        let bar = ProgressBar::with_draw_target(total.map(|total| total as u64), target).with_style(style);
+        Self { bar, total, counts: Mutex::default(), json }
+    }
+
+    /// The number of photos that were reported.
+    pub fn done(&self) -> usize {
+        self.counts.lock().expect("no reporter panics").done
     }
 
     /// Reports one photo.
@@ -35,14 +60,18 @@ impl Progress {
     /// # Errors
     /// If the row cannot be written to standard output.
     pub fn report(&self, row: &Row) -> Result<()> {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let done = self.counts.lock().expect("no reporter panics").add(row);
         let line = describe(row);
         // The bar is locked while it is suspended.
         let without_bar = self.bar.is_hidden();
         self.bar.suspend(|| {
             row.notes.iter().for_each(|note| eprintln!("note: {note}"));
             if without_bar || matches!(row.status, Status::Failed { .. }) {
-                let count = if self.total > 1 { format!("[{done}/{}] ", self.total) } else { String::new() };
+                let count = match self.total {
+                    Some(1) => String::new(),
+                    Some(total) => format!("[{done}/{total}] "),
+                    None => format!("[{done}] "),
+                };
                 eprintln!("{count}{line}");
             }
             if self.json { print(&serde_json::to_string(row)?) } else { Ok(()) }
@@ -52,28 +81,52 @@ impl Progress {
         Ok(())
     }
 
-    /// Reports the end of a batch: the counts, and each failure again.
-    pub fn finish(&self, rows: &[Row]) {
+    /// Reports the end of a batch: the counts, and failures again. Returns whether there were any.
+    pub fn finish(self) -> Outcome {
         self.bar.finish_and_clear();
-        if self.total < 2 {
-            return;
+        let counts = self.counts.into_inner().expect("no reporter panics");
+        let outcome = if counts.failed > 0 { Outcome::SomeFailed } else { Outcome::Done };
+        if self.total.is_some_and(|total| total < 2) {
+            return outcome;
         }
-        let count = |matching: fn(&Status) -> bool| rows.iter().filter(|row| matching(&row.status)).count();
         let parts = [
-            (count(|status| matches!(status, Status::Filled(_))), "filled"),
-            (count(|status| matches!(status, Status::Copied)), "copied (empty mask)"),
-            (count(|status| matches!(status, Status::Finished)), "finished before"),
-            (count(|status| matches!(status, Status::Planned(_))), "planned"),
-            (count(|status| matches!(status, Status::Failed { .. })), "failed"),
+            (counts.filled, "filled"),
+            (counts.copied, "copied (empty mask)"),
+            (counts.finished, "finished before"),
+            (counts.planned, "planned"),
+            (counts.failed, "failed"),
         ];
         let text: Vec<String> =
             parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-        eprintln!("{} photos: {}", rows.len(), text.join(", "));
-        for row in rows {
-            if let Status::Failed { error } = &row.status {
-                eprintln!("  failed  {}  {error}", row.image);
+        eprintln!("{} photos: {}", counts.done, text.join(", "));
+        for failure in &counts.failures {
+            eprintln!("  failed  {failure}");
+        }
+        let others = counts.failed - counts.failures.len();
+        if others > 0 {
+            eprintln!("  and {others} more");
+        }
+        outcome
+    }
+}
+
+impl Counts {
+    /// Counts a photo, and returns how many there are now.
+    fn add(&mut self, row: &Row) -> usize {
+        self.done += 1;
+        match &row.status {
+            Status::Filled(_) => self.filled += 1,
+            Status::Copied => self.copied += 1,
+            Status::Finished => self.finished += 1,
+            Status::Planned(_) => self.planned += 1,
+            Status::Failed { error } => {
+                self.failed += 1;
+                if self.failures.len() < MOST_FAILURES {
+                    self.failures.push(format!("{}  {error}", row.image));
+                }
             }
         }
+        self.done
     }
 }
 

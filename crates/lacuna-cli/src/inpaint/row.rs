@@ -35,6 +35,12 @@ impl Row {
             notes: Vec::new(),
         }
     }
+
+    /// The row of a photo for which there is no task.
+    pub fn failed(image: String, error: String) -> Self {
+        let status = Status::Failed { error };
+        Self { image, mask: None, output: None, status, seconds: 0.0, notes: Vec::new() }
+    }
 }
 
 /// What happened to an image.

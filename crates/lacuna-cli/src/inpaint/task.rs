@@ -1,16 +1,18 @@
-//! The photos to fill: one, a folder, or a table.
+//! The photos to fill: one, a folder, a table, or a tar file.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use lacuna::mask::MaskFrom;
 use lacuna::pairs::{Layout, Pair, Pairs, images_outside, is_same_file};
 use lacuna::picture::Format;
-use serde::Deserialize;
 
 use super::args::InpaintArgs;
+use super::merge::MANIFEST;
 use super::place::{Input, MaskInput, Output};
+use super::table::Table;
+use super::tar_file::TarFile;
 use crate::usage::{bail_usage, ensure_usage};
 
 /// One photo to fill.
@@ -24,7 +26,25 @@ pub struct Task {
     pub output: Output,
 }
 
-/// All photos to fill.
+impl Task {
+    /// The bytes of its inputs that are in memory all the time.
+    pub fn held_bytes(&self) -> u64 {
+        self.image.held_bytes() + self.mask.file().map_or(0, Input::held_bytes)
+    }
+}
+
+/// What the arguments name.
+#[derive(Debug)]
+pub enum Work {
+    /// A photo, or folders of photos.
+    Tasks(Tasks),
+    /// A table of photos.
+    Table(Table),
+    /// A tar file of photos.
+    Tar(TarFile),
+}
+
+/// The photos of arguments that are paths.
 #[derive(Debug, Default)]
 pub struct Tasks {
     /// Photos to fill.
@@ -33,41 +53,59 @@ pub struct Tasks {
     pub unmatched: Vec<(PathBuf, String)>,
     /// Where a batch keeps its manifest; `None` for a single photo.
     pub manifest: Option<PathBuf>,
-    /// A mask of what must not be copied into any hole.
-    pub avoid: Option<Input>,
 }
 
-/// The manifest's name in an output folder, and its suffix beside a CSV file.
-const MANIFEST: &str = "lacuna-manifest.jsonl";
-
-impl Tasks {
+impl Work {
     /// Finds the photos and masks that the arguments name.
     ///
     /// # Errors
     /// If a path does not exist, a table is malformed, or two photos would be written to one file.
-    pub fn find(args: &InpaintArgs) -> Result<Self> {
-        let mut tasks = match (&args.csv, &args.image, &args.output) {
-            (Some(csv), ..) => from_csv(csv, args.mask_options.mask_from)?,
+    pub fn find(args: &InpaintArgs, avoid: Option<&Input>) -> Result<Self> {
+        match (&args.csv, &args.image, &args.output) {
+            (Some(csv), ..) => {
+                let shard =
+                    args.shard.map(|shard| shard.resolve(|name| std::env::var(name).ok())).transpose()?;
+                Ok(Self::Table(Table::open(csv, args.mask_options.mask_from, shard, avoid)?))
+            }
+            (None, Some(image), Some(output)) if TarFile::is_named(image) => {
+                Ok(Self::Tar(TarFile::find(args, image, output)?))
+            }
             (None, Some(image), Some(output)) => {
+                ensure_usage!(
+                    !TarFile::is_compressed(image),
+                    "{} is a compressed tar file; only plain ones are read",
+                    image.display()
+                );
                 let mut tasks = from_arguments(args, image, output)?;
                 if let Some(format) = args.format.filter(|_| image.is_dir() || output.is_dir()) {
                     tasks.name_after(format);
                 }
-                tasks
+                let is_printed =
+                    tasks.tasks.iter().any(|task| task.output == Output::Stream) && !args.dry_run;
+                ensure_usage!(
+                    !(is_printed && args.json),
+                    "--json and the photo cannot both go to standard output"
+                );
+                tasks.check(avoid)?;
+                Ok(Self::Tasks(tasks))
             }
             _ => bail_usage!("give IMAGE, MASK and --output, or --csv"),
-        };
-        let is_printed = tasks.tasks.iter().any(|task| task.output == Output::Stream) && !args.dry_run;
-        ensure_usage!(!(is_printed && args.json), "--json and the photo cannot both go to standard output");
-        if let Some(avoid) = &args.mask_options.avoid {
-            ensure_usage!(!Input::is_stream(avoid), "--avoid takes a file, not standard input");
-            avoid.metadata().with_context(|| format!("cannot read {}", avoid.display()))?;
-            tasks.avoid = Some(avoid.clone().into());
         }
-        tasks.check()?;
-        Ok(tasks)
     }
+}
 
+/// The mask of `--avoid`.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn avoid(args: &InpaintArgs) -> Result<Option<Input>> {
+    let Some(avoid) = &args.mask_options.avoid else { return Ok(None) };
+    ensure_usage!(!Input::is_stream(avoid), "--avoid takes a file, not standard input");
+    avoid.metadata().with_context(|| format!("cannot read {}", avoid.display()))?;
+    Ok(Some(avoid.clone().into()))
+}
+
+impl Tasks {
     /// One photo; an output folder gets the photo's name.
     fn single(image: Input, mask: MaskInput, output: &Path) -> Result<Self> {
         let output = match &image {
@@ -104,69 +142,24 @@ impl Tasks {
     /// Gives outputs that are named after their photos the extension of a format.
     fn name_after(&mut self, format: Format) {
         for task in &mut self.tasks {
-            if let Output::File(path) = &mut task.output
-                && Format::from_extension(path) != Some(format)
-            {
-                path.set_extension(format.extension());
+            if let Output::File(path) = &mut task.output {
+                *path = output_name(std::mem::take(path), Some(format));
             }
         }
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, avoid: Option<&Input>) -> Result<()> {
         let mut outputs = HashSet::new();
         for task in &self.tasks {
             ensure!(outputs.insert(task.output.path()), "two photos would be written to {}", task.output);
             let is_mask = |mask: &Input| *mask == Input::File(task.output.path().into());
             ensure_usage!(
-                !task.mask.file().into_iter().chain(&self.avoid).any(is_mask),
+                !task.mask.file().into_iter().chain(avoid).any(is_mask),
                 "{} is a mask and would be overwritten",
                 task.output
             );
         }
         Ok(())
-    }
-}
-
-/// A row of the table.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    image: PathBuf,
-    mask: Option<PathBuf>,
-    output: PathBuf,
-}
-
-fn from_csv(path: &Path, from: MaskFrom) -> Result<Tasks> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let tasks = reader
-        .deserialize()
-        .map(|row| {
-            let Row { image, mask, output } = row?;
-            let mask = match (mask, from) {
-                (Some(mask), MaskFrom::File) => folder.join(mask).into(),
-                (None, MaskFrom::File) => bail!("{} has no mask", image.display()),
-                (_, MaskFrom::Alpha) => MaskInput::Alpha,
-            };
-            Ok(Task { image: folder.join(image).into(), mask, output: folder.join(output).into() })
-        })
-        .collect::<Result<Vec<_>>>()
-        .with_context(|| format!("{}: the columns must be {}", path.display(), columns(from)))?;
-    ensure!(!tasks.is_empty(), "{} lists no photos", path.display());
-    let mut manifest = path.as_os_str().to_owned();
-    manifest.push(".");
-    manifest.push(MANIFEST);
-    Ok(Tasks { tasks, manifest: Some(manifest.into()), ..Tasks::default() })
-}
-
-/// The columns of a table.
-fn columns(from: MaskFrom) -> &'static str {
-    match from {
-        MaskFrom::File => "image,mask,output",
-        MaskFrom::Alpha => "image,output",
     }
 }
 
@@ -222,6 +215,17 @@ fn from_paths(image: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
 /// The output's name for a photo: the same name, or PNG where the format can only be read.
 fn written_name(photo: PathBuf) -> PathBuf {
     if Format::from_extension(&photo).is_some() { photo } else { photo.with_extension("png") }
+}
+
+/// [`written_name`], with the extension of a format if one is given.
+pub fn output_name(photo: PathBuf, format: Option<Format>) -> PathBuf {
+    match format {
+        Some(format) if Format::from_extension(&photo) != Some(format) => {
+            photo.with_extension(format.extension())
+        }
+        Some(_) => photo,
+        None => written_name(photo),
+    }
 }
 
 fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
@@ -353,18 +357,6 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_relative_to_themselves() {
-        let dir = folder(&[]);
-        let csv = dir.path().join("list.csv");
-        fs::write(&csv, "image,mask,output\n a.png , m.png, o.png\n").unwrap();
-        assert_eq!(rows(dir.path(), &from_csv(&csv, MaskFrom::File).unwrap()), ["a.png m.png o.png"]);
-        for bad in ["", "image,mask\na,b\n", "image,mask,output\na,b\n", "a,b,c\n"] {
-            fs::write(&csv, bad).unwrap();
-            assert!(from_csv(&csv, MaskFrom::File).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
     fn clashes_are_refused() {
         let file = |name: &str| PathBuf::from(name);
         let task = |output: &str| Task {
@@ -373,8 +365,8 @@ mod tests {
             output: file(output).into(),
         };
         let twice = Tasks { tasks: vec![task("o"), task("o")], ..Tasks::default() };
-        assert!(twice.check().unwrap_err().to_string().contains("two photos"));
+        assert!(twice.check(None).unwrap_err().to_string().contains("two photos"));
         let over_mask = Tasks { tasks: vec![task("m")], ..Tasks::default() };
-        assert!(over_mask.check().unwrap_err().to_string().contains("is a mask"));
+        assert!(over_mask.check(None).unwrap_err().to_string().contains("is a mask"));
     }
 }
