@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use memchr::memchr_iter;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a manifest read at a time.
-const BLOCK: usize = 1 << 18;
+const BLOCK: u64 = 1 << 22;
 
 /// A line of a manifest.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -68,30 +70,48 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Calls `each` with the lines of a manifest and their numbers, and returns how many lines could not be read: a batch that
-/// is killed leaves its last line incomplete. A manifest that does not exist has no lines.
+/// Calls `each` with what `map` makes of the lines of a manifest, in their order, and returns how many lines could not be
+/// read: a batch that is killed leaves its last line incomplete. `map` runs on all threads, and also gets the offset of a
+/// line in bytes. A manifest that does not exist has no lines.
 ///
 /// # Errors
 /// If the file cannot be read, and the first error of `each`.
-pub fn read_lines(path: &Path, mut each: impl FnMut(u64, Line<'_>) -> Result<()>) -> Result<usize> {
+pub fn read_lines<T: Send>(
+    path: &Path,
+    map: impl Fn(u64, Line<'_>) -> T + Sync,
+    mut each: impl FnMut(T) -> Result<()>,
+) -> Result<usize> {
     let context = || format!("cannot read the manifest {}", path.display());
-    let file = match File::open(path) {
+    let mut file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
         file => file.with_context(context)?,
     };
-    let mut reader = BufReader::with_capacity(BLOCK, file);
-    let (mut text, mut number, mut damaged) = (Vec::new(), 0, 0);
+    let (mut block, mut offset, mut damaged) = (Vec::new(), 0, 0);
     loop {
-        text.clear();
-        if reader.read_until(b'\n', &mut text).with_context(context)? == 0 {
+        let read = file.by_ref().take(BLOCK).read_to_end(&mut block).with_context(context)?;
+        let newlines = memchr_iter(b'\n', &block).map(|newline| newline + 1);
+        // The last line of a block goes on in the next one, if there is a next one.
+        let ends: Vec<usize> = newlines.chain((read == 0).then_some(block.len())).collect();
+        let starts: Vec<usize> = [0].into_iter().chain(ends.iter().copied()).collect();
+        let mapped: Vec<Option<T>> = starts
+            .par_iter()
+            .zip(&ends)
+            .map(|(&start, &end)| (start, block[start..end].trim_ascii()))
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(start, text)| Line::parse(text).map(|line| map(offset + start as u64, line)))
+            .collect();
+        for line in mapped {
+            match line {
+                Some(line) => each(line)?,
+                None => damaged += 1,
+            }
+        }
+        if read == 0 {
             return Ok(damaged);
         }
-        number += 1;
-        let text = text.trim_ascii();
-        match Line::parse(text) {
-            Some(line) => each(number, line)?,
-            None => damaged += usize::from(!text.is_empty()),
-        }
+        let end = ends.last().copied().unwrap_or(0);
+        offset += end as u64;
+        block.drain(..end);
     }
 }
 
@@ -113,9 +133,11 @@ mod tests {
         // Killed in the middle of a character.
         text.extend(b"{\"event\":\"started\",\"output\":\"\xc3");
         fs::write(file.path(), text).unwrap();
-        let mut expected = vec![(1, started), (3, finished)].into_iter();
-        let damaged = read_lines(file.path(), |number, line| {
-            assert_eq!((number, line), expected.next().unwrap());
+        let mut expected = [(0, started), (41, finished)].into_iter();
+        let owned = |offset, line: Line<'_>| (offset, serde_json::to_string(&line).unwrap());
+        let damaged = read_lines(file.path(), owned, |(offset, line)| {
+            let (at, expected) = expected.next().unwrap();
+            assert_eq!((offset, line), (at, serde_json::to_string(&expected).unwrap()));
             Ok(())
         });
         assert_eq!((damaged.unwrap(), expected.next()), (1, None));
@@ -125,6 +147,6 @@ mod tests {
         ] {
             assert_eq!(Line::parse(bad.as_bytes()), None);
         }
-        assert_eq!(read_lines(Path::new("nowhere"), |_, _| unreachable!()).unwrap(), 0);
+        assert_eq!(read_lines(Path::new("nowhere"), |_, _| (), |()| unreachable!()).unwrap(), 0);
     }
 }

@@ -84,9 +84,12 @@ pub fn merge(table: &Path) -> Result<()> {
 
     let mut results: HashMap<u64, Place> = HashMap::new();
     for (file, (_, path)) in inputs.iter().enumerate() {
-        let damaged = read_lines(path, |line, event| {
-            let place = Place { file, line, is_finished: matches!(event, Line::Finished { .. }) };
-            let result = results.entry(path_hash(event.output())).or_insert(place);
+        let place = |offset, line: Line<'_>| {
+            let is_finished = matches!(line, Line::Finished { .. });
+            (path_hash(line.output()), Place { file, offset, is_finished })
+        };
+        let damaged = read_lines(path, place, |(output, place)| {
+            let result = results.entry(output).or_insert(place);
             if place.is_finished || !result.is_finished {
                 *result = place;
             }
@@ -98,13 +101,15 @@ pub fn merge(table: &Path) -> Result<()> {
     }
     write_atomically(&whole, |writer| -> Result<()> {
         for (file, (_, path)) in inputs.iter().enumerate() {
-            read_lines(path, |line, event| {
-                let result = results.get(&path_hash(event.output()));
-                if result.is_some_and(|place| (place.file, place.line) == (file, line)) {
-                    serde_json::to_writer(&mut *writer, &event)?;
-                    writer.write_all(b"\n")?;
-                }
-                Ok(())
+            let text = |offset, line: Line<'_>| {
+                let place = results.get(&path_hash(line.output()));
+                let is_last = place.is_some_and(|place| (place.file, place.offset) == (file, offset));
+                is_last.then(|| serde_json::to_string(&line)).transpose()
+            };
+            read_lines(path, text, |line| {
+                line?
+                    .map_or(Ok(()), |line| writeln!(writer, "{line}"))
+                    .with_context(|| format!("cannot write {}", whole.display()))
             })?;
         }
         Ok(())
@@ -123,7 +128,7 @@ pub fn merge(table: &Path) -> Result<()> {
 #[derive(Clone, Copy)]
 struct Place {
     file: usize,
-    line: u64,
+    offset: u64,
     is_finished: bool,
 }
 
