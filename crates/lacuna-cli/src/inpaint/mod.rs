@@ -39,12 +39,12 @@ use crate::usage::ensure_usage;
 /// # Errors
 /// Whatever prevents the whole run; a photo that fails in a batch is counted instead.
 pub fn run(args: &InpaintArgs) -> Result<Outcome> {
+    start_threads(args.threads)?;
     if let (Some(table), true) = (&args.csv, args.merge_manifests) {
         return merge::merge(table).map(|()| Outcome::Done);
     }
     let avoid = task::avoid(args)?;
     let work = Work::find(args, avoid.as_ref())?;
-    start_threads(args.threads)?;
     let memory = args.limits.max_memory.map(|Bytes(bytes)| bytes);
     let predictor = args.method.load(memory)?;
     let mut job = FillJob {
@@ -90,7 +90,10 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
                 merge::note_unmerged(table.path(), table.shard())?;
             }
             let manifest = open(&own, table.shard().is_some().then_some(&whole))?;
-            let (count, tasks) = (table.len(), Mutex::new(table.tasks()?));
+            let (count, tasks) = (table.count(), Mutex::new(table.tasks()?));
+            if let (0, Some(shard)) = (count, table.shard()) {
+                eprintln!("note: no row of {} is in shard {shard}", table.path().display());
+            }
             Batch { filler: &filler, manifest, count, tasks }.run(&[])
         }
     }

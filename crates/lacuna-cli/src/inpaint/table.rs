@@ -73,7 +73,7 @@ impl Table {
     }
 
     /// The number of photos in the shard.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
     }
 
@@ -262,7 +262,7 @@ mod tests {
             mask: at("m.png").into(),
             output: at(output).into(),
         };
-        assert_eq!((table.len(), tasks), (2, vec![task("a.png", "o.png"), task("b.png", "p,q.png")]));
+        assert_eq!((table.count(), tasks), (2, vec![task("a.png", "o.png"), task("b.png", "p,q.png")]));
         let table = open(folder.path(), b"image,output\na,b", MaskFrom::Alpha).unwrap();
         let task = table.tasks().unwrap().next().unwrap().unwrap();
         assert_eq!((task.image, task.mask), (at("a").into(), MaskInput::Alpha));
