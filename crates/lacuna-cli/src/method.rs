@@ -11,7 +11,7 @@ use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::default_network_hash;
 use lacuna::hash::sha256_of_file;
 use lacuna::method::Build;
-use lacuna::{Budget, EnginePredictor, Method, Predictor, default_network};
+use lacuna::{EnginePredictor, Method, Predictor, default_network};
 use serde::Serialize;
 
 use crate::models::{MODEL_SYNTAX, ModelArg};
@@ -89,10 +89,8 @@ impl PlaceArgs {
     /// If the network cannot be built, or the device does not exist.
     pub fn load_network(&self, checkpoint: &Checkpoint, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let engine = self.engine()?;
-        if let Some(total) = memory {
-            // Packed weights take this and a little more.
-            let weights = (checkpoint.parameters() * size_of::<f32>()) as u64;
-            Budget::new(total, 0).check(checkpoint.source().path.display().to_string(), weights)?;
+        if let Some(bytes) = memory {
+            checkpoint.check_memory(bytes)?;
         }
         Ok(match engine {
             EngineName::Cpu => Arc::new(EnginePredictor::new(checkpoint)?),

@@ -6,15 +6,12 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use lacuna::checkpoint::Checkpoint;
-use lacuna::models::{ModelStore, PUBLISHED_MODELS, PublishedModel};
+use lacuna::models::{ModelStore, PUBLISHED_MODELS, PublishedModel, is_weights_path};
 
 use crate::usage::{bail_usage, ensure_usage};
 
 /// The syntax of `--model`, for help texts.
 pub const MODEL_SYNTAX: &str = "[NAME=]FILE|MODEL";
-
-/// Extensions of weights files. A value with one of them is a file, even if it does not exist.
-const FILE_EXTENSIONS: [&str; 4] = ["safetensors", "ckpt", "pt", "pth"];
 
 /// The value of `--model`: `[NAME=]FILE|MODEL`.
 ///
@@ -48,7 +45,7 @@ impl FromStr for ModelArg {
             }
             None => (None, text),
         };
-        let place = if is_file(model) {
+        let place = if is_weights_path(model) {
             Place::File(model.into())
         } else if ModelStore::is_name(model) {
             Place::Store(model.to_owned())
@@ -71,15 +68,6 @@ impl fmt::Display for ModelArg {
 
 fn has_separator(text: &str) -> bool {
     text.contains(['/', std::path::MAIN_SEPARATOR])
-}
-
-fn is_file(text: &str) -> bool {
-    let path = Path::new(text);
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    has_separator(text)
-        || extension
-            .is_some_and(|extension| FILE_EXTENSIONS.iter().any(|it| it.eq_ignore_ascii_case(extension)))
-        || path.is_file()
 }
 
 /// Whether a text can name a model or a method in reports, file names and requests.

@@ -20,7 +20,7 @@ pub fn composite(picture: &mut Picture, hole: &Hole, rect: Rect, predicted: &Pla
         "hole and picture"
     );
     let (width, channels) = (picture.width(), picture.channels());
-    let target = Target { hole, rect, predicted, width, channels };
+    let target = Target { hole, rect, predicted, width, channels, is_grey: picture.is_grey() };
     let (low, high) = picture.float_range();
     match picture.samples_mut() {
         SamplesMut::Eight(samples) => {
@@ -39,6 +39,7 @@ struct Target<'a> {
     predicted: &'a Planes,
     width: usize,
     channels: usize,
+    is_grey: bool,
 }
 
 impl Target<'_> {
@@ -68,8 +69,9 @@ impl Target<'_> {
                 }
                 let at = |channel: usize| self.predicted.plane(channel)[y * self.rect.width + x];
                 let rgb = [at(0), at(1), at(2)];
-                let grey = [0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]];
-                let colours: &[f32] = if self.channels < 3 { &grey } else { &rgb };
+                let luma = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+                let colours = if self.is_grey { [luma; 3] } else { rgb };
+                let colours = &colours[..if self.channels < 3 { 1 } else { 3 }];
                 let pixel = (row * self.width + column) * self.channels;
                 for (sample, colour) in samples[pixel..].iter_mut().zip(colours) {
                     blend(sample, weight, colour.clamp(0.0, 1.0));
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
     use crate::Mask;
     use crate::hole::HoleOptions;
-    use crate::picture::Format;
+    use crate::picture::{Format, OwnedSamples};
     use image::{DynamicImage, ImageBuffer, LumaA, Rgb};
 
     fn hole(pixels: &[bool]) -> Hole {
@@ -108,5 +110,16 @@ mod tests {
         composite(&mut picture, &hole(&[false, true]), Rect { x: 1, y: 0, width: 1, height: 1 }, &predicted);
         // 0.299 + 0.587 / 2 + 0.114 / 4 = 0.621, times 255.
         assert_eq!(picture.pixels().as_luma_alpha8().unwrap().as_raw(), &[10, 77, 158, 88]);
+    }
+
+    #[test]
+    fn grey_floats_take_brightness_and_keep_what_is_known() {
+        let known = f32::from_bits(0x3EAA_AAAB);
+        let mut picture =
+            Picture::from_samples("a", (2, 1), 1, OwnedSamples::Float(vec![known, 0.25])).unwrap();
+        let predicted = Planes::new(2, 1, vec![0.0, 1.0, 0.0, 0.5, 0.0, 0.25]);
+        composite(&mut picture, &hole(&[false, true]), Rect::whole(2, 1), &predicted);
+        let luma = 0.299 + 0.587 * 0.5 + 0.114 * 0.25;
+        assert_eq!(picture.into_samples(), OwnedSamples::Float(vec![known, luma]));
     }
 }

@@ -19,6 +19,8 @@ pub struct Inpainter {
     memory: Option<u64>,
     /// What must not be copied.
     avoid: Option<Arc<Mask>>,
+    /// Whether the result is encoded as a file.
+    is_written: bool,
     watch: Watch,
 }
 
@@ -39,7 +41,7 @@ const SECONDS_PER_PIXEL: f64 = 0.06e-6;
 impl Inpainter {
     /// An inpainter.
     pub fn new(predictor: Arc<dyn Predictor>, strategy: Strategy) -> Self {
-        Self { predictor, strategy, memory: None, avoid: None, watch: Watch::default() }
+        Self { predictor, strategy, memory: None, avoid: None, is_written: true, watch: Watch::default() }
     }
 
     /// This inpainter, with a promise that filling takes no more than `bytes` of memory, weights and picture
@@ -51,6 +53,11 @@ impl Inpainter {
     /// This inpainter, which copies nothing from these pixels of the image. Networks see them as they are.
     pub fn avoiding(self, avoid: Mask) -> Self {
         Self { avoid: Some(Arc::new(avoid)), ..self }
+    }
+
+    /// This inpainter, whose results stay in memory: no memory is planned for writing them.
+    pub fn in_memory(self) -> Self {
+        Self { is_written: false, ..self }
     }
 
     /// This inpainter, whose fills `watch` follows and can stop. A watch serves one fill.
@@ -75,7 +82,7 @@ impl Inpainter {
     pub fn plan(&self, picture: &Picture, mask: &Mask) -> Result<Option<Plan>> {
         let budget = self.budget().map(|budget| budget.holding(self.held_bytes(picture, mask)));
         if let Some(budget) = budget {
-            budget.check(format!("writing {}", picture.name()), picture.writing_bytes())?;
+            budget.check(format!("writing {}", picture.name()), self.writing_bytes(picture))?;
         }
         if mask.bounds().is_none() {
             return Ok(None);
@@ -88,7 +95,7 @@ impl Inpainter {
         let held = self.held_bytes(picture, mask);
         let held = Budget::new(u64::MAX, self.predictor.resident_bytes()).holding(held).held;
         let seconds = SECONDS_PER_PIXEL * (picture.width() * picture.height()) as f64;
-        let mut forecast = Forecast { bytes: held + picture.writing_bytes(), seconds };
+        let mut forecast = Forecast { bytes: held + self.writing_bytes(picture), seconds };
         let small = plan.small.iter().map(|frame| (frame, self.for_thin_holes(), plan.at_a_time as u64));
         for (frame, predictor, at_a_time) in
             small.chain(plan.frames.iter().map(|frame| (frame, self.predictor.as_ref(), 1)))
@@ -163,6 +170,11 @@ impl Inpainter {
     fn held_bytes(&self, picture: &Picture, mask: &Mask) -> u64 {
         let masks = 1 + u64::from(self.avoid.is_some());
         picture.pixel_bytes() + masks * mask.hole().len() as u64
+    }
+
+    /// Bytes of writing the result, beyond its pixels.
+    fn writing_bytes(&self, picture: &Picture) -> u64 {
+        if self.is_written { picture.writing_bytes() } else { 0 }
     }
 
     /// What fills small frames.

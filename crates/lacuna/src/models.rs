@@ -16,6 +16,19 @@ pub const MODELS_VARIABLE: &str = "LACUNA_MODELS";
 /// Extension of installed models.
 const EXTENSION: &str = "safetensors";
 
+/// Extensions of weights files. A text with one of them is a path, even if the file does not exist.
+const FILE_EXTENSIONS: [&str; 4] = [EXTENSION, "ckpt", "pt", "pth"];
+
+/// Whether a text that names a model is a path rather than the name of an installed model: it contains a slash, ends in
+/// .safetensors, .ckpt, .pt or .pth, or names an existing file.
+pub fn is_weights_path(text: &str) -> bool {
+    let path = Path::new(text);
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let is_known =
+        |extension: &str| FILE_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension));
+    text.contains(['/', std::path::MAIN_SEPARATOR]) || extension.is_some_and(is_known) || path.is_file()
+}
+
 /// A published model that Lacuna can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedModel {
@@ -259,6 +272,16 @@ mod tests {
         }
         fs::create_dir(folder.path().join("d.safetensors")).unwrap();
         assert_eq!(ModelStore::new(folder.path()).installed().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_path_has_a_separator_or_an_extension_or_a_file() {
+        for text in ["a/b", "lama.CKPT", "x.safetensors", "Cargo.toml"] {
+            assert!(is_weights_path(text), "{text}");
+        }
+        for text in ["big-lama", "a.png", "src", ""] {
+            assert!(!is_weights_path(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! One image from file to file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use lacuna::error::panic_text;
 use lacuna::job::{Inputs, MaskSource, Prepared};
 use lacuna::picture::{Format, SaveOptions};
-use lacuna::words::names;
 use lacuna::{FillJob, Watch};
 
 use super::args::InpaintArgs;
@@ -84,8 +82,8 @@ impl Filler<'_> {
     /// The format to write; `None` for the input's.
     fn format(&self, output: &Output) -> Result<Option<Format>> {
         match (output, self.args.format) {
-            (Output::File(path) | Output::Member(path), None) => output_format(path),
-            (Output::File(path) | Output::Member(path), Some(format)) => match output_format(path)? {
+            (Output::File(path) | Output::Member(path), None) => Ok(Format::of_output(path)?),
+            (Output::File(path) | Output::Member(path), Some(format)) => match Format::of_output(path)? {
                 Some(other) if other != format => {
                     bail_usage!("{} is a name for {other}, but --format {format} was given", path.display())
                 }
@@ -101,30 +99,5 @@ impl Filler<'_> {
             method: self.job.predictor.name(),
             strategy: plan.strategy.clone(),
         })
-    }
-}
-
-/// The format that an output's extension names; `None` without an extension.
-fn output_format(output: &Path) -> Result<Option<Format>> {
-    match (Format::from_extension(output), output.extension()) {
-        (None, Some(extension)) => bail!(
-            "{}: cannot write .{} files (supported: {})",
-            output.display(),
-            extension.display(),
-            names::<Format>().join(", ")
-        ),
-        (format, _) => Ok(format),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn extensions_choose_the_format() {
-        assert_eq!(output_format(Path::new("a.TIF")).unwrap(), Some(Format::Tiff));
-        assert_eq!(output_format(Path::new("a")).unwrap(), None);
-        assert!(output_format(Path::new("a.gif")).is_err());
     }
 }

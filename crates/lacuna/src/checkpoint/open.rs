@@ -9,7 +9,7 @@ use super::container::Container;
 use super::found::Weights;
 use super::map::Map;
 use super::{Architecture, Element, NamedTensor, is_parameter};
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 /// The origin of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -124,6 +124,16 @@ impl Checkpoint {
     pub fn parameters(&self) -> usize {
         let trained = self.weights.tensors.iter().filter(|(name, _)| is_parameter(name));
         trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Checks that a process with `memory` bytes can load the network, before it is loaded. Packed weights take what is
+    /// counted here and a little more.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with the bytes needed and the bytes allowed.
+    pub fn check_memory(&self, memory: u64) -> Result<()> {
+        let weights = (self.parameters() * size_of::<f32>()) as u64;
+        Budget::new(memory, 0).check(self.source().path.display().to_string(), weights)
     }
 
     /// Releases the memory of tensors that were read; they can be read again.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use inputs::{Inputs, MaskSource, Source};
 
 use crate::hole::Expand;
-use crate::inpainter::Forecast;
+use crate::inpainter::{Forecast, check_sizes};
 use crate::mask_fit::MaskFile;
 use crate::picture::{Format, Limits, SaveOptions, read_file};
 use crate::soft_edge::soft_edge;
@@ -118,6 +118,35 @@ impl FillJob {
         })
     }
 
+    /// Fills the hole of an image in memory; no file is read or written. Pixels outside the hole keep their bits. `avoid`
+    /// is a mask of what must not be copied. The options for reading and writing files do not count.
+    ///
+    /// # Errors
+    /// [`crate::Error::MaskSize`] if a mask is not as large as the image; [`crate::Error::NoKnownPixels`];
+    /// [`crate::Error::Memory`] if the memory limit is too low; [`crate::Error::Predict`] if the prediction fails;
+    /// [`crate::Error::Stopped`] if `watch` was cancelled. After the last two, parts of the hole may be filled.
+    pub fn fill_pixels(
+        &self,
+        picture: &mut Picture,
+        mask: &Mask,
+        avoid: Option<&Mask>,
+        watch: &Watch,
+    ) -> Result<FilledPixels> {
+        for mask in [Some(mask), avoid].into_iter().flatten() {
+            check_sizes(picture, mask)?;
+        }
+        let mut notes = Vec::new();
+        notes.extend(inverted_note(mask, picture.name()));
+        let budget = self.budget().map(|budget| budget.holding(picture.pixel_bytes()));
+        let hole = self.grown(mask, picture, budget, &mut notes)?;
+        let mut inpainter = self.inpainter(picture).in_memory().with_watch(watch.clone());
+        if let Some(avoid) = avoid.filter(|avoid| avoid.count() > 0) {
+            inpainter = inpainter.avoiding(avoid.clone());
+        }
+        let plan = inpainter.inpaint(picture, &hole, self.seed)?;
+        Ok(FilledPixels { plan, notes })
+    }
+
     /// Reads a mask file and fits it to the image. Appends notes for the user.
     fn read_mask(
         &self,
@@ -137,10 +166,7 @@ impl FillJob {
         let (mask, note) = as_stored.fitted(picture, self.fit)?;
         notes.extend(note);
         // A logo's own mask may be all hole: what counts is how much of the photo it covers.
-        if mask.looks_inverted() {
-            let name = file.name();
-            notes.push(format!("{name}: nearly the whole mask is hole; if it marks what to keep, invert it"));
-        }
+        notes.extend(inverted_note(&mask, file.name()));
         if mask.count() == 0 && !is_empty {
             notes.push(format!("{}: none of its hole lies on the photo", file.name()));
         }
@@ -186,6 +212,12 @@ impl FillJob {
     }
 }
 
+/// A note on a mask that seems to mark what to keep.
+fn inverted_note(mask: &Mask, name: &str) -> Option<String> {
+    let note = || format!("{name}: nearly the whole mask is hole; if it marks what to keep, invert it");
+    mask.looks_inverted().then(note)
+}
+
 /// A planned fill with its inputs in memory.
 pub struct Prepared<'a> {
     job: &'a FillJob,
@@ -204,6 +236,14 @@ pub struct Filled<'a> {
     /// The file's bytes.
     pub bytes: Cow<'a, [u8]>,
     /// Notes for the user that arose during the fill, in addition to [`Prepared::notes`].
+    pub notes: Vec<String>,
+}
+
+/// How an image in memory was filled.
+pub struct FilledPixels {
+    /// The plan that was followed; `None` for an empty mask.
+    pub plan: Option<Plan>,
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
@@ -331,6 +371,42 @@ mod tests {
             (filled.get_pixel(3, 30), filled.get_pixel(30, 30)),
             (&Rgb([128; 3]), &Rgb([30, 30, 132]))
         );
+    }
+
+    /// The same pixels, hole and seed give the same values with and without files.
+    #[test]
+    fn pixels_in_memory_are_filled_as_in_files() {
+        let (photo, mask_file) = (photo(60, 40), mask(60, 40, |x, y| x < 9 && y > 20));
+        let job = FillJob { expand: Expand::Pixels(2), feather: 3, ..job() };
+        let inputs = Inputs::new(source("photo.png", &photo), source("mask.png", &mask_file));
+        let (expected, _) = filled(&job, inputs);
+        let mut picture = Picture::decode(&photo, "photo.png", &Limits::default()).unwrap();
+        let mask = Mask::new(60, 40, (0..60 * 40).map(|i| i % 60 < 9 && i / 60 > 20).collect());
+        let in_memory = job.fill_pixels(&mut picture, &mask, None, &Watch::default()).unwrap();
+        assert_eq!(in_memory.plan.unwrap().strategy, "full");
+        assert_eq!(picture.into_samples(), expected.into_samples());
+    }
+
+    #[test]
+    fn pixels_in_memory_are_refused_before_they_change() {
+        let small = Mask::new(3, 2, vec![true, false, false, false, false, false]);
+        let before = Picture::decode(&photo(60, 40), "photo.png", &Limits::default()).unwrap();
+        let mask = Mask::new(60, 40, (0..60 * 40).map(|i| i < 9).collect());
+        let refused = |job: &FillJob, mask: &Mask, avoid: Option<&Mask>| {
+            let mut picture = before.clone();
+            let error = job.fill_pixels(&mut picture, mask, avoid, &Watch::default()).err().unwrap();
+            assert_eq!(picture.pixels(), before.pixels());
+            error
+        };
+        assert!(matches!(
+            refused(&job(), &small, None),
+            Error::MaskSize { mask: (3, 2), image: (60, 40), .. }
+        ));
+        assert!(matches!(refused(&job(), &mask, Some(&small)), Error::MaskSize { .. }));
+        let tight = FillJob { memory: Some(1 << 20), ..job() };
+        assert!(matches!(refused(&tight, &mask, None), Error::Memory { allowed: 1_048_576, .. }));
+        let all = Mask::new(60, 40, vec![true; 60 * 40]);
+        assert!(matches!(refused(&job(), &all, None), Error::NoKnownPixels { .. }));
     }
 
     #[test]

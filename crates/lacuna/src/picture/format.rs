@@ -5,7 +5,7 @@ use std::path::Path;
 
 use image::ImageFormat;
 
-use crate::words::words;
+use crate::words::{names, words};
 use crate::{Error, Result};
 
 /// A container format that Lacuna reads and writes.
@@ -46,6 +46,21 @@ impl Format {
     pub fn from_extension(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         EXTENSIONS.iter().find(|(_, names)| names.contains(&extension.as_str())).map(|(format, _)| *format)
+    }
+
+    /// The format that an output's extension names; `None` without an extension.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] with the formats that are written, if it names none of them.
+    pub fn of_output(path: &Path) -> Result<Option<Self>> {
+        match (Self::from_extension(path), path.extension()) {
+            (None, Some(extension)) => {
+                let known = names::<Self>().join(", ");
+                let problem = format!("cannot write .{} files (supported: {known})", extension.display());
+                Err(Error::unfit(path.display().to_string(), problem))
+            }
+            (format, _) => Ok(format),
+        }
     }
 
     /// The names of all formats that this build reads, for messages.
@@ -238,6 +253,14 @@ mod tests {
             assert_eq!(Format::from_extension(Path::new(name)), expected, "{name}");
         }
         assert_eq!(Format::WebP.extension(), "webp");
+    }
+
+    #[test]
+    fn outputs_have_a_format_that_is_written() {
+        assert_eq!(Format::of_output(Path::new("a.TIF")).unwrap(), Some(Format::Tiff));
+        assert_eq!(Format::of_output(Path::new("a")).unwrap(), None);
+        let error = Format::of_output(Path::new("b/a.gif")).unwrap_err().to_string();
+        assert_eq!(error, "b/a.gif: cannot write .gif files (supported: png, jpeg, webp, tiff, bmp)");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod metadata;
 mod palette;
 mod photoshop;
 mod png;
+mod samples;
 mod tiff_file;
 mod webp_file;
 mod xmp;
@@ -27,6 +28,7 @@ pub use jpeg::JpegCoding;
 pub use limits::Limits;
 pub use metadata::{Density, DensityUnit, Metadata};
 pub use palette::Palette;
+pub use samples::OwnedSamples;
 
 use crate::{Mask, Planes, Rect};
 
@@ -115,6 +117,11 @@ impl Picture {
             Samples::Sixteen(_) => 16,
             Samples::Float(_) => 32,
         }
+    }
+
+    /// Whether colour is stored as one value, repeated for float samples.
+    pub(crate) fn is_grey(&self) -> bool {
+        self.channels() < 3 || self.floats.is_some_and(|floats| floats.is_grey)
     }
 
     /// The values of float samples that predictors see as 0 and 1.
