@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 environment="$CARGO_TARGET_DIR/python-test"
 bin="$environment/bin"
 rm -rf "$environment"
-if ! { python3 -m venv "$environment" && "$bin/pip" install -q numpy pillow pytest mypy; }; then
+if ! { python3 -m venv "$environment" && "$bin/pip" install -q numpy pillow fsspec pytest mypy; }; then
   echo "NOT TESTED (python): no environment can be made, or packages cannot be installed"
   exit 0
 fi
@@ -19,4 +19,4 @@ fi
 cd python
 "$bin/mypy" --strict -p lacuna_inpaint
 "$bin/mypy" --strict tests/typing_cases.py
-"$bin/python" -m mypy.stubtest lacuna_inpaint
+"$bin/python" -m mypy.stubtest --mypy-config-file pyproject.toml lacuna_inpaint._native

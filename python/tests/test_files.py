@@ -104,6 +104,29 @@ def test_what_is_finished_is_not_made_again(photo: Photo, hole: Hole, tmp_path: 
         fill(expand=1)
 
 
+def test_urls_that_fsspec_opens(photo: Photo, hole: Hole, tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="NOT TESTED (fsspec): it is not installed")
+    image, mask = encoded(photo), encoded(hole.astype(np.uint8))
+    for folder in ("memory://photos", f"local://{tmp_path}/new"):
+        for name, data in (("a.png", image), ("mask.png", mask)):
+            with fsspec.open(f"{folder}/{name}", "wb", auto_mkdir=True) as file:
+                file.write(data)
+        files = (f"{folder}/a.png", f"{folder}/mask.png", f"{folder}/deep/clean.png")
+        done = lacuna.inpaint_file(*files, resume=True)
+        with fsspec.open(files[2], "rb") as file:
+            assert file.read() == lacuna.inpaint_bytes(image, mask)
+        assert (done.status, done.output) == ("filled", files[2])
+        assert lacuna.inpaint_file(*files, resume=True).status == "finished"
+        with pytest.raises(FileExistsError):
+            lacuna.inpaint_file(*files)
+        with pytest.raises(lacuna.TooLarge, match=f"{folder}/a.png: the file has {len(image)} bytes: at most 99"):
+            lacuna.inpaint_file(*files, overwrite=True, max_bytes=99)
+        with pytest.raises(FileNotFoundError):
+            lacuna.inpaint_file(f"{folder}/nothing.png", *files[1:], overwrite=True)
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(left) == ["a.png", "clean.png", "clean.png.lacuna.json", "mask.png"]
+
+
 def test_a_failure_leaves_nothing(photo: Photo, hole: Hole, tmp_path: Path) -> None:
     image, mask, output = encoded(photo), encoded(hole.astype(np.uint8)), tmp_path / "clean.png"
     for error, text, arguments, options in [
@@ -118,7 +141,7 @@ def test_a_failure_leaves_nothing(photo: Photo, hole: Hole, tmp_path: Path) -> N
         (lacuna.Error, "fit_mask and anchor top exclude", (image, mask), {"fit_mask": True, "anchor": "top"}),
         (lacuna.Error, "anchor_scale fit needs an anchor", (image, mask), {"anchor_scale": "fit"}),
         (FileNotFoundError, "nowhere.png", (tmp_path / "nowhere.png", mask), {}),
-        (IsADirectoryError, str(tmp_path), (tmp_path, mask), {}),
+        (lacuna.PictureError, f"{tmp_path}: this is a folder", (tmp_path, mask), {}),
     ]:
         with pytest.raises(error) as raised:
             lacuna.inpaint_file(*arguments, output, resume=True, **options)

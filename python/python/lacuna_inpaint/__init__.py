@@ -45,7 +45,7 @@ __all__ = [
 
 
 @overload
-def inpaint(
+def inpaint(  # type: ignore[overload-overlap]
     image: Image,
     mask: object,
     *,
@@ -56,7 +56,7 @@ def inpaint(
     **settings: Unpack[Settings],
 ) -> Image: ...
 @overload
-def inpaint(
+def inpaint(  # type: ignore[overload-overlap]
     image: Image,
     mask: object,
     *,

@@ -6,6 +6,19 @@ import numpy.typing as npt
 
 from .inpainter import FileOptions, Files, Format, Inpainter
 
+__all__ = [
+    "__version__",
+    "check",
+    "fill",
+    "fill_bytes",
+    "forecast",
+    "key",
+    "output_format",
+    "read",
+    "sha256",
+    "write",
+]
+
 __version__: str
 
 class _Summary(TypedDict):

@@ -183,9 +183,9 @@ def _hole_of_pil(mask: PIL.Image.Image) -> Hole:
         mask = mask.convert("RGBA" if "transparency" in mask.info else "RGB")
     if mask.mode in ("LA", "RGBA"):
         # As the program reads mask files: alpha counts if it is not opaque everywhere.
-        alpha = np.asarray(mask.getchannel("A"))
-        if alpha.min(initial=255) < 255:
-            return alpha != 0
+        alpha = mask.getchannel("A")
+        if alpha.getextrema() != (255, 255):
+            return _hole_of_pil(alpha)
     if mask.mode in ("RGB", "LA", "RGBA"):
         mask = mask.convert("L")
     hole: Hole = np.asarray(mask) != 0

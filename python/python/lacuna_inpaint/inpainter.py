@@ -9,10 +9,9 @@ import logging
 import operator
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-from . import _native
+from . import _native, places
 from .errors import Error
 from .images import Image, Layout, Order, SupportsArray, SupportsDLPack, check_floats, read_image, read_mask
 
@@ -28,7 +27,7 @@ Anchor = Literal[
     "top-left", "top", "top-right", "left", "center", "right", "bottom-left", "bottom", "bottom-right"
 ]
 AnchorScale = Literal["none", "fit", "width", "height"]
-# A file: its path, or its bytes.
+# A file: its path, its URL, or its bytes.
 FileLike = bytes | str | os.PathLike[str]
 
 # Added to the name of an output: what it was made from.
@@ -131,7 +130,7 @@ class Files:
         def read(name: str, file: FileLike) -> NamedBytes:
             if isinstance(file, bytes):
                 return NamedBytes(name, file)
-            return NamedBytes(os.fspath(file), _native.read(file, options))
+            return NamedBytes(os.fspath(file), places.read(file, options))
 
         return cls(
             read("image", image),
@@ -226,7 +225,7 @@ class Inpainter:
         return str(self.expand)
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]
         self,
         image: Image,
         mask: object,
@@ -237,7 +236,7 @@ class Inpainter:
         order: Order = "RGB",
     ) -> Image: ...
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]
         self,
         image: Image,
         mask: object,
@@ -331,32 +330,30 @@ class Inpainter:
     ) -> Outcome:
         """Fills the hole of an image file, and writes ``output``: completely or not at all.
 
-        Files are paths or bytes. An existing output raises ``FileExistsError`` unless ``overwrite`` is true. With ``resume`` a
+        Files are paths, URLs that ``fsspec`` opens (such as ``s3://bucket/photo.jpg``), or bytes. An existing output raises ``FileExistsError`` unless ``overwrite`` is true. With ``resume`` a
         record (``OUTPUT.lacuna.json``) is written beside it. An output that was made from the same files with the same
         settings and has not changed since is then not made again; one with a record of other inputs is replaced.
         """
         chosen = FileOptions(**options)
         chosen = replace(chosen, format=_native.output_format(output, chosen))
-        target = Path(output)
-        record = target.with_name(target.name + RECORD)
-        recorded = _recorded(record) if resume else None
-        if os.path.lexists(target) and recorded is None and not overwrite:
+        output = os.fspath(output)
+        recorded = _recorded(output + RECORD) if resume else None
+        if recorded is None and not overwrite and places.exists(output):
             text = "the output exists, and neither overwrite nor a record beside it allows to replace it"
-            raise FileExistsError(errno.EEXIST, text, str(target))
+            raise FileExistsError(errno.EEXIST, text, output)
         files = Files.read(image, mask, avoid, chosen)
         key = _native.key(self, chosen, files)
-        if recorded is not None and recorded["key"] == key and recorded["sha256"] == _native.sha256(target):
-            return Outcome(str(target), "finished", key, recorded["sha256"], None, None, None)
+        if recorded is not None and recorded["key"] == key and recorded["sha256"] == places.sha256(output):
+            return Outcome(output, "finished", key, recorded["sha256"], None, None, None)
         data, summary = _native.fill_bytes(self, chosen, files)
         _log(summary["notes"])
         digest = hashlib.sha256(data).hexdigest()
-        target.parent.mkdir(parents=True, exist_ok=True)
         if resume:
             # First the record: from here on the output is known to be ours, whole or missing.
-            _native.write(record, json.dumps({"key": key, "sha256": digest}).encode())
-        _native.write(target, data)
+            places.write(output + RECORD, json.dumps({"key": key, "sha256": digest}).encode())
+        places.write(output, data)
         return Outcome(
-            output=str(target),
+            output=output,
             status="copied" if summary["is_copy"] else "filled",
             key=key,
             sha256=digest,
@@ -414,12 +411,13 @@ def _check_whole(settings: object, name: str, least: int, most: int) -> None:
     object.__setattr__(settings, name, number)
 
 
-def _recorded(record: Path) -> dict[str, str] | None:
+def _recorded(record: str) -> dict[str, str] | None:
     """The record of an output; none if there is none, or if it is no record."""
+    data = places.read_if_there(record)
     try:
-        held = json.loads(record.read_bytes())
+        held = json.loads(data or b"")
         return {name: str(held[name]) for name in ("key", "sha256")}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
