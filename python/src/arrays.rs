@@ -29,12 +29,14 @@ pub fn fill<'py>(
     let avoid = avoid.as_ref().map(hole).transpose()?;
     let loaded = loaded(py, &settings)?;
     let job = settings.job(loaded.predictor.clone()).map_err(|error| raise(py, &error))?;
+    let mut picture = Some(picture);
     let (filled, notes) = run(py, &loaded, settings.timeout, |watch| {
         let (mut filled, mut notes) = (Vec::new(), Vec::new());
         for (index, &seed) in seeds.iter().enumerate() {
             let ends = [index, index + 1].map(|end| end as f32 / seeds.len() as f32);
             let job = FillJob { seed, ..job.clone() };
-            let mut picture = picture.clone();
+            let is_last = index + 1 == seeds.len();
+            let Some(mut picture) = (if is_last { picture.take() } else { picture.clone() }) else { break };
             let done = job.fill_pixels(&mut picture, &mask, avoid.as_ref(), &watch.part(ends[0], ends[1]))?;
             // All seeds have the same notes.
             notes = done.notes;

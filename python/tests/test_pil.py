@@ -44,7 +44,15 @@ def test_masks_are_read_as_the_program_reads_them(photo: Photo, hole: Hole) -> N
     grey = PIL.Image.fromarray(hole.astype(np.uint8) * 255)
     clear = PIL.Image.merge("LA", (PIL.Image.new("L", grey.size, 255), grey))
     opaque = PIL.Image.merge("LA", (grey, PIL.Image.new("L", grey.size, 255)))
-    for mask in (grey, grey.convert("1"), grey.convert("RGB"), grey.convert("P"), clear, opaque, opaque.convert("RGBA")):
+    for mask in (
+        grey,
+        grey.convert("1"),
+        grey.convert("RGB"),
+        grey.convert("P"),
+        clear,
+        opaque,
+        opaque.convert("RGBA"),
+    ):
         assert np.array_equal(lacuna.inpaint(photo, mask), expected), mask.mode
 
 

@@ -111,7 +111,9 @@ fill = lacuna.Inpainter(method="network", refine=200, threads=2)
 
 
 def test_ctrl_c_stops_a_fill() -> None:
-    script = LONG + """
+    script = (
+        LONG
+        + """
 print("ready", flush=True)
 try:
     fill(photo, mask)
@@ -120,6 +122,7 @@ except KeyboardInterrupt:
     lacuna.inpaint(photo[:64, :64], photo[:64, :64, 0] > 100)
     print("stopped", flush=True)
 """
+    )
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:

@@ -103,9 +103,7 @@ def inpaint(
     return fill(image, mask, avoid=avoid, samples=samples, layout=layout, order=order)
 
 
-def inpaint_bytes(
-    image: bytes, mask: bytes | None, *, avoid: bytes | None = None, **settings: Unpack[AllSettings]
-) -> bytes:
+def inpaint_bytes(image: bytes, mask: bytes | None, *, avoid: bytes | None = None, **settings: Unpack[AllSettings]) -> bytes:
     """Fills the hole of an image file, and returns the bytes of the filled file: ``Inpainter.fill_bytes``."""
     fill, options = _split(settings)
     return fill.fill_bytes(image, mask, avoid=avoid, **options)

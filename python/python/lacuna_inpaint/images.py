@@ -134,9 +134,7 @@ def _of_array(array: Array, layout: Layout, order: Order) -> Samples:
     planes = array[..., None] if array.ndim == 2 else np.moveaxis(array, 0, 2) if is_first else array
     channels = planes.shape[2]
     if not 1 <= channels <= MOST_CHANNELS:
-        raise PictureError(
-            f"image: {channels} channels in the shape {shape} with layout {layout}, expected 1 to {MOST_CHANNELS}"
-        )
+        raise PictureError(f"image: {channels} channels in the shape {shape} with layout {layout}, expected 1 to {MOST_CHANNELS}")
     swapped = [2, 1, 0, 3][:channels] if order == "BGR" and channels >= 3 else list(range(channels))
 
     def restore(filled: Array) -> Array:

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 Method = Literal["guided", "patchmatch", "network"]
 Strategy = Literal["auto", "full", "crop", "resize"]
 Format = Literal["png", "jpeg", "webp", "tiff", "bmp"]
-Anchor = Literal[
-    "top-left", "top", "top-right", "left", "center", "right", "bottom-left", "bottom", "bottom-right"
-]
+Anchor = Literal["top-left", "top", "top-right", "left", "center", "right", "bottom-left", "bottom", "bottom-right"]
 AnchorScale = Literal["none", "fit", "width", "height"]
 # A file: its path, its URL, or its bytes.
 FileLike = bytes | str | os.PathLike[str]
@@ -122,9 +120,7 @@ class Files:
     avoid: NamedBytes | None
 
     @classmethod
-    def read(
-        cls, image: FileLike, mask: FileLike | None, avoid: FileLike | None, options: FileOptions
-    ) -> Files:
+    def read(cls, image: FileLike, mask: FileLike | None, avoid: FileLike | None, options: FileOptions) -> Files:
         """Reads files within the limits."""
 
         def read(name: str, file: FileLike) -> NamedBytes:
@@ -185,7 +181,8 @@ class Inpainter:
     * ``strategy``: how large images are handled: ``auto``, ``full``, ``crop`` or ``resize`` (to ``long_side`` pixels).
     * ``max_memory``: bytes that fills may take, weights included. The best strategy that fits is chosen; if none fits, the
       fill is refused. Python's own memory and your arrays are not counted.
-    * ``threads``: by default as many as this process may use processors.
+    * ``threads``: computing threads, which all fills of a process with these settings share; by default as many as the process
+      may use processors.
     * ``timeout``: seconds after which a fill is cancelled.
     """
 
@@ -330,9 +327,10 @@ class Inpainter:
     ) -> Outcome:
         """Fills the hole of an image file, and writes ``output``: completely or not at all.
 
-        Files are paths, URLs that ``fsspec`` opens (such as ``s3://bucket/photo.jpg``), or bytes. An existing output raises ``FileExistsError`` unless ``overwrite`` is true. With ``resume`` a
-        record (``OUTPUT.lacuna.json``) is written beside it. An output that was made from the same files with the same
-        settings and has not changed since is then not made again; one with a record of other inputs is replaced.
+        Files are paths, URLs that ``fsspec`` opens (such as ``s3://bucket/photo.jpg``), or bytes. An existing output raises
+        ``FileExistsError`` unless ``overwrite`` is true. With ``resume`` a record (``OUTPUT.lacuna.json``) is written beside it.
+        An output that was made from the same files with the same settings and has not changed since is then not made again;
+        one with a record of other inputs is replaced.
         """
         chosen = FileOptions(**options)
         chosen = replace(chosen, format=_native.output_format(output, chosen))
