@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use lacuna::checkpoint::Checkpoint;
+use lacuna::default_network::{DEFAULT_NETWORK, default_network};
 use lacuna::models::{ModelStore, PUBLISHED_MODELS, PublishedModel, is_weights_path};
 
 use crate::usage::{bail_usage, ensure_usage};
@@ -96,11 +97,18 @@ impl ModelArg {
         }
     }
 
-    /// Opens the weights file.
+    /// Opens the weights file, or the network that ships with the program, whose name is [`DEFAULT_NETWORK`] unless another one
+    /// is installed under it.
     ///
     /// # Errors
     /// If no model of that name is installed, or the file contains no network.
     pub fn open(&self) -> Result<Checkpoint> {
+        if let Place::Store(name) = &self.place
+            && name == DEFAULT_NETWORK
+            && ModelStore::of_user()?.find(name).is_none()
+        {
+            return Ok(default_network()?);
+        }
         Ok(Checkpoint::open(self.path()?)?)
     }
 }

@@ -71,6 +71,25 @@ fn conversion_is_exact_and_repeatable() {
 }
 
 #[test]
+fn onnx_models_are_written_with_options_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let weights = fixture("generator/bare.safetensors");
+    let (any, fixed) = (path("any.onnx"), path("fixed.onnx"));
+    model(&["convert", &weights, &any]).success().stderr(contains("parameters written"));
+    model(&["convert", &weights, &fixed, "--size", "64x48", "--pipeline"]).success();
+    let (any_size, fixed_size) = (fs::metadata(&any).unwrap().len(), fs::metadata(&fixed).unwrap().len());
+    let weights_size = fs::metadata(&weights).unwrap().len();
+    assert!(any_size > weights_size / 2 && fixed_size > any_size / 2);
+    model(&["convert", &weights, &any]).code(1).stderr(contains("exists (--overwrite replaces it)"));
+    model(&["convert", &weights, &path("a.onnx"), "--dtype", "f16"]).code(2).stderr(contains("--dtype"));
+    model(&["convert", &weights, &path("a.safetensors"), "--pipeline"])
+        .code(2)
+        .stderr(contains("--pipeline"));
+    assert!(!folder.path().join("a.onnx").exists());
+}
+
+#[test]
 fn unusable_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("evil.pth");

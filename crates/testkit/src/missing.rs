@@ -11,6 +11,8 @@ pub enum Missing {
     Axe,
     /// Published weights of metrics, which `tools/fetch_metric_weights.py` downloads.
     MetricWeights,
+    /// Python with onnxruntime and numpy.
+    OnnxRuntime,
 }
 
 impl Missing {
@@ -20,6 +22,7 @@ impl Missing {
             Self::Chromium => "chromium",
             Self::Axe => "axe",
             Self::MetricWeights => "metric-weights",
+            Self::OnnxRuntime => "onnxruntime",
         }
     }
 }

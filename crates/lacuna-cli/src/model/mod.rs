@@ -1,15 +1,15 @@
 //! `lacuna model`: inspects, verifies, converts and fetches weights files.
 
+mod convert;
 mod list;
 mod plan;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
-use lacuna::checkpoint::{self, Info, Shape, Storage, Suspect, Verification};
+use lacuna::checkpoint::{self, Info, Shape, Suspect, Verification};
 use serde::Serialize;
 
+use convert::ConvertArgs;
 pub use list::ListArgs;
 use plan::PlanArgs;
 
@@ -17,8 +17,6 @@ use crate::Outcome;
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::output::print;
 use crate::units::{Size, Threads};
-use crate::usage::ensure_usage;
-use crate::words::word;
 
 /// Suffix of BatchNorm's counters, which only training needs.
 const COUNTER: &str = "num_batches_tracked";
@@ -30,23 +28,8 @@ pub enum ModelCommand {
     Info(InfoArgs),
     /// Show how the engine computes an image: step, shape, GFLOP, MiB, kernel
     Plan(PlanArgs),
-    /// Convert a weights file to Lacuna's .safetensors
-    Convert {
-        /// Weights file, or the name of an installed model
-        #[arg(value_name = MODEL_SYNTAX)]
-        input: ModelArg,
-        /// File to write, ending in .safetensors
-        output: PathBuf,
-        /// Type of the stored values
-        #[arg(long, value_name = "DTYPE", alias = "storage", value_parser = word::<Storage>(), default_value_t)]
-        dtype: Storage,
-        /// Description of the weights' origin [default: the input's, else its name]
-        #[arg(long, value_name = "TEXT")]
-        provenance: Option<String>,
-        /// Replace an existing output
-        #[arg(long)]
-        overwrite: bool,
-    },
+    /// Convert a weights file to Lacuna's .safetensors, or to an ONNX model for other runtimes
+    Convert(ConvertArgs),
     /// Verify every value of a weights file: hash, shapes, NaN
     Verify {
         /// Weights file, or the name of an installed model
@@ -92,9 +75,7 @@ pub fn run(command: &ModelCommand) -> Result<Outcome> {
         ModelCommand::List(args) => list::run(args)?,
         ModelCommand::Plan(args) => plan::run(args)?,
         ModelCommand::Info(args) => info(args)?,
-        ModelCommand::Convert { input, output, dtype, provenance, overwrite } => {
-            convert(input, output, *dtype, provenance.as_deref(), *overwrite)?;
-        }
+        ModelCommand::Convert(args) => convert::run(args)?,
         ModelCommand::Verify { model, json } => {
             let verification = checkpoint::verify(&model.path()?)?;
             print(&if *json {
@@ -124,33 +105,6 @@ fn info(args: &InfoArgs) -> Result<()> {
     }
     let info = checkpoint::info(&model.path()?)?;
     print(&if *json { serde_json::to_string_pretty(&info)? } else { info_text(&info) })
-}
-
-fn convert(
-    input: &ModelArg,
-    output: &Path,
-    storage: Storage,
-    provenance: Option<&str>,
-    overwrite: bool,
-) -> Result<()> {
-    ensure_usage!(
-        output.extension().is_some_and(|extension| extension == "safetensors"),
-        "{}: the output must end in .safetensors",
-        output.display()
-    );
-    if !overwrite && output.exists() {
-        bail!("{} exists (--overwrite replaces it)", output.display());
-    }
-    let checkpoint = input.open()?;
-    let own =
-        format!("converted from {}", checkpoint.source().path.file_name().unwrap_or_default().display());
-    let provenance = provenance.or(checkpoint.provenance()).unwrap_or(&own);
-    checkpoint::save(output, checkpoint.config(), provenance, checkpoint.tensors(), storage)?;
-    eprintln!("{}: {} parameters written", output.display(), checkpoint.parameters());
-    for line in skipped(checkpoint.skipped()) {
-        eprintln!("skipped: {line}");
-    }
-    Ok(())
 }
 
 fn info_text(info: &Info) -> String {
