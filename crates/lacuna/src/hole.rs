@@ -79,8 +79,8 @@ impl HoleOptions {
     }
 }
 
-/// Bytes per pixel of growing a hole: a grey copy, squared distances, and the weights of the soft edge.
-const GROWTH_BYTES: u64 = 1 + 8 + 4;
+/// Bytes per pixel of growing a hole: squared distances, and the weights of the soft edge.
+const GROWTH_BYTES: u64 = 8 + 4;
 
 /// The hole to fill: the grown mask with a soft edge.
 #[derive(Clone, Debug)]
@@ -166,7 +166,7 @@ mod tests {
     fn growing_takes_memory() {
         let mask = Mask::new(100, 10, (0..1000).map(|i| i == 505).collect());
         assert_eq!(HoleOptions::default().growth_bytes(&mask), 1000);
-        assert_eq!(HoleOptions { expand: 2, feather: 0 }.growth_bytes(&mask), 1000 + 13 * 25);
+        assert_eq!(HoleOptions { expand: 2, feather: 0 }.growth_bytes(&mask), 1000 + 12 * 25);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod composite;
 pub mod default_network;
 mod depth;
+mod distance;
 pub mod engine;
 pub mod error;
 pub mod frame;

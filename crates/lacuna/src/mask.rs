@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use image::{GrayImage, Luma};
-use imageproc::distance_transform::euclidean_squared_distance_transform;
 
+use crate::distance::squared_distances;
 use crate::picture::{Limits, Picture, Samples};
 use crate::words::{display_name, words};
 use crate::{Rect, Result};
@@ -219,13 +219,13 @@ impl Mask {
         grown
     }
 
-    /// Squared distance in pixels from each pixel of a window to the nearest hole pixel in that window;
-    /// `[window.height, window.width]`.
+    /// Squared distance in pixels from each pixel of a window to the nearest hole pixel in that window, infinite
+    /// without one; `[window.height, window.width]`.
     ///
     /// # Panics
     /// If the window exceeds the mask.
     pub fn squared_distances(&self, window: Rect) -> Vec<f64> {
-        euclidean_squared_distance_transform(&self.grey(window)).into_raw()
+        squared_distances(window.width, window.height, |x, y| self.is_hole(window.x + x, window.y + y))
     }
 
     /// The window as a grey image: 255 in the hole, 0 elsewhere.

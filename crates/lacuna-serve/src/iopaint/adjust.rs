@@ -1,7 +1,6 @@
 //! IOPaint's `adjust_mask`: grows, shrinks or inverts a mask.
 
-use image::{GrayImage, Luma, Rgba, RgbaImage};
-use imageproc::distance_transform::euclidean_squared_distance_transform;
+use image::{Rgba, RgbaImage};
 use lacuna::{Mask, MaskOptions};
 use utoipa::ToSchema;
 
@@ -33,7 +32,7 @@ pub struct AdjustMaskRequest {
     operate: Operate,
     /// Radius in pixels for expanding and shrinking.
     #[schema(required = false, minimum = 0, maximum = 1024)]
-    kernel_size: i64,
+    kernel_size: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +61,7 @@ impl AdjustMaskRequest {
             }
         };
         let kernel_size = fields.take_number(&["kernel_size"], KERNEL_SIZE)?;
-        Ok(Self { mask, operate, kernel_size: kernel_size.clamp(0, MOST_KERNEL_SIZE) })
+        Ok(Self { mask, operate, kernel_size: kernel_size.clamp(0, MOST_KERNEL_SIZE) as u32 })
     }
 
     /// Hash of everything that decides the outcome.
@@ -89,29 +88,15 @@ impl AdjustMaskRequest {
     }
 
     fn adjusted(&self, mask: &Mask) -> Mask {
-        let inverted = || mask.hole().iter().map(|hole| !hole).collect();
-        let hole = match self.operate {
-            Operate::Reverse => inverted(),
-            Operate::Expand => self.grown(mask),
-            // Shrinking the hole grows the rest.
-            Operate::Shrink => {
-                let outside = Mask::new(mask.width(), mask.height(), inverted());
-                self.grown(&outside).into_iter().map(|hole| !hole).collect()
-            }
+        let inverted = |mask: &Mask| {
+            Mask::new(mask.width(), mask.height(), mask.hole().iter().map(|hole| !hole).collect())
         };
-        Mask::new(mask.width(), mask.height(), hole)
-    }
-
-    /// The pixels within the kernel's radius of a hole.
-    fn grown(&self, mask: &Mask) -> Vec<bool> {
-        let pixels: Vec<u8> = mask.hole().iter().map(|&hole| u8::from(hole)).collect();
-        let grey = GrayImage::from_raw(mask.width() as u32, mask.height() as u32, pixels);
-        let grey = grey.unwrap_or_default();
-        if !grey.pixels().any(|&Luma([value])| value > 0) {
-            return mask.hole().to_vec();
+        match self.operate {
+            Operate::Reverse => inverted(mask),
+            Operate::Expand => mask.expanded(self.kernel_size),
+            // Shrinking the hole grows the rest.
+            Operate::Shrink => inverted(&inverted(mask).expanded(self.kernel_size)),
         }
-        let most = (self.kernel_size * self.kernel_size) as f64;
-        euclidean_squared_distance_transform(&grey).pixels().map(|&Luma([squared])| squared <= most).collect()
     }
 }
 
@@ -119,7 +104,7 @@ impl AdjustMaskRequest {
 mod tests {
     use super::*;
 
-    fn request(operate: Operate, kernel_size: i64) -> AdjustMaskRequest {
+    fn request(operate: Operate, kernel_size: u32) -> AdjustMaskRequest {
         AdjustMaskRequest { mask: Upload::default(), operate, kernel_size }
     }
 

@@ -453,8 +453,8 @@ mod tests {
         let grown = FillJob { expand: Expand::Pixels(600), ..job() };
         let (pixels, budget) = (u64::from(width * height), Budget::new(0, 0));
         let window = u64::from(width) * 1201;
-        // Per pixel: three bytes of the image, one of the mask, one of the grown hole; 13 per pixel of the window.
-        let needed = budget.held + 5 * pixels + 13 * window;
+        // Per pixel: three bytes of the image, one of the mask, one of the grown hole; 12 per pixel of the window.
+        let needed = budget.held + 5 * pixels + 12 * window;
         let prepare = |memory| {
             let job = FillJob { memory: Some(memory), ..grown.clone() };
             job.prepare(Inputs::new(source("a.png", &photo), source("m.png", &mask))).map(|_| ())
