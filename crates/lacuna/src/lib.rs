@@ -62,7 +62,8 @@ pub use sizing::Sizing;
 pub use strategy::Strategy;
 pub use watch::Watch;
 
-/// Compiles the README's example.
+/// Compiles the examples of the repository's README and the crate's.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
