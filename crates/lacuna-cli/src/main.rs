@@ -75,7 +75,9 @@ enum Outcome {
     SomeFailed,
 }
 
-/// Exit code for wrong arguments, the same as clap's; 1 is for commands that fail as a whole.
+/// Exit code of a command that fails as a whole.
+const FAILURE: u8 = 1;
+/// Exit code for wrong arguments, the same as clap's.
 const USAGE: u8 = 2;
 /// Exit code of a batch in which some files failed.
 const SOME_FAILED: u8 = 3;
@@ -116,7 +118,12 @@ fn main() -> ExitCode {
         Ok(Outcome::SomeFailed) => ExitCode::from(SOME_FAILED),
         Err(error) => {
             eprintln!("lacuna: {}", hints::message(&error));
-            if error.is::<usage::UsageError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The exit code of a command that failed as a whole.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<usage::UsageError>() { USAGE } else { FAILURE }
 }

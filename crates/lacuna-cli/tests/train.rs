@@ -226,7 +226,12 @@ fn what_makes_no_sense_is_refused() {
 #[test]
 fn two_devices_share_out_a_step() {
     let place = Workplace::new();
-    place.train("-o out --device cpu,cpu --set run.accumulate=2 --set run.steps=3").success();
+    for threads in [1, 2] {
+        let args = "--device cpu,cpu --set run.accumulate=2 --set run.steps=3 --set run.validate_every=0";
+        place.train(&format!("-o out-{threads} --threads {threads} {args}")).success();
+    }
+    let [one, two] = ["out-1", "out-2"].map(|run| read(&place.path(run).join("last.safetensors")));
+    assert!(one == two, "threads change nothing");
 }
 
 #[test]
@@ -262,4 +267,25 @@ fn a_study_compares_all_rows_and_goes_on_where_it_was() {
     missing.env("LACUNA_MODELS", place.path("models")).env_remove("LACUNA_METRIC_WEIGHTS");
     missing.args("study table-5.2 --scale tiny --photos photos --validation photos".split_whitespace());
     missing.assert().code(2).stderr(contains("needs the weights of VGG16"));
+}
+
+/// Without MPI, each of several processes would be a run of its own in the same folder.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn several_processes_without_mpi_are_refused() {
+    let place = Workplace::new();
+    for name in ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"] {
+        for (command, words) in [
+            ("train run.toml -o out", "this program was built without the feature mpi"),
+            ("study table-5.1 --photos photos --validation photos", "`lacuna study` runs in one process"),
+        ] {
+            let mut lacuna = cargo_bin_cmd!("lacuna");
+            lacuna.current_dir(place.folder.path()).args(command.split_whitespace()).env(name, "2");
+            lacuna.assert().code(2).stderr(contains(format!("2 processes ({name}=2): {words}")));
+        }
+    }
+    assert!(!place.path("out").exists());
+    let mut one = cargo_bin_cmd!("lacuna");
+    one.current_dir(place.folder.path()).args(["train", "run.toml", "--dry-run"]).env("PMI_SIZE", "1");
+    one.assert().success();
 }

@@ -58,7 +58,15 @@ pub fn shapes<M: Module>(module: &M) -> Vec<NamedShape> {
 /// # Errors
 /// [`Error::Execution`] if a tensor cannot be read from its device.
 pub fn read<M: Module>(module: &M) -> Result<Vec<NamedWeight>> {
-    let mut visitor = Reader { path: Path::default(), found: Vec::new() };
+    read_where(module, |_| true)
+}
+
+/// Those tensors of a module whose names `wants` accepts.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_where<M: Module>(module: &M, wants: impl Fn(&str) -> bool) -> Result<Vec<NamedWeight>> {
+    let mut visitor = Reader { path: Path::default(), wants, found: Vec::new() };
     module.visit(&mut visitor);
     visitor.found.into_iter().collect()
 }
@@ -69,12 +77,15 @@ pub fn read<M: Module>(module: &M) -> Result<Vec<NamedWeight>> {
 /// # Errors
 /// [`Error::Weights`] if `source` lacks a tensor or has one of another shape.
 pub fn load<M: Module>(module: M, source: impl FnMut(&str) -> Option<Weight>) -> Result<M> {
-    let mut mapper = Loader { path: Path::default(), source, listed: Vec::new(), count: 0 };
-    let module = module.map(&mut mapper);
-    match mapper.count {
-        0 => Ok(module),
-        count => Err(Error::Weights { count, listed: mapper.listed }),
-    }
+    Loader::load(module, source, Missing::IsWrong)
+}
+
+/// Replaces those tensors of a module that `source` returns by name; the others stay.
+///
+/// # Errors
+/// [`Error::Weights`] if `source` has a tensor of another shape.
+pub fn replace<M: Module>(module: M, source: impl FnMut(&str) -> Option<Weight>) -> Result<M> {
+    Loader::load(module, source, Missing::Stays)
 }
 
 /// Makes only those parameters of a module trainable for whose names `learns` is true. Norms keep their mode.
@@ -154,12 +165,13 @@ impl ModuleVisitor for ShapeVisitor {
     }
 }
 
-struct Reader {
+struct Reader<Wants> {
     path: Path,
+    wants: Wants,
     found: Vec<Result<NamedWeight>>,
 }
 
-impl ModuleVisitor for Reader {
+impl<Wants: Fn(&str) -> bool> ModuleVisitor for Reader<Wants> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -170,7 +182,9 @@ impl ModuleVisitor for Reader {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let name = self.path.name();
-        self.found.push(read_tensor(param.val()).map(|weight| NamedWeight { name, weight }));
+        if (self.wants)(&name) {
+            self.found.push(read_tensor(param.val()).map(|weight| NamedWeight { name, weight }));
+        }
     }
 }
 
@@ -185,14 +199,31 @@ pub fn read_tensor<const D: usize>(tensor: Tensor<D>) -> Result<Weight> {
     Ok(Weight { shape, values })
 }
 
+/// What happens to a tensor that a source lacks.
+#[derive(Clone, Copy, PartialEq)]
+enum Missing {
+    IsWrong,
+    Stays,
+}
+
 struct Loader<Source> {
     path: Path,
     source: Source,
+    missing: Missing,
     listed: Vec<String>,
     count: usize,
 }
 
-impl<Source> Loader<Source> {
+impl<Source: FnMut(&str) -> Option<Weight>> Loader<Source> {
+    fn load<M: Module>(module: M, source: Source, missing: Missing) -> Result<M> {
+        let mut mapper = Self { path: Path::default(), source, missing, listed: Vec::new(), count: 0 };
+        let module = module.map(&mut mapper);
+        match mapper.count {
+            0 => Ok(module),
+            count => Err(Error::Weights { count, listed: mapper.listed }),
+        }
+    }
+
     fn problem(&mut self, name: &str, expected: &[usize], found: Option<&Weight>) {
         self.count += 1;
         if self.listed.len() < LISTED_PROBLEMS {
@@ -224,6 +255,7 @@ impl<Source: FnMut(&str) -> Option<Weight>> ModuleMapper for Loader<Source> {
                 let id = param.id;
                 param.transform_for_load(tensor, id)
             }
+            None if self.missing == Missing::Stays => param,
             found => {
                 self.problem(&name, &expected, found.as_ref());
                 param

@@ -80,6 +80,14 @@ pub struct Saved {
 /// # Errors
 /// If a tensor cannot be read from its device or the file cannot be written; the previous file is then unchanged.
 pub fn save(path: &Path, learner: &Learner, progress: Progress) -> Result<()> {
+    Ok(write_bytes_atomically(path, &encode(learner, progress)?)?)
+}
+
+/// The bytes of a checkpoint.
+///
+/// # Errors
+/// If a tensor cannot be read from its device.
+pub fn encode(learner: &Learner, progress: Progress) -> Result<Vec<u8>> {
     let Progress { position, best, seconds } = progress;
     let Parts { generator, adam, ema, pixels, latents, means, step } = &learner.parts;
     let mut all = Vec::new();
@@ -122,8 +130,7 @@ pub fn save(path: &Path, learner: &Learner, progress: Progress) -> Result<()> {
                 .expect("as many values as the shape says"),
         )
     });
-    let bytes = serialize(views, Some(metadata)).map_err(|error| Error::Checkpoint(error.to_string()))?;
-    Ok(write_bytes_atomically(path, &bytes)?)
+    serialize(views, Some(metadata)).map_err(|error| Error::Checkpoint(error.to_string()))
 }
 
 /// Hash of the state and all tensors with their names and shapes.
@@ -143,12 +150,20 @@ fn digest(state: &str, tensors: &Tensors) -> String {
 /// [`Error::Read`] or [`Error::Weights`].
 pub fn open(path: &Path) -> Result<Saved> {
     let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    decode(path, &bytes)
+}
+
+/// Verifies the bytes of a checkpoint; `path` is its name in messages.
+///
+/// # Errors
+/// [`Error::Weights`].
+pub fn decode(path: &Path, bytes: &[u8]) -> Result<Saved> {
     let damaged = |problem: String| Error::Weights { path: path.to_owned(), problem };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
     let metadata = header.metadata().clone().unwrap_or_default();
     let text = metadata.get(STATE).ok_or_else(|| damaged("is not a checkpoint of a run".into()))?;
     let state = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-    let tensors = parse_tensors(&bytes).map_err(damaged)?;
+    let tensors = parse_tensors(bytes).map_err(damaged)?;
     let [expected, found] = [metadata.get(DIGEST).cloned().unwrap_or_default(), digest(text, &tensors)];
     if expected != found {
         return Err(damaged(format!("its SHA-256 is {found}, expected {expected}")));

@@ -41,6 +41,16 @@ pub enum Error {
     /// The contents of a checkpoint are wrong.
     #[error("checkpoint: {0}")]
     Checkpoint(String),
+    /// The processes of a run disagree.
+    #[error("rank 0 has {first}, rank {other} has {second}: expected the same in all ranks")]
+    Ranks {
+        /// What rank 0 has.
+        first: String,
+        /// The first rank that has something else.
+        other: usize,
+        /// What that is.
+        second: String,
+    },
     /// Training diverged: a loss is not finite or explodes.
     #[error("step {step}: {term} is {value}; the batch was {}", .names.join(", "))]
     Diverged {

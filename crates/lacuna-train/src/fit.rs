@@ -12,30 +12,24 @@
 //! RUN/best.safetensors         the network with the best validation score
 //! ```
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use lacuna::atomic::write_bytes_atomically;
-use lacuna::checkpoint::{NamedTensor, Storage, save};
-use lacuna_nets::Generator;
+use lacuna::hash::sha256;
 use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{self, Best, Checkpoints, Progress};
+use crate::checkpoint::{self, Progress};
+use crate::collective::Collective;
 use crate::config::RunConfig;
-use crate::data::{Loader, Photos, Skipped, loader_of, photos_of};
-use crate::grid;
-use crate::log::{EventFile, MetricsFile};
-use crate::step::{Learner, StepReport, count_parameters};
-use crate::validate::{Scores, Validation};
+use crate::data::{Loader, Part, Photos, Skipped, loader_of, photos_of};
+use crate::run_folder::{RunFolder, checkpoints, same_run};
+use crate::step::{Learner, StepReport};
+use crate::validate::Scores;
 use crate::{Error, Result};
-
-/// Rows of an image grid.
-const EXAMPLES: usize = 6;
 
 /// Options of a run.
 #[derive(Clone, Debug)]
@@ -46,6 +40,8 @@ pub struct FitOptions {
     pub resume: bool,
     /// The devices; several split the batches of a step.
     pub devices: Vec<Device>,
+    /// The processes; several split the batches of a step, and rank 0 alone writes and reports events.
+    pub ranks: Arc<dyn Collective>,
 }
 
 /// An event of a run, for progress displays.
@@ -64,7 +60,7 @@ pub enum Event<'a> {
     Step {
         /// Its report.
         report: &'a StepReport,
-        /// Photos that it used.
+        /// Photos that it used, in all processes.
         photos: usize,
         /// Its duration, including the wait for data.
         took: Duration,
@@ -93,16 +89,17 @@ pub struct Outcome {
     pub step: u64,
     /// Whether it was stopped before its last step.
     pub stopped: bool,
-    /// The last validation.
+    /// The last validation; in a run of several processes only rank 0 has it.
     pub scores: Option<Scores>,
     /// Seconds of training, without validation and writing.
     pub seconds: f64,
 }
 
-/// Runs `config` until its last step, or until `stop` is set; then it writes a checkpoint first.
+/// Runs `config` until its last step, or until `stop` is set in any of its processes; then it writes a checkpoint first.
 ///
 /// # Errors
-/// All errors of [`Error`]. The run folder then still has its last checkpoint.
+/// All errors of [`Error`]. The run folder then still has its last checkpoint. If one of several processes fails, the
+/// caller has to end the others.
 pub fn fit(
     config: &RunConfig,
     options: &FitOptions,
@@ -110,27 +107,36 @@ pub fn fit(
     watch: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Outcome> {
     let photos = photos_of(config)?;
-    if !config.run.accumulate.is_multiple_of(options.devices.len().max(1)) {
-        return Err(Error::Config(format!(
-            "run.accumulate is {}: {} devices cannot split these batches evenly",
-            config.run.accumulate,
-            options.devices.len()
-        )));
+    let batches = batches_of_each(config, options.devices.len(), options.ranks.size())?;
+    let mut ignore = |_: Event| {};
+    let watch = if options.ranks.is_writer() { watch } else { &mut ignore };
+    lacuna_nets::ops::among_workers(|| Fit::start(config, options, photos, batches, watch)?.run(stop, watch))
+}
+
+/// The batches of a step that each of `processes` takes.
+pub(crate) fn batches_of_each(config: &RunConfig, devices: usize, processes: usize) -> Result<usize> {
+    let accumulate = config.run.accumulate;
+    if accumulate.is_multiple_of((devices * processes).max(1)) {
+        return Ok(accumulate / processes);
     }
-    lacuna_nets::ops::among_workers(|| Fit::start(config, options, photos, watch)?.run(stop, watch))
+    let devices = match processes {
+        1 => format!("{devices} devices"),
+        _ => format!("{processes} processes with {devices} devices each"),
+    };
+    Err(Error::Config(format!("run.accumulate is {accumulate}: {devices} cannot split these batches evenly")))
 }
 
 struct Fit<'a> {
     config: &'a RunConfig,
-    folder: &'a Path,
+    ranks: &'a dyn Collective,
     learner: Learner,
     loader: Loader,
+    /// Batches of a step in this process.
+    batches: usize,
     progress: Progress,
-    validation: Validation,
-    checkpoints: Checkpoints,
-    metrics: MetricsFile,
-    events: EventFile,
-    listed: usize,
+    /// In the process that writes.
+    folder: Option<RunFolder<'a>>,
+    skipped: BTreeSet<Skipped>,
     interval: Interval,
 }
 
@@ -148,107 +154,80 @@ impl<'a> Fit<'a> {
         config: &'a RunConfig,
         options: &'a FitOptions,
         photos: Arc<Photos>,
+        batches: usize,
         watch: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Self> {
-        let folder = options.folder.as_path();
-        let checkpoints = Checkpoints::new(folder.join("checkpoints"), config.run.keep);
-        let saved = checkpoints.newest_first()?;
-        if !saved.is_empty() && !options.resume {
-            return Err(Error::Config(format!(
-                "{} already contains a run ({} checkpoints): continue it with --resume, or choose another folder",
-                folder.display(),
-                saved.len()
-            )));
+        let ranks = &*options.ranks;
+        if ranks.size() > 1 {
+            ranks.agree(&identity(config, options, &photos))?;
         }
-        if options.resume {
-            same_run(config, folder)?;
-        }
-        let mut learner = Learner::new(config.clone(), &options.devices)?;
+        let mut learner = Learner::new(config.clone(), &options.devices)?.among(Arc::clone(&options.ranks));
         let mut progress = Progress::default();
-        let mut restored = saved.is_empty();
-        for path in saved {
-            match checkpoint::open(&path) {
-                Ok(saved) => {
-                    progress = saved.progress();
-                    saved.restore(&mut learner)?;
-                    restored = true;
-                    break;
-                }
-                Err(error) => watch(Event::Damaged(&error)),
-            }
+        if ranks.is_writer() {
+            progress = restore(config, options, &mut learner, watch)?;
         }
-        if !restored {
-            return Err(Error::Checkpoint(format!("no checkpoint in {} is intact", folder.display())));
+        if ranks.size() > 1 {
+            progress = equalise(ranks, &mut learner, progress)?;
         }
-        let step = learner.parts.step;
-        let validation = Validation::open(config)?;
-        for folder in [folder.join("checkpoints"), folder.join("grids")] {
-            fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
-        }
-        write_bytes_atomically(&folder.join("config.toml"), config.to_toml().as_bytes())?;
-        let about = json!({
-            "lacuna": env!("CARGO_PKG_VERSION"),
-            "seed": config.seed,
-            "devices": options.devices.iter().map(|device| format!("{device:?}")).collect::<Vec<_>>(),
-            "parameters": count_parameters(&learner.parts.generator, |_| true),
-            "learning": count_parameters(&learner.parts.generator, |learns| learns),
-        });
-        write_bytes_atomically(&folder.join("run.json"), format!("{about:#}\n").as_bytes())?;
-        let metrics = MetricsFile::open_to_resume(&folder.join("metrics.jsonl"), step)?;
-        let events = EventFile::create(folder)?;
-        watch(Event::Started { step, photos: photos.len() });
-        let loader = loader_of(config, photos, progress.position)?;
-        let interval = Interval::default();
-        Ok(Self {
-            config,
-            folder,
-            learner,
-            loader,
-            progress,
-            validation,
-            checkpoints,
-            metrics,
-            events,
-            listed: 0,
-            interval,
-        })
+        let folder = match ranks.is_writer() {
+            true => Some(RunFolder::open(config, options, &learner)?),
+            false => None,
+        };
+        watch(Event::Started { step: learner.parts.step, photos: photos.len() });
+        let part = Part::of_rank(ranks.rank(), ranks.size(), options.devices.len());
+        let loader = loader_of(config, photos, progress.position, part)?;
+        let (skipped, interval) = (BTreeSet::new(), Interval::default());
+        Ok(Self { config, ranks, learner, loader, batches, progress, folder, skipped, interval })
     }
 
     fn run(mut self, stop: &AtomicBool, watch: &mut (dyn FnMut(Event) + Send)) -> Result<Outcome> {
         let steps = self.config.run.steps;
         let mut scores = None;
         let mut saved_at = None;
-        while self.learner.parts.step < steps && !stop.load(Ordering::Relaxed) {
+        while self.learner.parts.step < steps && !self.is_set(stop) {
             self.step(watch)?;
             let step = self.learner.parts.step;
             let due = |every: u64| every > 0 && (step.is_multiple_of(every) || step == steps);
-            if due(self.config.run.log_every) {
+            let run = &self.config.run;
+            if due(run.log_every) {
                 self.log(step)?;
             }
-            if due(self.config.run.grid_every) {
-                self.draw(step)?;
+            let Some(folder) = &mut self.folder else { continue };
+            if due(run.grid_every) {
+                folder.draw(&self.learner)?;
             }
-            if due(self.config.run.validate_every) && !self.validation.is_empty() {
-                scores = Some(self.validate(step, watch)?);
+            if due(run.validate_every) && folder.validates() {
+                scores = Some(folder.validate(&self.learner, &mut self.progress, watch)?);
             }
-            if due(self.config.run.checkpoint_every) {
-                self.save(watch)?;
+            if due(run.checkpoint_every) {
+                folder.save(&self.learner, self.progress, watch)?;
                 saved_at = Some(step);
             }
         }
         let step = self.learner.parts.step;
-        if saved_at != Some(step) {
-            self.save(watch)?;
+        if let Some(folder) = &self.folder {
+            if saved_at != Some(step) {
+                folder.save(&self.learner, self.progress, watch)?;
+            }
+            folder.finish(&self.learner)?;
         }
-        export(&self.learner.averaged(), &self.folder.join("last.safetensors"), self.config, step)?;
+        // No process reports success before the files are there.
+        self.ranks.barrier();
         Ok(Outcome { step, stopped: step < steps, scores, seconds: self.progress.seconds })
+    }
+
+    /// Whether any process was told to stop. All of them stop after the same step.
+    fn is_set(&self, stop: &AtomicBool) -> bool {
+        let mut stops = [f32::from(stop.load(Ordering::Relaxed))];
+        self.ranks.sum(&mut stops);
+        stops[0] > 0.0
     }
 
     fn step(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
         let start = Instant::now();
         let mut waited = Duration::ZERO;
-        let mut batches = Vec::with_capacity(self.config.run.accumulate);
-        for _ in 0..self.config.run.accumulate {
+        let mut batches = Vec::with_capacity(self.batches);
+        for _ in 0..self.batches {
             let loaded = self.loader.next()?;
             waited += loaded.waited;
             self.progress.position = loaded.position;
@@ -265,114 +244,118 @@ impl<'a> Fit<'a> {
         }
         *self.interval.sums.entry("gradient_norm").or_default() += report.gradient_norm;
         *self.interval.sums.entry("learning_rate").or_default() += report.learning_rate;
-        let photos = batches.iter().map(|batch| batch.names.len()).sum();
-        watch(Event::Step { report: &report, photos, took, waited });
+        let own: usize = batches.iter().map(|batch| batch.names.len()).sum();
+        watch(Event::Step { report: &report, photos: own * self.ranks.size(), took, waited });
         self.list_skipped(watch)
     }
 
+    /// Lists photos that a process could not read since the last call.
     fn list_skipped(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
-        let skipped = self.loader.skipped();
-        if skipped.len() == self.listed {
+        let own = self.loader.skipped();
+        let new: Vec<&Skipped> = own.iter().filter(|photo| !self.skipped.contains(photo)).collect();
+        let mut count = [new.len() as f32];
+        self.ranks.sum(&mut count);
+        if count[0] == 0.0 {
             return Ok(());
         }
-        skipped[self.listed..].iter().for_each(|photo| watch(Event::Skipped(photo)));
-        self.listed = skipped.len();
-        let lines: String =
-            skipped.iter().map(|photo| format!("{}: {}\n", photo.name, photo.problem)).collect();
-        Ok(write_bytes_atomically(&self.folder.join("skipped.txt"), lines.as_bytes())?)
+        for new in self.ranks.gather(serde_json::to_vec(&new).expect("plain data")) {
+            let new: Vec<Skipped> = serde_json::from_slice(&new).expect("what another rank has written");
+            for photo in new {
+                if !self.skipped.contains(&photo) {
+                    watch(Event::Skipped(&photo));
+                    self.skipped.insert(photo);
+                }
+            }
+        }
+        match &self.folder {
+            Some(folder) => folder.list_skipped(self.skipped.iter()),
+            None => Ok(()),
+        }
     }
 
+    /// Checks that the processes have equal networks, and logs the means since the last call.
     fn log(&mut self, step: u64) -> Result<()> {
+        if self.ranks.size() > 1 {
+            self.ranks.agree(&format!("network {} after step {step}", digest(&self.learner)?))?;
+        }
         let Interval { steps, sums, took, waited } = std::mem::take(&mut self.interval);
+        let Some(folder) = &mut self.folder else { return Ok(()) };
         let count = steps.max(1) as f64;
         let mut means: Map<String, Value> =
             sums.iter().map(|(name, sum)| ((*name).to_owned(), json!(sum / count))).collect();
         means.insert("seconds_per_step".into(), json!(took.as_secs_f64() / count));
         means.insert("loader_wait".into(), json!(waited.as_secs_f64() / count));
-        self.record("train", step, means)
+        folder.record("train", step, means)
     }
+}
 
-    /// Writes the same values to both logs.
-    fn record(&mut self, kind: &str, step: u64, values: Map<String, Value>) -> Result<()> {
-        for (name, value) in &values {
-            if let Some(value) = value.as_f64() {
-                self.events.scalar(&format!("{kind}/{name}"), value as f32, step)?;
+/// What has to be the same in all processes.
+fn identity(config: &RunConfig, options: &FitOptions, photos: &Photos) -> String {
+    let names: String = (0..photos.len()).map(|index| photos.name(index) + "\n").collect();
+    format!(
+        "{}\nlacuna {}\n{} devices\n{} photos with names of SHA-256 {}",
+        config.to_toml(),
+        env!("CARGO_PKG_VERSION"),
+        options.devices.len(),
+        photos.len(),
+        sha256(names.as_bytes())
+    )
+}
+
+/// Hash of the network's tensors.
+fn digest(learner: &Learner) -> Result<String> {
+    let weights = learner.parts.generator.weights()?.into_iter();
+    let values: Vec<f32> = weights.flat_map(|named| named.weight.values).collect();
+    Ok(sha256(bytemuck::cast_slice(&values)))
+}
+
+/// Restores the newest intact checkpoint of the run folder, if it is to be resumed.
+fn restore(
+    config: &RunConfig,
+    options: &FitOptions,
+    learner: &mut Learner,
+    watch: &mut (dyn FnMut(Event) + Send),
+) -> Result<Progress> {
+    let folder = options.folder.as_path();
+    let saved = checkpoints(config, folder).newest_first()?;
+    if !saved.is_empty() && !options.resume {
+        return Err(Error::Config(format!(
+            "{} already contains a run ({} checkpoints): continue it with --resume, or choose another folder",
+            folder.display(),
+            saved.len()
+        )));
+    }
+    if options.resume {
+        same_run(config, folder)?;
+    }
+    if saved.is_empty() {
+        return Ok(Progress::default());
+    }
+    for path in saved {
+        match checkpoint::open(&path) {
+            Ok(saved) => {
+                let progress = saved.progress();
+                saved.restore(learner)?;
+                return Ok(progress);
             }
+            Err(error) => watch(Event::Damaged(&error)),
         }
-        let mut line = Map::from_iter([("step".to_owned(), json!(step)), ("kind".to_owned(), json!(kind))]);
-        line.extend(values);
-        self.metrics.append(&Value::Object(line))
     }
-
-    fn draw(&mut self, step: u64) -> Result<()> {
-        let examples = self.validation.examples(EXAMPLES);
-        if examples.is_empty() {
-            return Ok(());
-        }
-        let sheet = grid::sheet(self.config.task, &self.learner.averaged(), examples)?;
-        let mut png = std::io::Cursor::new(Vec::new());
-        let path = self.folder.join(format!("grids/step-{step:09}.png"));
-        sheet
-            .write_to(&mut png, image::ImageFormat::Png)
-            .map_err(|error| Error::Write { path: path.clone(), source: std::io::Error::other(error) })?;
-        let png = png.into_inner();
-        write_bytes_atomically(&path, &png)?;
-        self.events.picture("examples", [sheet.width(), sheet.height()], png, step)
-    }
-
-    fn validate(&mut self, step: u64, watch: &mut (dyn FnMut(Event) + Send)) -> Result<Scores> {
-        let network = self.learner.averaged();
-        let scores = self.validation.evaluate(&network)?.scores;
-        let by = self.config.run.best_by;
-        let value = scores.value(by);
-        let best = self.progress.best.is_none_or(|best| by.is_better(value, best.value));
-        if best {
-            export(&network, &self.folder.join("best.safetensors"), self.config, step)?;
-            self.progress.best = Some(Best { step, value });
-        }
-        let Value::Object(values) = json!(scores) else { unreachable!("scores are a table") };
-        self.record("validation", step, values)?;
-        watch(Event::Validated { step, scores, best });
-        Ok(scores)
-    }
-
-    fn save(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
-        let path = self.checkpoints.save(&self.learner, self.progress)?;
-        watch(Event::Saved(&path));
-        Ok(())
-    }
+    Err(Error::Checkpoint(format!("no checkpoint in {} is intact", folder.display())))
 }
 
-/// Refuses to resume another run than the one in the folder. Its length and its intervals of writing may change.
-fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
-    let path = folder.join("config.toml");
-    if !path.exists() {
-        return Ok(());
+/// Gives every process the state of rank 0, which alone reads the run folder.
+fn equalise(ranks: &dyn Collective, learner: &mut Learner, progress: Progress) -> Result<Progress> {
+    let mut bytes = match ranks.is_writer() {
+        true => checkpoint::encode(learner, progress)?,
+        false => Vec::new(),
+    };
+    ranks.broadcast(0, &mut bytes);
+    if ranks.is_writer() {
+        return Ok(progress);
     }
-    let mut old = RunConfig::open(&path, &[])?;
-    let batches = |config: &RunConfig| (config.run.batch, config.run.accumulate);
-    let same_batches = batches(&old) == batches(config);
-    old.run = config.run.clone();
-    old.data.workers = config.data.workers;
-    if old == *config && same_batches {
-        return Ok(());
-    }
-    Err(Error::Config(format!(
-        "{} contains another run: only run.steps, data.workers and the intervals of writing may change",
-        path.display()
-    )))
-}
-
-/// Writes a network for filling holes, with the run as its provenance.
-///
-/// # Errors
-/// If a tensor cannot be read from its device or the file cannot be written.
-pub fn export(generator: &Generator, path: &Path, config: &RunConfig, step: u64) -> Result<()> {
-    let tensors = generator.weights()?.into_iter().map(|named| NamedTensor {
-        name: named.name,
-        shape: named.weight.shape,
-        values: named.weight.values.into(),
-    });
-    let provenance = format!("lacuna train, seed {}, step {step}", config.seed);
-    Ok(save(path, generator.config(), &provenance, tensors, Storage::F32)?)
+    let saved = checkpoint::decode(Path::new("the state of rank 0"), &bytes)?;
+    let progress = saved.progress();
+    saved.restore(learner)?;
+    Ok(progress)
 }

@@ -1,5 +1,6 @@
 //! Forecast of a run's cost, measured on its first steps without writing anything.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -8,8 +9,10 @@ use burn::tensor::Device;
 use lacuna::budget::peak_bytes;
 
 use crate::Result;
+use crate::collective::Collective;
 use crate::config::RunConfig;
-use crate::data::{Position, loader_of, photos_of};
+use crate::data::{Part, Position, loader_of, photos_of};
+use crate::fit::batches_of_each;
 use crate::step::{Learner, count_parameters};
 
 /// Warm-up steps, which start threads and grow the heap.
@@ -44,29 +47,31 @@ impl Forecast {
         self.steps as f64 * self.seconds_per_step
     }
 
-    /// Runs the first steps of `config`.
+    /// Runs the first steps of `config`, with the other processes if there are any.
     ///
     /// # Errors
     /// As [`crate::fit()`].
-    pub fn measure(config: &RunConfig, devices: &[Device]) -> Result<Self> {
+    pub fn measure(config: &RunConfig, devices: &[Device], ranks: &Arc<dyn Collective>) -> Result<Self> {
         let photos = photos_of(config)?;
+        let batches = batches_of_each(config, devices.len(), ranks.size())?;
+        let part = Part::of_rank(ranks.rank(), ranks.size(), devices.len());
         lacuna_nets::ops::among_workers(|| {
-            let mut learner = Learner::new(config.clone(), devices)?;
+            let mut learner = Learner::new(config.clone(), devices)?.among(Arc::clone(ranks));
             let count = photos.len();
-            let mut loader = loader_of(config, photos, Position { epoch: 0, batch: 0 })?;
+            let mut loader = loader_of(config, photos, Position::default(), part)?;
             let mut times = Vec::with_capacity(TIMED);
             let mut waited = 0.0;
             for step in 0..WARM_UP + TIMED {
                 let start = Instant::now();
-                let mut batches = Vec::with_capacity(config.run.accumulate);
-                for _ in 0..config.run.accumulate {
+                let mut own = Vec::with_capacity(batches);
+                for _ in 0..batches {
                     let loaded = loader.next()?;
                     if step >= WARM_UP {
                         waited += loaded.waited.as_secs_f64();
                     }
-                    batches.push(loaded.batch);
+                    own.push(loaded.batch);
                 }
-                learner.step(&batches)?;
+                learner.step(&own)?;
                 if step >= WARM_UP {
                     times.push(start.elapsed().as_secs_f64());
                 }

@@ -3,12 +3,13 @@
 //!
 //! A run: [`config`] reads its file, [`data`] and [`augment`] make batches, [`step`] trains on them with the terms of
 //! [`loss`] and the optimizer of [`optim`], [`fit()`] is the loop around it, [`validate`] scores the network, and
-//! [`checkpoint`] makes runs resumable.
+//! [`checkpoint`] makes runs resumable. [`collective`] is what several processes of one run exchange.
 
 #![forbid(unsafe_code)]
 
 pub mod augment;
 pub mod checkpoint;
+pub mod collective;
 pub mod config;
 pub mod data;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod loss;
 pub mod net;
 pub mod optim;
+mod run_folder;
 pub mod step;
 pub mod study;
 pub mod validate;
@@ -27,6 +29,7 @@ pub mod validate;
 mod testing;
 
 pub use self::fit::{Event, FitOptions, Outcome, fit};
+pub use collective::{Alone, Collective};
 pub use config::RunConfig;
 pub use error::{Error, Result};
 pub use forecast::Forecast;

@@ -5,11 +5,12 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use image::{Rgb, RgbImage};
 use lacuna_nets::Device;
-use lacuna_train::{Event, FitOptions, Outcome, Result, RunConfig, fit};
+use lacuna_train::{Alone, Event, FitOptions, Outcome, Result, RunConfig, fit};
 use testkit::pictures::noise;
 
 /// Four steps: a score after two and four, a checkpoint after three and four.
@@ -46,7 +47,12 @@ fn config(folder: &Path) -> RunConfig {
 
 /// Runs, or resumes, until the end or until the event of this number, at which the run is killed.
 fn run(config: &RunConfig, folder: &Path, killed_at: usize) -> (usize, Option<Result<Outcome>>) {
-    let options = FitOptions { folder: folder.to_owned(), resume: true, devices: vec![Device::flex()] };
+    let options = FitOptions {
+        folder: folder.to_owned(),
+        resume: true,
+        devices: vec![Device::flex()],
+        ranks: Arc::new(Alone),
+    };
     let mut events = 0;
     let mut watch = |_: Event| {
         assert!(events < killed_at, "killed");

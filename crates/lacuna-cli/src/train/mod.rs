@@ -1,6 +1,7 @@
 //! `lacuna train` and `lacuna study`.
 
 mod progress;
+mod ranks;
 mod study;
 
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use clap::Args;
 use lacuna_nets::DeviceName;
-use lacuna_train::{FitOptions, Forecast, RunConfig, fit};
+use lacuna_train::{Collective, FitOptions, Forecast, RunConfig, fit};
 
 pub use study::{StudyArgs, study};
 
@@ -55,6 +56,10 @@ pub struct TrainArgs {
 /// # Errors
 /// If the run file is wrong, or the run fails; it can then be resumed.
 pub fn run(args: &TrainArgs) -> Result<Outcome> {
+    ranks::among_ranks(|ranks| train(args, ranks))
+}
+
+fn train(args: &TrainArgs, ranks: Arc<dyn Collective>) -> Result<Outcome> {
     start_threads(args.threads)?;
     // An error in the file alone is not an error in the arguments.
     let config = match RunConfig::open(&args.config, &args.set) {
@@ -65,15 +70,20 @@ pub fn run(args: &TrainArgs) -> Result<Outcome> {
         config => config?,
     };
     let devices = args.device.iter().map(|device| device.open()).collect::<Result<Vec<_>, _>>()?;
+    let is_writer = ranks.is_writer();
     if args.dry_run {
-        return print_forecast(&Forecast::measure(&config, &devices)?);
+        let forecast = Forecast::measure(&config, &devices, &ranks).map_err(usage)?;
+        return if is_writer { print_forecast(&forecast) } else { Ok(Outcome::Done) };
     }
     let stem = args.config.file_stem().context("the run file has no name")?;
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem));
-    let options = FitOptions { folder: folder.clone(), resume: args.resume, devices };
+    let options = FitOptions { folder: folder.clone(), resume: args.resume, devices, ranks };
     let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(config.run.steps);
     let outcome = fit(&config, &options, &stop, &mut |event| progress.report(&event)).map_err(usage)?;
+    if !is_writer {
+        return Ok(Outcome::Done);
+    }
     progress.finish(args.profile);
     let folder = folder.display();
     if outcome.stopped {

@@ -9,6 +9,7 @@ use lacuna_nets::DeviceName;
 use lacuna_train::study::{self, Scale, StudyEvent, StudyOptions, Table};
 
 use super::progress::{Progress, duration};
+use super::ranks::refuse_several_processes;
 use super::{stop_on_interrupt, usage};
 use crate::Outcome;
 use crate::models::metric_weights_folder;
@@ -60,6 +61,7 @@ pub struct StudyArgs {
 /// # Errors
 /// If a run fails; finished runs are kept.
 pub fn study(args: &StudyArgs) -> Result<Outcome> {
+    refuse_several_processes("`lacuna study` runs in one process")?;
     start_threads(args.threads)?;
     let weights = metric_weights_folder(args.metric_weights.as_deref())?.join(LPIPS_VGG);
     let weights = weights.is_file().then_some(weights);

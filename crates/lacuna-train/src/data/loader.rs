@@ -16,8 +16,9 @@ use image::RgbImage;
 use lacuna::Mask;
 use lacuna::error::panic_text;
 use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
 
-use super::{Batch, Order, Photos, Position, sample_rng};
+use super::{Batch, Order, Part, Photos, Position, sample_rng};
 use crate::{Error, Result};
 
 /// Cuts a square crop from a photo.
@@ -40,10 +41,12 @@ pub struct LoaderOptions {
     pub ahead: usize,
     /// The first batch.
     pub start: Position,
+    /// Which batches to make, counted from there.
+    pub part: Part,
 }
 
 /// A photo that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its name.
     pub name: String,
@@ -56,7 +59,7 @@ pub struct Skipped {
 pub struct Loaded {
     /// The batch.
     pub batch: Batch,
-    /// Position of the next batch.
+    /// Position after this batch and the following ones of other processes.
     pub position: Position,
     /// Time spent waiting for it.
     pub waited: Duration,
@@ -70,8 +73,8 @@ pub struct Loader {
     samples: Receiver<WorkerOutput>,
     workers: Vec<JoinHandle<()>>,
     /// The next batch to return, and the next photo to assign to a thread.
-    position: Position,
-    planned: Position,
+    position: Cursor,
+    planned: Cursor,
     order: (u64, Vec<usize>),
     next_sample: u64,
     next_task: u64,
@@ -79,6 +82,28 @@ pub struct Loader {
     ended: Arc<AtomicBool>,
     early: BTreeMap<u64, std::result::Result<Sample, String>>,
     skipped: BTreeSet<Skipped>,
+}
+
+/// A place among the batches of all processes.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    position: Position,
+    /// Batches since the start.
+    passed: u64,
+}
+
+impl Cursor {
+    /// The next batch of this process, with `batches` batches per epoch.
+    fn of_part(mut self, part: Part, batches: u64) -> Self {
+        while !part.has(self.passed) {
+            self = self.next(batches);
+        }
+        self
+    }
+
+    fn next(self, batches: u64) -> Self {
+        Self { position: self.position.next(batches), passed: self.passed + 1 }
+    }
 }
 
 /// One image of a batch.
@@ -147,8 +172,8 @@ impl Loader {
             tasks: Some(tasks),
             samples,
             workers,
-            position: options.start,
-            planned: options.start,
+            position: Cursor { position: options.start, passed: 0 },
+            planned: Cursor { position: options.start, passed: 0 },
             order: (u64::MAX, Vec::new()),
             next_sample: 0,
             next_task: 0,
@@ -168,7 +193,8 @@ impl Loader {
 
     /// Assigns one more batch to the threads.
     fn plan(&mut self) {
-        let Position { epoch, batch } = self.planned;
+        let planned = self.planned.of_part(self.options.part, self.batches());
+        let Position { epoch, batch } = planned.position;
         if self.order.0 != epoch || self.order.1.is_empty() {
             self.order = (epoch, Order::new(self.options.seed, self.photos.len()).of_epoch(epoch));
         }
@@ -184,7 +210,7 @@ impl Loader {
                 let _ = tasks.send(task);
             }
         }
-        self.planned = self.planned.next(self.batches());
+        self.planned = planned.next(self.batches());
     }
 
     /// The next batch.
@@ -211,9 +237,13 @@ impl Loader {
             self.skipped.extend(sample.skipped);
         }
         let waited = start.elapsed();
-        self.position = self.position.next(self.batches());
+        let (part, batches) = (self.options.part, self.batches());
+        self.position = self.position.of_part(part, batches).next(batches);
+        while !part.has(self.position.passed) && !self.position.passed.is_multiple_of(part.of) {
+            self.position = self.position.next(batches);
+        }
         self.plan();
-        Ok(Loaded { batch, position: self.position, waited })
+        Ok(Loaded { batch, position: self.position.position, waited })
     }
 
     fn sample(&mut self) -> std::result::Result<Sample, String> {
@@ -346,7 +376,15 @@ mod tests {
     const SIDE: usize = 16;
 
     fn options(batch: usize) -> LoaderOptions {
-        LoaderOptions { batch, side: SIDE, seed: 5, workers: 2, ahead: 2, start: Position::default() }
+        LoaderOptions {
+            batch,
+            side: SIDE,
+            seed: 5,
+            workers: 2,
+            ahead: 2,
+            start: Position::default(),
+            part: Part::WHOLE,
+        }
     }
 
     fn loader(folder: &Path, options: LoaderOptions) -> Result<Loader> {
@@ -394,6 +432,30 @@ mod tests {
             let expected: Vec<Batch> =
                 all[stop + 1..stop + 4].iter().map(|loaded| loaded.batch.clone()).collect();
             assert_eq!(rest, expected, "behind batch {stop}");
+        }
+    }
+
+    #[test]
+    fn processes_share_out_the_batches() {
+        let folder = photos_folder(7);
+        let whole = batches(folder.path(), options(2), 8);
+        let positions: Vec<Position> = {
+            let mut loader = loader(folder.path(), options(2)).unwrap();
+            (0..8).map(|_| loader.next().unwrap().position).collect()
+        };
+        for devices in [1, 2] {
+            for rank in 0..2 {
+                let part = Part::of_rank(rank, 2, devices);
+                let mut loader = loader(folder.path(), LoaderOptions { part, ..options(2) }).unwrap();
+                let own: Vec<Loaded> = (0..4).map(|_| loader.next().unwrap()).collect();
+                let expected: Vec<&Batch> =
+                    (0..8).filter(|&number| part.has(number)).map(|number| &whole[number as usize]).collect();
+                assert_eq!(own.iter().map(|loaded| &loaded.batch).collect::<Vec<_>>(), expected);
+                // After a round of all processes they agree on where the next one begins.
+                for round in 1..=4 / devices {
+                    assert_eq!(own[round * devices - 1].position, positions[2 * round * devices - 1]);
+                }
+            }
         }
     }
 

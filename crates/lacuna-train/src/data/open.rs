@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Loader, LoaderOptions, Photos, Position};
+use super::{Loader, LoaderOptions, Part, Photos, Position};
 use crate::config::RunConfig;
 use crate::{Error, Result};
 
@@ -22,8 +22,13 @@ pub(crate) fn photos_of(config: &RunConfig) -> Result<Arc<Photos>> {
     Ok(Arc::new(photos))
 }
 
-/// The loader of a run, starting at `start`.
-pub(crate) fn loader_of(config: &RunConfig, photos: Arc<Photos>, start: Position) -> Result<Loader> {
+/// The loader of a process's part of a run, starting at `start`.
+pub(crate) fn loader_of(
+    config: &RunConfig,
+    photos: Arc<Photos>,
+    start: Position,
+    part: Part,
+) -> Result<Loader> {
     let data = &config.data;
     let options = LoaderOptions {
         batch: config.run.batch,
@@ -32,6 +37,7 @@ pub(crate) fn loader_of(config: &RunConfig, photos: Arc<Photos>, start: Position
         workers: data.workers,
         ahead: AHEAD,
         start,
+        part,
     };
     let (augment, side, masks, data) = (data.augment, data.side, data.masks.generator(), data.clone());
     Loader::start(

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
-use lacuna_nets::weights::Path;
+use burn::tensor::{Device, Tensor, TensorData};
+use lacuna_nets::weights::{Path, read_tensor};
+
+use crate::Result;
 
 /// Added to the norm as in PyTorch's `clip_grad_norm_`, which prevents division by zero.
 const NORM_EPSILON: f64 = 1e-6;
@@ -55,6 +57,40 @@ impl Gradients {
     pub fn to_device(self, device: &Device) -> Self {
         let rows = self.rows.into_iter().map(|(name, row)| (name, row.to_device(device))).collect();
         Self { rows }
+    }
+
+    /// Number of values of all gradients.
+    pub fn count(&self) -> usize {
+        self.rows.values().map(|row| row.dims()[0]).sum()
+    }
+
+    /// The values of all gradients in the order of names, read from the device at once.
+    ///
+    /// # Errors
+    /// [`lacuna_nets::Error::Execution`] if they cannot be read from their device.
+    pub fn values(&self) -> Result<Vec<f32>> {
+        let rows: Vec<Tensor<1>> = self.rows.values().cloned().collect();
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(read_tensor(Tensor::cat(rows, 0))?.values)
+    }
+
+    /// Gradients of the same names, lengths and device with other values, in the order of [`Gradients::values`].
+    ///
+    /// # Panics
+    /// If there are not [`Gradients::count`] values.
+    pub fn with_values(mut self, values: &[f32]) -> Self {
+        assert_eq!(values.len(), self.count(), "values of all gradients");
+        let Some(device) = self.rows.values().next().map(Tensor::device) else { return self };
+        let all = Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
+        let mut start = 0;
+        for row in self.rows.values_mut() {
+            let length = row.dims()[0];
+            *row = all.clone().narrow(0, start, length);
+            start += length;
+        }
+        self
     }
 
     /// Sum of squares of all gradients, as a tensor of one value; `None` without gradients.
@@ -147,5 +183,15 @@ mod tests {
         let sum = gradients().plus(gradients()).scale(0.5);
         assert_eq!(sum.names().collect::<Vec<_>>(), ["first", "second"]);
         assert_eq!(values(sum.get("second").unwrap().clone()), [4.0]);
+    }
+
+    #[test]
+    fn all_values_are_one_row_in_the_order_of_names() {
+        let gradients = gradients();
+        assert_eq!((gradients.count(), gradients.values().unwrap()), (2, vec![3.0, 4.0]));
+        let other = gradients.with_values(&[5.0, 6.0]);
+        assert_eq!(values(other.get("first").unwrap().clone()), [5.0]);
+        assert_eq!(values(other.get("second").unwrap().clone()), [6.0]);
+        assert_eq!(Gradients::default().with_values(&[]).values().unwrap(), []);
     }
 }

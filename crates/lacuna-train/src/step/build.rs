@@ -9,9 +9,11 @@ use lacuna_network::{Architecture, Layer, Shape};
 use rand_pcg::Pcg64;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::learner::Parts;
 use super::{Adversary, Fixed, Learner};
+use crate::collective::Alone;
 use crate::config::{Conditioning, Network, Part, RunConfig, Task};
 use crate::net::{Kind, Vgg16};
 use crate::optim::{Adam, Ema};
@@ -65,7 +67,8 @@ impl Learner {
         let ema = config.ema.on.then(|| Ema::new(&generator, config.ema.decay));
         let parts =
             Parts { generator, adam: Adam::default(), ema, pixels, latents, means: BTreeMap::new(), step: 0 };
-        Ok(Self { config, parts, fixed: Fixed { target_encoder, vgg }, devices })
+        let (fixed, collective) = (Fixed { target_encoder, vgg }, Arc::new(Alone));
+        Ok(Self { config, parts, fixed, devices, collective })
     }
 }
 

@@ -5,16 +5,20 @@
 //! a second time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use burn::module::Module;
-use burn::tensor::Device;
-use lacuna_nets::{Generator, weights};
+use burn::tensor::{Device, Tensor};
+use lacuna_nets::Generator;
 
 use super::pass::{Pass, PassOutput};
+use super::sums::{NetworkSum, Statistics, StepSum};
 use super::{Adversary, Fixed, Pictures};
+use crate::collective::Collective;
 use crate::config::RunConfig;
 use crate::data::Batch;
-use crate::loss::{Losses, Term};
+use crate::loss::Term;
 use crate::optim::{Adam, Ema, Gradients};
 use crate::{Error, Result};
 
@@ -22,6 +26,8 @@ use crate::{Error, Result};
 const EXPLOSION: f32 = 1e4;
 /// Steps after which a term's running mean is reliable.
 const SETTLED: u64 = 20;
+/// Time between two looks at work of the pool while there is none: much shorter than a batch.
+const POLL: Duration = Duration::from_micros(100);
 /// Weight of the newest value in a term's running mean.
 const MEAN_MOMENTUM: f32 = 0.05;
 
@@ -52,6 +58,7 @@ pub struct Learner {
     pub parts: Parts,
     pub(super) fixed: Fixed,
     pub(super) devices: Vec<Device>,
+    pub(super) collective: Arc<dyn Collective>,
 }
 
 /// The result of a step.
@@ -94,7 +101,13 @@ impl Learner {
         &self.devices[0]
     }
 
-    /// One step on `batches`, whose gradients are averaged. Several devices split the batches.
+    /// The same as one of several processes, whose gradients and statistics are averaged in every step.
+    pub fn among(self, collective: Arc<dyn Collective>) -> Self {
+        Self { collective, ..self }
+    }
+
+    /// One step on `batches`, whose gradients are averaged. Several devices split the batches; of several processes each
+    /// gets its own part of them.
     ///
     /// # Errors
     /// [`Error::Diverged`] if a term is not finite or explodes; the learner cannot be used afterwards.
@@ -110,49 +123,28 @@ impl Learner {
     pub(super) fn step_on(&mut self, batches: &[Pictures], names: &[String]) -> Result<StepReport> {
         let RunConfig { optimizer, run, .. } = self.config.clone();
         let factor = optimizer.schedule.factor(self.parts.step, run.steps);
-        let results = self.run_batches(batches)?;
-        let count = results.len() as f64;
-        let mut terms = Vec::new();
-        add_terms(&mut terms, results.iter().map(|result| &result.output.losses));
+        let mut results = self.run_batches(batches)?;
+        let sum = self.sum(&results)?;
+        let sum = if self.collective.size() > 1 { sum.over(&*self.collective)? } else { sum };
+        let StepSum { terms, generator: mean, pixels, latents } =
+            sum.mean(batches.len() * self.collective.size());
 
-        let first = &self.devices[0].clone().inner();
-        let gradients = results
-            .iter()
-            .map(|result| result.gradients.clone().to_device(first))
-            .reduce(Gradients::plus)
-            .expect("at least one batch")
-            .scale(1.0 / count);
-        let (gradients, gradient_norm) = clip(gradients, optimizer.clip);
+        for (adversary, mean) in [(&mut self.parts.pixels, pixels), (&mut self.parts.latents, latents)] {
+            if let Some((adversary, mean)) = adversary.as_mut().zip(mean) {
+                let network = mean.statistics.put_into(adversary.network.clone())?;
+                let (gradients, _) = clip(mean.gradients, optimizer.clip);
+                adversary.network = adversary.adam.step(network, &gradients, factor * adversary.rate);
+            }
+        }
 
-        let pixels = self.parts.pixels.take();
-        let pixels = pixels.map(|adversary| {
-            let seen = results.iter().map(|result| {
-                let Pictures { image, mask } = result.pictures.clone();
-                let fake = result.output.predicted.clone().expect("a predicted image");
-                [image, fake, mask]
-            });
-            learn(adversary, seen, optimizer.clip, factor, &self.devices[0], &mut terms)
-        });
-        let latents = self.parts.latents.take();
-        let latents = latents.map(|adversary| {
-            let seen = results.iter().map(|result| {
-                let PassOutput { refined, target, .. } = &result.output;
-                let [target, refined] = [target, refined].map(|latent| latent.clone().expect("a latent"));
-                let damaged = crate::loss::latent::damaged(result.pictures.mask.clone());
-                [target, refined, damaged]
-            });
-            learn(adversary, seen, optimizer.clip, factor, &self.devices[0], &mut terms)
-        });
-        self.parts.pixels = pixels;
-        self.parts.latents = latents;
-
+        let (gradients, gradient_norm) = clip(mean.gradients, optimizer.clip);
         self.check(&terms, gradient_norm, names)?;
         let learning_rate = factor * optimizer.learning_rate;
-        let mut replicas: Vec<Generator> = results.into_iter().map(|result| result.generator).collect();
-        let generator = match self.devices.len() {
+        let generator = if self.averages_statistics() {
+            mean.statistics.put_into(self.parts.generator.clone())?
+        } else {
             // The last batch continued from the statistics of those before it.
-            1 => replicas.pop().expect("at least one batch"),
-            _ => merge_replicas(replicas)?,
+            results.pop().expect("at least one batch").generator
         };
         self.parts.generator = self.parts.adam.step(generator, &gradients, learning_rate);
         if let Some(ema) = &mut self.parts.ema {
@@ -163,16 +155,21 @@ impl Learner {
         Ok(StepReport { step: self.parts.step, terms, gradient_norm, learning_rate })
     }
 
-    /// Runs every batch through a copy of the generator on its device; a single device takes its batches one after
-    /// another.
+    /// Whether each batch of a step starts from the same statistics, and their mean is kept. One device takes its batches
+    /// one after another instead.
+    fn averages_statistics(&self) -> bool {
+        self.devices.len() * self.collective.size() > 1
+    }
+
+    /// Runs every batch through a copy of the generator on its device.
     fn run_batches(&self, batches: &[Pictures]) -> Result<Vec<BatchResult>> {
         if self.devices.len() == 1 {
             let mut generator = self.parts.generator.clone();
             let mut results = Vec::with_capacity(batches.len());
             for batch in batches {
                 let result = self.run_batch(generator, &self.fixed, batch, &self.devices[0])?;
-                // The next batch continues from this one's statistics.
-                generator = result.generator.clone();
+                let next = if self.averages_statistics() { &self.parts.generator } else { &result.generator };
+                generator = next.clone();
                 results.push(result);
             }
             return Ok(results);
@@ -188,9 +185,10 @@ impl Learner {
                     })
                 })
                 .collect();
-            let joined = threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let joined = threads.into_iter().map(|thread| {
+                compute_until(|| thread.is_finished());
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
             joined.collect()
         })
     }
@@ -222,6 +220,70 @@ impl Learner {
         Ok(BatchResult { output, pictures: pictures.clone(), gradients, generator })
     }
 
+    /// Sums over the batches of this process. The discriminators see them on the first device.
+    fn sum(&self, results: &[BatchResult]) -> Result<StepSum> {
+        let mut of_devices: Vec<Option<StepSum>> = vec![None; self.devices.len()];
+        for (index, result) in results.iter().enumerate() {
+            let sum = self.sum_of(result)?;
+            let of_device = &mut of_devices[index % self.devices.len()];
+            *of_device = Some(match of_device.take() {
+                None => sum,
+                Some(earlier) => earlier.plus(sum),
+            });
+        }
+        Ok(of_devices.into_iter().flatten().reduce(StepSum::plus).expect("at least one batch"))
+    }
+
+    /// The values that one batch adds to the step's sums.
+    fn sum_of(&self, result: &BatchResult) -> Result<StepSum> {
+        let mut terms = result.output.losses.values();
+        let statistics = match self.averages_statistics() {
+            true => Statistics::after(&result.generator, &self.parts.generator)?,
+            false => Statistics::default(),
+        };
+        let generator = NetworkSum { gradients: result.gradients.clone(), statistics };
+        let generator = generator.to_device(&self.device().clone().inner());
+        let Pictures { image, mask } = result.pictures.clone();
+        let pixels = match &self.parts.pixels {
+            Some(adversary) => {
+                let fake = result.output.predicted.clone().expect("a predicted image");
+                Some(self.sum_of_adversary(adversary, [image, fake, mask.clone()], &mut terms)?)
+            }
+            None => None,
+        };
+        let latents = match &self.parts.latents {
+            Some(adversary) => {
+                let PassOutput { refined, target, .. } = &result.output;
+                let [target, refined] = [target, refined].map(|latent| latent.clone().expect("a latent"));
+                let damaged = crate::loss::latent::damaged(mask);
+                Some(self.sum_of_adversary(adversary, [target, refined, damaged], &mut terms)?)
+            }
+            None => None,
+        };
+        Ok(StepSum { terms, generator, pixels, latents })
+    }
+
+    /// A discriminator's part in that, from real and generated images with their masks. Adds its terms.
+    fn sum_of_adversary(
+        &self,
+        adversary: &Adversary,
+        pictures: [Tensor<4>; 3],
+        terms: &mut Vec<(Term, f32)>,
+    ) -> Result<NetworkSum> {
+        let [real, fake, mask] = pictures.map(|tensor| tensor.to_device(self.device()));
+        let copy = self.averages_statistics().then(|| adversary.clone());
+        let seeing = copy.as_ref().unwrap_or(adversary);
+        let losses = seeing.losses(real, fake, mask);
+        let total = losses.total().expect("a discriminator has terms");
+        let gradients = Gradients::of(&seeing.network, &total.backward());
+        terms.extend(losses.values());
+        let statistics = match &copy {
+            Some(copy) => Statistics::after(&copy.network, &adversary.network)?,
+            None => Statistics::default(),
+        };
+        Ok(NetworkSum { gradients, statistics })
+    }
+
     fn check(&self, terms: &[(Term, f32)], gradient_norm: f64, names: &[String]) -> Result<()> {
         let step = self.parts.step + 1;
         let names = || names.to_vec();
@@ -248,29 +310,14 @@ impl Learner {
     }
 }
 
-/// Trains the discriminator for one step on real and generated images with their masks.
-fn learn(
-    mut adversary: Adversary,
-    seen: impl ExactSizeIterator<Item = [burn::tensor::Tensor<4>; 3]>,
-    largest: Option<f64>,
-    factor: f64,
-    device: &Device,
-    terms: &mut Vec<(Term, f32)>,
-) -> Adversary {
-    let count = seen.len() as f64;
-    let mut losses = Vec::new();
-    let mut sum = Gradients::default();
-    for pictures in seen {
-        let [real, fake, mask] = pictures.map(|tensor| tensor.to_device(device));
-        let batch_losses = adversary.losses(real, fake, mask);
-        let total = batch_losses.total().expect("a discriminator has terms");
-        sum = sum.plus(Gradients::of(&adversary.network, &total.backward()));
-        losses.push(batch_losses);
+/// Waits, and meanwhile computes for the threads that are waited for if this is one of the pool's threads: otherwise the
+/// pool lacks it, and a pool of one thread stands still.
+fn compute_until(is_finished: impl Fn() -> bool) {
+    while !is_finished() {
+        if rayon::yield_now() != Some(rayon::Yield::Executed) {
+            std::thread::park_timeout(POLL);
+        }
     }
-    add_terms(terms, losses.iter());
-    let (gradients, _) = clip(sum.scale(1.0 / count), largest);
-    adversary.network = adversary.adam.step(adversary.network, &gradients, factor * adversary.rate);
-    adversary
 }
 
 fn clip(gradients: Gradients, largest: Option<f64>) -> (Gradients, f64) {
@@ -281,42 +328,4 @@ fn clip(gradients: Gradients, largest: Option<f64>) -> (Gradients, f64) {
             (gradients, norm)
         }
     }
-}
-
-/// Means of all terms over several batches.
-fn add_terms<'a>(terms: &mut Vec<(Term, f32)>, losses: impl Iterator<Item = &'a Losses>) {
-    let values: Vec<Vec<(Term, f32)>> = losses.map(Losses::values).collect();
-    let Some(first) = values.first() else { return };
-    for (index, (term, _)) in first.iter().enumerate() {
-        let sum: f32 = values.iter().map(|batch| batch[index].1).sum();
-        terms.push((*term, sum / values.len() as f32));
-    }
-}
-
-/// The first device's generator with the statistics of all replicas averaged.
-fn merge_replicas(replicas: Vec<Generator>) -> Result<Generator> {
-    let count = replicas.len() as f32;
-    let mut sums: BTreeMap<String, weights::Weight> = BTreeMap::new();
-    for replica in &replicas {
-        for named in weights::read(replica)? {
-            match sums.get_mut(&named.name) {
-                None => {
-                    sums.insert(named.name, named.weight);
-                }
-                Some(sum) if weights::is_statistic(&named.name) => {
-                    sum.values.iter_mut().zip(named.weight.values).for_each(|(sum, value)| *sum += value);
-                }
-                // Parameters are equal in all replicas.
-                Some(_) => {}
-            }
-        }
-    }
-    let first = replicas.into_iter().next().expect("at least one batch");
-    Ok(weights::load(first, |name| {
-        let mut weight = sums.remove(name)?;
-        if weights::is_statistic(name) {
-            weight.values.iter_mut().for_each(|value| *value /= count);
-        }
-        Some(weight)
-    })?)
 }

@@ -1,11 +1,13 @@
 //! One training step on one page: `learner.rs`. `pass.rs` runs the generator and computes its losses, `adversary.rs`
-//! those of its discriminators; `build.rs` builds everything from a run file.
+//! those of its discriminators; `sums.rs` adds up
+//! their results over batches, devices and processes; `build.rs` builds everything from a run file.
 
 mod adversary;
 mod build;
 mod count;
 mod learner;
 mod pass;
+mod sums;
 
 pub use adversary::Adversary;
 pub use count::count_parameters;

@@ -7,6 +7,7 @@ mod scale;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use rows::{Printed, Row, Table};
 pub use scale::Scale;
 
+use crate::collective::Alone;
 use crate::config::{RunConfig, Task};
 use crate::data::Source;
 use crate::fit::{Event, FitOptions, fit};
@@ -175,7 +177,12 @@ impl StudyOptions {
     ) -> Result<bool> {
         let seed = config.seed;
         watch(StudyEvent::Run { name, seed, steps: config.run.steps });
-        let options = FitOptions { folder: folder.to_owned(), resume: true, devices: self.devices.clone() };
+        let options = FitOptions {
+            folder: folder.to_owned(),
+            resume: true,
+            devices: self.devices.clone(),
+            ranks: Arc::new(Alone),
+        };
         let outcome = fit(config, &options, stop, &mut |event| watch(StudyEvent::Event(event)))?;
         if !outcome.stopped {
             let seconds = outcome.seconds.to_string();
