@@ -73,10 +73,10 @@ pub struct InpaintArgs {
     pub csv: Option<PathBuf>,
     /// Fill only part K of N of the table, K from 0 to N - 1. auto/N: K is the array task's SLURM_ARRAY_TASK_ID or the
     /// job's JOB_COMPLETION_INDEX. auto: N is also that of the Slurm array
-    #[arg(long, value_name = "K/N", requires = "csv")]
+    #[arg(long, value_name = "K/N", requires = "csv", conflicts_with = "image")]
     pub shard: Option<ShardArg>,
     /// Merge the manifests of the table's shards into the table's own, and fill nothing
-    #[arg(long, requires = "csv", conflicts_with_all = ["shard", "resume", "overwrite", "dry_run", "json"])]
+    #[arg(long, requires = "csv", conflicts_with_all = ["image", "shard", "resume", "overwrite", "dry_run", "json"])]
     pub merge_manifests: bool,
 
     #[command(flatten)]

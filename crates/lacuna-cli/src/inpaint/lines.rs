@@ -133,7 +133,7 @@ mod tests {
         // Killed in the middle of a character.
         text.extend(b"{\"event\":\"started\",\"output\":\"\xc3");
         fs::write(file.path(), text).unwrap();
-        let mut expected = [(0, started), (41, finished)].into_iter();
+        let mut expected = [(0, started), (47, finished)].into_iter();
         let owned = |offset, line: Line<'_>| (offset, serde_json::to_string(&line).unwrap());
         let damaged = read_lines(file.path(), owned, |(offset, line)| {
             let (at, expected) = expected.next().unwrap();

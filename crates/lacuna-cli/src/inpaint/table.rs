@@ -34,8 +34,8 @@ impl Table {
         let folder = rows.folder.clone();
         let (mut count, mut outputs) = (0, Vec::new());
         while let Some(row) = rows.next()? {
-            let output = Path::new(row.output);
-            let is_mask = row.mask.is_some_and(|mask| Path::new(mask) == output)
+            let output = plain(row.output);
+            let is_mask = row.mask.is_some_and(|mask| plain(mask) == output)
                 || avoid.is_some_and(|avoid| *avoid == Input::File(folder.join(output)));
             ensure_usage!(
                 !is_mask,
@@ -99,7 +99,7 @@ fn same_output(path: &Path, from: MaskFrom, hash: u64) -> Result<Option<(u64, u6
     let mut rows = Rows::open(path, from)?;
     let mut seen: Vec<(u64, PathBuf)> = Vec::new();
     while let Some(row) = rows.next()? {
-        let output = Path::new(row.output);
+        let output = plain(row.output);
         if path_hash(output) != hash {
             continue;
         }
@@ -109,6 +109,12 @@ fn same_output(path: &Path, from: MaskFrom, hash: u64) -> Result<Option<(u64, u6
         seen.push((row.line, output.into()));
     }
     Ok(None)
+}
+
+/// A path without `.` before it. [`Path`] takes other spellings of one path as equal.
+fn plain(path: &str) -> &Path {
+    let path = Path::new(path);
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 /// A hash of a path, the same for all spellings that [`Path`] takes as equal. Other versions of the program may compute
@@ -283,7 +289,7 @@ mod tests {
             ),
             ("image,mask,output\na,b,c\na, ,d\n", "list.csv, line 3: no mask"),
             ("image,mask,output\na,b,\n", "list.csv, line 2: no output"),
-            ("image,mask,output\na,b,c\na,b,d\na,b,./c\nx,y,e\nx,b,d//\n", "lines 3 and 6: two photos would"),
+            ("image,mask,output\na,b,c\na,b,d\nx,y,e\nx,b,./d//\n", "lines 3 and 5: two photos would"),
             ("image,mask,output\na,b,c/\n1,2,3\na,b,c\n", "lines 2 and 4: two photos would be written to"),
             ("image,mask,output\na,b,c\na,d/m,d//m\n", "line 3: "),
         ] {
