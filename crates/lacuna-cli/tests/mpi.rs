@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
 use image::{Rgb, RgbImage};
-use predicates::prelude::{PredicateBooleanExt, predicate::str::contains};
+use predicates::prelude::predicate::str::contains;
 use tempfile::TempDir;
 use testkit::pictures::noise;
 

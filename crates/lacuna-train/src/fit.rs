@@ -26,6 +26,7 @@ use crate::checkpoint::{self, Progress};
 use crate::collective::Collective;
 use crate::config::RunConfig;
 use crate::data::{Loader, Part, Photos, Skipped, loader_of, photos_of};
+pub use crate::run_folder::export;
 use crate::run_folder::{RunFolder, checkpoints, same_run};
 use crate::step::{Learner, StepReport};
 use crate::validate::Scores;

@@ -162,7 +162,10 @@ pub(crate) fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
 }
 
 /// Writes a network for filling holes, with the run as its provenance.
-fn export(generator: &Generator, path: &Path, config: &RunConfig, step: u64) -> Result<()> {
+///
+/// # Errors
+/// If a tensor cannot be read from its device or the file cannot be written.
+pub fn export(generator: &Generator, path: &Path, config: &RunConfig, step: u64) -> Result<()> {
     let tensors = generator.weights()?.into_iter().map(|named| NamedTensor {
         name: named.name,
         shape: named.weight.shape,

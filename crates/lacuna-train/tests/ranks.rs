@@ -26,10 +26,10 @@ impl Thread {
     fn ranks(size: usize) -> Vec<Self> {
         let mut to: Vec<Vec<_>> = (0..size).map(|_| Vec::new()).collect();
         let mut from: Vec<Vec<_>> = (0..size).map(|_| Vec::new()).collect();
-        for sender in 0..size {
+        for sender in &mut to {
             for receiver in &mut from {
                 let (one, other) = channel();
-                to[sender].push(one);
+                sender.push(one);
                 receiver.push(Mutex::new(other));
             }
         }
@@ -180,7 +180,8 @@ impl Workplace {
 fn results(run: &Path) -> (State, BTreeMap<String, Vec<u8>>, Vec<BTreeMap<String, serde_json::Value>>) {
     let newest =
         fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
-    let state = State { seconds: 0.0, ..checkpoint::open(&newest).unwrap().state };
+    let mut state = checkpoint::open(&newest).unwrap().state;
+    state.seconds = 0.0;
     let bytes = fs::read(newest).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut files: BTreeMap<_, _> =
