@@ -11,6 +11,7 @@ use image::{Rgb, RgbImage};
 use lacuna_nets::Device;
 use lacuna_train::checkpoint::{self, State};
 use lacuna_train::{Alone, Collective, Event, FitOptions, Forecast, Outcome, Result, RunConfig, fit};
+use rayon::ThreadPoolBuilder;
 use tempfile::TempDir;
 use testkit::pictures::noise;
 
@@ -159,7 +160,10 @@ impl Workplace {
                             };
                             events.push(text);
                         };
-                        let outcome = fit(config, &options, &AtomicBool::new(false), &mut watch);
+                        // As processes, ranks have threads of their own: one that waits for others takes none from them.
+                        let pool = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+                        let outcome =
+                            pool.install(|| fit(config, &options, &AtomicBool::new(false), &mut watch));
                         (outcome, events)
                     })
                 })
@@ -176,8 +180,11 @@ impl Workplace {
     }
 }
 
+/// A line of a run's log.
+type Line = BTreeMap<String, serde_json::Value>;
+
 /// All that a run has at its end, but times.
-fn results(run: &Path) -> (State, BTreeMap<String, Vec<u8>>, Vec<BTreeMap<String, serde_json::Value>>) {
+fn results(run: &Path) -> (State, BTreeMap<String, Vec<u8>>, Vec<Line>) {
     let newest =
         fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
     let mut state = checkpoint::open(&newest).unwrap().state;

@@ -39,7 +39,7 @@ pub struct Member {
 impl Member {
     /// The part of the name after the key and a dot.
     pub fn kind(&self) -> &str {
-        &self.name[key_of(&self.name).len()..].trim_start_matches('.')
+        self.name[key_of(&self.name).len()..].trim_start_matches('.')
     }
 }
 

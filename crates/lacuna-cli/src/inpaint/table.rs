@@ -173,7 +173,7 @@ impl Columns {
         let find = |name: &str| names.iter().position(|other| *other == name);
         let is_known = |name: &&str| ["image", "mask", "output"].contains(name);
         let is_twice = |(index, name): (usize, &&str)| names[..index].contains(name);
-        if !names.iter().all(|name| is_known(name)) || names.iter().enumerate().any(is_twice) {
+        if !names.iter().all(is_known) || names.iter().enumerate().any(is_twice) {
             return Err(expected());
         }
         let mask = match from {

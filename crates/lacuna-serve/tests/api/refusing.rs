@@ -88,7 +88,7 @@ fn memory_is_refused_before_it_is_taken() {
     let server = Running::start(Config { bounds, ..config() }, models(Arc::new(PatchMatch::default())));
     let response = small().send(server.address);
     assert_eq!(response.status, 200, "{}", response.text());
-    let large = fill(&png(photo(1000, 800)), &png(mask(1000, 800)), &[]).send(server.address);
+    let large = fill(&png(photo(2000, 1600)), &png(mask(2000, 1600)), &[]).send(server.address);
     assert_eq!((large.status, code(&large).as_str()), (422, "memory"));
     assert!(large.text().contains("MiB are allowed"), "{}", large.text());
 }

@@ -242,7 +242,7 @@ impl Learner {
             false => Statistics::default(),
         };
         let generator = NetworkSum { gradients: result.gradients.clone(), statistics };
-        let generator = generator.to_device(&self.device().clone().inner());
+        let generator = generator.on_device(&self.device().clone().inner());
         let Pictures { image, mask } = result.pictures.clone();
         let pixels = match &self.parts.pixels {
             Some(adversary) => {

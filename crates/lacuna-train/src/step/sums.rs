@@ -102,7 +102,7 @@ impl NetworkSum {
         Self { gradients: self.gradients.plus(other.gradients), statistics: Statistics(statistics) }
     }
 
-    pub fn to_device(self, device: &Device) -> Self {
+    pub fn on_device(self, device: &Device) -> Self {
         Self { gradients: self.gradients.to_device(device), ..self }
     }
 }
