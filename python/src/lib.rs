@@ -1,7 +1,7 @@
 //! The native part of the Python package `lacuna_inpaint`. Its Python part converts images and arguments, and is the only
 //! caller.
 //!
-//! Nothing here computes on rayon's global pool, whose threads do not exist in a forked process: see [`loaded`].
+//! Nothing here computes on rayon's global pool, whose threads do not exist in a forked process: see `loaded.rs`.
 
 mod arrays;
 mod errors;
