@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lacuna::checkpoint::Checkpoint;
+use lacuna::checkpoint::{Architecture, Checkpoint, NamedTensor, Storage, save};
 use lacuna::{EnginePredictor, Mask, Planes, Predictor, Watch};
 use lacuna_cpu::engine::Wanted;
 use lacuna_onnx::{Interface, Options, export};
@@ -39,6 +39,29 @@ fn scene(width: usize, height: usize) -> (Vec<f32>, Vec<f32>) {
 fn mirrored(index: usize, side: usize) -> usize {
     let there = index % (2 * side);
     there.min(2 * side - 1 - there)
+}
+
+/// Writes a network of random weights: kernels that keep the scale of their input, norms near the identity.
+fn write_random(path: &Path, config: &Architecture) {
+    let mut state = 1u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    };
+    let tensors: Vec<NamedTensor<'_>> = config
+        .layers()
+        .tensors()
+        .into_iter()
+        .map(|(name, shape)| {
+            let fan = shape.iter().skip(1).product::<usize>() as f32;
+            let is_kernel = shape.len() == 4;
+            let mut value =
+                || if is_kernel { (2.0 * random() - 1.0) * (3.0 / fan).sqrt() } else { 0.5 + random() };
+            let values = (0..shape.iter().product()).map(|_| value()).collect();
+            NamedTensor { name, shape, values }
+        })
+        .collect();
+    save(path, config, "random", tensors, Storage::default()).unwrap();
 }
 
 /// What the engine predicts, with the padding of [`lacuna::frame`].
@@ -89,11 +112,20 @@ fn predictions_are_those_of_the_engine() {
     };
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    for fixture in ["generator/bare.safetensors", "control/weights.safetensors"] {
-        let checkpoint = Checkpoint::open(fixtures::path(fixture)).unwrap();
-        let network = EnginePredictor::new(&checkpoint).unwrap();
+    let trained = ["generator/bare.safetensors", "control/weights.safetensors"].map(fixtures::path);
+    let sizes = [(64, 48), (33, 40), (40, 33), (7, 90), (127, 65), (1, 1)];
+    let trained = trained.map(|path| (path, &sizes[..]));
+    let random = testkit::networks::variants(4, 2).into_iter().enumerate().map(|(index, config)| {
+        let path = at(&format!("{index}.safetensors"));
+        write_random(&path, &config);
+        (path, &sizes[1..2])
+    });
+    for (path, sizes) in trained.into_iter().chain(random) {
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        let (network, label) =
+            (EnginePredictor::new(&checkpoint).unwrap(), testkit::networks::label(checkpoint.config()));
         let any = export(&checkpoint, Options::default()).unwrap();
-        for (width, height) in [(64, 48), (33, 40), (40, 33), (7, 90), (127, 65), (1, 1)] {
+        for &(width, height) in sizes {
             let scene = scene(width, height);
             let expected = expected(&network, &scene, width, height);
             write_inputs(&at("inputs"), &scene, width, height);
@@ -105,7 +137,7 @@ fn predictions_are_those_of_the_engine() {
                 let bytes = std::fs::read(at("output")).unwrap();
                 let predicted = SafeTensors::deserialize(&bytes).unwrap();
                 let predicted = predicted.tensor("predicted").unwrap();
-                assert_eq!(predicted.shape(), [1, 3, height, width], "{fixture}, {kind}");
+                assert_eq!(predicted.shape(), [1, 3, height, width], "{label}, {kind}");
                 let values = predicted.data().chunks_exact(4);
                 let values: Vec<f32> =
                     values.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
