@@ -1,10 +1,14 @@
 //! `lacuna inpaint --refine`, the real program.
 
 use std::path::Path;
+#[cfg(target_os = "linux")]
 use std::process::{Command, Stdio};
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
-use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+#[cfg(target_os = "linux")]
+use assert_cmd::cargo::cargo_bin;
+use assert_cmd::cargo::cargo_bin_cmd;
 use image::{ImageBuffer, Luma, Rgb, RgbImage};
 use predicates::str::contains;
 
@@ -71,8 +75,22 @@ fn a_method_without_a_network_cannot_be_refined() {
     assert!(!folder.path().join("out.png").exists());
 }
 
+/// Waits until a process handles SIGINT, as Linux reports it.
+#[cfg(target_os = "linux")]
+fn wait_for_handler(pid: u32) {
+    for _ in 0..600 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        if u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 1) != 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("no handler of SIGINT after a minute");
+}
+
 /// 200 passes at 768 x 768 take a minute and more; Ctrl+C ends them after the pass in progress.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_refinement_writes_its_best_result() {
     let folder = tempfile::tempdir().unwrap();
@@ -88,7 +106,8 @@ fn an_interrupted_refinement_writes_its_best_result() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    wait_for_handler(program.id());
+    std::thread::sleep(Duration::from_secs(1));
     assert!(program.try_wait().unwrap().is_none(), "it is not finished before the signal");
     let pid = program.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
