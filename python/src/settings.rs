@@ -6,7 +6,6 @@ use std::sync::Arc;
 use lacuna::anchor::{Anchor, AnchorScale};
 use lacuna::hole::Expand;
 use lacuna::picture::{Limits, SaveOptions};
-use lacuna::refine::Pyramid;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, StrategyKind};
 use lacuna::words::Word;
 use lacuna::{Error, FillJob, MaskFit, MaskOptions, Method, Predictor, Refinement, Result, Sizing};
@@ -92,8 +91,7 @@ impl Settings {
 
     /// How the network is refined.
     pub fn refinement(&self) -> Option<Refinement> {
-        let pyramid = self.refine_side.map(|side| Pyramid::new(side as usize));
-        self.refine.map(|passes| Refinement { passes, pyramid })
+        self.refine.map(|passes| Refinement::new(passes, self.refine_side))
     }
 
     /// The memory limit in bytes.

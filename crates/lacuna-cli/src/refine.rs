@@ -2,7 +2,7 @@
 
 use clap::Args;
 use lacuna::Refinement;
-use lacuna::refine::{MOST_PASSES, Pyramid, SMALLEST_SIDE};
+use lacuna::refine::{MOST_PASSES, SMALLEST_SIDE};
 
 /// Refinement options.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -20,8 +20,7 @@ pub struct RefineArgs {
 impl RefineArgs {
     /// The refinement that was asked for.
     pub fn refinement(&self) -> Option<Refinement> {
-        let pyramid = self.refine_side.map(|side| Pyramid::new(side as usize));
-        self.refine.map(|passes| Refinement { passes, pyramid })
+        self.refine.map(|passes| Refinement::new(passes, self.refine_side))
     }
 }
 
@@ -29,7 +28,7 @@ impl RefineArgs {
 mod tests {
     use super::*;
     use clap::Parser;
-    use lacuna::refine::DEFAULT_PASSES;
+    use lacuna::refine::{DEFAULT_PASSES, Pyramid};
 
     #[derive(Parser)]
     struct Program {

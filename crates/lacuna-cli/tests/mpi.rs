@@ -8,10 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
-use image::{Rgb, RgbImage};
 use predicates::prelude::predicate::str::contains;
 use tempfile::TempDir;
-use testkit::pictures::noise;
+use testkit::pictures::write_noise_photos;
 
 /// All processes of a killed run have to end within this time.
 const END: Duration = Duration::from_secs(20);
@@ -43,13 +42,7 @@ struct Workplace {
 impl Workplace {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("photos")).unwrap();
-        for number in 0..12 {
-            let values = noise(number, 3 * 36 * 36);
-            let value = |x, y, channel| (values[(3 * (y * 36 + x) + channel) as usize].abs() * 255.0) as u8;
-            let photo = RgbImage::from_fn(36, 36, |x, y| Rgb([0, 1, 2].map(|channel| value(x, y, channel))));
-            photo.save(folder.path().join(format!("photos/{number}.png"))).unwrap();
-        }
+        write_noise_photos(&folder.path().join("photos"), 12, 36);
         fs::write(folder.path().join("run.toml"), RUN_FILE).unwrap();
         Self { folder }
     }

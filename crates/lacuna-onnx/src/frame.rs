@@ -8,8 +8,8 @@ use crate::{Interface, Options};
 
 /// The network's inputs, and what the result is made of.
 pub struct Frame {
-    interface: Interface,
-    size: Option<(usize, usize)>,
+    /// Rows and columns of inputs and output.
+    dimensions: [Dimension; 2],
     height: Side,
     width: Side,
     /// `[1, 3, height, width]`, padded, black in the hole.
@@ -28,8 +28,9 @@ impl Frame {
     /// Adds inputs and padding.
     pub fn begin(builder: &mut Builder, options: Options) -> Self {
         let Options { interface, size } = options;
-        let (height, width) =
-            (fixed_or("height", size.map(|size| size.1)), fixed_or("width", size.map(|size| size.0)));
+        let dimensions =
+            [fixed_or("height", size.map(|size| size.1)), fixed_or("width", size.map(|size| size.0))];
+        let [height, width] = dimensions.clone();
         let (image, hole, bytes) = match interface {
             Interface::Network => {
                 let side = [fixed(1), fixed(3), height.clone(), width.clone()];
@@ -83,18 +84,14 @@ impl Frame {
         let masked = builder.node("Mul", &[&image, &known], &[]);
         let (latent_height, latent_width) =
             (padded_height.of_latent(builder), padded_width.of_latent(builder));
-        Self { interface, size, height, width, masked, hole, latent_height, latent_width, bytes }
+        Self { dimensions, height, width, masked, hole, latent_height, latent_width, bytes }
     }
 
     /// Adds cropping, composition and the output.
     pub fn end(self, builder: &mut Builder, predicted: &Value) {
         let predicted = self.cropped(builder, predicted);
-        let (height, width) = (
-            fixed_or("height", self.size.map(|size| size.1)),
-            fixed_or("width", self.size.map(|size| size.0)),
-        );
+        let [height, width] = self.dimensions;
         let Some([image, is_hole]) = self.bytes else {
-            debug_assert_eq!(self.interface, Interface::Network);
             builder.output(&predicted, info("predicted", FLOAT, vec![fixed(1), fixed(3), height, width]));
             return;
         };

@@ -7,7 +7,7 @@ use lacuna::anchor::{Anchor, AnchorScale};
 use lacuna::hole::Expand;
 use lacuna::mask::MaskFrom;
 use lacuna::picture::Format;
-use lacuna::refine::{MOST_PASSES, Pyramid, SMALLEST_SIDE};
+use lacuna::refine::{MOST_PASSES, SMALLEST_SIDE};
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
 use lacuna::words::{Word, names};
 use lacuna::{MaskFit, MaskOptions, Method, Refinement, Sizing};
@@ -110,8 +110,7 @@ impl Settings {
             let detail = format!("long_side {long_side} needs strategy resize, but strategy is {strategy}");
             return Err(Problem::new(Code::FieldInvalid, detail));
         }
-        let pyramid = refine_side.map(|side| Pyramid::new(side as usize));
-        settings.refine = (passes > 0).then_some(Refinement { passes, pyramid });
+        settings.refine = (passes > 0).then(|| Refinement::new(passes, refine_side));
         if let Some(side) = refine_side.filter(|_| passes == 0) {
             let detail = format!("refine_side {side} needs refine, but refine is 0");
             return Err(Problem::new(Code::FieldInvalid, detail));
@@ -203,6 +202,7 @@ mod tests {
     use super::*;
     use lacuna::Strategy;
     use lacuna::mask::MaskChannel;
+    use lacuna::refine::Pyramid;
 
     fn read(fields: &[(&str, &str)]) -> Result<Settings, Problem> {
         let fields: Vec<_> =

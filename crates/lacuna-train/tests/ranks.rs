@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use image::{Rgb, RgbImage};
 use lacuna_nets::Device;
 use lacuna_train::checkpoint::{self, State};
 use lacuna_train::{Alone, Collective, Event, FitOptions, Forecast, Outcome, Result, RunConfig, fit};
 use rayon::ThreadPoolBuilder;
 use tempfile::TempDir;
-use testkit::pictures::noise;
+use testkit::pictures::write_noise_photos;
 
 /// One of several ranks in this process, with a channel from and to each. If one ends, the others panic.
 #[derive(Debug)]
@@ -108,14 +107,7 @@ struct Workplace {
 impl Workplace {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let photos = folder.path().join("photos");
-        fs::create_dir(&photos).unwrap();
-        for number in 0..11 {
-            let values = noise(number, 3 * 40 * 40);
-            let value = |x, y, channel| (values[(3 * (y * 40 + x) + channel) as usize].abs() * 255.0) as u8;
-            let photo = RgbImage::from_fn(40, 40, |x, y| Rgb([0, 1, 2].map(|channel| value(x, y, channel))));
-            photo.save(photos.join(format!("{number}.png"))).unwrap();
-        }
+        write_noise_photos(&folder.path().join("photos"), 11, 40);
         Self { folder }
     }
 

@@ -8,10 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use image::{Rgb, RgbImage};
 use lacuna_nets::Device;
 use lacuna_train::{Alone, Event, FitOptions, Outcome, Result, RunConfig, fit};
-use testkit::pictures::noise;
+use testkit::pictures::write_noise_photos;
 
 /// Four steps: a score after two and four, a checkpoint after three and four.
 const RUN_FILE: &str = r#"
@@ -35,13 +34,7 @@ const RUN_FILE: &str = r#"
 
 fn config(folder: &Path) -> RunConfig {
     let photos = folder.join("photos");
-    fs::create_dir_all(&photos).unwrap();
-    for number in 0..4 {
-        let values = noise(number, 3 * 24 * 24);
-        let value = |x, y, channel| (values[(3 * (y * 24 + x) + channel) as usize].abs() * 255.0) as u8;
-        let photo = RgbImage::from_fn(24, 24, |x, y| Rgb([0, 1, 2].map(|channel| value(x, y, channel))));
-        photo.save(photos.join(format!("{number}.png"))).unwrap();
-    }
+    write_noise_photos(&photos, 4, 24);
     RunConfig::parse(&RUN_FILE.replace("PHOTOS", photos.to_str().unwrap()), &[]).unwrap()
 }
 

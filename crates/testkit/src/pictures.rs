@@ -1,5 +1,9 @@
 //! Small synthetic images and masks that are the same on every machine.
 
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+
 /// A smooth colourful image with one hard vertical edge in the middle.
 ///
 /// # Shapes
@@ -32,6 +36,21 @@ pub fn noise(seed: u64, count: usize) -> Vec<f32> {
     use rand::{RngExt, SeedableRng};
     let mut rng = rand_pcg::Pcg64::seed_from_u64(seed);
     (0..count).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect()
+}
+
+/// Creates a folder with photos `0.png`, `1.png` … of noise, `side` pixels wide and high.
+///
+/// # Panics
+/// If the folder or a file cannot be written.
+pub fn write_noise_photos(folder: &Path, count: u64, side: u32) {
+    std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for number in 0..count {
+        let values = noise(number, (3 * side * side) as usize);
+        let value = |x, y, channel| (values[(3 * (y * side + x) + channel) as usize].abs() * 255.0) as u8;
+        let photo = RgbImage::from_fn(side, side, |x, y| Rgb([0, 1, 2].map(|channel| value(x, y, channel))));
+        let path = folder.join(format!("{number}.png"));
+        photo.save(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,13 @@ impl Default for Refinement {
     }
 }
 
+impl Refinement {
+    /// At most `passes`, from a pyramid down to a shorter side of about `side` pixels, if one is given.
+    pub fn new(passes: u16, side: Option<u32>) -> Self {
+        Self { passes, pyramid: side.map(|side| Pyramid::new(side as usize)) }
+    }
+}
+
 impl Pyramid {
     /// The published values for a network that fills pictures of `side` pixels well.
     pub fn new(side: usize) -> Self {
