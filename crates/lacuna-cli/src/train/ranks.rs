@@ -43,7 +43,9 @@ pub fn among_ranks(command: impl FnOnce(Arc<dyn Collective>) -> Result<Outcome>)
     let outcome = command(Arc::clone(&mpi) as Arc<dyn Collective>);
     if let Err(error) = &outcome {
         // The others may wait for values that never come.
-        eprintln!("lacuna: rank {}: {}", mpi.rank(), crate::hints::message(error));
+        let message = format!("lacuna: rank {}: {}\n", mpi.rank(), crate::hints::message(error));
+        // In one piece: the launcher would mix the pieces of several ranks.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), message.as_bytes());
         mpi.abort(crate::exit_code(error));
     }
     outcome

@@ -1,6 +1,7 @@
 //! Processes that MPI has started, on one or several machines.
 
 use std::fmt;
+use std::time::Duration;
 
 use mpi::Threading;
 use mpi::environment::Universe;
@@ -14,6 +15,8 @@ use crate::{Error, Result};
 const SUM_BLOCK: usize = 1 << 22;
 /// Bytes that are broadcast at a time; MPI counts in 32 bits.
 const BROADCAST_BLOCK: usize = 1 << 30;
+/// The launcher passes on what a rank writes, but drops what it has not read when the ranks are aborted.
+const BEFORE_ABORT: Duration = Duration::from_millis(500);
 
 /// All processes that `mpiexec` or `srun` has started. When it is dropped, it waits for the others; after a panic it ends
 /// them.
@@ -44,8 +47,9 @@ impl Mpi {
         Ok(Self { _universe: universe, rank, size })
     }
 
-    /// Ends all ranks; the launcher exits with `code`.
+    /// Ends all ranks; the launcher exits with `code`. What this rank wrote to standard error before is shown.
     pub fn abort(&self, code: u8) -> ! {
+        std::thread::sleep(BEFORE_ABORT);
         world().abort(code.into())
     }
 }
