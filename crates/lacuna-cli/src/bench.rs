@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use lacuna::budget::peak_bytes;
 use lacuna::checkpoint::Checkpoint;
-use lacuna::{EnginePredictor, Mask, Planes, Predictor, Refined, Watch};
+use lacuna::{EnginePredictor, Mask, Planes, Predictor, Refinement, Watch};
 use lacuna_cpu::engine::{Plan, Wanted};
 use lacuna_network::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
 use lacuna_network::{Architecture, Delta, Family, Shape};
@@ -155,31 +155,21 @@ impl BenchArgs {
 /// The network that is measured.
 enum Subject {
     Engine(Box<EnginePredictor>),
-    Other { predictor: Box<dyn Predictor>, operations: Box<dyn Fn(Size) -> f64> },
+    Other { predictor: Arc<dyn Predictor>, operations: Box<dyn Fn(Size) -> f64> },
 }
 
 impl Subject {
     fn load(args: &BenchArgs) -> Result<Self> {
         let checkpoint = args.model.as_ref().map(ModelArg::open).transpose()?;
-        let engine = |network: EnginePredictor| -> Result<Self> {
-            match args.refine.refinement() {
-                None => Ok(Self::Engine(Box::new(network))),
-                Some(refinement) => {
-                    ensure_usage!(
-                        args.hole.is_none(),
-                        "--hole is for networks alone: --refine predicts everything"
-                    );
-                    let predictor = Box::new(Refined::new(Arc::new(network), refinement));
-                    // Passes end when the loss no longer falls: their number is unknown.
-                    Ok(Self::Other { predictor, operations: Box::new(|_| 0.0) })
-                }
-            }
+        let refinement = args.refine.refinement();
+        let engine = |network: EnginePredictor| match refinement {
+            None => Ok(Self::Engine(Box::new(network))),
+            Some(refinement) => Self::refined(args, Arc::new(network), refinement),
         };
         match (args.place.engine()?, &checkpoint) {
             (EngineName::Cpu, Some(checkpoint)) => engine(EnginePredictor::new(checkpoint)?),
             (EngineName::Cpu, None) => engine(EnginePredictor::random(&args.config(), args.seed)?),
             (EngineName::Burn, checkpoint) => {
-                ensure_usage!(args.refine.refine.is_none(), "--refine needs --engine cpu");
                 ensure_usage!(
                     args.hole.is_none(),
                     "--hole needs --engine cpu: Burn always predicts everything"
@@ -187,6 +177,12 @@ impl Subject {
                 burn_subject(args, checkpoint.as_ref())
             }
         }
+    }
+
+    /// A refined network. Its passes end when the loss no longer falls, so that its operations are unknown.
+    fn refined(args: &BenchArgs, network: Arc<dyn Predictor>, refinement: Refinement) -> Result<Self> {
+        ensure_usage!(args.hole.is_none(), "--hole is for networks alone: --refine predicts everything");
+        Ok(Self::Other { predictor: network.refined(refinement)?, operations: Box::new(|_| 0.0) })
     }
 
     /// The engine's plan for a size; none for another engine.
@@ -339,7 +335,10 @@ fn burn_subject(args: &BenchArgs, checkpoint: Option<&Checkpoint>) -> Result<Sub
     let checkpoint = checkpoint.context("--engine burn measures a --model FILE, not random weights")?;
     let layers = checkpoint.config().layers();
     let generator = Generator::from_checkpoint(checkpoint, &device.open()?)?;
-    let predictor = Box::new(NetworkPredictor::new(generator, device)?);
+    let predictor = Arc::new(NetworkPredictor::new(generator, device)?);
+    if let Some(refinement) = args.refine.refinement() {
+        return Subject::refined(args, predictor, refinement);
+    }
     let operations = move |size: Size| Cost::of(&layers, size.width, size.height).operations;
     Ok(Subject::Other { predictor, operations: Box::new(operations) })
 }

@@ -34,7 +34,7 @@ impl Setup {
         let Self { engine, backward, width, height, options } = self;
         let plan = engine.plan_latent(backward, *width, *height, options).unwrap();
         let (image, mask) = (image(*width, *height), pictures::hole(*width, *height));
-        work(&mut engine.encode(backward, &plan, &image, &mask, &go_on).unwrap())
+        work(&mut engine.encode(backward, plan, &image, &mask, &go_on).unwrap())
     }
 
     /// The gradient of the sum of the prediction times noise.
@@ -168,7 +168,7 @@ fn a_pass_can_be_stopped_and_wrong_sizes_are_errors() {
     let other = Setup::new(&network(Family::Regular, 4, 1), Isa::best(), [40, 24]);
     let plan = other.engine.plan_latent(&other.backward, 40, 24, &PlanOptions::default()).unwrap();
     let (image, mask) = (image(40, 24), pictures::hole(40, 24));
-    let foreign = setup.engine.encode(&setup.backward, &plan, &image, &mask, &go_on);
+    let foreign = setup.engine.encode(&setup.backward, plan, &image, &mask, &go_on);
     assert!(matches!(foreign.map(drop), Err(Error::ForeignPlan)));
 }
 

@@ -1,9 +1,10 @@
 //! Time and peak memory of one prediction, compared with the forecast: `cargo run --release -p lacuna-nets --example
-//! cost -- WIDTH BLOCKS SIDE [DEVICE]`.
+//! cost -- WIDTH BLOCKS SIDE [DEVICE [PASSES]]`, refined with PASSES.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use lacuna::{Mask, Planes, Predictor};
+use lacuna::{Mask, Planes, Predictor, Refinement};
 use lacuna_nets::{DeviceName, Generator, NetworkPredictor};
 use lacuna_network::{Delta, Family, Shape};
 use rand::SeedableRng;
@@ -15,7 +16,7 @@ const PASSES: usize = 3;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [width, blocks, side, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: cost WIDTH BLOCKS SIDE [DEVICE]".into());
+        return Err("usage: cost WIDTH BLOCKS SIDE [DEVICE [PASSES]]".into());
     };
     let (width, blocks, side): (usize, usize, usize) = (width.parse()?, blocks.parse()?, side.parse()?);
     let device: DeviceName = rest.first().map_or("cpu", String::as_str).parse()?;
@@ -24,7 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = family.network(shape);
 
     let generator = Generator::new(&config, Pcg64::seed_from_u64(1), &device.open()?)?;
-    let predictor = NetworkPredictor::new(generator, device)?;
+    let mut predictor: Arc<dyn Predictor> = Arc::new(NetworkPredictor::new(generator, device)?);
+    if let Some(passes) = rest.get(1) {
+        predictor = predictor.refined(Refinement::new(passes.parse()?, None))?;
+    }
     let image = Planes::new(side, side, (0..3 * side * side).map(|i| (i % 251) as f32 / 250.0).collect());
     let mask = Mask::new(side, side, (0..side * side).map(|i| i % side > side / 2).collect());
     let forecast = predictor.forecast_seconds(side, side, mask.count());

@@ -4,7 +4,7 @@
 //! `lacuna-network` describes networks as data. Here [`block`] has the blocks of their layers, on the operations of
 //! [`ops`], [`net`] the parts of a network and the [`Generator`] that joins them, [`weights`] reads and writes tensors
 //! by name, [`device`] selects a device, [`latent`] computes views into the latent space, and [`predictor`] is a
-//! [`lacuna::Predictor`] for filling holes.
+//! [`lacuna::Predictor`] for filling holes, whose latent [`refinement`] optimises.
 //!
 //! The path of a parameter through the structs *is* its key in Lacuna's checkpoints: renaming a field changes the file
 //! format.
@@ -20,6 +20,7 @@ pub mod latent;
 pub mod net;
 pub mod ops;
 pub mod predictor;
+pub mod refinement;
 pub mod speed;
 pub mod tensors;
 pub mod viewer;

@@ -1,16 +1,18 @@
 //! A network as a [`lacuna::Predictor`], for filling holes.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna::{Mask, Planes, Predictor, Sides, Watch};
+use lacuna::{Mask, Planes, Predictor, Refined, Refinement, Sides, Watch};
 use lacuna_network::Cost;
 use lacuna_network::geometry::IMAGE_CHANNELS;
 
+use crate::Error;
 use crate::cost;
 use crate::device::DeviceName;
 use crate::net::Generator;
+use crate::refinement::BurnLatents;
 use crate::speed::matrix_product_rate;
 use crate::weights::read_tensor;
 
@@ -35,11 +37,17 @@ impl NetworkPredictor {
         Ok(Self { generator, device_name, device, rate: OnceLock::new() })
     }
 
-    fn cost(&self, width: usize, height: usize) -> Cost {
+    pub(crate) fn cost(&self, width: usize, height: usize) -> Cost {
         Cost::of(&self.generator.config().layers(), width, height)
     }
 
-    fn run(&self, image: &Planes, mask: &Mask) -> crate::Result<Planes> {
+    /// The network, without autodiff.
+    pub(crate) fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
+    /// The tensors of a picture and its hole: `[1, 3, height, width]` and `[1, 1, height, width]`.
+    pub(crate) fn upload(&self, image: &Planes, mask: &Mask) -> (Tensor<4>, Tensor<4>) {
         let (width, height) = (image.width(), image.height());
         let upload = |values: Vec<f32>, channels: usize| {
             Tensor::<4>::from_data(TensorData::new(values, [1, channels, height, width]), &self.device)
@@ -48,8 +56,24 @@ impl NetworkPredictor {
         let masked = image.values().iter().zip(mask.hole().iter().cycle());
         let masked = masked.map(|(&value, &hole)| if hole { 0.0 } else { value }).collect();
         let hole = mask.hole().iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
-        let prediction = self.generator.forward(upload(masked, IMAGE_CHANNELS), upload(hole, 1))?;
-        Ok(Planes::new(width, height, read_tensor(prediction.predicted)?.values))
+        (upload(masked, IMAGE_CHANNELS), upload(hole, 1))
+    }
+
+    pub(crate) fn failed(&self, error: &Error) -> lacuna::Error {
+        lacuna::Error::Predict { predictor: self.name(), problem: error.to_string() }
+    }
+
+    /// The time in seconds of a forward pass.
+    pub(crate) fn seconds(&self, cost: &Cost) -> f64 {
+        // Measured on first use. A device that cannot even multiply takes forever.
+        let rate = *self.rate.get_or_init(|| matrix_product_rate(&self.device).unwrap_or(0.0));
+        cost::seconds(cost, rate)
+    }
+
+    fn run(&self, image: &Planes, mask: &Mask) -> crate::Result<Planes> {
+        let (pixels, hole) = self.upload(image, mask);
+        let prediction = self.generator.forward(pixels, hole)?;
+        Ok(Planes::new(image.width(), image.height(), read_tensor(prediction.predicted)?.values))
     }
 }
 
@@ -62,8 +86,7 @@ impl Predictor for NetworkPredictor {
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> lacuna::Result<Planes> {
         watch.reached(0.0)?;
         self.check_frame(image, mask)?;
-        self.run(image, mask)
-            .map_err(|error| lacuna::Error::Predict { predictor: self.name(), problem: error.to_string() })
+        self.run(image, mask).map_err(|error| self.failed(&error))
     }
 
     fn sides(&self) -> Sides {
@@ -75,9 +98,15 @@ impl Predictor for NetworkPredictor {
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        // Measured on first use. A device that cannot even multiply takes forever.
-        let rate = *self.rate.get_or_init(|| matrix_product_rate(&self.device).unwrap_or(0.0));
-        cost::seconds(&self.cost(width, height), rate)
+        self.seconds(&self.cost(width, height))
+    }
+
+    fn can_refine(&self) -> bool {
+        true
+    }
+
+    fn refined(self: Arc<Self>, refinement: Refinement) -> lacuna::Result<Arc<dyn Predictor>> {
+        Ok(Arc::new(Refined::new(BurnLatents::new(self), refinement)))
     }
 }
 

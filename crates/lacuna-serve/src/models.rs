@@ -257,9 +257,6 @@ mod tests {
         let refined =
             |method| one.choose(Some(method), None, Some(Refinement::default())).err().unwrap().detail;
         assert_eq!(refined(Method::PATCHMATCH), "method patchmatch has no network that could be refined");
-        assert_eq!(
-            refined(Method::NETWORK),
-            "patchmatch cannot be refined: only networks on the CPU engine can"
-        );
+        assert_eq!(refined(Method::NETWORK), "patchmatch cannot be refined: it is no network");
     }
 }

@@ -13,7 +13,7 @@ use rand_pcg::Pcg64;
 
 use crate::checkpoint::Checkpoint;
 use crate::method::{Build, Method};
-use crate::refine::{Refined, Refinement};
+use crate::refine::{EngineLatents, Refined, Refinement};
 use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// A network alone, for the table in [`Method`].
@@ -186,7 +186,7 @@ impl Predictor for EnginePredictor {
     }
 
     fn refined(self: Arc<Self>, refinement: Refinement) -> Result<Arc<dyn Predictor>> {
-        Ok(Arc::new(Refined::new(self, refinement)))
+        Ok(Arc::new(Refined::new(EngineLatents::new(self), refinement)))
     }
 }
 

@@ -153,12 +153,9 @@ pub trait Predictor: Send + Sync {
     /// The same network with its latent refined for each picture.
     ///
     /// # Errors
-    /// [`crate::Error::Argument`] if it is no network that can be refined: one on the processor, on Lacuna's own engine.
+    /// [`crate::Error::Argument`] if it is no network.
     fn refined(self: Arc<Self>, _: Refinement) -> Result<Arc<dyn Predictor>> {
-        Err(crate::Error::Argument(format!(
-            "{} cannot be refined: only networks on the CPU engine can",
-            self.name()
-        )))
+        Err(crate::Error::Argument(format!("{} cannot be refined: it is no network", self.name())))
     }
 
     /// Gives back what it keeps from one frame for the next.

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use lacuna::patchmatch::PatchMatch;
-use lacuna::{Mask, Picture, Planes};
+use lacuna::{EnginePredictor, Mask, Picture, Planes};
 use lacuna_serve::{LatentView, Method, Model, Models};
 
 use crate::desk::{Desk, HEIGHT, READY, WIDTH};
@@ -126,6 +126,50 @@ fn the_latent_view_lies_over_the_photo() {
     shown(true);
     desk.page.click("#grow");
     shown(false);
+}
+
+#[test]
+fn a_fill_is_refined_with_progress_and_can_be_cancelled() {
+    let network = EnginePredictor::new(&lacuna::default_network().unwrap()).unwrap();
+    let network = Model {
+        id: "one".into(),
+        label: None,
+        method: Method::NETWORK,
+        device: "cpu".into(),
+        parameters: 1,
+        network: Arc::new(network),
+        latent: None,
+    };
+    let patchmatch = Arc::new(PatchMatch::default());
+    let Some(desk) = Desk::with(Models::new(patchmatch, vec![network])) else { return };
+    let hidden = "document.getElementById('refine-field').hidden";
+    desk.set("method", "patchmatch");
+    assert_eq!(desk.page.ask(hidden), true, "PatchMatch has no network");
+    desk.set("method", "network");
+    assert_eq!(desk.page.ask(hidden), false);
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
+    desk.fill();
+    desk.page.ask("document.getElementById('download').click()");
+    let plain = desk.downloaded("dots-inpainted.png");
+    fs::remove_file(desk.folder.path().join("dots-inpainted.png")).unwrap();
+    desk.page.click("#undo");
+
+    desk.page.click("#refine");
+    let moved =
+        "document.getElementById('progress').value > 0.05 && document.getElementById('progress').value < 1";
+    desk.page.click("#fill");
+    desk.page.wait_for(moved);
+    desk.page.click("#cancel");
+    desk.page.wait_for(READY);
+    assert!(desk.masked() > 0.0, "nothing was filled");
+    desk.page.click("#fill");
+    desk.page.wait_for(moved);
+    desk.page.wait_for(&format!("{READY} && document.getElementById('redo').disabled"));
+    assert_eq!(desk.masked(), 0.0);
+    desk.page.ask("document.getElementById('download').click()");
+    let refined = desk.downloaded("dots-inpainted.png");
+    assert!(refined != plain, "refinement changed nothing");
 }
 
 #[test]

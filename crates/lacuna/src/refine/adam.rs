@@ -1,7 +1,8 @@
 //! Adam on a latent, block by block (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>).
 
-use lacuna_cpu::engine::LatentPart;
 use rayon::prelude::*;
+
+use super::latent::LatentPart;
 
 /// Decay of the mean of gradients …
 const BETA_1: f32 = 0.9;
@@ -26,12 +27,11 @@ impl Adam {
     }
 
     /// Moves the latent against its gradient.
-    pub fn update<'a>(&mut self, parts: impl Iterator<Item = LatentPart<'a>>) {
+    pub fn update(&mut self, parts: Vec<LatentPart<'_>>) {
         self.step += 1;
         let corrected = |beta: f32| 1.0 - f64::from(beta).powi(self.step);
         let rate = (f64::from(self.rate) / corrected(BETA_1)) as f32;
         let root = corrected(BETA_2).sqrt() as f32;
-        let parts: Vec<LatentPart<'_>> = parts.collect();
         if self.moments.is_empty() {
             self.moments = parts.iter().map(|part| [0, 1].map(|_| vec![0.0; part.latent.len()])).collect();
         }
@@ -56,7 +56,7 @@ mod tests {
         let mut adam = Adam::new(0.1);
         let mut latent = vec![1.0, 1.0, 1.0];
         let mut step = |latent: &mut [f32], gradient: &[f32]| {
-            adam.update(std::iter::once(LatentPart { latent, gradient }));
+            adam.update(vec![LatentPart { latent, gradient }]);
         };
         step(&mut latent, &[2.0, -0.5, 0.0]);
         // The first step is the learning rate against the sign.

@@ -1,11 +1,9 @@
 //! Optimises the latent of one picture at one size.
 
-use lacuna_cpu::Error as EngineError;
-use lacuna_cpu::engine::LatentRun;
-
 use super::adam::Adam;
+use super::latent::Latent;
 use super::loss::{Loss, Target};
-use crate::Watch;
+use crate::{Result, Watch};
 
 /// Adam's learning rate, as published.
 const RATE: f32 = 0.002;
@@ -45,17 +43,12 @@ pub enum Early {
     Never,
 }
 
-/// Moves the latent of `run` by Adam so that its predictions approach the target, and returns the best of them: that of
+/// Moves the latent by Adam so that its predictions approach the target, and returns the best of them: that of
 /// least loss. `watch` may ask for it before the last pass.
 ///
 /// # Errors
-/// [`EngineError::Stopped`] if `watch` was cancelled.
-pub fn fit(
-    run: &mut LatentRun<'_>,
-    target: Target<'_>,
-    stop: Stop,
-    watch: &Watch,
-) -> Result<Fitted, EngineError> {
+/// [`crate::Error::Stopped`] if `watch` was cancelled.
+pub fn fit(latent: &mut dyn Latent, target: Target<'_>, stop: Stop, watch: &Watch) -> Result<Fitted> {
     let mut adam = Adam::new(RATE);
     let mut losses = Vec::new();
     let mut best: Option<(f64, Vec<f32>)> = None;
@@ -64,7 +57,7 @@ pub fn fit(
         // A forward and a backward pass take about the same time.
         let half = |index: usize| (2 * pass + index) as f32 / (2 * stop.passes) as f32;
         let proceed = |part: Watch| move |fraction: f32| part.reached(fraction).is_ok();
-        let predicted = run.predict(&proceed(watch.part(half(0), half(1))))?;
+        let predicted = latent.predict(&proceed(watch.part(half(0), half(1))))?;
         let loss = Loss::of(&predicted, target);
         losses.push([loss.known, loss.low]);
         let total = loss.total();
@@ -73,8 +66,8 @@ pub fn fit(
         let is_constant = stop.early == Early::Stop && constant >= PATIENCE;
         let is_last = pass + 1 == stop.passes || is_constant || watch.is_finishing();
         if !is_last {
-            run.backward(&predicted, &loss.gradient, &proceed(watch.part(half(1), half(2))))?;
-            adam.update(run.parts());
+            latent.backward(&predicted, &loss.gradient, &proceed(watch.part(half(1), half(2))))?;
+            adam.update(latent.parts());
         }
         if total < least || best.is_none() {
             best = Some((total, predicted));

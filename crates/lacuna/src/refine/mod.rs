@@ -6,17 +6,20 @@
 //! smaller copy. Differs from it in: known pixels alone are enough, at one level, which is the default; the pass of least
 //! loss is kept, and passes stop when the loss stops falling; pictures are never scaled down, since a backward pass takes
 //! little more memory than a forward pass ([`lacuna_cpu::engine::Backward`]); a term without pixels is left out.
+//!
+//! [`LatentNetwork`] is the seam to what runs the network: the CPU engine, or Burn in `lacuna-nets`.
 
 mod adam;
+mod engine;
 mod fit;
+mod latent;
 mod loss;
 mod pyramid;
 
-use std::sync::Arc;
+use crate::{Mask, Planes, Predictor, Result, Sides, Watch};
+pub use engine::EngineLatents;
+pub use latent::{Latent, LatentCost, LatentNetwork, LatentPart, Proceed};
 
-use lacuna_cpu::engine::{Backward, LatentPlan, PlanOptions};
-
-use crate::{EnginePredictor, Mask, Planes, Predictor, Result, Sides, Watch};
 use fit::{Early, Stop, fit};
 use loss::{Coarser, Target};
 use pyramid::{Halving, eroded, levels};
@@ -32,10 +35,6 @@ pub const SMALLEST_SIDE: usize = lacuna_network::geometry::SMALLEST_SIDE;
 
 /// See [`Predictor::version`].
 const REFINEMENT_VERSION: u32 = 1;
-
-/// Operations of a backward pass relative to a forward pass: the same convolutions, and one line of tiles more along each
-/// axis.
-const BACKWARD_COST: f64 = 1.1;
 
 /// How a latent is refined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +76,10 @@ impl Pyramid {
     }
 }
 
-/// A network on the processor whose latent is refined for each picture.
+/// A network whose latent is refined for each picture.
 #[derive(Debug)]
 pub struct Refined {
-    network: Arc<EnginePredictor>,
-    backward: Backward,
+    network: Box<dyn LatentNetwork>,
     refinement: Refinement,
 }
 
@@ -94,14 +92,8 @@ struct Level {
 
 impl Refined {
     /// Refines what `network` predicts.
-    pub fn new(network: Arc<EnginePredictor>, refinement: Refinement) -> Self {
-        let backward = Backward::new(network.engine());
-        Self { network, backward, refinement }
-    }
-
-    fn plan(&self, width: usize, height: usize) -> Result<LatentPlan> {
-        let plan = self.network.engine().plan_latent(&self.backward, width, height, &PlanOptions::default());
-        plan.map_err(|error| self.network.failed(error))
+    pub fn new(network: impl LatentNetwork + 'static, refinement: Refinement) -> Self {
+        Self { network: Box::new(network), refinement }
     }
 
     /// The number of levels for a picture.
@@ -152,27 +144,23 @@ impl Refined {
             (core.count() > 0).then_some(Coarser { halving, size, fill, core })
         });
         let target = Target { image: &padded, mask: &hole, coarser: coarser.as_ref() };
-        let plan = self.plan(padded.width(), padded.height())?;
-        let failed = |error| self.network.failed(error);
-        let engine = self.network.engine();
         let proceed = |fraction: f32| watch.part(0.0, ENCODE_PART).reached(fraction).is_ok();
-        let mut run =
-            engine.encode(&self.backward, &plan, padded.values(), hole.hole(), &proceed).map_err(failed)?;
+        let mut latent = self.network.encode(&padded, &hole, &proceed)?;
         let stop = Stop { passes, early: Early::Stop };
-        let fitted = fit(&mut run, target, stop, &watch.part(ENCODE_PART, 1.0)).map_err(failed)?;
+        let fitted = fit(latent.as_mut(), target, stop, &watch.part(ENCODE_PART, 1.0))?;
         Ok(cropped(Planes::new(padded.width(), padded.height(), fitted.predicted), size))
     }
 
-    /// Bytes of a plan and its passes besides weights and the frame's own planes.
-    fn working_bytes(&self, plan: &LatentPlan) -> u64 {
+    /// Peak memory in bytes of a fill, besides weights and the frame's own planes.
+    fn working_bytes(&self, width: usize, height: usize, cost: &LatentCost) -> u64 {
         let float = size_of::<f32>() as u64;
-        let pixels = (plan.width() * plan.height()) as u64;
+        let pixels = (width * height) as u64;
         // Means of gradients and squares; the image and mask, padded; the best prediction and the gradient of the last.
-        let moments = 2 * plan.latent_values() as u64 * float;
+        let moments = 2 * cost.latent_values as u64 * float;
         let planes = pixels * (3 * 3 * float + 1);
         // A prediction without padding, halved; the fill and its gradient, cropped; levels below.
         let low = self.refinement.pyramid.map_or(0, |_| pixels * 6 * float);
-        plan.forecast_bytes() - plan.weight_bytes() - plan.picture_bytes() + moments + planes + low
+        cost.bytes + moments + planes + low
     }
 }
 
@@ -227,11 +215,11 @@ impl Predictor for Refined {
         let Refinement { passes, pyramid } = self.refinement;
         let levels =
             pyramid.map_or("known pixels".into(), |pyramid| format!("pyramid to {} pixels", pyramid.side));
-        format!("{}, refined: {passes} passes, {levels}", self.network.name())
+        format!("{}, refined: {passes} passes, {levels}", self.network.predictor().name())
     }
 
     fn version(&self) -> String {
-        format!("{REFINEMENT_VERSION} (network {})", self.network.version())
+        format!("{REFINEMENT_VERSION} (network {})", self.network.predictor().version())
     }
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
@@ -243,27 +231,27 @@ impl Predictor for Refined {
     }
 
     fn sides(&self) -> Sides {
-        self.network.sides()
+        self.network.predictor().sides()
     }
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
         // Frames have sizes that the network accepts.
-        self.plan(width, height).map_or(u64::MAX, |plan| self.working_bytes(&plan))
+        self.network.cost(width, height).map_or(u64::MAX, |cost| self.working_bytes(width, height, &cost))
     }
 
     fn resident_bytes(&self) -> u64 {
-        self.network.resident_bytes() + self.backward.bytes() as u64
+        self.network.predictor().resident_bytes() + self.network.resident_bytes()
     }
 
     fn release(&self) {
-        self.network.release();
+        self.network.predictor().release();
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        let Ok(plan) = self.plan(width, height) else { return f64::INFINITY };
-        let (rate, passes) = (self.network.rate(), f64::from(self.refinement.passes));
+        let Ok(cost) = self.network.cost(width, height) else { return f64::INFINITY };
+        let passes = f64::from(self.refinement.passes);
         let finest =
-            plan.encode_seconds(rate) + plan.pass_seconds(rate) * (passes + BACKWARD_COST * (passes - 1.0));
+            cost.encode_seconds + cost.forward_seconds * passes + cost.backward_seconds * (passes - 1.0);
         // Each level below takes a quarter.
         (1..self.levels(width, height)).fold(finest, |sum, level| sum + finest * 0.25f64.powi(level as i32))
     }

@@ -9,7 +9,8 @@ use super::loss::Loss;
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::patchmatch::PatchMatch;
-use crate::{Error, Guided};
+use crate::{EnginePredictor, Error, Guided};
+use std::sync::Arc;
 
 /// The pyramid of the reference values.
 const PYRAMID: Pyramid = Pyramid { side: 30, levels: 3, erosion: 5 };
@@ -17,6 +18,10 @@ const PYRAMID: Pyramid = Pyramid { side: 30, levels: 3, erosion: 5 };
 fn network() -> Arc<EnginePredictor> {
     let checkpoint = Checkpoint::open(path("refinement/weights.safetensors")).unwrap();
     Arc::new(EnginePredictor::new(&checkpoint).unwrap())
+}
+
+fn refined(network: &Arc<EnginePredictor>, passes: u16, pyramid: Option<Pyramid>) -> Refined {
+    Refined::new(EngineLatents::new(Arc::clone(network)), Refinement { passes, pyramid })
 }
 
 fn image_of(fixtures: &Fixtures, name: &str) -> Planes {
@@ -49,7 +54,7 @@ fn the_coarse_level_is_the_published_programs() {
     assert_close(halving.picture(&image_of(&fine, "image")).values(), image.values(), 1e-6);
     assert_eq!(reflected(&image), image_of(&coarse, "padded"));
     assert_eq!(reflected_mask(&mask), mask_of(&coarse, "padded_mask"));
-    let refined = Refined::new(network(), Refinement { passes: 15, pyramid: Some(PYRAMID) });
+    let refined = refined(&network(), 15, Some(PYRAMID));
     let predicted = refined.level(&image, &mask, None, &Watch::default(), 2).unwrap();
     let filled = composed(predicted, &image, &mask);
     assert_close(filled.values(), image_of(&coarse, "inpainted").values(), 1e-5);
@@ -59,7 +64,7 @@ fn the_coarse_level_is_the_published_programs() {
 fn losses_gradient_updates_and_prediction_are_the_published_programs() {
     let (coarse, fine) = (load("refinement/coarse.safetensors"), load("refinement/fine.safetensors"));
     let network = network();
-    let refined = Refined::new(Arc::clone(&network), Refinement { passes: 15, pyramid: Some(PYRAMID) });
+    let network = EngineLatents::new(network);
     let (image, mask) = (image_of(&fine, "image"), mask_of(&fine, "mask"));
     let (padded, hole) = (reflected(&image), reflected_mask(&mask));
     let halving = Halving::new(61, 76);
@@ -67,9 +72,7 @@ fn losses_gradient_updates_and_prediction_are_the_published_programs() {
     assert_eq!(core, mask_of(&fine, "core"));
     let coarser = Coarser { halving, size: (61, 76), fill: image_of(&coarse, "inpainted"), core };
     let target = Target { image: &padded, mask: &hole, coarser: Some(&coarser) };
-    let plan = refined.plan(64, 80).unwrap();
-    let mut run =
-        network.engine().encode(&refined.backward, &plan, padded.values(), hole.hole(), &|_| true).unwrap();
+    let mut run = network.run(&padded, &hole, &|_| true).unwrap().run;
     assert_close(&run.latent(), &latent_of(&fine, "latent"), 1e-5);
     let mut adam = Adam::new(0.002);
     for pass in 0..15 {
@@ -91,7 +94,7 @@ fn losses_gradient_updates_and_prediction_are_the_published_programs() {
         if pass == 14 {
             assert_close(&predicted, &fine.get("predicted").values, 1e-5);
         }
-        adam.update(run.parts());
+        adam.update(run.parts().collect());
         if [1, 5, 14, 15].contains(&(pass + 1)) {
             // One wrong sign is 0.004.
             assert_close(&run.latent(), &latent_of(&fine, &format!("after_{}", pass + 1)), 1e-5);
@@ -103,7 +106,7 @@ fn losses_gradient_updates_and_prediction_are_the_published_programs() {
 #[test]
 fn the_fill_is_the_published_programs_and_known_pixels_keep_their_bits() {
     let fine = load("refinement/fine.safetensors");
-    let refined = Refined::new(network(), Refinement { passes: 15, pyramid: Some(PYRAMID) });
+    let refined = refined(&network(), 15, Some(PYRAMID));
     let (image, mask) = (image_of(&fine, "image"), mask_of(&fine, "mask"));
     let predicted = refined.refine(&image, &mask, &Watch::default()).unwrap();
     let filled = composed(predicted, &image, &mask);
@@ -125,25 +128,24 @@ const WORST_PATH: f32 = 2e-3;
 #[test]
 fn known_pixels_alone_are_fitted_at_one_level() {
     let (fine, known) = (load("refinement/fine.safetensors"), load("refinement/known.safetensors"));
-    let refined = Refined::new(network(), Refinement::default());
+    let network = network();
+    let latents = EngineLatents::new(Arc::clone(&network));
     let (image, mask) = (image_of(&fine, "image"), mask_of(&fine, "mask"));
     let (padded, hole) = (reflected(&image), reflected_mask(&mask));
     let target = Target { image: &padded, mask: &hole, coarser: None };
-    let plan = refined.plan(64, 80).unwrap();
-    let engine = refined.network.engine();
-    let mut run = engine.encode(&refined.backward, &plan, padded.values(), hole.hole(), &|_| true).unwrap();
+    let mut latent = latents.run(&padded, &hole, &|_| true).unwrap();
     let stop = Stop { passes: 15, early: Early::Never };
-    let fitted = fit(&mut run, target, stop, &Watch::default()).unwrap();
+    let fitted = fit(&mut latent, target, stop, &Watch::default()).unwrap();
     for ([found, low], expected) in fitted.losses.iter().zip(&known.get("losses").values) {
         assert!((found - f64::from(*expected)).abs() < 1e-6 && *low == 0.0, "{found}, {expected}");
     }
     // A pixel or a ReLU whose sign changes one pass earlier than in PyTorch leads to another path of the same loss.
-    let (latent, expected) = (run.latent(), latent_of(&known, "after_14"));
+    let (latent, expected) = (latent.run.latent(), latent_of(&known, "after_14"));
     let mean = latent.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum::<f32>() / latent.len() as f32;
     assert!(mean < MEAN_PATH, "{mean}");
     let expected = &known.get("predicted").values;
     assert_close(&fitted.predicted, expected, WORST_PATH);
-    let predicted = refined.predict(&padded, &hole, 0).unwrap();
+    let predicted = refined(&network, 15, None).predict(&padded, &hole, 0).unwrap();
     assert_close(predicted.values(), expected, WORST_PATH);
 }
 
@@ -152,20 +154,21 @@ fn a_hole_without_a_core_fits_known_pixels() {
     // `refine_without_core` of the reference values.
     const LOSSES: [f64; 2] = [0.288_103_043, 0.282_235_622];
     let fine = load("refinement/fine.safetensors");
-    let refined = Refined::new(network(), Refinement { passes: 15, pyramid: Some(PYRAMID) });
+    let network = network();
+    let latents = EngineLatents::new(Arc::clone(&network));
     let image = image_of(&fine, "image");
     let is_hole = |index: usize| (20..60).contains(&(index / 61)) && (30..34).contains(&(index % 61));
     let mask = Mask::new(61, 76, (0..61 * 76).map(is_hole).collect());
     assert_eq!(eroded(&Halving::new(61, 76).core(&mask), PYRAMID.erosion).count(), 0);
     let (padded, hole) = (reflected(&image), reflected_mask(&mask));
     let target = Target { image: &padded, mask: &hole, coarser: None };
-    let plan = refined.plan(64, 80).unwrap();
-    let engine = refined.network.engine();
-    let mut run = engine.encode(&refined.backward, &plan, padded.values(), hole.hole(), &|_| true).unwrap();
-    let fitted = fit(&mut run, target, Stop { passes: 15, early: Early::Never }, &Watch::default()).unwrap();
+    let mut latent = latents.run(&padded, &hole, &|_| true).unwrap();
+    let fitted =
+        fit(&mut latent, target, Stop { passes: 15, early: Early::Never }, &Watch::default()).unwrap();
     for (pass, expected) in [0, 14].into_iter().zip(LOSSES) {
         assert!((fitted.losses[pass][0] - expected).abs() < 1e-6, "{:?}", fitted.losses[pass]);
     }
+    let refined = refined(&network, 15, Some(PYRAMID));
     assert!(refined.refine(&image, &mask, &Watch::default()).is_ok());
 }
 
@@ -189,7 +192,7 @@ fn every_size_and_hole() {
         let network = drawn(family, control);
         let pyramid = Some(Pyramid { side: 8, levels: 3, erosion: 3 });
         for pyramid in [None, pyramid] {
-            let refined = Refined::new(Arc::clone(&network), Refinement { passes: 3, pyramid });
+            let refined = refined(&network, 3, pyramid);
             for side in 9..=40 {
                 let (width, height) = (side, 49 - side);
                 let image = Planes::new(width, height, pictures::picture(width, height));
@@ -211,7 +214,7 @@ fn every_size_and_hole() {
 fn what_the_hole_held_and_threads_change_nothing_and_no_hole_returns_the_picture() {
     let network = drawn(Family::Fourier, true);
     let pyramid = Some(Pyramid { side: 16, levels: 2, erosion: 3 });
-    let refined = Refined::new(network, Refinement { passes: 4, pyramid });
+    let refined = refined(&network, 4, pyramid);
     let image = Planes::new(48, 40, pictures::picture(48, 40));
     let mask = Mask::new(48, 40, pictures::hole(48, 40));
     let mut other = image.clone();
@@ -231,15 +234,13 @@ fn what_the_hole_held_and_threads_change_nothing_and_no_hole_returns_the_picture
 #[test]
 fn the_best_pass_is_kept_and_constant_losses_end_the_passes() {
     let network = drawn(Family::Fourier, false);
-    let refined = Refined::new(Arc::clone(&network), Refinement { passes: 100, pyramid: None });
+    let latents = EngineLatents::new(Arc::clone(&network));
     // All is hole: there is nothing to fit, so that three passes without a fall follow the first.
     let (image, all) = (Planes::black(16, 16), Mask::new(16, 16, vec![true; 256]));
-    let plan = refined.plan(16, 16).unwrap();
-    let run =
-        || network.engine().encode(&refined.backward, &plan, image.values(), all.hole(), &|_| true).unwrap();
+    let mut latent = latents.run(&image, &all, &|_| true).unwrap();
     let target = Target { image: &image, mask: &all, coarser: None };
-    let (mut first, watch) = (run(), Watch::default());
-    let fitted = fit(&mut first, target, Stop { passes: 100, early: Early::Stop }, &watch).unwrap();
+    let watch = Watch::default();
+    let fitted = fit(&mut latent, target, Stop { passes: 100, early: Early::Stop }, &watch).unwrap();
     assert_eq!(fitted.losses.len(), 4);
     assert_eq!(fitted.predicted, network.predict(&image, &all, 0).unwrap().values());
     assert!(watch.done() < 0.1);
@@ -247,13 +248,14 @@ fn the_best_pass_is_kept_and_constant_losses_end_the_passes() {
 
 #[test]
 fn it_is_cancelled_and_finished_between_passes() {
-    let refined = Refined::new(drawn(Family::Fourier, true), Refinement { passes: 50, pyramid: None });
+    let network = drawn(Family::Fourier, true);
+    let refined = refined(&network, 50, None);
     let image = Planes::new(64, 64, pictures::picture(64, 64));
     let mask = Mask::new(64, 64, pictures::hole(64, 64));
     let watch = Watch::default();
     watch.finish();
     let first = refined.predict_watched(&image, &mask, 0, &watch).unwrap();
-    let plain = refined.network.run(&image, &mask, lacuna_cpu::engine::Wanted::Everything, &Watch::default());
+    let plain = network.run(&image, &mask, lacuna_cpu::engine::Wanted::Everything, &Watch::default());
     assert!(first == plain.unwrap(), "one pass, without an update, is a plain prediction");
     let watch = Watch::default();
     refined.predict_watched(&image, &mask, 0, &watch).unwrap();
@@ -266,19 +268,19 @@ fn it_is_cancelled_and_finished_between_passes() {
 fn it_says_what_it_is_and_what_it_needs() {
     let network = drawn(Family::Fourier, false);
     let (name, weights) = (network.name(), network.resident_bytes());
-    let refined = Refined::new(Arc::clone(&network), Refinement::default());
-    assert_eq!(refined.name(), format!("{name}, refined: 15 passes, known pixels"));
+    let default = refined(&network, DEFAULT_PASSES, None);
+    assert_eq!(default.name(), format!("{name}, refined: 15 passes, known pixels"));
     let pyramid = Some(Pyramid::new(256));
-    let other = Refined::new(Arc::clone(&network), Refinement { passes: 3, pyramid });
+    let other = refined(&network, 3, pyramid);
     assert_eq!(other.name(), format!("{name}, refined: 3 passes, pyramid to 256 pixels"));
-    assert!(refined.resident_bytes() > weights);
-    assert!(refined.forecast_bytes(256, 256) > network.forecast_bytes(256, 256));
-    assert!(refined.forecast_bytes(256, 256) < refined.forecast_bytes(512, 512));
-    let seconds = refined.forecast_seconds(256, 256, 1) / network.forecast_seconds(256, 256, 1);
+    assert!(default.resident_bytes() > weights);
+    assert!(default.forecast_bytes(256, 256) > network.forecast_bytes(256, 256));
+    assert!(default.forecast_bytes(256, 256) < default.forecast_bytes(512, 512));
+    let seconds = default.forecast_seconds(256, 256, 1) / network.forecast_seconds(256, 256, 1);
     assert!((15.0..40.0).contains(&seconds), "{seconds}");
     let patchmatch: Arc<dyn Predictor> = Arc::new(PatchMatch::default());
     let error = patchmatch.refined(Refinement::default()).err().unwrap().to_string();
-    assert_eq!(error, "patchmatch cannot be refined: only networks on the CPU engine can");
+    assert_eq!(error, "patchmatch cannot be refined: it is no network");
     let guided: Arc<dyn Predictor> = network.refined(Refinement::default()).unwrap();
     assert!(Guided::new(guided, PatchMatch::default()).name().contains("refined: 15 passes"));
 }

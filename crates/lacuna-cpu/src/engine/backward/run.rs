@@ -22,7 +22,7 @@ use crate::tiles::channels::Layout;
 pub struct LatentRun<'a> {
     engine: &'a Engine,
     backward: &'a Backward,
-    plan: &'a LatentPlan,
+    plan: LatentPlan,
     picture: Picture<'a>,
     fourier: Fourier,
     arena: Arena,
@@ -50,7 +50,7 @@ impl Engine {
     pub fn encode<'a>(
         &'a self,
         backward: &'a Backward,
-        plan: &'a LatentPlan,
+        plan: LatentPlan,
         image: &'a [f32],
         mask: &'a [bool],
         proceed: &dyn Fn(f32) -> bool,
@@ -112,7 +112,7 @@ impl LatentRun<'_> {
         let mut pass = Pass {
             network: &self.engine.network,
             backward: self.backward,
-            plan: self.plan,
+            plan: &self.plan,
             fourier: &self.fourier,
             arena: self.arena.numbers(),
             profile: &mut profile,
