@@ -492,3 +492,51 @@ fn a_budget_crops_before_it_scales() {
     let before = image::open(folder.at("large.png")).unwrap();
     assert_known_pixels_equal(&before, &folder.at("crop.png"), in_hole);
 }
+
+#[test]
+fn several_answers_for_one_hole() {
+    let folder = Folder::new();
+    let bytes = |name: &str| fs::read(folder.at(name)).unwrap();
+    folder
+        .inpaint("photo.png mask.png -o out.png --samples 5 --seed 7 --contact-sheet sheet.png --jobs 2")
+        .success()
+        .stderr(contains("[5/5]"));
+    assert_eq!(folder.files(".").len(), 2 + 5 + 1, "{:?}", folder.files("."));
+    for answer in 1..=5 {
+        let name = format!("out-{answer}.png");
+        assert_known_pixels_equal(&DynamicImage::ImageRgb8(photo()), &folder.at(&name), in_hole);
+        folder
+            .inpaint(&format!("photo.png mask.png -o alone.png --overwrite --seed {}", 6 + answer))
+            .success();
+        assert_eq!(bytes(&name), bytes("alone.png"), "an answer depends on the seed and its number alone");
+    }
+    let different = (2..=5).filter(|answer| bytes(&format!("out-{answer}.png")) != bytes("out-1.png"));
+    assert!(different.count() > 0);
+    // The hole of 12 x 12 with 6 pixels around it; the photo and five answers, four in a row.
+    let sheet = image::open(folder.at("sheet.png")).unwrap().to_rgb8();
+    assert_eq!(sheet.dimensions(), (4 + 4 * (24 + 4), 4 + 2 * (24 + 4)));
+    let (photo, answer) = (photo(), image::open(folder.at("out-4.png")).unwrap().to_rgb8());
+    assert_eq!(sheet.get_pixel(4, 4), photo.get_pixel(4, 2));
+    assert_eq!(sheet.get_pixel(4 + 12, 4 + 12), &Rgb([0; 3]));
+    assert_eq!(sheet.get_pixel(4 + 12, 32 + 12), answer.get_pixel(16, 14));
+
+    fs::create_dir(folder.at("photos")).unwrap();
+    fs::copy(folder.at("photo.png"), folder.at("photos/a.png")).unwrap();
+    folder.inpaint("photos mask.png -o outs --samples 2 --seed 7").success();
+    assert_eq!(folder.files("outs"), ["a-1.png", "a-2.png", "lacuna-manifest.jsonl"]);
+    assert_eq!(bytes("outs/a-2.png"), bytes("out-2.png"));
+    folder.inpaint("photos mask.png -o outs --samples 3 --seed 7 --resume").success();
+    assert_eq!(bytes("outs/a-3.png"), bytes("out-3.png"));
+
+    for (args, problem) in [
+        ("photo.png mask.png -o - --samples 2", "standard output takes one photo, --samples is 2"),
+        ("photo.png mask.png -o o.png --samples 0", "0 is not in 1..=999"),
+        ("photo.png mask.png -o o.png --samples 2 --contact-sheet o-1.png", "would replace an answer"),
+        ("photo.png mask.png -o o.png --samples 2 --contact-sheet sheet.png", "--overwrite replaces it"),
+        ("photos mask.png -o outs2 --samples 2 --contact-sheet s.png", "photos is a folder"),
+        ("photo.png mask.png -o o.png --samples 2 --contact-sheet s.gif", "cannot write .gif files"),
+    ] {
+        folder.inpaint(args).failure().stderr(contains(problem));
+    }
+    assert!(!folder.at("o-1.png").exists() && !folder.at("outs2").exists());
+}

@@ -30,6 +30,8 @@ Examples:
     lacuna inpaint photos/ watermark-mask.png -o clean/ --anchor bottom-right
   What was erased to transparent in an image editor:
     lacuna inpaint photo.png --mask-from alpha -o clean.png
+  Six answers to choose from, clean-1.jpg to clean-6.jpg, and all of them on one sheet:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --samples 6 --contact-sheet sheet.png
   Do not copy from what another mask marks:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --avoid people.png
   From standard input to standard output:
@@ -49,6 +51,9 @@ Examples:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model best.ckpt --max-memory 2G
 
 Exit code: 0 done, 1 failed, 2 wrong arguments, 3 a batch in which some photos failed.";
+
+/// Most answers for a hole.
+const MOST_SAMPLES: i64 = 999;
 
 /// Arguments of `lacuna inpaint`.
 #[derive(Args)]
@@ -84,6 +89,12 @@ pub struct InpaintArgs {
     /// Seed of all randomness
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Write N answers for each hole, NAME-1 to NAME-N: answer k has the seed plus k - 1, whatever N is
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MOST_SAMPLES), conflicts_with = "csv")]
+    pub samples: u16,
+    /// With --samples: the hole and all answers in one image
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "dry_run"])]
+    pub contact_sheet: Option<PathBuf>,
     /// How large photos are handled
     #[arg(long, value_name = "STRATEGY", value_parser = word::<StrategyKind>(), default_value_t)]
     pub strategy: StrategyKind,

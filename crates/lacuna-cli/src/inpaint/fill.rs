@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use lacuna::error::panic_text;
-use lacuna::job::{Inputs, MaskSource, Prepared};
+use lacuna::job::{Inputs, Prepared};
 use lacuna::picture::{Format, SaveOptions};
 use lacuna::{FillJob, Watch};
 
 use super::args::InpaintArgs;
-use super::place::{Input, MaskInput, Output};
+use super::place::{Input, Output};
 use super::row::{Fill, Planned, Row, Status};
 use super::task::Task;
 use crate::hints::message;
@@ -59,13 +59,10 @@ impl Filler<'_> {
         }
         let save = SaveOptions { format: self.format(&task.output)?, quality: self.args.quality };
         let memory = self.job.memory.map(|bytes| bytes.saturating_sub(task.held_bytes()));
-        let job = FillJob { save, memory, ..self.job.clone() };
-        let mask = match &task.mask {
-            MaskInput::File(mask) => MaskSource::File(mask.source()),
-            MaskInput::Alpha => MaskSource::Alpha,
-        };
+        let seed = self.job.seed.wrapping_add(task.answer);
+        let job = FillJob { save, memory, seed, ..self.job.clone() };
         let avoid = self.avoid.as_ref().map(Input::source);
-        let prepared = job.prepare(Inputs { image: task.image.source(), mask, avoid })?;
+        let prepared = job.prepare(Inputs { avoid, ..task.inputs() })?;
         notes.extend_from_slice(prepared.notes());
         let fill = self.describe(&prepared);
         if self.args.dry_run {

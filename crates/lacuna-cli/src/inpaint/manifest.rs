@@ -187,7 +187,7 @@ mod tests {
         for (name, text) in [("image", "i"), ("mask", "m"), ("output", "o")] {
             fs::write(at(name), text).unwrap();
         }
-        let task = Task { image: at("image").into(), mask: at("mask").into(), output: at("output").into() };
+        let task = Task::new(at("image").into(), at("mask").into(), at("output").into());
         let open =
             |settings: &str, resume| Manifest::open(&at("manifest"), None, settings.into(), resume).unwrap();
         let manifest = open("settings", false);

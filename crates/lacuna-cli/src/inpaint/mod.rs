@@ -1,5 +1,6 @@
 //! `lacuna inpaint`: photos and masks in, photos out.
 
+mod answers;
 mod args;
 mod fill;
 mod lines;
@@ -76,7 +77,21 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
         Work::Tar(tar) => tar.run(&filler),
         Work::Tasks(Tasks { tasks, manifest: None, .. }) => {
             ensure_usage!(!args.resume, "--resume is for folders and tables; a single photo has no manifest");
-            single(&filler, &tasks[0])
+            let outcome = match tasks.as_slice() {
+                [task] => single(&filler, task)?,
+                several => {
+                    let tasks = Mutex::new(several.iter().cloned().map(Ok));
+                    Batch { filler: &filler, manifest: None, count: several.len(), tasks }.run(&[])?
+                }
+            };
+            match (&args.contact_sheet, &outcome) {
+                (Some(sheet), Outcome::Done) => answers::write_sheet(&filler, &tasks, sheet)?,
+                (Some(sheet), _) => {
+                    eprintln!("note: {} is not written, an answer is missing", sheet.display())
+                }
+                (None, _) => {}
+            }
+            Ok(outcome)
         }
         Work::Tasks(Tasks { tasks, manifest: Some(path), unmatched }) => {
             let manifest = open(&path, None)?;

@@ -220,11 +220,9 @@ impl Rows {
         let folder = self.folder.clone();
         while let Some(row) = self.next()? {
             if shard.is_none_or(|shard| shard.contains(row.output)) {
-                return Ok(Some(Task {
-                    image: folder.join(row.image).into(),
-                    mask: row.mask.map_or(MaskInput::Alpha, |mask| folder.join(mask).into()),
-                    output: folder.join(row.output).into(),
-                }));
+                let mask = row.mask.map_or(MaskInput::Alpha, |mask| folder.join(mask).into());
+                let (image, output) = (folder.join(row.image).into(), folder.join(row.output).into());
+                return Ok(Some(Task::new(image, mask, output)));
             }
         }
         Ok(None)
@@ -263,11 +261,8 @@ mod tests {
         let text = b"output, image ,mask\r\n o.png ,a.png, m.png\r\n\"p,q.png\",b.png,m.png\n";
         let table = open(folder.path(), text, MaskFrom::File).unwrap();
         let tasks: Vec<Task> = table.tasks().unwrap().map(Result::unwrap).collect();
-        let task = |image: &str, output: &str| Task {
-            image: at(image).into(),
-            mask: at("m.png").into(),
-            output: at(output).into(),
-        };
+        let task =
+            |image: &str, output: &str| Task::new(at(image).into(), at("m.png").into(), at(output).into());
         assert_eq!((table.count(), tasks), (2, vec![task("a.png", "o.png"), task("b.png", "p,q.png")]));
         let table = open(folder.path(), b"image,output\na,b", MaskFrom::Alpha).unwrap();
         let task = table.tasks().unwrap().next().unwrap().unwrap();

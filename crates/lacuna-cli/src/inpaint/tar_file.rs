@@ -202,7 +202,7 @@ impl TarFile {
         };
         let output = output_name(name.clone().into(), format).display().to_string();
         let output = Output::Member(self.name_in(&self.output, &output).into());
-        Ok((photo, Task { image, mask, output }))
+        Ok((photo, Task::new(image, mask, output)))
     }
 
     /// A member's name after that of its tar file.

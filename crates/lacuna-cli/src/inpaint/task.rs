@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use lacuna::job::{Inputs, MaskSource};
 use lacuna::mask::MaskFrom;
 use lacuna::pairs::{Layout, Pair, Pairs, images_outside, is_same_file};
 use lacuna::picture::Format;
 
+use super::answers::{check_sheet, several};
 use super::args::InpaintArgs;
 use super::merge::MANIFEST;
 use super::place::{Input, MaskInput, Output};
@@ -24,9 +26,25 @@ pub struct Task {
     pub mask: MaskInput,
     /// Where the filled photo is written.
     pub output: Output,
+    /// The number of the answer, from 0, if there are several. It is added to the seed.
+    pub answer: u64,
 }
 
 impl Task {
+    /// A photo with one answer.
+    pub fn new(image: Input, mask: MaskInput, output: Output) -> Self {
+        Self { image, mask, output, answer: 0 }
+    }
+
+    /// Its photo and mask, for a fill.
+    pub fn inputs(&self) -> Inputs<'_> {
+        let mask = match &self.mask {
+            MaskInput::File(mask) => MaskSource::File(mask.source()),
+            MaskInput::Alpha => MaskSource::Alpha,
+        };
+        Inputs { image: self.image.source(), mask, avoid: None }
+    }
+
     /// The bytes of its inputs that are in memory all the time.
     pub fn held_bytes(&self) -> u64 {
         self.image.held_bytes() + self.mask.file().map_or(0, Input::held_bytes)
@@ -68,6 +86,11 @@ impl Work {
                 Ok(Self::Table(Table::open(csv, args.mask_options.mask_from, shard, avoid)?))
             }
             (None, Some(image), Some(output)) if TarFile::is_named(image) => {
+                ensure_usage!(
+                    args.samples == 1,
+                    "--samples is for photos and folders, {} is a tar file",
+                    image.display()
+                );
                 Ok(Self::Tar(TarFile::find(args, image, output)?))
             }
             (None, Some(image), Some(output)) => {
@@ -86,7 +109,16 @@ impl Work {
                     !(is_printed && args.json),
                     "--json and the photo cannot both go to standard output"
                 );
+                tasks.tasks = several(tasks.tasks, args.samples)?;
                 tasks.check(avoid)?;
+                if let Some(sheet) = &args.contact_sheet {
+                    ensure_usage!(
+                        tasks.manifest.is_none(),
+                        "--contact-sheet is for one photo, {} is a folder",
+                        image.display()
+                    );
+                    check_sheet(sheet, &tasks.tasks, args.overwrite)?;
+                }
                 Ok(Self::Tasks(tasks))
             }
             _ => bail_usage!("give IMAGE, MASK and --output, or --csv"),
@@ -114,7 +146,7 @@ impl Tasks {
             }
             _ => Output::checked(output)?,
         };
-        Ok(Self { tasks: vec![Task { image, mask, output }], ..Self::default() })
+        Ok(Self { tasks: vec![Task::new(image, mask, output)], ..Self::default() })
     }
 
     /// These tasks as the batch of a folder of photos.
@@ -189,10 +221,9 @@ fn from_arguments(args: &InpaintArgs, image: &Path, output: &Path) -> Result<Tas
     if !image.is_dir() {
         return Tasks::single(image.to_path_buf().into(), mask, output);
     }
-    let task = |relative: PathBuf| Task {
-        image: image.join(&relative).into(),
-        mask: mask.clone(),
-        output: output.join(written_name(relative)).into(),
+    let task = |relative: PathBuf| {
+        let photo = image.join(&relative).into();
+        Task::new(photo, mask.clone(), output.join(written_name(relative)).into())
     };
     let tasks = images_outside(image, output)?.into_iter().map(task).collect();
     Tasks { tasks, ..Tasks::default() }.of_folder(image, output)
@@ -234,10 +265,9 @@ fn one_mask(images: &Path, mask: &Path, output: &Path) -> Result<Tasks> {
     let tasks = images_outside(images, output)?
         .into_iter()
         .filter(|relative| !is_mask(&images.join(relative)))
-        .map(|relative| Task {
-            image: images.join(&relative).into(),
-            mask: mask.to_path_buf().into(),
-            output: output.join(written_name(relative)).into(),
+        .map(|relative| {
+            let photo = images.join(&relative).into();
+            Task::new(photo, mask.to_path_buf().into(), output.join(written_name(relative)).into())
         })
         .collect();
     Ok(Tasks { tasks, ..Tasks::default() })
@@ -249,11 +279,8 @@ fn match_folders(images: &Path, masks: &Path, output: &Path) -> Result<Tasks> {
     let found = Pairs::find(&find(images)?, &find(masks)?, Layout::of(images, masks));
     let tasks = found.pairs.into_iter().map(|Pair { photo, mask, .. }| {
         let name = mask.with_extension(photo.extension().unwrap_or_default());
-        Task {
-            image: images.join(photo).into(),
-            mask: masks.join(mask).into(),
-            output: output.join(written_name(name)).into(),
-        }
+        let output = output.join(written_name(name)).into();
+        Task::new(images.join(photo).into(), masks.join(mask).into(), output)
     });
     let ambiguous = found.ambiguous.into_iter().map(|(photo, first)| {
         let reason = format!("ambiguous mask: {} has the same name", images.join(first).display());
@@ -359,11 +386,7 @@ mod tests {
     #[test]
     fn clashes_are_refused() {
         let file = |name: &str| PathBuf::from(name);
-        let task = |output: &str| Task {
-            image: file("a").into(),
-            mask: file("m").into(),
-            output: file(output).into(),
-        };
+        let task = |output: &str| Task::new(file("a").into(), file("m").into(), file(output).into());
         let twice = Tasks { tasks: vec![task("o"), task("o")], ..Tasks::default() };
         assert!(twice.check(None).unwrap_err().to_string().contains("two photos"));
         let over_mask = Tasks { tasks: vec![task("m")], ..Tasks::default() };

@@ -263,6 +263,11 @@ impl Prepared<'_> {
         self.mask_pixels
     }
 
+    /// The hole.
+    pub fn hole(&self) -> &Mask {
+        self.hole.mask()
+    }
+
     /// The fraction of the image that is filled, 0 to 1.
     pub fn hole_fraction(&self) -> f64 {
         self.hole.mask().count() as f64 / self.hole.mask().hole().len() as f64
