@@ -14,7 +14,7 @@ const REMEMBERED = [
   "batch-scale",
 ];
 /** Number fields, with the keys of their texts; the server's names are the same with "_". */
-const NUMBERS = { expand: "expand", feather: "feather", "long-side": "longSide", seed: "seed", quality: "quality" };
+const NUMBERS = { answers: "answers", expand: "expand", feather: "feather", "long-side": "longSide", seed: "seed", quality: "quality" };
 
 const value = (id) => byId(id).value;
 
@@ -33,6 +33,11 @@ export function settings() {
     format: value("format"),
     quality: takesQuality() ? value("quality") : null,
   };
+}
+
+/** The number of answers to a fill. */
+export function answers() {
+  return Number(value("answers"));
 }
 
 /** Forward passes of a refined fill. */

@@ -1,25 +1,27 @@
-// Filling the hole, and filling it again with another seed.
+// Filling the hole, once or with several answers, and again with another seed.
 
 import * as api from "./api.js";
-import { check, loadServer, settings } from "./choices.js";
+import { answers, check, loadServer, settings } from "./choices.js";
 import { compare } from "./comparing.js";
 import { clearMessages, say, showMessage } from "./dialogs.js";
 import { byId, onClick } from "./dom.js";
 import { avoidingDrawn, drawnHole } from "./masking.js";
 import { load } from "./photos.js";
-import { busily, failed, onState, page, progress } from "./state.js";
-import { add } from "./steps.js";
+import { busily, failed, onState, page, progress, setState } from "./state.js";
+import { add, chooseVariant } from "./steps.js";
 import { text } from "./texts.js";
 
 /** Retries while the server is busy, before the user is informed. */
 const MOST_RETRIES = 20;
 
-/** Fills the masked pixels. */
+/** Fills the masked pixels, once for each answer that is wanted. */
 export async function fill() {
   if (!page.canEdit) return;
   clearMessages();
   if (page.mask.masked === 0) return showMessage(text("nothingMasked"));
-  await produce({ photo: page.photo, place: page.current + 1, findHole: drawnHole, seed: Number(settings().seed) });
+  const seeds = Array.from({ length: answers() }, (_, answer) => Number(settings().seed) + answer);
+  const [first] = await produce({ photo: page.photo, place: page.current + 1, findHole: drawnHole, seeds });
+  if (first) chooseVariant(page.photo.variants.indexOf(first) + 1);
 }
 
 /**
@@ -31,36 +33,44 @@ export async function another() {
   clearMessages();
   const { from, hole, variants } = page.photo;
   const seed = Math.max(...variants.map((variant) => variant.seed)) + 1;
-  await produce({ photo: from, place: page.current, findHole: () => avoidingDrawn(hole), seed });
+  await produce({ photo: from, place: page.current, findHole: () => avoidingDrawn(hole), seeds: [seed] });
 }
 
 function canRepeat() {
   return page.canEdit && Boolean(page.photo.hole);
 }
 
-/** Fills a hole of a photo and puts the result at a place among the steps. */
-async function produce({ photo, place, findHole, seed }) {
-  if (!check()) return;
+/** Fills a hole of a photo with each seed, puts the results at a place among the steps as they come, and returns them. */
+async function produce({ photo, place, findHole, seeds }) {
+  const results = [];
+  if (!check()) return results;
   compare(0);
   try {
     await busily("filling", async (signal) => {
       progress(null, text("sending"));
       await loadServer();
       const hole = await findHole();
-      const asked = { ...settings(), ...hole.fields, avoid: hole.avoid, seed };
-      const filled = await patiently(signal, () => api.fill(photo.file, hole.file, asked, follow, signal));
-      const named = new File([filled.file], photo.file.name, { type: filled.file.type });
-      const loaded = await load(named, null, { signal });
-      page.unsaved = true;
-      page.lastHole = hole;
-      // What must not be copied into this hole must not be copied into the next one either.
-      const layers = { hole: null, avoid: hole.avoided };
-      add({ ...loaded, saveAs: filled.file.name, layers, from: photo, hole, seed, notes: filled.notes }, place);
-      say(text("filled", { seconds: filled.seconds.toFixed(1) }));
+      for (const [index, seed] of seeds.entries()) {
+        // A result that is shown ends the work's state.
+        if (index > 0) setState("filling");
+        const asked = { ...settings(), ...hole.fields, avoid: hole.avoid, seed };
+        const filled = await patiently(signal, () => api.fill(photo.file, hole.file, asked, follow(index, seeds.length), signal));
+        const named = new File([filled.file], photo.file.name, { type: filled.file.type });
+        const loaded = await load(named, null, { signal });
+        page.unsaved = true;
+        page.lastHole = hole;
+        // What must not be copied into this hole must not be copied into the next one either.
+        const layers = { hole: null, avoid: hole.avoided };
+        const result = { ...loaded, saveAs: filled.file.name, layers, from: photo, hole, seed, notes: filled.notes };
+        add(result, place);
+        results.push(result);
+        say(text("filled", { seconds: filled.seconds.toFixed(1) }));
+      }
     });
   } catch (error) {
     failed(error);
   }
+  return results;
 }
 
 /** Retries an action while the server is busy. */
@@ -81,16 +91,18 @@ export async function patiently(signal, work) {
 
 const percent = (fraction) => Math.floor(100 * fraction);
 
-const follow = {
+/** Shows the progress of an answer, by its index. */
+const follow = (index, count) => ({
   // After everything is sent, the server still has to read it.
   sent: (fraction) => progress(fraction < 1 ? fraction : null, text("sendingPart", { percent: percent(fraction) })),
   received: (fraction) => progress(fraction, text("receiving", { percent: percent(fraction) })),
   job(job) {
-    if (job.state !== "queued") progress(job.progress, text("filling", { percent: percent(job.progress) }));
+    const done = { number: index + 1, count, percent: percent(job.progress) };
+    if (job.state !== "queued") progress(job.progress, text(count > 1 ? "fillingSeveral" : "filling", done));
     else if (job.position) progress(null, text("queued", { position: job.position }));
     else progress(null, text("queuedNext"));
   },
-};
+});
 
 export function connectFilling() {
   onClick("cancel", () => page.running?.abort());

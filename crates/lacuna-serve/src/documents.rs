@@ -47,6 +47,9 @@ pub struct InpaintForm {
     /// Random seed; equal requests with equal seeds give equal results. Default 0.
     #[schema(nullable = false, minimum = 0)]
     seed: Option<u64>,
+    /// Answers, 1 to 9, each with the next seed. Several come as a ZIP file with one photo each. Default 1.
+    #[schema(nullable = false, minimum = 1, maximum = 9)]
+    samples: Option<u16>,
     /// Pixels by which the hole grows, 0 to 1024, or `auto`: to the soft edge of what it holds, by at most 16. Default 0.
     #[schema(nullable = false, pattern = "^([0-9]{1,4}|auto)$")]
     expand: Option<String>,

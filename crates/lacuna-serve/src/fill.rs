@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +14,8 @@ use lacuna::picture::{Format, Limits, SaveOptions};
 use lacuna::{FillJob, Mask, MaskOptions, Picture, Planes, Predictor, Watch};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::{Digest, Sha256};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::answer::Answer;
 use crate::config::Bounds;
@@ -138,13 +140,64 @@ impl FillRequest {
         key("fill", &(&self.settings, mask.is_some()), &files)
     }
 
-    /// Fills the hole.
+    /// Fills the hole, once or several times.
     ///
     /// # Errors
     /// If the files or settings are invalid.
     pub fn run(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds, watch: &Watch) -> Outcome {
         let start = Instant::now();
         let job = self.job(predictor, bounds);
+        let first = self.filled(&job, &watch.part(0.0, 1.0 / self.answers() as f32))?;
+        let seconds = || format!("{:.3}", start.elapsed().as_secs_f64());
+        let described = |answer: Answer| {
+            let answer = answer
+                .with("x-lacuna-method", &job.predictor.name())
+                .with("x-lacuna-strategy", &first.strategy)
+                .with("x-lacuna-hole", &first.mask_pixels.to_string())
+                .with("x-lacuna-seconds", &seconds())
+                .with("x-seed", &job.seed.to_string());
+            first.notes.iter().fold(answer, |answer, note| answer.with(NOTES, &header_text(note)))
+        };
+        if self.answers() == 1 {
+            let answer = Answer::new(first.body.clone(), media_type(first.format));
+            return Ok(described(answer.named(&output_name(&self.image.name, first.format, None))));
+        }
+        let archive = self.archive(&job, &first, watch)?;
+        let name = output_name(&self.image.name, first.format, None);
+        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        Ok(described(Answer::new(archive, "application/zip").named(&format!("{stem}.zip"))))
+    }
+
+    /// The number of answers.
+    fn answers(&self) -> u16 {
+        self.settings.further_answers + 1
+    }
+
+    /// The first answer and all others as a ZIP file.
+    fn archive(&self, job: &FillJob, first: &FilledPhoto, watch: &Watch) -> Result<Vec<u8>, Problem> {
+        let failed = |error: &dyn std::error::Error| Problem::internal(&error.to_string());
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for answer in 0..self.answers() {
+            let own;
+            let filled = if answer == 0 {
+                first
+            } else {
+                let seed = job.seed.wrapping_add(answer.into());
+                let part = |answer: u16| f32::from(answer) / f32::from(self.answers());
+                own = self
+                    .filled(&FillJob { seed, ..job.clone() }, &watch.part(part(answer), part(answer + 1)))?;
+                &own
+            };
+            let name = output_name(&self.image.name, filled.format, Some(answer + 1));
+            let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            archive.start_file(name, stored).map_err(|error| failed(&error))?;
+            archive.write_all(&filled.body).map_err(|error| failed(&error))?;
+        }
+        Ok(archive.finish().map_err(|error| failed(&error))?.into_inner())
+    }
+
+    /// Fills the hole once.
+    fn filled(&self, job: &FillJob, watch: &Watch) -> Result<FilledPhoto, Problem> {
         let mask = match &self.mask {
             MaskUpload::File(mask) => MaskSource::File(mask.source()),
             MaskUpload::Alpha => MaskSource::Alpha,
@@ -162,15 +215,7 @@ impl FillRequest {
             Cow::Borrowed(_) => self.image.bytes.clone(),
             Cow::Owned(bytes) => bytes.into(),
         };
-        let seconds = start.elapsed().as_secs_f64();
-        let answer = Answer::new(body, media_type(format))
-            .named(&output_name(&self.image.name, format))
-            .with("x-lacuna-method", &job.predictor.name())
-            .with("x-lacuna-strategy", &strategy)
-            .with("x-lacuna-hole", &mask_pixels.to_string())
-            .with("x-lacuna-seconds", &format!("{seconds:.3}"))
-            .with("x-seed", &job.seed.to_string());
-        Ok(notes.iter().fold(answer, |answer, note| answer.with(NOTES, &header_text(note))))
+        Ok(FilledPhoto { body, format, strategy, mask_pixels, notes })
     }
 
     fn job(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds) -> FillJob {
@@ -191,6 +236,15 @@ impl FillRequest {
     }
 }
 
+/// One answer.
+struct FilledPhoto {
+    body: Bytes,
+    format: Format,
+    strategy: String,
+    mask_pixels: usize,
+    notes: Vec<String>,
+}
+
 /// The header of a note on the result; one for each note.
 pub(crate) const NOTES: &str = "x-lacuna-notes";
 
@@ -203,15 +257,16 @@ fn header_text(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// The file name of a filled image.
-fn output_name(input: &str, format: Format) -> String {
+/// The file name of a filled image, with the number of the answer if there are several.
+fn output_name(input: &str, format: Format, answer: Option<u16>) -> String {
     let (stem, extension) = match input.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => (stem, Some(extension)),
         _ => (input, None),
     };
     // Keep the original spelling of the extension if it matches the format.
     let own = extension.filter(|_| Format::from_extension(input.as_ref()) == Some(format));
-    format!("{stem}-inpainted.{}", own.unwrap_or(format.extension()))
+    let number = answer.map_or(String::new(), |answer| format!("-{answer}"));
+    format!("{stem}-inpainted{number}.{}", own.unwrap_or(format.extension()))
 }
 
 impl PreviewRequest {
@@ -295,8 +350,9 @@ mod tests {
             ("photo", Format::WebP, "photo-inpainted.webp"),
             (".png", Format::Png, ".png-inpainted.png"),
         ] {
-            assert_eq!(output_name(input, format), expected);
+            assert_eq!(output_name(input, format, None), expected);
         }
+        assert_eq!(output_name("a.png", Format::Png, Some(2)), "a-inpainted-2.png");
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::problem::{Code, Problem, excerpt};
 /// A larger growth leaves the region where filling makes sense. This also limits the work of growing.
 const MOST_GROWTH: u32 = 1024;
 
+/// Most answers to one request: as many as the page has number keys.
+const MOST_SAMPLES: u16 = 9;
+
 /// The value of the format field for the input's own format.
 pub(crate) const SAME_FORMAT: &str = "same";
 
@@ -33,6 +36,8 @@ pub struct Settings {
     pub sizing: Sizing,
     /// Seed of all randomness.
     pub seed: u64,
+    /// Answers besides the first one, each with the next seed.
+    pub further_answers: u16,
     /// How the mask is read.
     pub mask: MaskOptions,
     /// What says where the hole is.
@@ -51,7 +56,7 @@ pub struct Settings {
 
 impl Settings {
     /// The names of all fields.
-    pub const FIELDS: [&str; 18] = [
+    pub const FIELDS: [&str; 19] = [
         "method",
         "model",
         "refine",
@@ -59,6 +64,7 @@ impl Settings {
         "strategy",
         "long_side",
         "seed",
+        "samples",
         "expand",
         "feather",
         "threshold",
@@ -91,6 +97,7 @@ impl Settings {
                 "strategy" => strategy = field.word()?,
                 "long_side" => long_side = Some(field.number(SHORTEST_LONG_SIDE, u32::from(u16::MAX))?),
                 "seed" => settings.seed = field.number(0, u64::MAX)?,
+                "samples" => settings.further_answers = field.number(1, MOST_SAMPLES)? - 1,
                 "expand" => settings.expand = field.expand()?,
                 "feather" => settings.feather = field.number(0, MOST_GROWTH)?,
                 "threshold" => settings.mask.threshold = Some(field.number(0, u8::MAX - 1)?),
@@ -221,6 +228,7 @@ mod tests {
             ("strategy", "resize"),
             ("long_side", "640"),
             ("seed", "18446744073709551615"),
+            ("samples", "4"),
             ("expand", "3"),
             ("feather", "2"),
             ("threshold", "254"),
@@ -238,6 +246,7 @@ mod tests {
             refine: Some(Refinement { passes: 20, pyramid: Some(Pyramid::new(256)) }),
             sizing: Sizing::Always(Strategy::Resize { long_side: 640 }),
             seed: u64::MAX,
+            further_answers: 3,
             mask: MaskOptions { threshold: Some(254), invert: true, channel: MaskChannel::Alpha },
             mask_from: MaskFrom::Alpha,
             fit: MaskFit::At(Anchor::BottomRight, AnchorScale::Width),
@@ -266,6 +275,8 @@ mod tests {
             (&[("seed", "-1")], "field seed is \"-1\", expected an integer from 0 to"),
             (&[("seed", "+1")], "field seed is \"+1\""),
             (&[("seed", "")], "field seed is \"\""),
+            (&[("samples", "0")], "an integer from 1 to 9"),
+            (&[("samples", "10")], "an integer from 1 to 9"),
             (&[("expand", "1025")], "an integer from 0 to 1024"),
             (&[("expand", "wide")], "an integer from 0 to 1024"),
             (&[("anchor", "corner")], "one of top-left, top"),

@@ -1,7 +1,10 @@
 //! What a fill changes and keeps, and its parameters.
 
+use std::io::{Cursor, Read as _};
+
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use testkit::http::{Part, Request, Response};
+use zip::ZipArchive;
 
 use crate::server::{Running, encode, mask, photo, png};
 use crate::support::{code, fill};
@@ -200,4 +203,32 @@ fn what_is_avoided_is_not_copied_and_soft_edges_are_noted() {
     let inverted = png(GrayImage::from_fn(96, 72, |x, y| Luma([if (x, y) == (40, 40) { 0 } else { 255 }])));
     let inverted = fill(&photo, &inverted, &[]).send(server.address);
     assert!(inverted.header("x-lacuna-notes").unwrap().contains("nearly the whole mask"));
+}
+
+#[test]
+fn several_answers_come_as_a_zip_file() {
+    let server = Running::plain();
+    let (photo, mask) = (png(photo(96, 72)), png(mask(96, 72)));
+    let ask = |more: &[(&str, &str)]| {
+        let more: Vec<_> = more.iter().map(|&(name, value)| Part::value(name, value)).collect();
+        fill(&photo, &mask, &more).send(server.address)
+    };
+    let response = ask(&[("seed", "5"), ("samples", "3")]);
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.header("content-type"), Some("application/zip"));
+    assert!(response.header("content-disposition").unwrap().contains("filename=\"photo-inpainted.zip\""));
+    assert_eq!((response.header("x-seed"), response.header("x-lacuna-hole")), (Some("5"), Some("768")));
+    let mut archive = ZipArchive::new(Cursor::new(response.body)).unwrap();
+    assert_eq!(archive.len(), 3);
+    for answer in 0..3 {
+        let mut bytes = Vec::new();
+        let mut file = archive.by_index(answer).unwrap();
+        assert_eq!(file.name().unwrap(), format!("photo-inpainted-{}.png", answer + 1));
+        file.read_to_end(&mut bytes).unwrap();
+        let alone = ask(&[("seed", &(5 + answer).to_string()), ("samples", "1")]);
+        assert_eq!(alone.header("content-type"), Some("image/png"));
+        assert!(bytes == alone.body, "answer {answer} depends on the seed and its number alone");
+    }
+    let refused = ask(&[("samples", "10")]);
+    assert_eq!((refused.status, code(&refused).as_str()), (422, "field-invalid"));
 }

@@ -128,20 +128,54 @@ fn the_latent_view_lies_over_the_photo() {
     shown(false);
 }
 
-#[test]
-fn a_fill_is_refined_with_progress_and_can_be_cancelled() {
-    let network = EnginePredictor::new(&lacuna::default_network().unwrap()).unwrap();
+/// A page whose server has PatchMatch and the network that ships.
+fn with_network() -> Option<Desk> {
     let network = Model {
         id: "one".into(),
         label: None,
         method: Method::NETWORK,
         device: "cpu".into(),
         parameters: 1,
-        network: Arc::new(network),
+        network: Arc::new(EnginePredictor::new(&lacuna::default_network().unwrap()).unwrap()),
         latent: None,
     };
-    let patchmatch = Arc::new(PatchMatch::default());
-    let Some(desk) = Desk::with(Models::new(patchmatch, vec![network])) else { return };
+    Desk::with(Models::new(Arc::new(PatchMatch::default()), vec![network]))
+}
+
+#[test]
+fn several_answers_are_there_to_choose_from() {
+    let Some(desk) = with_network() else { return };
+    desk.set("method", "patchmatch");
+    desk.open_photo();
+    desk.drag(&[(0.3, 0.3), (0.5, 0.5), (0.7, 0.4)]);
+    let variants = "document.querySelectorAll('#variants li').length";
+    let chosen = "[...document.querySelectorAll('#variants button')].findIndex((button) => button.ariaCurrent === 'step')";
+    let wait = |condition: &str| desk.page.wait_for(&format!("{READY} && {condition}"));
+    desk.set("answers", "3");
+    desk.page.click("#fill");
+    desk.page.wait_for("document.getElementById('progress-text').textContent.startsWith('Answer 2 of 3')");
+    assert_eq!(desk.page.ask("document.getElementById('fill').disabled"), true, "nothing is drawn meanwhile");
+    wait(&format!("{variants} === 3 && {chosen} === 0"));
+    assert_eq!(desk.steps(), 2);
+    desk.page.press("2");
+    wait(&format!("{chosen} === 1"));
+    desk.page.click("#another");
+    wait(&format!("{variants} === 4 && {chosen} === 3"));
+    // Those that were there stay when further ones are cancelled.
+    desk.page.click("#undo");
+    wait("document.querySelectorAll('#history li')[0].firstChild.ariaCurrent === 'step'");
+    desk.set("answers", "9");
+    desk.set("method", "network");
+    desk.page.click("#refine");
+    desk.page.click("#fill");
+    desk.page.wait_for("document.getElementById('progress-text').textContent.startsWith('Answer 3 of 9')");
+    desk.page.click("#cancel");
+    wait(&format!("{variants} === 6 && {chosen} === 4"));
+}
+
+#[test]
+fn a_fill_is_refined_with_progress_and_can_be_cancelled() {
+    let Some(desk) = with_network() else { return };
     let hidden = "document.getElementById('refine-field').hidden";
     desk.set("method", "patchmatch");
     assert_eq!(desk.page.ask(hidden), true, "PatchMatch has no network");
