@@ -23,6 +23,8 @@ mod serve;
 mod train;
 mod units;
 mod usage;
+#[cfg(feature = "serve")]
+mod web;
 mod words;
 
 use std::process::ExitCode;
@@ -45,6 +47,9 @@ enum Command {
     /// Serve a web page that erases objects from photos, and an HTTP API
     #[cfg(feature = "serve")]
     Serve(serve::ServeArgs),
+    /// Write the page as a folder of files that needs no server: photos are filled in the browser
+    #[cfg(feature = "serve")]
+    Web(web::WebArgs),
     /// Inspect, convert, check and fetch model files
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -99,6 +104,8 @@ fn main() -> ExitCode {
     }
     let outcome = match cli.command {
         Command::Inpaint(args) => inpaint::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Web(args) => web::run(&args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args),
         Command::Model(command) => model::run(&command),

@@ -4,7 +4,10 @@ use crate::{Layer, Operation, Split};
 
 /// The parts of a layer that have parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, while a network is built")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "one at a time, while a network is built")
+)]
 pub enum Pieces {
     /// Of a convolution or a transposed one.
     Plain(Plain),

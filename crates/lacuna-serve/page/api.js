@@ -7,6 +7,9 @@ const PAYLOAD_TOO_LARGE = 413;
 /** The server's base URL: this file is in its `assets`. */
 const BASE = new URL("../", import.meta.url);
 
+/** The service worker. */
+export const SERVICE_WORKER = "assets/sw.js";
+
 /** A URL on the server, which may be below a base path. */
 export const url = (path) => new URL(path, BASE).href;
 

@@ -2,12 +2,15 @@
 
 const CACHE = "lacuna-page";
 const FILES = [
-  "../", "api.js", "batch.js", "brush.js", "choices.js", "comparing.js", "dialogs.js", "dom.js", "failures.js", "files.js", "filling.js", "icon-192.png",
+  "api.js", "batch.js", "brush.js", "choices.js", "comparing.js", "dialogs.js", "dom.js", "failures.js", "files.js", "filling.js", "icon-192.png",
   "icon-512.png", "icon.svg", "icons.svg", "importing.js", "installing.js", "keys.js", "kinds.js", "latent.js", "layers.js",
   "main.js", "manifest.webmanifest", "mask.js", "masking.js", "notes.js", "opening.js", "photos.js", "saving.js", "shortcuts.js",
   "state.js", "steps.js", "storage.js", "style.css", "texts.js", "tools.js", "view.js",
 ];
-const addresses = new Set(FILES.map((name) => new URL(name, self.location).href));
+/** Further files that a page without a server needs. */
+const MORE = [];
+const paths = ["", ...FILES.map((name) => `assets/${name}`), ...MORE];
+const addresses = new Set(paths.map((path) => new URL(path, self.registration.scope).href));
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(addresses)));

@@ -48,6 +48,7 @@ export const TEXTS = {
   ],
   startTitle: ["Erase things from photos", "Приберіть зайве з фото"],
   startText: ["Open a photo, or drop or paste one here. Then paint over what should go.", "Відкрийте фото, перетягніть його сюди чи вставте. Потім зафарбуйте зайве."],
+  startPrivacyLocal: ["Photos stay on this device: nothing is uploaded.", "Фото лишаються на цьому пристрої: нічого не вивантажується."],
   startPrivacy: ["Photos go to this server and nowhere else.", "Фото йдуть на цей сервер і більше нікуди."],
   camera: ["Take a photo", "Сфотографувати"],
   example: ["Try the example", "Спробувати приклад"],

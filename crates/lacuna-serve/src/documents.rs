@@ -195,7 +195,7 @@ pub struct HealthDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
+    use lacuna::form::Settings;
     use std::collections::BTreeSet;
     use utoipa::PartialSchema;
 

@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use lacuna::form::{Settings, output_name};
 use lacuna::inpainter::check_sizes;
 use lacuna::job::{Inputs, MaskSource, Source};
-use lacuna::picture::{Format, Limits, SaveOptions};
+use lacuna::picture::{Format, Limits};
 use lacuna::{FillJob, Mask, MaskOptions, Picture, Planes, Predictor, Watch};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::{Digest, Sha256};
@@ -22,7 +23,6 @@ use crate::config::Bounds;
 use crate::models::LatentView;
 use crate::problem::{Code, Problem};
 use crate::queue::{Key, Outcome};
-use crate::settings::Settings;
 
 /// A file from a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,17 +97,6 @@ pub(crate) fn key(kind: &str, settings: &dyn Debug, files: &[&Upload]) -> Key {
     hash.finalize().into()
 }
 
-/// The media type of a format.
-fn media_type(format: Format) -> &'static str {
-    match format {
-        Format::Png => "image/png",
-        Format::Jpeg => "image/jpeg",
-        Format::WebP => "image/webp",
-        Format::Tiff => "image/tiff",
-        Format::Bmp => "image/bmp",
-    }
-}
-
 fn decode_image(file: &Upload, limits: &Limits) -> Result<Picture, Problem> {
     Picture::decode(&file.bytes, &file.name, limits).map_err(|error| Problem::of(&error))
 }
@@ -159,7 +148,7 @@ impl FillRequest {
             first.notes.iter().fold(answer, |answer, note| answer.with(NOTES, &header_text(note)))
         };
         if self.answers() == 1 {
-            let answer = Answer::new(first.body.clone(), media_type(first.format));
+            let answer = Answer::new(first.body.clone(), first.format.media_type());
             return Ok(described(answer.named(&output_name(&self.image.name, first.format, None))));
         }
         let archive = self.archive(&job, &first, watch)?;
@@ -219,20 +208,7 @@ impl FillRequest {
     }
 
     fn job(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds) -> FillJob {
-        let Settings { sizing, seed, mask, fit, expand, feather, format, quality, .. } =
-            self.settings.clone();
-        FillJob {
-            predictor,
-            limits: bounds.limits(),
-            memory: bounds.memory,
-            mask,
-            fit,
-            expand,
-            feather,
-            sizing,
-            seed,
-            save: SaveOptions { format, quality },
-        }
+        FillJob { limits: bounds.limits(), memory: bounds.memory, ..self.settings.job(predictor) }
     }
 }
 
@@ -257,18 +233,6 @@ fn header_text(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// The file name of a filled image, with the number of the answer if there are several.
-fn output_name(input: &str, format: Format, answer: Option<u16>) -> String {
-    let (stem, extension) = match input.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => (stem, Some(extension)),
-        _ => (input, None),
-    };
-    // Keep the original spelling of the extension if it matches the format.
-    let own = extension.filter(|_| Format::from_extension(input.as_ref()) == Some(format));
-    let number = answer.map_or(String::new(), |answer| format!("-{answer}"));
-    format!("{stem}-inpainted{number}.{}", own.unwrap_or(format.extension()))
-}
-
 impl PreviewRequest {
     /// Hash of everything that decides the outcome.
     pub fn key(&self) -> Key {
@@ -282,17 +246,7 @@ impl PreviewRequest {
     pub fn run(&self, bounds: &Bounds) -> Outcome {
         let picture = decode_image(&self.image, &bounds.limits())?;
         let (width, height) = (picture.pixels().width(), picture.pixels().height());
-        let pixels = if picture.has_alpha() {
-            DynamicImage::ImageRgba8(picture.pixels().to_rgba8())
-        } else {
-            DynamicImage::ImageRgb8(picture.pixels().to_rgb8())
-        };
-        let small = if width.max(height) > self.long_side {
-            pixels.thumbnail(self.long_side, self.long_side)
-        } else {
-            pixels
-        };
-        Ok(png(&small)?
+        Ok(png(&picture.preview(self.long_side))?
             .with("x-lacuna-width", &width.to_string())
             .with("x-lacuna-height", &height.to_string())
             .with("x-lacuna-depth", &picture.depth().to_string())
@@ -334,26 +288,12 @@ fn pixels(planes: &Planes) -> RgbImage {
 pub(crate) fn png(pixels: &DynamicImage) -> Result<Answer, Problem> {
     let mut bytes = Cursor::new(Vec::new());
     pixels.write_to(&mut bytes, ImageFormat::Png).map_err(|error| Problem::internal(&error.to_string()))?;
-    Ok(Answer::new(bytes.into_inner(), media_type(Format::Png)))
+    Ok(Answer::new(bytes.into_inner(), Format::Png.media_type()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn outputs_are_named_after_their_photos() {
-        for (input, format, expected) in [
-            ("photo.JPG", Format::Jpeg, "photo-inpainted.JPG"),
-            ("photo.jpeg", Format::Png, "photo-inpainted.png"),
-            ("a.b.tif", Format::Tiff, "a.b-inpainted.tif"),
-            ("photo", Format::WebP, "photo-inpainted.webp"),
-            (".png", Format::Png, ".png-inpainted.png"),
-        ] {
-            assert_eq!(output_name(input, format, None), expected);
-        }
-        assert_eq!(output_name("a.png", Format::Png, Some(2)), "a-inpainted-2.png");
-    }
 
     #[test]
     fn notes_fit_into_headers() {

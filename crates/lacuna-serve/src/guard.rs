@@ -13,7 +13,8 @@ use crate::app::App;
 use crate::client::{Client, forwarded};
 use crate::config::{Access, Config};
 use crate::page::CONTENT_SECURITY_POLICY;
-use crate::problem::{Code, Problem, excerpt};
+use crate::problem::{Code, Problem};
+use lacuna::form::excerpt;
 
 /// The address that a connection comes from.
 #[derive(Clone, Copy, Debug)]

@@ -28,7 +28,7 @@ mod queue;
 mod router;
 mod routes;
 mod segment;
-mod settings;
+pub mod static_page;
 mod token;
 mod turns;
 mod uploads;
@@ -108,7 +108,7 @@ pub mod fuzzing {
     use crate::body::Form;
     use crate::config::Bounds;
     use crate::iopaint::IopaintRequest;
-    use crate::settings::Settings;
+    use lacuna::form::Settings;
 
     /// Parses a form body with the boundary `X`, and its settings.
     pub async fn form(bytes: &[u8]) {

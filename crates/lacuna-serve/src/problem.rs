@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lacuna::Error;
+use lacuna::form::FieldError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -240,12 +241,14 @@ pub struct Document {
 /// The media type of problem documents.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Limit of quoted client text, in characters.
-const MOST_EXCERPT: usize = 64;
-
-/// The beginning of a client's text, short enough for a message.
-pub fn excerpt(text: &str) -> String {
-    text.chars().take(MOST_EXCERPT).collect()
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        let code = match error {
+            FieldError::Unknown(_) => Code::FieldUnknown,
+            FieldError::Invalid(_) => Code::FieldInvalid,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 impl Problem {

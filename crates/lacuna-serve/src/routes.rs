@@ -18,10 +18,11 @@ use crate::documents::{HealthDocument, InpaintForm, LatentForm, ModelsDocument, 
 use crate::fill::{FillRequest, LatentRequest, PreviewRequest};
 use crate::id::Id;
 use crate::jobs::JobDocument;
-use crate::problem::{Code, Problem, excerpt};
+use crate::problem::{Code, Problem};
 use crate::queue::{Stage, Ticket};
 use crate::segment::Segment;
-use crate::settings::{Field, Settings};
+use lacuna::form::excerpt;
+use lacuna::form::{Field, Settings};
 
 /// Shortest time between two events of a job.
 const EVENT_INTERVAL: Duration = Duration::from_millis(150);
@@ -221,7 +222,7 @@ pub async fn preview(
         let field = Field { name, value };
         match name.as_str() {
             "long_side" => long_side = field.number(1, LONGEST_PREVIEW)?,
-            _ => return Err(field.unknown(&["image", "long_side"])),
+            _ => return Err(field.unknown(&["image", "long_side"]).into()),
         }
     }
     let preview = PreviewRequest { image: form.take_image()?, long_side };
@@ -254,7 +255,7 @@ pub async fn latent(
     for (name, value) in &form.fields {
         match name.as_str() {
             "model" => id = Some(value.clone()),
-            _ => return Err(Field { name, value }.unknown(&["image", "mask", "model"])),
+            _ => return Err(Field { name, value }.unknown(&["image", "mask", "model"]).into()),
         }
     }
     let unavailable = |why: &str| Problem::new(Code::LatentUnavailable, why);

@@ -14,6 +14,7 @@ mod depth;
 mod distance;
 pub mod engine;
 pub mod error;
+pub mod form;
 pub mod frame;
 pub mod guided;
 pub mod hash;

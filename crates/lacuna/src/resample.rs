@@ -64,7 +64,17 @@ pub(crate) fn resize(
         .expect("a plane of its stated size");
     let mut target = TypedImage::<F32>::new(to.0 as u32, to.1 as u32);
     let options = part.resize_alg(ResizeAlg::Convolution(filter));
-    Resizer::new().resize_typed(&source, &mut target, &options).expect("two planes of one kind");
+    let mut resizer = Resizer::new();
+    // Vector instructions sum in another order on every processor.
+    #[expect(
+        unsafe_code,
+        reason = "it is unsafe to name instructions that the processor may lack; these it has"
+    )]
+    // SAFETY: none are named.
+    unsafe {
+        resizer.set_cpu_extensions(fast_image_resize::CpuExtensions::None)
+    };
+    resizer.resize_typed(&source, &mut target, &options).expect("two planes of one kind");
     target.pixels().iter().map(|pixel| pixel.0).collect()
 }
 

@@ -18,6 +18,8 @@ struct Shared {
     finishing: AtomicBool,
     /// The bits of the finished fraction, 0 to 1.
     done: AtomicU32,
+    /// Called with the finished fraction whenever something is finished.
+    listener: Option<fn(f32)>,
 }
 
 /// The part of the whole fill that a handle reports on.
@@ -34,6 +36,15 @@ impl Default for Part {
 }
 
 impl Watch {
+    /// A handle on a fill that calls `listener` with its finished fraction after every step, on the fill's threads. Others poll
+    /// [`Self::done`]; where there is one thread, nobody can.
+    pub fn calling(listener: fn(f32)) -> Self {
+        Self {
+            shared: Arc::new(Shared { listener: Some(listener), ..Shared::default() }),
+            part: Part::default(),
+        }
+    }
+
     /// Cancels the fill at its next step.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
@@ -62,6 +73,9 @@ impl Watch {
         let done = self.part.start + self.part.length * fraction.clamp(0.0, 1.0);
         // Fractions are not negative, so their bits have the same order.
         self.shared.done.fetch_max(done.to_bits(), Ordering::Relaxed);
+        if let Some(listener) = self.shared.listener {
+            listener(self.done());
+        }
         if self.shared.stopped.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
     }
 

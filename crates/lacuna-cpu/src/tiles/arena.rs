@@ -2,15 +2,21 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use memmap2::MmapMut;
-
-/// Zeroed memory, directly from the operating system: it uses physical memory only where it was written, and large
-/// pages where the system has them (transformed weights are written to 36 places at a time).
+/// Zeroed memory.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    map: MmapMut,
+    block: Block,
     numbers: usize,
 }
+
+/// Memory directly from the operating system: it uses physical memory only where it was written, and large pages where
+/// the system has them (transformed weights are written to 36 places at a time).
+#[cfg(not(target_family = "wasm"))]
+type Block = memmap2::MmapMut;
+
+/// Browsers map no memory.
+#[cfg(target_family = "wasm")]
+type Block = Box<[f32]>;
 
 impl Arena {
     /// Room for `numbers` values.
@@ -18,17 +24,30 @@ impl Arena {
     /// # Errors
     /// If the system has no such memory.
     pub fn new(numbers: usize) -> std::io::Result<Self> {
-        let map = MmapMut::map_anon((numbers * size_of::<f32>()).max(1))?;
-        // A hint: without large pages the arena works as well, only slower.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
-        Ok(Self { map, numbers })
+        Ok(Self { block: block(numbers.max(1))?, numbers })
     }
 
     /// All values.
     pub fn numbers(&mut self) -> &mut [f32] {
-        bytemuck::cast_slice_mut(&mut self.map[..self.numbers * size_of::<f32>()])
+        &mut bytemuck::cast_slice_mut(&mut self.block)[..self.numbers]
     }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn block(numbers: usize) -> std::io::Result<Block> {
+    let map = Block::map_anon(numbers * size_of::<f32>())?;
+    // A hint: without large pages the arena works as well, only slower.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    Ok(map)
+}
+
+#[cfg(target_family = "wasm")]
+fn block(numbers: usize) -> std::io::Result<Block> {
+    let mut block = Vec::new();
+    block.try_reserve_exact(numbers).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+    block.resize(numbers, 0.0);
+    Ok(block.into_boxed_slice())
 }
 
 /// An arena kept from one run for the next, because fresh pages cost time.

@@ -8,8 +8,9 @@ use super::base64::decode;
 use super::fields::Fields;
 use crate::config::Bounds;
 use crate::fill::{Upload, decode_mask, key, png};
-use crate::problem::{Code, Problem, excerpt};
+use crate::problem::{Code, Problem};
 use crate::queue::{Key, Outcome};
+use lacuna::form::excerpt;
 
 /// Mask pixels count from this value on, as in IOPaint.
 const THRESHOLD: u8 = 126;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::problem::{Code, Problem, excerpt};
+use crate::problem::{Code, Problem};
+use lacuna::form::excerpt;
 
 /// Fields by name.
 pub struct Fields(pub Map<String, Value>);

@@ -9,8 +9,9 @@ use super::fields::Fields;
 use crate::body::Form;
 use crate::fill::{FillRequest, MaskUpload, Upload};
 use crate::id::Id;
-use crate::problem::{Code, Problem, excerpt};
-use crate::settings::Settings;
+use crate::problem::{Code, Problem};
+use lacuna::form::Settings;
+use lacuna::form::excerpt;
 
 /// Mask pixels above this value are hole, as in IOPaint.
 const THRESHOLD: u8 = 127;

@@ -50,7 +50,8 @@ impl Weights {
             let patches = values.iter_mut().zip(matches).zip(depths).zip(active);
             for ((value, matched), depth) in patches.filter_map(|(patch, active)| active.then_some(patch)) {
                 let exponent = (matched.distance as f32 * falloff).max(-LARGEST_EXPONENT);
-                *value = by_depth[usize::from(*depth.min(&DEEPEST))] * exponent.exp();
+                // The same bits on every system, unlike the standard library's.
+                *value = by_depth[usize::from(*depth.min(&DEEPEST))] * libm::expf(exponent);
             }
         });
         Self { values }

@@ -111,6 +111,9 @@ impl Picture {
         lose(format != Format::Png && !held.chunks.is_empty(), "PNG text and colour chunks");
         let long_xmp = held.xmp.as_ref().is_some_and(|packet| !jpeg_metadata::fits_xmp(packet));
         lose(format == Format::Jpeg && long_xmp, "XMP of this length");
+        if format == Format::WebP && self.webp.is_some() && !webp_file::WRITES_LOSSY {
+            lost.push(format!("{}: lossy WebP cannot be written in a browser: written lossless", self.name));
+        }
         if format == Format::Png && self.palette.is_some() && self.palette_numbers(&self.pixels).is_none() {
             lost.push(format!("{}: the palette has no room for the new colours: written as RGB", self.name));
         }
@@ -172,16 +175,9 @@ impl Picture {
     /// Lossy if the image was, at about its quality and at most [`LOSSY_GROWTH`] times as long; else lossless.
     fn encode_webp(&self, bytes: &mut Vec<u8>, pixels: &DynamicImage) -> Result<(), String> {
         let size = (pixels.width(), pixels.height());
-        let encoder = match (self.webp, pixels) {
-            (Some(source), DynamicImage::ImageRgb8(image)) => {
-                Some((source, webp::Encoder::from_rgb(image, size.0, size.1)))
-            }
-            (Some(source), DynamicImage::ImageRgba8(image)) => {
-                Some((source, webp::Encoder::from_rgba(image, size.0, size.1)))
-            }
-            _ => None,
-        };
-        let Some((source, encoder)) = encoder else {
+        let is_8_bit = matches!(pixels, DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgba8(_));
+        let is_lossy = |_: &_| webp_file::WRITES_LOSSY && is_8_bit;
+        let Some(source) = self.webp.filter(is_lossy) else {
             let mut encoded = Vec::new();
             pixels
                 .write_with_encoder(WebPEncoder::new_lossless(&mut encoded))
@@ -192,7 +188,7 @@ impl Picture {
         let most = (source.bytes as f64 * LOSSY_GROWTH) as usize;
         let mut quality = webp_quality(source.quantiser);
         loop {
-            let encoded = encoder.encode_simple(false, quality).map_err(|error| format!("{error:?}"))?;
+            let encoded = webp_file::lossy(pixels, quality)?;
             *bytes = webp_file::with_metadata(&encoded, size, &self.metadata);
             if bytes.len() <= most || quality <= QUALITY_STEP {
                 return Ok(());

@@ -184,6 +184,17 @@ impl Picture {
         &self.pixels
     }
 
+    /// The image at 8 bits, small enough for a screen: at most `long_side` pixels on its longer side.
+    pub fn preview(&self, long_side: u32) -> DynamicImage {
+        let pixels = if self.has_alpha() {
+            DynamicImage::ImageRgba8(self.pixels.to_rgba8())
+        } else {
+            DynamicImage::ImageRgb8(self.pixels.to_rgb8())
+        };
+        let fits = pixels.width().max(pixels.height()) <= long_side;
+        if fits { pixels } else { pixels.thumbnail(long_side, long_side) }
+    }
+
     /// The window `rect` as colour planes; grey is repeated three times, alpha is dropped.
     ///
     /// # Panics

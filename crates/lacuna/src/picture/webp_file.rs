@@ -1,5 +1,7 @@
 //! WebP containers: chunks around the coded image (WebP Container Specification).
 
+use image::DynamicImage;
+
 use super::Metadata;
 
 /// Bytes before the first chunk: `RIFF`, a length, `WEBP`.
@@ -104,6 +106,28 @@ impl<'a> Bool<'a> {
             self.literal(bits);
         }
     }
+}
+
+/// Whether this build writes lossy files. The encoder is a C library, which browsers do not have.
+pub const WRITES_LOSSY: bool = cfg!(not(target_family = "wasm"));
+
+/// Encodes 8-bit RGB or RGBA at a quality from 0 to 100, without metadata.
+#[cfg(not(target_family = "wasm"))]
+pub fn lossy(pixels: &DynamicImage, quality: f32) -> Result<Vec<u8>, String> {
+    let (width, height) = (pixels.width(), pixels.height());
+    let encoder = match pixels {
+        DynamicImage::ImageRgb8(image) => webp::Encoder::from_rgb(image, width, height),
+        DynamicImage::ImageRgba8(image) => webp::Encoder::from_rgba(image, width, height),
+        other => return Err(format!("lossy WebP files cannot hold {:?}", other.color())),
+    };
+    let encoded = encoder.encode_simple(false, quality).map_err(|error| format!("{error:?}"))?;
+    Ok(encoded.to_vec())
+}
+
+/// Fails: see [`WRITES_LOSSY`].
+#[cfg(target_family = "wasm")]
+pub fn lossy(_: &DynamicImage, _: f32) -> Result<Vec<u8>, String> {
+    Err("lossy WebP files cannot be written in a browser".into())
 }
 
 /// A file with the coded image in `encoded` and `metadata`, which needs the extended layout.

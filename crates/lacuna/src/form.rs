@@ -1,18 +1,17 @@
-//! The settings of a fill request.
+//! The settings of a fill as the fields of a form: what the server and the page without a server read.
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use lacuna::anchor::{Anchor, AnchorScale};
-use lacuna::hole::Expand;
-use lacuna::mask::MaskFrom;
-use lacuna::picture::Format;
-use lacuna::refine::{MOST_PASSES, SMALLEST_SIDE};
-use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
-use lacuna::words::{Word, names};
-use lacuna::{MaskFit, MaskOptions, Method, Refinement, Sizing};
-
-use crate::problem::{Code, Problem, excerpt};
+use crate::anchor::{Anchor, AnchorScale};
+use crate::hole::Expand;
+use crate::mask::MaskFrom;
+use crate::picture::{Format, SaveOptions};
+use crate::refine::{MOST_PASSES, SMALLEST_SIDE};
+use crate::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
+use crate::words::{Word, names};
+use crate::{FillJob, MaskFit, MaskOptions, Method, Predictor, Refinement, Sizing};
 
 /// A larger growth leaves the region where filling makes sense. This also limits the work of growing.
 const MOST_GROWTH: u32 = 1024;
@@ -21,7 +20,26 @@ const MOST_GROWTH: u32 = 1024;
 const MOST_SAMPLES: u16 = 9;
 
 /// The value of the format field for the input's own format.
-pub(crate) const SAME_FORMAT: &str = "same";
+pub const SAME_FORMAT: &str = "same";
+
+/// Limit of quoted text, in characters.
+const MOST_EXCERPT: usize = 64;
+
+/// The beginning of a client's text, short enough for a message.
+pub fn excerpt(text: &str) -> String {
+    text.chars().take(MOST_EXCERPT).collect()
+}
+
+/// A field that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// There is no such field.
+    #[error("{0}")]
+    Unknown(String),
+    /// Its value is invalid.
+    #[error("{0}")]
+    Invalid(String),
+}
 
 /// All settings, without the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,8 +99,8 @@ impl Settings {
     /// Parses settings from the fields of a form.
     ///
     /// # Errors
-    /// [`Code::FieldUnknown`] or [`Code::FieldInvalid`], with the field and its valid values.
-    pub fn from_fields(fields: &[(String, String)]) -> Result<Self, Problem> {
+    /// [`FieldError`] with the field and its valid values.
+    pub fn from_fields(fields: &[(String, String)]) -> Result<Self, FieldError> {
         let mut settings = Self::default();
         let (mut strategy, mut long_side) = (StrategyKind::Auto, None);
         let (mut fits, mut anchor, mut anchor_scale) = (false, None, None);
@@ -115,20 +133,20 @@ impl Settings {
         }
         if let Some(long_side) = long_side.filter(|_| strategy != StrategyKind::Resize) {
             let detail = format!("long_side {long_side} needs strategy resize, but strategy is {strategy}");
-            return Err(Problem::new(Code::FieldInvalid, detail));
+            return Err(FieldError::Invalid(detail));
         }
         settings.refine = (passes > 0).then(|| Refinement::new(passes, refine_side));
         if let Some(side) = refine_side.filter(|_| passes == 0) {
             let detail = format!("refine_side {side} needs refine, but refine is 0");
-            return Err(Problem::new(Code::FieldInvalid, detail));
+            return Err(FieldError::Invalid(detail));
         }
         settings.fit = match (anchor, anchor_scale) {
             (Some(_), _) if fits => {
-                return Err(Problem::new(Code::FieldInvalid, "fit_mask and anchor exclude each other"));
+                return Err(FieldError::Invalid("fit_mask and anchor exclude each other".into()));
             }
             (Some(anchor), scale) => MaskFit::At(anchor, scale.unwrap_or_default()),
             (None, Some(_)) => {
-                return Err(Problem::new(Code::FieldInvalid, "anchor_scale is for masks at an anchor"));
+                return Err(FieldError::Invalid("anchor_scale is for masks at an anchor".into()));
             }
             (None, None) if fits => MaskFit::Same,
             (None, None) => MaskFit::Exact,
@@ -137,6 +155,32 @@ impl Settings {
         settings.sizing = Sizing::Always(strategy.with_long_side(long_side as usize));
         Ok(settings)
     }
+
+    /// The fill of the first answer, with default limits.
+    pub fn job(&self, predictor: Arc<dyn Predictor>) -> FillJob {
+        FillJob {
+            mask: self.mask,
+            fit: self.fit,
+            expand: self.expand,
+            feather: self.feather,
+            sizing: self.sizing,
+            seed: self.seed,
+            save: SaveOptions { format: self.format, quality: self.quality },
+            ..FillJob::new(predictor)
+        }
+    }
+}
+
+/// The file name of a filled image, with the number of the answer if there are several.
+pub fn output_name(input: &str, format: Format, answer: Option<u16>) -> String {
+    let (stem, extension) = match input.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem, Some(extension)),
+        _ => (input, None),
+    };
+    // Keep the original spelling of the extension if it matches the format.
+    let own = extension.filter(|_| Format::from_extension(input.as_ref()) == Some(format));
+    let number = answer.map_or(String::new(), |answer| format!("-{answer}"));
+    format!("{stem}-inpainted{number}.{}", own.unwrap_or(format.extension()))
 }
 
 /// A field of a form.
@@ -149,21 +193,21 @@ pub struct Field<'a> {
 
 impl Field<'_> {
     /// The problem of an unknown field.
-    pub fn unknown(&self, known: &[&str]) -> Problem {
+    pub fn unknown(&self, known: &[&str]) -> FieldError {
         let (name, known) = (excerpt(self.name), known.join(", "));
-        Problem::new(Code::FieldUnknown, format!("field {name:?} is unknown, expected one of {known}"))
+        FieldError::Unknown(format!("field {name:?} is unknown, expected one of {known}"))
     }
 
     /// Parses the value as a name.
     ///
     /// # Errors
-    /// [`Code::FieldInvalid`] with all names.
-    pub fn word<T: Word>(&self) -> Result<T, Problem> {
+    /// [`FieldError::Invalid`] with all names.
+    pub fn word<T: Word>(&self) -> Result<T, FieldError> {
         T::from_name(self.value).map_err(|_| self.invalid(&format!("one of {}", names::<T>().join(", "))))
     }
 
     /// Parses the value as a name; `other` is also valid, and handled by the caller.
-    fn word_or<T: Word>(&self, other: &str) -> Result<T, Problem> {
+    fn word_or<T: Word>(&self, other: &str) -> Result<T, FieldError> {
         let known = || [vec![other], names::<T>()].concat().join(", ");
         T::from_name(self.value).map_err(|_| self.invalid(&format!("one of {}", known())))
     }
@@ -171,8 +215,8 @@ impl Field<'_> {
     /// Parses the value as one of several words.
     ///
     /// # Errors
-    /// [`Code::FieldInvalid`] with all of them.
-    pub fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Problem> {
+    /// [`FieldError::Invalid`] with all of them.
+    pub fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, FieldError> {
         let found = words.iter().find(|(word, _)| *word == self.value);
         found.map(|&(_, meaning)| meaning).ok_or_else(|| {
             let words: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
@@ -181,7 +225,7 @@ impl Field<'_> {
     }
 
     /// The value as growth of a hole.
-    fn expand(&self) -> Result<Expand, Problem> {
+    fn expand(&self) -> Result<Expand, FieldError> {
         match self.value.parse() {
             Ok(Expand::Auto) => Ok(Expand::Auto),
             _ => self.number(0, MOST_GROWTH).map(Expand::Pixels),
@@ -191,27 +235,27 @@ impl Field<'_> {
     /// Parses the value as an integer within bounds.
     ///
     /// # Errors
-    /// [`Code::FieldInvalid`] with the bounds.
-    pub fn number<T: FromStr + PartialOrd + Display>(&self, least: T, most: T) -> Result<T, Problem> {
+    /// [`FieldError::Invalid`] with the bounds.
+    pub fn number<T: FromStr + PartialOrd + Display>(&self, least: T, most: T) -> Result<T, FieldError> {
         let digits = !self.value.is_empty() && self.value.bytes().all(|byte| byte.is_ascii_digit());
         let number = self.value.parse().ok().filter(|number| digits && *number >= least && *number <= most);
         number.ok_or_else(|| self.invalid(&format!("an integer from {least} to {most}")))
     }
 
-    fn invalid(&self, expected: &str) -> Problem {
+    fn invalid(&self, expected: &str) -> FieldError {
         let value = excerpt(self.value);
-        Problem::new(Code::FieldInvalid, format!("field {} is {value:?}, expected {expected}", self.name))
+        FieldError::Invalid(format!("field {} is {value:?}, expected {expected}", self.name))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lacuna::Strategy;
-    use lacuna::mask::MaskChannel;
-    use lacuna::refine::Pyramid;
+    use crate::Strategy;
+    use crate::mask::MaskChannel;
+    use crate::refine::Pyramid;
 
-    fn read(fields: &[(&str, &str)]) -> Result<Settings, Problem> {
+    fn read(fields: &[(&str, &str)]) -> Result<Settings, FieldError> {
         let fields: Vec<_> =
             fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         Settings::from_fields(&fields)
@@ -263,8 +307,7 @@ mod tests {
     #[test]
     fn known_fields_are_listed() {
         for name in Settings::FIELDS {
-            let code = read(&[(name, "\u{1}")]).err().map(|problem| problem.code);
-            assert!(code != Some(Code::FieldUnknown), "{name}");
+            assert!(!matches!(read(&[(name, "\u{1}")]), Err(FieldError::Unknown(_))), "{name}");
         }
     }
 
@@ -292,8 +335,22 @@ mod tests {
             (&[("refine_side", "256")], "refine_side 256 needs refine, but refine is 0"),
             (&[("long_side", "640")], "needs strategy resize, but strategy is auto"),
         ] {
-            let detail = read(fields).unwrap_err().detail;
+            let detail = read(fields).unwrap_err().to_string();
             assert!(detail.contains(words), "{detail}");
         }
+    }
+
+    #[test]
+    fn outputs_are_named_after_their_photos() {
+        for (input, format, expected) in [
+            ("photo.JPG", Format::Jpeg, "photo-inpainted.JPG"),
+            ("photo.jpeg", Format::Png, "photo-inpainted.png"),
+            ("a.b.tif", Format::Tiff, "a.b-inpainted.tif"),
+            ("photo", Format::WebP, "photo-inpainted.webp"),
+            (".png", Format::Png, ".png-inpainted.png"),
+        ] {
+            assert_eq!(output_name(input, format, None), expected);
+        }
+        assert_eq!(output_name("a.png", Format::Png, Some(2)), "a-inpainted-2.png");
     }
 }
