@@ -23,7 +23,7 @@ Photos are filled in the browser and not uploaded: docs/web.md.";
 
 /// The module that was built into the program (feature `web`).
 #[cfg(feature = "web")]
-const BUILT_IN: Option<&[u8]> = Some(include_bytes!(env!("LACUNA_WEB_MODULE")));
+const BUILT_IN: Option<&[u8]> = Some(include_bytes!(env!("LACUNA_WEB_MODULE")).as_slice());
 #[cfg(not(feature = "web"))]
 const BUILT_IN: Option<&[u8]> = None;
 
