@@ -4,106 +4,40 @@
 #![cfg(feature = "serve")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::path::Path;
 
 use assert_cmd::cargo::cargo_bin_cmd;
 use image::{Rgb, RgbImage};
 use predicates::str::contains;
 use testkit::browser::Page;
+use testkit::file_server::FileServer;
+use testkit::wasm::module;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 const READY: &str = "document.documentElement.dataset.state === 'ready'";
 
-/// The module, if it was built.
-fn module() -> Option<PathBuf> {
-    let program = Path::new(env!("CARGO_BIN_EXE_lacuna"));
-    let target = program.ancestors().nth(2).unwrap();
-    let module = target.join("wasm32-unknown-unknown/release/lacuna_web.wasm");
-    if !module.exists() {
-        println!("NOT TESTED (wasm): {} does not exist", module.display());
-        return None;
-    }
-    Some(module)
-}
+/// Where the host has the page.
+const PLACE: &str = "/sub/folder/";
 
-/// A server that knows nothing but files.
-struct Host {
-    address: SocketAddr,
-    stopped: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Host {
-    fn start(folder: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let stopped = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopped);
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let folder = folder.clone();
-                std::thread::spawn(move || serve(&stream.unwrap(), &folder));
+/// The files of the page, with their paths.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for part in ["", "assets/", "example/"] {
+        for entry in fs::read_dir(folder.join(part)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                let name = entry.file_name().into_string().unwrap();
+                files.push((format!("{part}{name}"), fs::read(entry.path()).unwrap()));
             }
-        });
-        Self { address, stopped, thread: Some(thread) }
-    }
-
-    fn stop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
         }
     }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Sends one file below `/sub/folder/`.
-fn serve(mut stream: &TcpStream, folder: &Path) {
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    let Some(request) = lines.next() else { return };
-    lines.find(String::is_empty);
-    let path = request.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap();
-    let name = match path.strip_prefix("/sub/folder/") {
-        Some("") => "index.html",
-        Some(name) => name,
-        None => "missing",
-    };
-    let kind = match name.rsplit_once('.') {
-        Some((_, "html")) => "text/html",
-        Some((_, "js")) => "text/javascript",
-        Some((_, "css")) => "text/css",
-        Some((_, "svg")) => "image/svg+xml",
-        _ => "application/octet-stream",
-    };
-    let (status, body) = match fs::read(folder.join(name)) {
-        Ok(bytes) => ("200 OK", bytes),
-        Err(_) => ("404 Not Found", Vec::new()),
-    };
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-    );
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+    files
 }
 
 /// The page without a server, opened in a browser.
 struct Desk {
     page: Page,
-    host: Host,
+    host: FileServer,
     folder: tempfile::TempDir,
 }
 
@@ -121,7 +55,7 @@ impl Desk {
             .assert()
             .success()
             .stderr(contains(" files, "));
-        let host = Host::start(pages);
+        let host = FileServer::folder(PLACE, files(&pages));
         page.download_to(folder.path());
         let desk = Self { page, host, folder };
         desk.open();
@@ -129,7 +63,7 @@ impl Desk {
     }
 
     fn open(&self) {
-        self.page.go(&format!("http://{}/sub/folder/", self.host.address));
+        self.page.go(&format!("{}{PLACE}", self.host.url()));
         self.page.wait_for("document.getElementById('method').options.length > 0");
         self.page.ask("document.getElementById('at-once').checked = false");
     }
@@ -190,7 +124,7 @@ fn fills_have_the_programs_bytes_and_leave_the_host_alone() {
         let pixels = |bytes: &[u8]| image::load_from_memory(bytes).unwrap().to_rgb8();
         assert!(pixels(&found) == pixels(&fs::read(&expected).unwrap()), "{method}");
     }
-    let own = format!("http://{}/sub/folder/", desk.host.address);
+    let own = format!("{}{PLACE}", desk.host.url());
     let local = |url: &String| url.starts_with(&own) || url.starts_with("blob:") || url.starts_with("data:");
     let outside: Vec<_> = desk.page.requests().into_iter().filter(|url| !local(url)).collect();
     assert!(outside.is_empty(), "{outside:?}");
@@ -203,7 +137,7 @@ fn fills_have_the_programs_bytes_and_leave_the_host_alone() {
 
 #[test]
 fn it_opens_and_fills_without_a_connection() {
-    let Some(mut desk) = Desk::new() else { return };
+    let Some(desk) = Desk::new() else { return };
     desk.page.wait_for("navigator.serviceWorker.controller !== null");
     let kept = "caches.open('lacuna-page').then((cache) => cache.keys()).then((keys) => keys.some((key) => key.url.endsWith('lacuna.wasm')))";
     assert_eq!(desk.page.ask(kept), true);

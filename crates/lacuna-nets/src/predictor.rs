@@ -63,13 +63,6 @@ impl NetworkPredictor {
         lacuna::Error::Predict { predictor: self.name(), problem: error.to_string() }
     }
 
-    /// The time in seconds of a forward pass.
-    pub(crate) fn seconds(&self, cost: &Cost) -> f64 {
-        // Measured on first use. A device that cannot even multiply takes forever.
-        let rate = *self.rate.get_or_init(|| matrix_product_rate(&self.device).unwrap_or(0.0));
-        cost::seconds(cost, rate)
-    }
-
     fn run(&self, image: &Planes, mask: &Mask) -> crate::Result<Planes> {
         let (pixels, hole) = self.upload(image, mask);
         let prediction = self.generator.forward(pixels, hole)?;
@@ -98,7 +91,9 @@ impl Predictor for NetworkPredictor {
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        self.seconds(&self.cost(width, height))
+        // Measured on first use. A device that cannot even multiply takes forever.
+        let rate = *self.rate.get_or_init(|| matrix_product_rate(&self.device).unwrap_or(0.0));
+        cost::seconds(&self.cost(width, height), rate)
     }
 
     fn can_refine(&self) -> bool {

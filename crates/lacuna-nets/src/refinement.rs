@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use lacuna::refine::{Latent, LatentCost, LatentNetwork, LatentPart, Proceed};
+use lacuna::refine::{Latent, LatentMemory, LatentNetwork, LatentPart, LatentTime, Proceed};
 use lacuna::{Error, Mask, Planes, Predictor, Result};
 use lacuna_network::geometry::LEVELS;
 
-use crate::Features;
 use crate::cost;
 use crate::net::Generator;
 use crate::predictor::NetworkPredictor;
 use crate::weights::read_tensor;
+use crate::{Features, Split};
 
 /// The time of a backward pass relative to a forward pass. Measured with `examples/cost.rs` on Burn's Flex backend.
 const BACKWARD_COST: f64 = 1.1;
@@ -47,27 +47,27 @@ impl LatentNetwork for BurnLatents {
         checked(proceed)?;
         let (image, mask) = self.network.upload(image, mask);
         let encoded = self.network.generator().encode(image, mask).and_then(|latent| {
-            let latent = latent.concat();
+            let (channels, latent) = (latent.channels(), latent.concat());
             let shape = latent.dims();
-            Ok((shape, read_tensor(latent)?.values))
+            Ok((channels, shape, read_tensor(latent)?.values))
         });
-        let (shape, values) = encoded.map_err(|error| self.network.failed(&error))?;
+        let (channels, shape, values) = encoded.map_err(|error| self.network.failed(&error))?;
         let gradient = vec![0.0; values.len()];
-        Ok(Box::new(BurnLatent { network: self, shape, values, gradient, recorded: None }))
+        Ok(Box::new(BurnLatent { network: self, channels, shape, values, gradient, recorded: None }))
     }
 
-    fn cost(&self, width: usize, height: usize) -> Result<LatentCost> {
-        let cost = self.network.cost(width, height);
-        let forward_seconds = self.network.seconds(&cost);
-        let latent = self.network.generator().config().layers().latent().total();
-        Ok(LatentCost {
-            latent_values: latent * (width >> LEVELS) * (height >> LEVELS),
-            bytes: cost::recorded_bytes(&cost),
-            // The encoder's part is small.
-            encode_seconds: 0.0,
-            forward_seconds,
-            backward_seconds: BACKWARD_COST * forward_seconds,
+    fn memory(&self, width: usize, height: usize) -> Result<LatentMemory> {
+        let channels = self.network.generator().config().layers().latent().total();
+        Ok(LatentMemory {
+            latent_values: channels * (width >> LEVELS) * (height >> LEVELS),
+            bytes: cost::recorded_bytes(&self.network.cost(width, height)),
         })
+    }
+
+    fn time(&self, width: usize, height: usize) -> Result<LatentTime> {
+        let forward = self.network.forecast_seconds(width, height, 0);
+        // The encoder's part is small.
+        Ok(LatentTime { encode: 0.0, forward, backward: BACKWARD_COST * forward })
     }
 
     /// The twin shares its weights with the network.
@@ -80,6 +80,7 @@ impl LatentNetwork for BurnLatents {
 #[derive(Debug)]
 struct BurnLatent<'a> {
     network: &'a BurnLatents,
+    channels: Split,
     shape: [usize; 4],
     values: Vec<f32>,
     gradient: Vec<f32>,
@@ -94,7 +95,7 @@ impl Latent for BurnLatent<'_> {
         let device = generator.devices().swap_remove(0);
         let values = TensorData::new(self.values.clone(), self.shape);
         let latent = Tensor::<4>::from_data(values, &device).require_grad();
-        let features = Features::split(latent.clone(), generator.config().layers().latent());
+        let features = Features::split(latent.clone(), self.channels);
         let predicted = generator.decode(generator.refine(features));
         let values =
             read_tensor(predicted.clone().detach()).map_err(|error| self.network.network.failed(&error))?;

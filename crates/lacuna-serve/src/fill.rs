@@ -136,7 +136,13 @@ impl FillRequest {
     pub fn run(&self, predictor: Arc<dyn Predictor>, bounds: &Bounds, watch: &Watch) -> Outcome {
         let start = Instant::now();
         let job = self.job(predictor, bounds);
-        let first = self.filled(&job, &watch.part(0.0, 1.0 / self.answers() as f32))?;
+        let count = self.settings.further_answers + 1;
+        let part = |answer: u16| f32::from(answer) / f32::from(count);
+        let answer = |number: u16| {
+            let seed = job.seed.wrapping_add(number.into());
+            self.filled(&FillJob { seed, ..job.clone() }, &watch.part(part(number), part(number + 1)))
+        };
+        let first = answer(0)?;
         let seconds = || format!("{:.3}", start.elapsed().as_secs_f64());
         let described = |answer: Answer| {
             let answer = answer
@@ -147,42 +153,18 @@ impl FillRequest {
                 .with("x-seed", &job.seed.to_string());
             first.notes.iter().fold(answer, |answer, note| answer.with(NOTES, &header_text(note)))
         };
-        if self.answers() == 1 {
-            let answer = Answer::new(first.body.clone(), first.format.media_type());
-            return Ok(described(answer.named(&output_name(&self.image.name, first.format, None))));
-        }
-        let archive = self.archive(&job, &first, watch)?;
         let name = output_name(&self.image.name, first.format, None);
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-        Ok(described(Answer::new(archive, "application/zip").named(&format!("{stem}.zip"))))
-    }
-
-    /// The number of answers.
-    fn answers(&self) -> u16 {
-        self.settings.further_answers + 1
-    }
-
-    /// The first answer and all others as a ZIP file.
-    fn archive(&self, job: &FillJob, first: &FilledPhoto, watch: &Watch) -> Result<Vec<u8>, Problem> {
-        let failed = |error: &dyn std::error::Error| Problem::internal(&error.to_string());
-        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-        for answer in 0..self.answers() {
-            let own;
-            let filled = if answer == 0 {
-                first
-            } else {
-                let seed = job.seed.wrapping_add(answer.into());
-                let part = |answer: u16| f32::from(answer) / f32::from(self.answers());
-                own = self
-                    .filled(&FillJob { seed, ..job.clone() }, &watch.part(part(answer), part(answer + 1)))?;
-                &own
-            };
-            let name = output_name(&self.image.name, filled.format, Some(answer + 1));
-            let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-            archive.start_file(name, stored).map_err(|error| failed(&error))?;
-            archive.write_all(&filled.body).map_err(|error| failed(&error))?;
+        if count == 1 {
+            let answer = Answer::new(first.body.clone(), first.format.media_type());
+            return Ok(described(answer.named(&name)));
         }
-        Ok(archive.finish().map_err(|error| failed(&error))?.into_inner())
+        let mut archive = Archive::new(&self.image.name);
+        archive.add(&first)?;
+        for number in 1..count {
+            archive.add(&answer(number)?)?;
+        }
+        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        Ok(described(Answer::new(archive.finish()?, "application/zip").named(&format!("{stem}.zip"))))
     }
 
     /// Fills the hole once.
@@ -219,6 +201,33 @@ struct FilledPhoto {
     strategy: String,
     mask_pixels: usize,
     notes: Vec<String>,
+}
+
+/// A ZIP file of answers.
+struct Archive<'a> {
+    photo: &'a str,
+    count: u16,
+    writer: ZipWriter<Cursor<Vec<u8>>>,
+}
+
+impl<'a> Archive<'a> {
+    /// No answers yet; `photo` is the name of the photo.
+    fn new(photo: &'a str) -> Self {
+        Self { photo, count: 0, writer: ZipWriter::new(Cursor::new(Vec::new())) }
+    }
+
+    fn add(&mut self, answer: &FilledPhoto) -> Result<(), Problem> {
+        self.count += 1;
+        let name = output_name(self.photo, answer.format, Some(self.count));
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        self.writer.start_file(name, stored).map_err(|error| Problem::internal(&error.to_string()))?;
+        self.writer.write_all(&answer.body).map_err(|error| Problem::internal(&error.to_string()))
+    }
+
+    fn finish(self) -> Result<Vec<u8>, Problem> {
+        let written = self.writer.finish().map_err(|error| Problem::internal(&error.to_string()))?;
+        Ok(written.into_inner())
+    }
 }
 
 /// The header of a note on the result; one for each note.

@@ -113,11 +113,9 @@ fn with_hole(prepared: &Prepared<'_>, view: Rect) -> RgbImage {
 
 /// An image of the sheet.
 fn tile(image: RgbImage) -> Planes {
-    let image = DynamicImage::ImageRgb8(image);
-    let fits = image.width().max(image.height()) <= TILE;
-    let small = if fits { image } else { image.thumbnail(TILE, TILE) };
-    let (width, height) = (small.width() as usize, small.height() as usize);
-    Picture::from_pixels("tile", small, Format::Png).planes(Rect::whole(width, height))
+    let picture = |pixels| Picture::from_pixels("tile", pixels, Format::Png);
+    let small = picture(picture(DynamicImage::ImageRgb8(image)).preview(TILE));
+    small.planes(Rect::whole(small.width(), small.height()))
 }
 
 #[cfg(test)]

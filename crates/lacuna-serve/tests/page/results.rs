@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use lacuna::patchmatch::PatchMatch;
-use lacuna::{EnginePredictor, Mask, Picture, Planes};
+use lacuna::{EnginePredictor, Mask, Picture, Planes, Predictor};
 use lacuna_serve::{LatentView, Method, Model, Models};
 
 use crate::desk::{Desk, HEIGHT, READY, WIDTH};
@@ -100,15 +100,7 @@ fn the_latent_view_lies_over_the_photo() {
             Ok(Planes::new(WIDTH as usize, HEIGHT as usize, vec![0.5; (3 * WIDTH * HEIGHT) as usize]))
         }
     }
-    let network = Model {
-        id: "one".into(),
-        label: None,
-        method: Method::NETWORK,
-        device: "cpu".into(),
-        parameters: 1,
-        network: Arc::new(PatchMatch::default()),
-        latent: Some(Arc::new(Grey)),
-    };
+    let network = model(Arc::new(PatchMatch::default()), Some(Arc::new(Grey)));
     let patchmatch = Arc::new(PatchMatch::default());
     let Some(desk) = Desk::with(Models::new(patchmatch, vec![network])) else { return };
     desk.open_photo();
@@ -128,18 +120,16 @@ fn the_latent_view_lies_over_the_photo() {
     shown(false);
 }
 
+/// A model of a server.
+fn model(network: Arc<dyn Predictor>, latent: Option<Arc<dyn LatentView>>) -> Model {
+    let (id, device) = ("one".into(), "cpu".into());
+    Model { id, label: None, method: Method::NETWORK, device, parameters: 1, network, latent }
+}
+
 /// A page whose server has PatchMatch and the network that ships.
 fn with_network() -> Option<Desk> {
-    let network = Model {
-        id: "one".into(),
-        label: None,
-        method: Method::NETWORK,
-        device: "cpu".into(),
-        parameters: 1,
-        network: Arc::new(EnginePredictor::new(&lacuna::default_network().unwrap()).unwrap()),
-        latent: None,
-    };
-    Desk::with(Models::new(Arc::new(PatchMatch::default()), vec![network]))
+    let network = Arc::new(EnginePredictor::new(&lacuna::default_network().unwrap()).unwrap());
+    Desk::with(Models::new(Arc::new(PatchMatch::default()), vec![model(network, None)]))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lacuna_cpu::engine::{Backward, LatentPart, LatentPlan, LatentRun, PlanOptions};
 
-use super::latent::{Latent, LatentCost, LatentNetwork, Proceed};
+use super::latent::{Latent, LatentMemory, LatentNetwork, LatentTime, Proceed};
 use crate::{EnginePredictor, Mask, Planes, Predictor, Result};
 
 /// Operations of a backward pass relative to a forward pass: the same convolutions, and one line of tiles more along each
@@ -58,17 +58,19 @@ impl LatentNetwork for EngineLatents {
         Ok(Box::new(self.run(image, mask, proceed)?))
     }
 
-    fn cost(&self, width: usize, height: usize) -> Result<LatentCost> {
+    fn memory(&self, width: usize, height: usize) -> Result<LatentMemory> {
         let plan = self.plan(width, height)?;
-        let rate = self.network.rate();
-        let forward_seconds = plan.pass_seconds(rate);
-        Ok(LatentCost {
+        Ok(LatentMemory {
             latent_values: plan.latent_values(),
             bytes: plan.forecast_bytes() - plan.weight_bytes() - plan.picture_bytes(),
-            encode_seconds: plan.encode_seconds(rate),
-            forward_seconds,
-            backward_seconds: BACKWARD_COST * forward_seconds,
         })
+    }
+
+    fn time(&self, width: usize, height: usize) -> Result<LatentTime> {
+        let plan = self.plan(width, height)?;
+        let rate = self.network.rate();
+        let forward = plan.pass_seconds(rate);
+        Ok(LatentTime { encode: plan.encode_seconds(rate), forward, backward: BACKWARD_COST * forward })
     }
 
     fn resident_bytes(&self) -> u64 {

@@ -25,11 +25,17 @@ pub trait LatentNetwork: fmt::Debug + Send + Sync {
         proceed: Proceed<'_>,
     ) -> Result<Box<dyn Latent + 'a>>;
 
-    /// The cost of refining a picture of this size, which the network accepts.
+    /// The memory of refining a picture of this size, which the network accepts.
     ///
     /// # Errors
     /// As [`Predictor::predict_watched`].
-    fn cost(&self, width: usize, height: usize) -> Result<LatentCost>;
+    fn memory(&self, width: usize, height: usize) -> Result<LatentMemory>;
+
+    /// The time of refining it. The speed of this machine is measured on first use.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict_watched`].
+    fn time(&self, width: usize, height: usize) -> Result<LatentTime>;
 
     /// The bytes that it holds besides [`Predictor::resident_bytes`] of its predictor.
     fn resident_bytes(&self) -> u64;
@@ -59,17 +65,22 @@ pub trait Latent {
     fn parts(&mut self) -> Vec<LatentPart<'_>>;
 }
 
-/// The cost of refining a picture.
+/// The memory of refining a picture.
 #[derive(Clone, Copy, Debug)]
-pub struct LatentCost {
+pub struct LatentMemory {
     /// Values of the latent.
     pub latent_values: usize,
     /// Peak memory in bytes while the passes run, without weights, the picture and the optimizer.
     pub bytes: u64,
-    /// Time of the encoder in seconds.
-    pub encode_seconds: f64,
-    /// Time of a forward pass from the latent, in seconds.
-    pub forward_seconds: f64,
-    /// Time of a backward pass to the latent, in seconds.
-    pub backward_seconds: f64,
+}
+
+/// The time of refining a picture, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct LatentTime {
+    /// The encoder.
+    pub encode: f64,
+    /// A forward pass from the latent.
+    pub forward: f64,
+    /// A backward pass to the latent.
+    pub backward: f64,
 }

@@ -18,7 +18,7 @@ mod pyramid;
 
 use crate::{Mask, Planes, Predictor, Result, Sides, Watch};
 pub use engine::EngineLatents;
-pub use latent::{Latent, LatentCost, LatentNetwork, LatentPart, Proceed};
+pub use latent::{Latent, LatentMemory, LatentNetwork, LatentPart, LatentTime, Proceed};
 
 use fit::{Early, Stop, fit};
 use loss::{Coarser, Target};
@@ -152,15 +152,15 @@ impl Refined {
     }
 
     /// Peak memory in bytes of a fill, besides weights and the frame's own planes.
-    fn working_bytes(&self, width: usize, height: usize, cost: &LatentCost) -> u64 {
+    fn working_bytes(&self, width: usize, height: usize, memory: LatentMemory) -> u64 {
         let float = size_of::<f32>() as u64;
         let pixels = (width * height) as u64;
         // Means of gradients and squares; the image and mask, padded; the best prediction and the gradient of the last.
-        let moments = 2 * cost.latent_values as u64 * float;
+        let moments = 2 * memory.latent_values as u64 * float;
         let planes = pixels * (3 * 3 * float + 1);
         // A prediction without padding, halved; the fill and its gradient, cropped; levels below.
         let low = self.refinement.pyramid.map_or(0, |_| pixels * 6 * float);
-        cost.bytes + moments + planes + low
+        memory.bytes + moments + planes + low
     }
 }
 
@@ -236,7 +236,9 @@ impl Predictor for Refined {
 
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
         // Frames have sizes that the network accepts.
-        self.network.cost(width, height).map_or(u64::MAX, |cost| self.working_bytes(width, height, &cost))
+        self.network
+            .memory(width, height)
+            .map_or(u64::MAX, |memory| self.working_bytes(width, height, memory))
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -248,10 +250,9 @@ impl Predictor for Refined {
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        let Ok(cost) = self.network.cost(width, height) else { return f64::INFINITY };
+        let Ok(time) = self.network.time(width, height) else { return f64::INFINITY };
         let passes = f64::from(self.refinement.passes);
-        let finest =
-            cost.encode_seconds + cost.forward_seconds * passes + cost.backward_seconds * (passes - 1.0);
+        let finest = time.encode + time.forward * passes + time.backward * (passes - 1.0);
         // Each level below takes a quarter.
         (1..self.levels(width, height)).fold(finest, |sum, level| sum + finest * 0.25f64.powi(level as i32))
     }
