@@ -19,18 +19,6 @@ use testkit::browser::Page;
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 const READY: &str = "document.documentElement.dataset.state === 'ready'";
 
-/// The module, if it was built.
-fn module() -> Option<PathBuf> {
-    let program = Path::new(env!("CARGO_BIN_EXE_lacuna"));
-    let target = program.ancestors().nth(2).unwrap();
-    let module = target.join("wasm32-unknown-unknown/release/lacuna_web.wasm");
-    if !module.exists() {
-        println!("NOT TESTED (wasm): {} does not exist", module.display());
-        return None;
-    }
-    Some(module)
-}
-
 /// A server that knows nothing but files.
 struct Host {
     address: SocketAddr,
@@ -109,7 +97,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Option<Self> {
-        let module = module()?;
+        let module = testkit::wasm::module()?;
         let page = Page::new(1200, 800)?;
         let folder = tempfile::tempdir().unwrap();
         let pages = folder.path().join("pages");

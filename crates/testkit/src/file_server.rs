@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A received request.
@@ -20,6 +21,7 @@ pub struct Asked {
 pub struct FileServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
+    stopped: Arc<AtomicBool>,
 }
 
 impl FileServer {
@@ -33,14 +35,50 @@ impl FileServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
+        let (log, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopped);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                // Some tests need clients that disconnect halfway.
-                let _ = stream.and_then(|stream| serve(stream, &answer, &log));
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+                // Browsers open connections that they do not use yet.
+                std::thread::spawn(move || {
+                    // Some tests need clients that disconnect halfway.
+                    let _ = stream.and_then(|stream| serve(stream, &*answer, &log));
+                });
             }
         });
-        Self { address, asked }
+        Self { address, asked, stopped }
+    }
+
+    /// Starts a server of a folder's files, such as `assets/main.js`, below a path such as `/photos/`. Like a plain file
+    /// server it knows the types of files and nothing else.
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub fn folder(path: &'static str, files: Vec<(String, Vec<u8>)>) -> Self {
+        Self::start(move |asked| {
+            let target = asked.target.split(['?', '#']).next().unwrap_or_default();
+            let name = match target.strip_prefix(path) {
+                Some("") => "index.html",
+                Some(name) => name,
+                None => return status("404 Not Found", ""),
+            };
+            match files.iter().find(|(other, _)| other == name) {
+                Some((_, bytes)) => typed(media_type(name), bytes),
+                None => status("404 Not Found", ""),
+            }
+        })
+    }
+
+    /// Stops the server: further connections are refused.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for connections.
+        let _ = TcpStream::connect(self.address);
     }
 
     /// Its URL, without a trailing slash.
@@ -91,6 +129,27 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Asked>> {
         range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     });
     Ok(Some(Asked { method, target, from }))
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html",
+        Some("css") => "text/css",
+        Some("js") => "text/javascript",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg") => "image/jpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+/// A complete file of a media type.
+fn typed(media_type: &str, bytes: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        bytes.len()
+    );
+    [head.as_bytes(), bytes].concat()
 }
 
 /// A complete file, as from a server without support for ranges.

@@ -15,6 +15,7 @@ pub mod missing;
 pub mod networks;
 pub mod pictures;
 pub mod torchscript;
+pub mod wasm;
 pub mod weights;
 
 pub use close::{assert_close, worst_difference};
