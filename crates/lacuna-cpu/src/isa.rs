@@ -10,7 +10,7 @@ pub const ISA_VARIABLE: &str = "LACUNA_ISA";
 /// An instruction set of the kernels; every binary contains all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// The target's baseline: SSE2 on x86-64, NEON on 64-bit Arm.
+    /// The target's baseline: SSE2 on x86-64, NEON on 64-bit Arm, 128-bit vectors in WebAssembly.
     Portable,
     /// AVX2 with FMA.
     Avx2,

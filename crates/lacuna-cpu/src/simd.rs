@@ -112,88 +112,195 @@ pub(crate) fn dispatch<O: Op>(isa: Isa, op: O) -> O::Output {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: checked above.
         Isa::Avx2 => unsafe { x86::with_avx2(op) },
-        _ => op.run(Portable),
+        _ => op.run(Baseline),
     }
 }
 
-/// Plain arrays, which the compiler vectorises for the target's baseline.
-#[derive(Clone, Copy)]
-pub(crate) struct Portable;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use portable::Portable as Baseline;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use wasm::Wasm128 as Baseline;
 
-#[inline(always)]
-fn zip(a: [f32; LANES], b: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
-    std::array::from_fn(|lane| join(a[lane], b[lane]))
-}
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod portable {
+    use super::{LANES, Op, Simd};
 
-impl Simd for Portable {
-    type V = [f32; LANES];
-    // 16 registers of four values: SSE2. NEON has 32.
-    const ACCUMULATORS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    /// Plain arrays, which the compiler vectorises for the target's baseline.
+    #[derive(Clone, Copy)]
+    pub struct Portable;
 
     #[inline(always)]
-    fn splat(self, value: f32) -> Self::V {
-        [value; LANES]
+    fn zip(a: [f32; LANES], b: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+        std::array::from_fn(|lane| join(a[lane], b[lane]))
     }
 
-    #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> Self::V {
-        // SAFETY: the caller's promise.
-        unsafe { from.cast::<Self::V>().read_unaligned() }
-    }
+    impl Simd for Portable {
+        type V = [f32; LANES];
+        // 16 registers of four values: SSE2. NEON has 32.
+        const ACCUMULATORS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32, value: Self::V) {
-        // SAFETY: the caller's promise.
-        unsafe { to.cast::<Self::V>().write_unaligned(value) }
-    }
-
-    #[inline(always)]
-    fn add(self, a: Self::V, b: Self::V) -> Self::V {
-        zip(a, b, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
-        zip(a, b, |a, b| a - b)
-    }
-
-    #[inline(always)]
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
-        zip(a, b, |a, b| a * b)
-    }
-
-    #[inline(always)]
-    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        if cfg!(target_arch = "aarch64") {
-            return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
+        #[inline(always)]
+        fn splat(self, value: f32) -> Self::V {
+            [value; LANES]
         }
-        // Without the instruction, fused multiply-add is a slow library call.
-        self.add(self.mul(a, b), c)
-    }
 
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> Self::V {
+            // SAFETY: the caller's promise.
+            unsafe { from.cast::<Self::V>().read_unaligned() }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, value: Self::V) {
+            // SAFETY: the caller's promise.
+            unsafe { to.cast::<Self::V>().write_unaligned(value) }
+        }
+
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            zip(a, b, |a, b| a + b)
+        }
+
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            zip(a, b, |a, b| a - b)
+        }
+
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            zip(a, b, |a, b| a * b)
+        }
+
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            if cfg!(target_arch = "aarch64") {
+                return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));
+            }
+            // Without the instruction, fused multiply-add is a slow library call.
+            self.add(self.mul(a, b), c)
+        }
+
+        #[inline(always)]
+        fn max(self, a: Self::V, b: Self::V) -> Self::V {
+            zip(a, b, |a, b| if a > b { a } else { b })
+        }
+
+        #[inline(always)]
+        fn where_positive(self, test: Self::V, value: Self::V) -> Self::V {
+            zip(test, value, |test, value| if test > 0.0 { value } else { 0.0 })
+        }
+
+        #[inline(always)]
+        fn positive(self, a: Self::V) -> u16 {
+            a.iter().enumerate().fold(0, |bits, (lane, &value)| bits | u16::from(value > 0.0) << lane)
+        }
+
+        #[inline(always)]
+        fn where_set(self, bits: u16, value: Self::V) -> Self::V {
+            std::array::from_fn(|lane| if bits >> lane & 1 == 1 { value[lane] } else { 0.0 })
+        }
+
+        #[inline(never)]
+        fn apart<O: Op>(self, op: O) -> O::Output {
+            op.run(self)
+        }
+    }
+}
+
+/// WebAssembly's vectors of four values. Results are those of `Portable`, bit for bit: nothing is fused.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm {
+    use std::arch::wasm32::*;
+    use std::array::from_fn;
+
+    use super::{Op, Simd};
+
+    /// Values in a register.
+    const FOUR: usize = 4;
+
+    #[derive(Clone, Copy)]
+    pub struct Wasm128;
+
+    /// The lanes that are greater than 0.
     #[inline(always)]
-    fn max(self, a: Self::V, b: Self::V) -> Self::V {
-        zip(a, b, |a, b| if a > b { a } else { b })
+    fn is_positive(lanes: v128) -> v128 {
+        f32x4_gt(lanes, f32x4_splat(0.0))
     }
 
-    #[inline(always)]
-    fn where_positive(self, test: Self::V, value: Self::V) -> Self::V {
-        zip(test, value, |test, value| if test > 0.0 { value } else { 0.0 })
-    }
+    impl Simd for Wasm128 {
+        type V = [v128; 4];
+        // Browsers on x86-64 have sixteen registers of four values.
+        const ACCUMULATORS: usize = 2;
 
-    #[inline(always)]
-    fn positive(self, a: Self::V) -> u16 {
-        a.iter().enumerate().fold(0, |bits, (lane, &value)| bits | u16::from(value > 0.0) << lane)
-    }
+        #[inline(always)]
+        fn splat(self, value: f32) -> Self::V {
+            [f32x4_splat(value); 4]
+        }
 
-    #[inline(always)]
-    fn where_set(self, bits: u16, value: Self::V) -> Self::V {
-        std::array::from_fn(|lane| if bits >> lane & 1 == 1 { value[lane] } else { 0.0 })
-    }
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> Self::V {
+            // SAFETY: the caller's promise.
+            from_fn(|part| unsafe { v128_load(from.add(FOUR * part).cast()) })
+        }
 
-    #[inline(never)]
-    fn apart<O: Op>(self, op: O) -> O::Output {
-        op.run(self)
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, value: Self::V) {
+            for (part, value) in value.into_iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { v128_store(to.add(FOUR * part).cast(), value) };
+            }
+        }
+
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            from_fn(|part| f32x4_add(a[part], b[part]))
+        }
+
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            from_fn(|part| f32x4_sub(a[part], b[part]))
+        }
+
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            from_fn(|part| f32x4_mul(a[part], b[part]))
+        }
+
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            self.add(self.mul(a, b), c)
+        }
+
+        #[inline(always)]
+        fn max(self, a: Self::V, b: Self::V) -> Self::V {
+            // `b < a ? a : b`
+            from_fn(|part| f32x4_pmax(b[part], a[part]))
+        }
+
+        #[inline(always)]
+        fn where_positive(self, test: Self::V, value: Self::V) -> Self::V {
+            from_fn(|part| v128_and(is_positive(test[part]), value[part]))
+        }
+
+        #[inline(always)]
+        fn positive(self, a: Self::V) -> u16 {
+            let bits = |part: usize| u16::from(i32x4_bitmask(is_positive(a[part]))) << (FOUR * part);
+            bits(0) | bits(1) | bits(2) | bits(3)
+        }
+
+        #[inline(always)]
+        fn where_set(self, bits: u16, value: Self::V) -> Self::V {
+            let of_lane = i32x4(1, 2, 4, 8);
+            from_fn(|part| {
+                let set = v128_and(i32x4_splat(i32::from(bits >> (FOUR * part))), of_lane);
+                v128_and(i32x4_eq(set, of_lane), value[part])
+            })
+        }
+
+        #[inline(never)]
+        fn apart<O: Op>(self, op: O) -> O::Output {
+            op.run(self)
+        }
     }
 }
 

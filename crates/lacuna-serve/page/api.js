@@ -10,6 +10,9 @@ const BASE = new URL("../", import.meta.url);
 /** The service worker. */
 export const SERVICE_WORKER = "assets/sw.js";
 
+/** Texts that differ from the page's own. */
+export const OWN_TEXTS = {};
+
 /** A URL on the server, which may be below a base path. */
 export const url = (path) => new URL(path, BASE).href;
 

@@ -21,6 +21,7 @@ const NOTES = [
   [/the palette has no room for the new colours/, "notePalette"],
   [/nearly the whole mask is hole/, "noteInverted"],
   [/: (?<width>\d+) x (?<height>\d+) pixels of it at (?<place>[a-z-]+)$/, "noteAnchored"],
+  [/lossy WebP cannot be written in a browser/, "noteLossless"],
   [/none of its hole lies on the photo$/, "noteOutside"],
   [/the hole is expanded by (?<pixels>\d+) pixels$/, "noteExpanded"],
 ];

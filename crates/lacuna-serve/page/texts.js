@@ -1,3 +1,4 @@
+import { OWN_TEXTS } from "./api.js";
 import { keep, recall } from "./storage.js";
 
 // Every string of the page, in one table: [English, Ukrainian].
@@ -48,7 +49,6 @@ export const TEXTS = {
   ],
   startTitle: ["Erase things from photos", "Приберіть зайве з фото"],
   startText: ["Open a photo, or drop or paste one here. Then paint over what should go.", "Відкрийте фото, перетягніть його сюди чи вставте. Потім зафарбуйте зайве."],
-  startPrivacyLocal: ["Photos stay on this device: nothing is uploaded.", "Фото лишаються на цьому пристрої: нічого не вивантажується."],
   startPrivacy: ["Photos go to this server and nowhere else.", "Фото йдуть на цей сервер і більше нікуди."],
   camera: ["Take a photo", "Сфотографувати"],
   example: ["Try the example", "Спробувати приклад"],
@@ -213,6 +213,7 @@ export const TEXTS = {
   notePalette: ["The photo's palette has no room for the new colours: written as RGB", "У палітрі фото нема місця для нових кольорів: записано як RGB"],
   noteInverted: ["Nearly the whole photo was filled. If the mask shows what to keep, invert it.", "Заповнено майже все фото. Якщо маска показує, що лишити, оберніть її."],
   noteAnchored: ["The mask was put here: {place}, {width} × {height} pixels", "Маску поставлено сюди: {place}, {width} × {height} пікселів"],
+  noteLossless: ["Lossy WebP cannot be written in a browser: the result is without loss, and larger", "WebP із втратами у браузері не записується: результат без втрат і більший"],
   noteOutside: ["Nothing of the mask lies on this photo: nothing was filled", "Маска не потрапляє на це фото: нічого не заповнено"],
   noteExpanded: ["The mask was widened by {pixels} pixels", "Маску розширено на {pixels} пікселів"],
   copied: ["Copied", "Скопійовано"],
@@ -273,6 +274,8 @@ export const TEXTS = {
   "stopping": ["The server is restarting. Try again in a minute.", "Сервер перезапускається. Спробуйте за хвилину."],
   "internal": ["The server failed. Try again.", "Сервер зазнав збою. Спробуйте ще раз."],
 };
+
+Object.assign(TEXTS, OWN_TEXTS);
 
 export const LANGUAGES = ["en", "uk"];
 

@@ -51,15 +51,14 @@ fn text(data: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(data).map_err(|error| error.to_string())
 }
 
-/// The page with its own policy, and with what it promises about photos.
+/// The page with its own policy.
 fn index(page: &str) -> Result<String, String> {
     let charset = r#"<meta charset="utf-8">"#;
     let policy = format!(
         r#"{charset}<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">"#
     );
     let page = replaced(page, charset, &policy)?;
-    let page = replaced(&page, r#"<a href="docs" data-text="apiDocs"></a> · "#, "")?;
-    replaced(&page, "\"startPrivacy\"", "\"startPrivacyLocal\"")
+    replaced(&page, r#"<a href="docs" data-text="apiDocs"></a> · "#, "")
 }
 
 /// The service worker, which also keeps what replaces the server.
@@ -88,7 +87,7 @@ mod tests {
             String::from_utf8_lossy(bytes).into_owned()
         };
         let page = file("index.html");
-        assert!(page.contains("connect-src 'self';") && page.contains("startPrivacyLocal"), "{page}");
+        assert!(page.contains("connect-src 'self';"), "{page}");
         let worker = file("sw.js");
         for (path, _) in files.iter().filter(|(path, _)| !["index.html", "sw.js"].contains(&path.as_str())) {
             let name = path.strip_prefix("assets/").unwrap_or(path);
@@ -110,5 +109,23 @@ mod tests {
         };
         assert_eq!(exported(&file("assets/api.js")), exported(text(&server).unwrap()));
         assert!(super::files(b"GIF8".to_vec()).is_err());
+    }
+
+    #[test]
+    fn texts_that_differ_are_texts_of_the_page() {
+        let page = Files::get("texts.js").unwrap().data;
+        let page = text(&page).unwrap();
+        let (_, rest) = API.split_once("OWN_TEXTS = {\n").unwrap();
+        let (list, _) = rest.split_once("\n};").unwrap();
+        let lines = list.lines().filter_map(|line| line.strip_prefix("  "));
+        let keys = lines.filter(|line| !line.starts_with([' ', ']']));
+        let keys: Vec<&str> =
+            keys.map(|line| line.split([':', '"']).find(|word| !word.is_empty()).unwrap()).collect();
+        assert!(keys.len() > 8);
+        for key in keys {
+            let is_known =
+                page.contains(&format!("\n  {key}: [")) || page.contains(&format!("\n  \"{key}\": ["));
+            assert!(is_known, "{key}");
+        }
     }
 }

@@ -6,6 +6,35 @@ const BASE = new URL("../", import.meta.url);
 /** The service worker; it must lie above all files that it keeps. */
 export const SERVICE_WORKER = "sw.js";
 
+/** A worker whose memory has grown beyond this is ended after its request: a module's memory never shrinks. */
+const KEPT_BYTES = 256 << 20;
+
+/** Texts where the page speaks of a server. */
+export const OWN_TEXTS = {
+  startPrivacy: ["Photos stay on this device: nothing is uploaded, and the page works without a connection.", "Фото лишаються на цьому пристрої: нічого не надсилається, сторінка працює без мережі."],
+  sending: ["Preparing…", "Підготовка…"],
+  kindNotRead: [
+    "{name}: this {kind} file cannot be read here. Save it as an ordinary JPEG or PNG and open that.",
+    "{name}: цей файл {kind} тут не читається. Збережіть його як звичайний JPEG чи PNG і відкрийте той.",
+  ],
+  tooManyBytes: ["{name} has {size}; up to {most} fit here", "{name} має {size}; тут вміщується до {most}"],
+  tooManyPixels: [
+    "{name} is {width} × {height} pixels; up to {most}, and {side} pixels a side, fit here",
+    "{name} має {width} × {height} пікселів; тут вміщується до {most} і до {side} пікселів на сторону",
+  ],
+  offline: ["A part of this page could not be loaded. Connect to the network once, and reload the page; after that it works without.", "Частину сторінки не вдалося завантажити. Раз під’єднайтеся до мережі й перезавантажте сторінку; далі вона працює без неї."],
+  refused: ["This cannot be done: {message}", "Цього не можна зробити: {message}"],
+  "field-invalid": ["One of the settings cannot be used. Check their values.", "Одне з налаштувань непридатне. Перевірте їхні значення."],
+  "image-invalid": ["This photo cannot be read", "Це фото не читається"],
+  "image-too-large": ["The photo has too many pixels", "Фото має забагато пікселів"],
+  "mask-invalid": ["The mask cannot be read", "Маска не читається"],
+  "memory": [
+    "This needs more memory than a page can have (4 GiB). Paint less at a time, choose “On a smaller copy” for large photos in the settings, or take a smaller photo.",
+    "Для цього треба більше пам’яті, ніж може мати сторінка (4 ГіБ). Зафарбуйте менше за раз, оберіть для великих фото «На меншій копії» в налаштуваннях або візьміть менше фото.",
+  ],
+  "internal": ["The fill failed. Try again, or paint something else. If it stays, please report it.", "Заповнення не вдалося. Спробуйте ще раз або зафарбуйте інше. Якщо не минає, повідомте про це."],
+};
+
 export const url = (path) => new URL(path, BASE).href;
 
 /** A problem; `code` is stable. `offline`: a file of the page itself cannot be loaded. `unheld`: a photo cannot be read. */
@@ -82,17 +111,18 @@ async function run(request, files, signal, progress) {
   const end = new AbortController();
   try {
     return await new Promise((resolve, reject) => {
-      const fail = (detail) => {
+      const fail = (problem) => {
         stop();
-        reject(new Problem({ code: "internal", detail }));
+        reject(new Problem(problem));
       };
       const abort = () => {
         stop();
         reject(signal.reason);
       };
       signal?.addEventListener("abort", abort, { signal: end.signal });
-      worker.addEventListener("error", (event) => fail(event.message), { signal: end.signal });
+      worker.addEventListener("error", (event) => fail({ code: "internal", detail: event.message }), { signal: end.signal });
       const hear = ({ data }) => {
+        if (data.memory > KEPT_BYTES) stop();
         if (data.progress !== undefined) progress?.(data.progress);
         else if (data.failed !== undefined) fail(data.failed);
         else if (data.document.problem) reject(new Problem(data.document.problem));

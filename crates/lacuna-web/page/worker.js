@@ -20,21 +20,15 @@ self.addEventListener("message", async ({ data }) => {
     const reply = call(await started, data.request, data.files);
     postMessage(reply, [reply.file]);
   } catch (error) {
-    // The module cannot go on after a panic: the page starts another worker.
-    postMessage({ failed: panic ?? error.message });
+    // The module cannot go on after a trap: the page starts another worker. Without a panic it had no memory.
+    const hasTrapped = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
+    const code = hasTrapped && !panic ? "memory" : "internal";
+    postMessage({ failed: { code, detail: panic ?? error.message } });
   }
 });
 
 async function start() {
-  const imports = {};
-  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
-    imports[from] ??= {};
-    // What libraries would call for random numbers and clocks, which nothing here needs.
-    imports[from][name] = () => {
-      throw new Error(`${name} was called`);
-    };
-  }
-  Object.assign(imports.env, {
+  const env = {
     lacuna_progress(fraction) {
       const now = performance.now() / 1000;
       if (now - told < INTERVAL) return;
@@ -44,13 +38,13 @@ async function start() {
     lacuna_panicked(text, length) {
       panic = new TextDecoder().decode(new Uint8Array(exports.memory.buffer, text >>> 0, length));
     },
-  });
-  const { exports } = await WebAssembly.instantiate(module, imports);
+  };
+  const { exports } = await WebAssembly.instantiate(module, { env });
   exports.lacuna_start();
   return exports;
 }
 
-/** Sends a request to the module: { document, file }. */
+/** Sends a request to the module: { document, file, memory }, with the bytes of memory that it has taken so far. */
 function call({ memory, lacuna_take: take, lacuna_call: ask, lacuna_free: free }, request, files) {
   const lengths = files.map((file) => file.byteLength);
   const document = new TextEncoder().encode(JSON.stringify({ ...request, files: lengths }));
@@ -68,6 +62,7 @@ function call({ memory, lacuna_take: take, lacuna_call: ask, lacuna_free: free }
   const reply = {
     document: JSON.parse(new TextDecoder().decode(new Uint8Array(memory.buffer, text, textLength))),
     file: memory.buffer.slice(file, file + fileLength),
+    memory: memory.buffer.byteLength,
   };
   free(place);
   return reply;

@@ -9,15 +9,15 @@ use lacuna::job::{Inputs, MaskSource, Source};
 use lacuna::mask::MaskFrom;
 use lacuna::method::Build;
 use lacuna::picture::Limits;
-use lacuna::{EnginePredictor, Error, FillJob, Method, Picture, Predictor, Watch, default_network};
+use lacuna::{Budget, EnginePredictor, Error, FillJob, Method, Picture, Predictor, Watch, default_network};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The name of the only network.
 const MODEL: &str = "lacuna";
 
-/// Bytes that a module can use: 32-bit addresses, without what the program itself takes.
-const MEMORY: u64 = (4 << 30) - (64 << 20);
+/// Bytes that a module can use: 32-bit addresses, without what the program itself takes and the gaps that the allocator leaves.
+const MEMORY: u64 = (4 << 30) - (256 << 20);
 
 /// A request. Files follow its document, in the order of their lengths.
 #[derive(Deserialize)]
@@ -97,7 +97,7 @@ fn reply(request: Request, files: &[u8], watch: &Watch) -> Result<(Value, Vec<u8
         Request::Models => Ok((models()?, Vec::new())),
         Request::Preview { name, long_side, files: lengths } => {
             let [photo] = split(files, lengths)?;
-            let picture = Picture::decode(photo, &name, &limits())?;
+            let picture = Picture::decode(photo, &name, &limits(photo.len()))?;
             let mut bytes = Cursor::new(Vec::new());
             let written = picture.preview(long_side).write_to(&mut bytes, ImageFormat::Png);
             written.map_err(|error| Problem { code: "internal", detail: error.to_string() })?;
@@ -124,8 +124,9 @@ fn split<const N: usize>(mut files: &[u8], lengths: [usize; N]) -> Result<[&[u8]
     Ok(parts)
 }
 
-fn limits() -> Limits {
-    Limits { memory: Some(lacuna::Budget::new(MEMORY, 0)), ..Limits::default() }
+/// Limits for a request with files of `bytes` in memory.
+fn limits(bytes: usize) -> Limits {
+    Limits { memory: Some(Budget::new(MEMORY, bytes as u64)), ..Limits::default() }
 }
 
 /// The network that is part of the program.
@@ -141,7 +142,7 @@ fn network() -> Result<Arc<EnginePredictor>, Problem> {
 fn models() -> Result<Value, Problem> {
     let network = network()?;
     let methods: Vec<String> = <Method as lacuna::words::Word>::ALL.iter().map(ToString::to_string).collect();
-    let limits = limits();
+    let limits = limits(0);
     Ok(json!({
         "default": { "method": Method::GUIDED.to_string(), "model": MODEL },
         "methods": methods,
@@ -178,7 +179,8 @@ fn fill(
     watch: &Watch,
 ) -> Result<(Value, Vec<u8>), Problem> {
     let predictor = predictor(settings)?;
-    let job = FillJob { memory: Some(MEMORY), ..settings.job(Arc::clone(&predictor)) };
+    let files = (photo.len() + mask.len() + avoid.len()) as u64;
+    let job = FillJob { memory: Some(MEMORY.saturating_sub(files)), ..settings.job(Arc::clone(&predictor)) };
     let mask = match settings.mask_from {
         MaskFrom::File => MaskSource::File(Source::Bytes { name: "mask", bytes: mask }),
         MaskFrom::Alpha => MaskSource::Alpha,

@@ -106,8 +106,8 @@ fn factors(mut length: usize) -> Option<Vec<usize>> {
 }
 
 fn turn(numerator: usize, denominator: usize) -> Turn {
-    let angle = -TAU * (numerator % denominator) as f64 / denominator as f64;
-    Turn { re: angle.cos() as f32, im: angle.sin() as f32 }
+    let (sin, cos) = libm::sincos(-TAU * (numerator % denominator) as f64 / denominator as f64);
+    Turn { re: cos as f32, im: sin as f32 }
 }
 
 fn stages(length: usize, radices: &[usize]) -> Vec<Stage> {
@@ -129,14 +129,16 @@ fn bluestein(length: usize) -> Kind {
         (2 * length - 1..).find(|&length| factors(length).is_some()).expect("a power of two at the latest");
     let chirp: Vec<Turn> = (0..length).map(|k| turn(k * k, 2 * length)).collect();
     let angle = |k: usize| TAU * (k * k % (2 * length)) as f64 / (2 * length) as f64;
-    let table: Vec<(f64, f64)> =
-        (0..inner).map(|k| (TAU * k as f64 / inner as f64).sin_cos()).map(|(sin, cos)| (cos, sin)).collect();
+    let table: Vec<(f64, f64)> = (0..inner)
+        .map(|k| libm::sincos(TAU * k as f64 / inner as f64))
+        .map(|(sin, cos)| (cos, sin))
+        .collect();
     let filter = (0..inner)
         .map(|k| {
             // The chirp is even: its values at j and inner - j are the same.
             let (mut re, mut im) = (1.0, 0.0);
             for j in 1..length {
-                let (sin, cos) = angle(j).sin_cos();
+                let (sin, cos) = libm::sincos(angle(j));
                 let twice = 2.0 * table[j * k % inner].0;
                 re += cos * twice;
                 im += sin * twice;

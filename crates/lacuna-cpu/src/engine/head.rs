@@ -138,7 +138,7 @@ impl Op for RowJob<'_> {
                 let value = simd.sum(unsafe { simd.load(sums) }) + self.head.bias[channel];
                 let to = self.image.at((channel * height + self.row) * width + column);
                 // SAFETY: inside the image; rows belong to one task each.
-                unsafe { *to = 1.0 / (1.0 + (-value).exp()) };
+                unsafe { *to = 1.0 / (1.0 + libm::expf(-value)) };
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
-use crate::desk::{Desk, HEIGHT, READY, WIDTH};
+use crate::desk::{Desk, HEIGHT, READY, WIDTH, on_both};
 use crate::server::png;
 
 /// The percentage of the photo that must not be copied, from the label for screen readers.
@@ -69,52 +69,53 @@ fn what_must_not_be_copied_has_a_layer_of_its_own_and_one_history_with_the_hole(
 
 #[test]
 fn what_is_painted_is_not_copied_by_this_fill_and_the_next_ones() {
-    let Some(desk) = Desk::new() else { return };
-    // Only the last columns are green; the rest is two shades of grey.
-    let photo = RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
-        let shade = 90 + 40 * (((x * 7 + y * 13) / 5 % 2) as u8);
-        Rgb(if x >= 175 { [0, 255, 0] } else { [shade; 3] })
+    on_both(|desk| {
+        // Only the last columns are green; the rest is two shades of grey.
+        let photo = RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
+            let shade = 90 + 40 * (((x * 7 + y * 13) / 5 % 2) as u8);
+            Rgb(if x >= 175 { [0, 255, 0] } else { [shade; 3] })
+        });
+        desk.page.choose_file("#open-input", &desk.write("dots.png", png(photo)));
+        desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+        desk.page.ask("document.getElementById('at-once').checked = true");
+        desk.page.click("#tool-rectangle");
+        let place = |x: f64, y: f64| ((x * f64::from(WIDTH)) as u32, (y * f64::from(HEIGHT)) as u32);
+        let filled = |name: &str| {
+            let _ = std::fs::remove_file(desk.folder.path().join(name));
+            desk.page.ask("document.getElementById('download').click()");
+            image::load_from_memory(&desk.downloaded(name)).unwrap().to_rgb8()
+        };
+        let is_green = |(x, y)| {
+            let pixel = filled("dots-inpainted.png")[(x, y)];
+            pixel[1] > 200 && pixel[0] < 60
+        };
+        let steps = |count: u32| {
+            desk.page
+                .wait_for(&format!("document.querySelectorAll('#history li').length === {count} && {READY}"));
+        };
+        desk.drag(&[(0.3, 0.3), (0.36, 0.4)]);
+        steps(2);
+        assert!(!is_green(place(0.33, 0.35)), "from near by");
+        start_avoiding(desk);
+        desk.drag(&[(0.0, 0.0), (0.75, 1.0)]);
+        assert_eq!(desk.steps(), 2, "painting it fills nothing");
+        desk.page.click("#avoid-done");
+        desk.page.click("#another");
+        desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#variants li').length === 2"));
+        assert!(is_green(place(0.33, 0.35)), "the same hole again, but not from there");
+        assert!(avoided(desk) > 70.0, "it stays for the next fill");
+        desk.drag(&[(0.3, 0.6), (0.36, 0.7)]);
+        steps(3);
+        assert!(is_green(place(0.33, 0.65)));
+        // Without it, grey is copied.
+        start_avoiding(desk);
+        desk.page.click("#clear");
+        assert_eq!(avoided(desk), 0.0);
+        desk.page.click("#avoid-done");
+        desk.drag(&[(0.1, 0.1), (0.14, 0.15)]);
+        steps(4);
+        assert!(!is_green(place(0.12, 0.125)));
     });
-    desk.page.choose_file("#open-input", &desk.write("dots.png", png(photo)));
-    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
-    desk.page.ask("document.getElementById('at-once').checked = true");
-    desk.page.click("#tool-rectangle");
-    let place = |x: f64, y: f64| ((x * f64::from(WIDTH)) as u32, (y * f64::from(HEIGHT)) as u32);
-    let filled = |name: &str| {
-        let _ = std::fs::remove_file(desk.folder.path().join(name));
-        desk.page.ask("document.getElementById('download').click()");
-        image::load_from_memory(&desk.downloaded(name)).unwrap().to_rgb8()
-    };
-    let is_green = |(x, y)| {
-        let pixel = filled("dots-inpainted.png")[(x, y)];
-        pixel[1] > 200 && pixel[0] < 60
-    };
-    let steps = |count: u32| {
-        desk.page
-            .wait_for(&format!("document.querySelectorAll('#history li').length === {count} && {READY}"));
-    };
-    desk.drag(&[(0.3, 0.3), (0.36, 0.4)]);
-    steps(2);
-    assert!(!is_green(place(0.33, 0.35)), "from near by");
-    start_avoiding(&desk);
-    desk.drag(&[(0.0, 0.0), (0.75, 1.0)]);
-    assert_eq!(desk.steps(), 2, "painting it fills nothing");
-    desk.page.click("#avoid-done");
-    desk.page.click("#another");
-    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#variants li').length === 2"));
-    assert!(is_green(place(0.33, 0.35)), "the same hole again, but not from there");
-    assert!(avoided(&desk) > 70.0, "it stays for the next fill");
-    desk.drag(&[(0.3, 0.6), (0.36, 0.7)]);
-    steps(3);
-    assert!(is_green(place(0.33, 0.65)));
-    // Without it, grey is copied.
-    start_avoiding(&desk);
-    desk.page.click("#clear");
-    assert_eq!(avoided(&desk), 0.0);
-    desk.page.click("#avoid-done");
-    desk.drag(&[(0.1, 0.1), (0.14, 0.15)]);
-    steps(4);
-    assert!(!is_green(place(0.12, 0.125)));
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use image::{GrayImage, RgbImage};
 use lacuna::patchmatch::PatchMatch;
-use lacuna_serve::Models;
+use lacuna_serve::{Models, static_page};
 use testkit::browser::{Held, Page};
+use testkit::file_server::FileServer;
 
 use crate::server::{Running, config, models, photo, png};
 
@@ -18,11 +19,36 @@ pub const READY: &str = "document.documentElement.dataset.state === 'ready'";
 pub const WIDTH: u32 = 240;
 pub const HEIGHT: u32 = 160;
 
+/// Where the page comes from.
+pub enum Site {
+    /// From Lacuna's server, which fills.
+    Served(Running),
+    /// From a plain file server: the browser fills.
+    Static(FileServer),
+}
+
 /// A page with its server and a folder for files.
 pub struct Desk {
     pub page: Page,
-    pub server: Running,
+    pub site: Site,
+    /// The page's address.
+    pub address: String,
     pub folder: tempfile::TempDir,
+}
+
+/// The folder of the static page on its server.
+const FOLDER: &str = "/tools/lacuna/";
+
+/// Runs a test on the page of a server, and on the static page.
+pub fn on_both(test: impl Fn(&Desk)) {
+    on_both_with(|| models(Arc::new(PatchMatch::default())), test);
+}
+
+/// [`on_both`], with a server that has these models.
+pub fn on_both_with(models: impl Fn() -> Models, test: impl Fn(&Desk)) {
+    for desk in [Desk::with(models()), Desk::on_static_page()].into_iter().flatten() {
+        test(&desk);
+    }
 }
 
 impl Desk {
@@ -32,18 +58,41 @@ impl Desk {
     }
 
     pub fn with(models: Models) -> Option<Self> {
-        let desk = Self {
-            page: Page::new(1200, 800)?,
-            server: Running::start(config(), models),
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let server = Running::start(config(), models);
+        let address = format!("http://{}/", server.address);
+        Self::at(Site::Served(server), address)
+    }
+
+    /// The page without a server, in a folder of a plain file server; `None` without a browser or the module.
+    pub fn on_static_page() -> Option<Self> {
+        let module = fs::read(testkit::wasm::module()?).unwrap();
+        let files = static_page::files(module).unwrap();
+        let files = files.into_iter().map(|(path, bytes)| (path, bytes.into_owned())).collect();
+        let server = FileServer::folder(FOLDER, files);
+        let address = server.url() + FOLDER;
+        Self::at(Site::Static(server), address)
+    }
+
+    fn at(site: Site, address: String) -> Option<Self> {
+        let desk = Self { page: Page::new(1200, 800)?, site, address, folder: tempfile::tempdir().unwrap() };
         desk.page.download_to(desk.folder.path());
         desk.reload();
         Some(desk)
     }
 
+    /// Stops the server.
+    pub fn stop_server(&mut self) {
+        match &mut self.site {
+            Site::Served(server) => server.ask_to_stop(),
+            Site::Static(server) => server.stop(),
+        }
+        self.page.wait_for(
+            "fetch('gone').then(() => false, () => true).then((gone) => gone && (window.gone = true)), window.gone",
+        );
+    }
+
     pub fn reload(&self) {
-        self.page.go(&format!("http://{}/", self.server.address));
+        self.page.go(&self.address);
         self.page.wait_for("document.getElementById('method').options.length > 0");
         // Most tests draw in several strokes.
         self.page.ask("document.getElementById('at-once').checked = false");
@@ -142,6 +191,15 @@ impl Desk {
         let steps = self.steps();
         self.page.click("#fill");
         self.page.wait_for(&format!("document.querySelectorAll('#history li').length > {steps} && {READY}"));
+    }
+
+    /// Fills the same hole again, and waits for it.
+    pub fn fill_again(&self) {
+        let results =
+            self.page.ask("document.querySelectorAll('#variants li').length").as_u64().unwrap().max(1);
+        self.page.click("#another");
+        self.page
+            .wait_for(&format!("{READY} && document.querySelectorAll('#variants li').length > {results}"));
     }
 
     /// Waits for a download and reads it.

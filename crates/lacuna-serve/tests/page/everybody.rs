@@ -9,28 +9,30 @@ use lacuna_serve::{Access, Config, Token};
 use testkit::browser::Page;
 use testkit::missing::{Missing, not_tested};
 
-use crate::desk::{Desk, HEIGHT, READY, WIDTH};
+use crate::desk::{Desk, HEIGHT, READY, WIDTH, on_both};
 use crate::server::{Running, config, gif, models, photo, png};
 
 #[test]
 fn a_phone_has_room_for_everything() {
-    let Some(desk) = Desk::new() else { return };
-    desk.page.be_a_phone(360, 640);
-    desk.reload();
-    desk.page.click("#example");
-    desk.page.wait_for(&format!("{READY} && !document.getElementById('undo').disabled"));
-    let wide = desk.page.ask("document.documentElement.scrollWidth");
-    assert_eq!(wide, 360, "nothing is wider than the screen");
-    let small = desk.page.ask(
+    on_both(|desk| {
+        desk.page.be_a_phone(360, 640);
+        desk.reload();
+        desk.page.click("#example");
+        desk.page.wait_for(&format!("{READY} && !document.getElementById('undo').disabled"));
+        let wide = desk.page.ask("document.documentElement.scrollWidth");
+        assert_eq!(wide, 360, "nothing is wider than the screen");
+        let small = desk.page.ask(
         "[...document.querySelectorAll('header button, #tools button, #fill')].filter((button) => button.offsetParent && \
          (button.offsetWidth < 44 || button.offsetHeight < 44)).map((button) => button.id).join()",
     );
-    assert_eq!(small, "", "fingers need 44 pixels");
-    desk.page.click("#show-settings");
-    desk.page.wait_for("document.getElementById('show-settings').getAttribute('aria-expanded') === 'true'");
-    desk.page.click("#hide-settings");
-    desk.page.wait_for("getComputedStyle(document.getElementById('settings')).visibility === 'hidden'");
-    desk.fill();
+        assert_eq!(small, "", "fingers need 44 pixels");
+        desk.page.click("#show-settings");
+        desk.page
+            .wait_for("document.getElementById('show-settings').getAttribute('aria-expanded') === 'true'");
+        desk.page.click("#hide-settings");
+        desk.page.wait_for("getComputedStyle(document.getElementById('settings')).visibility === 'hidden'");
+        desk.fill();
+    });
 }
 
 #[test]
@@ -79,8 +81,7 @@ fn the_page_can_be_installed_and_opens_without_a_server() {
     );
     let kept = desk.page.ask("caches.open('lacuna-page').then((cache) => cache.keys()).then((keys) => keys.map(({ url }) => new URL(url).pathname).join())");
     assert!(!kept.as_str().unwrap().contains("/v1/"), "{kept}");
-    desk.server.ask_to_stop();
-    desk.page.wait_for("fetch('/v1/health').then(() => false, () => true).then((gone) => gone && (window.gone = true)), window.gone");
+    desk.stop_server();
     desk.page.ask("location.reload()");
     desk.page.wait_for("document.readyState === 'complete' && document.querySelector('#messages .error')");
     assert_eq!(desk.page.ask("document.getElementById('start-open').textContent"), "Open");
@@ -137,7 +138,7 @@ fn nobody_is_left_out() {
     };
     let Some(desk) = Desk::new() else { return };
     let none = Vec::<String>::new();
-    desk.page.go(&format!("http://{}/docs", desk.server.address));
+    desk.page.go(&format!("{}docs", desk.address));
     desk.page.wait_for("document.querySelectorAll('#content h2').length > 5");
     assert_eq!(findings(&desk.page, &axe), none, "the page of the API");
     desk.reload();

@@ -26,8 +26,7 @@ fn a_server_that_has_stopped_and_a_file_that_has_gone_are_told_apart() {
 
     desk.open_photo();
     desk.drag(&[(0.3, 0.3), (0.5, 0.5)]);
-    desk.server.ask_to_stop();
-    desk.page.wait_for("fetch('/v1/health').then(() => false, () => true).then((gone) => gone && (window.gone = true)), window.gone");
+    desk.stop_server();
     desk.page.click("#fill");
     let message = explanation(&desk);
     assert!(message.contains("no connection to the server"), "{message}");

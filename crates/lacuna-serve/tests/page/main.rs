@@ -12,3 +12,4 @@ mod results;
 #[path = "../server/mod.rs"]
 mod server;
 mod settings;
+mod static_page;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::desk::{Desk, HEIGHT, READY, WIDTH};
+use crate::desk::{Desk, HEIGHT, READY, WIDTH, on_both};
 use crate::server::{self, phone_jpeg, photo, png};
 
 #[test]
@@ -26,30 +26,33 @@ fn photos_of_phones_are_opened_and_filled() {
 
 #[test]
 fn tiff_files_are_shown_by_the_server_and_stay_tiff() {
-    let Some(desk) = Desk::new() else { return };
-    let deep = image::DynamicImage::ImageRgb8(photo(WIDTH, HEIGHT)).to_rgb16();
-    let bytes = server::encode(image::DynamicImage::ImageRgb16(deep), image::ImageFormat::Tiff);
-    desk.page.choose_file("#open-input", &desk.write("deep.tif", bytes));
-    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
-    desk.drag(&[(0.4, 0.4), (0.6, 0.6)]);
-    desk.fill();
-    desk.page.ask("document.getElementById('download').click()");
-    let filled = image::load_from_memory(&desk.downloaded("deep-inpainted.tif")).unwrap();
-    assert_eq!((filled.width(), filled.color()), (WIDTH, image::ColorType::Rgb16));
+    on_both(|desk| {
+        let deep = image::DynamicImage::ImageRgb8(photo(WIDTH, HEIGHT)).to_rgb16();
+        let bytes = server::encode(image::DynamicImage::ImageRgb16(deep), image::ImageFormat::Tiff);
+        desk.page.choose_file("#open-input", &desk.write("deep.tif", bytes));
+        desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+        desk.drag(&[(0.4, 0.4), (0.6, 0.6)]);
+        desk.fill();
+        desk.page.ask("document.getElementById('download').click()");
+        let filled = image::load_from_memory(&desk.downloaded("deep-inpainted.tif")).unwrap();
+        assert_eq!((filled.width(), filled.color()), (WIDTH, image::ColorType::Rgb16));
+    });
 }
 
 #[test]
 fn heic_photos_are_shown_by_the_server_and_become_png() {
-    let Some(desk) = Desk::new() else { return };
-    let heic =
-        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/converted/turned.heic")).unwrap();
-    desk.page.choose_file("#open-input", &desk.write("IMG_1.HEIC", heic));
-    desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
-    desk.drag(&[(0.4, 0.6), (0.6, 0.8)]);
-    desk.fill();
-    desk.page.ask("document.getElementById('download').click()");
-    let filled = image::load_from_memory(&desk.downloaded("IMG_1-inpainted.png")).unwrap();
-    assert_eq!((filled.width(), filled.height()), (48, 64));
+    on_both(|desk| {
+        let heic =
+            fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/converted/turned.heic"))
+                .unwrap();
+        desk.page.choose_file("#open-input", &desk.write("IMG_1.HEIC", heic));
+        desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#history li').length === 1"));
+        desk.drag(&[(0.4, 0.6), (0.6, 0.8)]);
+        desk.fill();
+        desk.page.ask("document.getElementById('download').click()");
+        let filled = image::load_from_memory(&desk.downloaded("IMG_1-inpainted.png")).unwrap();
+        assert_eq!((filled.width(), filled.height()), (48, 64));
+    });
 }
 
 /// A file that ships with the tests.

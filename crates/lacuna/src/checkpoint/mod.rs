@@ -20,6 +20,7 @@ mod stored;
 mod tensors;
 mod torch_legacy;
 mod torch_tree;
+#[cfg_attr(target_family = "wasm", path = "no_torch_zip.rs")]
 mod torch_zip;
 mod verify;
 

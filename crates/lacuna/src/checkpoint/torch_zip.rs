@@ -36,8 +36,8 @@ pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
     let container = if script { Container::TorchScript } else { Container::TorchZip };
 
     let bytes = entries.0[&format!("{root}{PICKLE}")].stored()?;
-    if bytes.len() > pickle::PICKLE_BYTES {
-        return Err(format!("has a pickle of {} bytes, over {}", bytes.len(), pickle::PICKLE_BYTES));
+    if bytes.len() > pickle::limits::PICKLE_BYTES {
+        return Err(format!("has a pickle of {} bytes, over {}", bytes.len(), pickle::limits::PICKLE_BYTES));
     }
     let mut used = HashMap::from([(PICKLE.to_owned(), bytes.clone())]);
     let saved = pickle::read(&file[bytes])?;

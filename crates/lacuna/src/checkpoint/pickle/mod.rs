@@ -10,7 +10,7 @@
 
 mod class;
 mod input;
-mod limits;
+pub(super) mod limits;
 mod machine;
 mod named;
 mod node;
@@ -18,7 +18,6 @@ mod opcode;
 mod plain;
 mod torch;
 
-pub(super) use limits::PICKLE_BYTES;
 pub(super) use machine::read;
 pub(super) use node::{Entry, Id, Node, Pickle, Storage, Tensor};
 
