@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 pub mod form;
 pub mod frame;
+pub mod frames;
 pub mod guided;
 pub mod hash;
 pub mod hole;

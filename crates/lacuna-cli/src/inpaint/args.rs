@@ -28,6 +28,8 @@ Examples:
     lacuna inpaint photos/ logo-mask.png -o clean/
   The same watermark in the corner of photos of different sizes:
     lacuna inpaint photos/ watermark-mask.png -o clean/ --anchor bottom-right
+  The frames of a video whose camera stands still: what is behind the hole is taken from frames that show it:
+    lacuna inpaint --frames frames/ masks/ -o clean/
   What was erased to transparent in an image editor:
     lacuna inpaint photo.png --mask-from alpha -o clean.png
   Six answers to choose from, clean-1.jpg to clean-6.jpg, and all of them on one sheet:
@@ -83,6 +85,11 @@ pub struct InpaintArgs {
     /// Merge the manifests of the table's shards into the table's own, and fill nothing
     #[arg(long, requires = "csv", conflicts_with_all = ["image", "shard", "resume", "overwrite", "dry_run", "json"])]
     pub merge_manifests: bool,
+
+    /// The folder has the frames of a video whose camera stands still, in the order of their names: fill from frames that
+    /// show what the hole hides, and what none shows only once
+    #[arg(long, conflicts_with_all = ["csv", "samples", "contact_sheet", "dry_run"])]
+    pub frames: bool,
 
     #[command(flatten)]
     pub method: MethodArgs,

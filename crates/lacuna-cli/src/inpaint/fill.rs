@@ -77,7 +77,10 @@ impl Filler<'_> {
     }
 
     /// The format to write; `None` for the input's.
-    fn format(&self, output: &Output) -> Result<Option<Format>> {
+    ///
+    /// # Errors
+    /// A usage error if the output's name says another one than the arguments.
+    pub fn format(&self, output: &Output) -> Result<Option<Format>> {
         match (output, self.args.format) {
             (Output::File(path) | Output::Member(path), None) => Ok(Format::of_output(path)?),
             (Output::File(path) | Output::Member(path), Some(format)) => match Format::of_output(path)? {

@@ -3,6 +3,7 @@
 mod answers;
 mod args;
 mod fill;
+mod frames;
 mod lines;
 mod manifest;
 mod merge;
@@ -63,15 +64,18 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     }
     let filler = Filler { args, job, avoid, watch: Watch::default() };
     // A dry run writes no manifest.
-    let open = |path: &Path, also: Option<&Path>| -> Result<Option<Manifest>> {
-        if args.dry_run {
-            return Ok(None);
-        }
+    let settings = || -> Result<String> {
         let mut settings = args.settings(&args.method.identity(predictor.as_ref())?.to_string());
         if let Some(avoid) = &filler.avoid {
             settings += &format!("; avoid {}", avoid.sha256()?);
         }
-        Manifest::open(path, also, settings, args.resume).map(Some)
+        Ok(settings)
+    };
+    let open = |path: &Path, also: Option<&Path>| -> Result<Option<Manifest>> {
+        if args.dry_run {
+            return Ok(None);
+        }
+        Manifest::open(path, also, settings()?, args.resume).map(Some)
     };
     match work {
         Work::Tar(tar) => tar.run(&filler),
@@ -92,6 +96,10 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
                 (None, _) => {}
             }
             Ok(outcome)
+        }
+        Work::Tasks(Tasks { tasks, manifest: Some(path), .. }) if args.frames => {
+            let settings = format!("{}; {}", settings()?, frames::identity(&tasks)?);
+            frames::run(&filler, &tasks, &Manifest::open(&path, None, settings, args.resume)?)
         }
         Work::Tasks(Tasks { tasks, manifest: Some(path), unmatched }) => {
             let manifest = open(&path, None)?;

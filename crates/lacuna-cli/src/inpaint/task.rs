@@ -11,6 +11,7 @@ use lacuna::picture::Format;
 
 use super::answers::{check_sheet, several};
 use super::args::InpaintArgs;
+use super::frames;
 use super::merge::MANIFEST;
 use super::place::{Input, MaskInput, Output};
 use super::table::Table;
@@ -85,7 +86,7 @@ impl Work {
                     args.shard.map(|shard| shard.resolve(|name| std::env::var(name).ok())).transpose()?;
                 Ok(Self::Table(Table::open(csv, args.mask_options.mask_from, shard, avoid)?))
             }
-            (None, Some(image), Some(output)) if TarFile::is_named(image) => {
+            (None, Some(image), Some(output)) if TarFile::is_named(image) && !args.frames => {
                 ensure_usage!(
                     args.samples == 1,
                     "--samples is for photos and folders, {} is a tar file",
@@ -100,6 +101,9 @@ impl Work {
                     image.display()
                 );
                 let mut tasks = from_arguments(args, image, output)?;
+                if args.frames {
+                    frames::in_order(args, &mut tasks, image, output)?;
+                }
                 if let Some(format) = args.format.filter(|_| image.is_dir() || output.is_dir()) {
                     tasks.name_after(format);
                 }

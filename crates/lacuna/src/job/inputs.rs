@@ -1,8 +1,9 @@
 //! The files of a fill.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use crate::picture::Limits;
+use crate::picture::{Limits, read_file};
 use crate::{Picture, Result};
 
 /// A file that a job reads.
@@ -46,7 +47,23 @@ impl<'a> Inputs<'a> {
     }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// The file's name.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Bytes { name, .. } => (*name).to_owned(),
+        }
+    }
+
+    /// The file's bytes.
+    pub(crate) fn bytes(self, limits: &Limits) -> Result<Cow<'a, [u8]>> {
+        Ok(match self {
+            Self::File(path) => read_file(path, limits)?.into(),
+            Self::Bytes { bytes, .. } => bytes.into(),
+        })
+    }
+
     pub(super) fn open(&self, limits: &Limits) -> Result<Picture> {
         match self {
             Self::File(path) => Picture::open(path, limits),

@@ -11,7 +11,7 @@ pub use inputs::{Inputs, MaskSource, Source};
 use crate::hole::Expand;
 use crate::inpainter::{Forecast, check_sizes};
 use crate::mask_fit::MaskFile;
-use crate::picture::{Format, Limits, SaveOptions, read_file};
+use crate::picture::{Format, Limits, SaveOptions};
 use crate::soft_edge::soft_edge;
 use crate::strategy::Plan;
 use crate::{
@@ -77,6 +77,27 @@ impl FillJob {
     /// not fit; [`crate::Error::Unfit`] if the output format cannot hold the image; [`crate::Error::Memory`] if the memory
     /// limit is too low; [`crate::Error::Read`] if a file cannot be read.
     pub fn prepare<'a>(&'a self, inputs: Inputs<'a>) -> Result<Prepared<'a>> {
+        let Opened { picture, hole, avoid, mask_pixels, format, notes } = self.open(inputs)?;
+        let mut inpainter = self.inpainter(&picture);
+        if let Some(avoid) = avoid {
+            inpainter = inpainter.avoiding(avoid);
+        }
+        let plan = inpainter.plan(&picture, hole.mask())?;
+        Ok(Prepared {
+            job: self,
+            image: inputs.image,
+            picture,
+            hole,
+            mask_pixels,
+            format,
+            inpainter,
+            plan,
+            notes,
+        })
+    }
+
+    /// Reads all files.
+    pub(crate) fn open(&self, inputs: Inputs<'_>) -> Result<Opened> {
         let budget = self.budget();
         let mut picture = inputs.image.open(&Limits { memory: budget, ..self.limits })?;
         let budget = budget.map(|budget| budget.holding(picture.pixel_bytes()));
@@ -100,22 +121,7 @@ impl FillJob {
         });
         let avoid = avoid.transpose()?.filter(|avoid| avoid.count() > 0);
         notes.extend(picture.writing_notes(&self.save));
-        let mut inpainter = self.inpainter(&picture);
-        if let Some(avoid) = avoid {
-            inpainter = inpainter.avoiding(avoid);
-        }
-        let plan = inpainter.plan(&picture, hole.mask())?;
-        Ok(Prepared {
-            job: self,
-            image: inputs.image,
-            picture,
-            hole,
-            mask_pixels,
-            format,
-            inpainter,
-            plan,
-            notes,
-        })
+        Ok(Opened { picture, hole, avoid, mask_pixels, format, notes })
     }
 
     /// Fills the hole of an image in memory; no file is read or written. Pixels outside the hole keep their bits. `avoid`
@@ -198,11 +204,16 @@ impl FillJob {
     }
 
     /// The memory limit, and the part of it in use before anything is read.
-    fn budget(&self) -> Option<Budget> {
+    pub(crate) fn budget(&self) -> Option<Budget> {
         self.memory.map(|bytes| Budget::new(bytes, self.predictor.resident_bytes()))
     }
 
-    fn inpainter(&self, picture: &Picture) -> Inpainter {
+    /// Whether the file of an image with an empty hole is the result: no other encoding is requested.
+    pub(crate) fn is_copied(&self, picture: &Picture, format: Format) -> bool {
+        format == picture.format() && !picture.is_converted() && self.save.quality.is_none()
+    }
+
+    pub(crate) fn inpainter(&self, picture: &Picture) -> Inpainter {
         let strategy = self.sizing.strategy(picture.width().max(picture.height()));
         let inpainter = Inpainter::new(Arc::clone(&self.predictor), strategy);
         match self.memory {
@@ -216,6 +227,22 @@ impl FillJob {
 fn inverted_note(mask: &Mask, name: &str) -> Option<String> {
     let note = || format!("{name}: nearly the whole mask is hole; if it marks what to keep, invert it");
     mask.looks_inverted().then(note)
+}
+
+/// The files of a fill, in memory.
+pub(crate) struct Opened {
+    /// The image.
+    pub picture: Picture,
+    /// What is filled.
+    pub hole: Hole,
+    /// What must not be copied.
+    pub avoid: Option<Mask>,
+    /// Pixels of the mask before the hole grows.
+    pub mask_pixels: usize,
+    /// The format of the result.
+    pub format: Format,
+    /// Notes for the user.
+    pub notes: Vec<String>,
 }
 
 /// A planned fill with its inputs in memory.
@@ -293,10 +320,7 @@ impl Prepared<'_> {
 
     /// Whether the result is the unchanged image file: the mask is empty and no other encoding is requested.
     pub fn is_unchanged(&self) -> bool {
-        self.plan.is_none()
-            && self.format == self.picture.format()
-            && !self.picture.is_converted()
-            && self.job.save.quality.is_none()
+        self.plan.is_none() && self.job.is_copied(&self.picture, self.format)
     }
 }
 
@@ -309,11 +333,7 @@ impl<'a> Prepared<'a> {
     /// [`crate::Error::Read`] if an unchanged file cannot be read again.
     pub fn run(mut self, watch: &Watch) -> Result<Filled<'a>> {
         if self.is_unchanged() {
-            let bytes = match self.image {
-                Source::File(path) => read_file(path, &self.job.limits)?.into(),
-                Source::Bytes { bytes, .. } => bytes.into(),
-            };
-            return Ok(Filled { bytes, notes: Vec::new() });
+            return Ok(Filled { bytes: self.image.bytes(&self.job.limits)?, notes: Vec::new() });
         }
         if let Some(plan) = &self.plan {
             let inpainter = self.inpainter.with_watch(watch.clone());
