@@ -13,6 +13,8 @@ pub enum Missing {
     MetricWeights,
     /// Python with onnxruntime and numpy.
     OnnxRuntime,
+    /// ffmpeg and ffprobe.
+    Ffmpeg,
     /// The module of the page without a server, which the compiler's target `wasm32-unknown-unknown` builds.
     Wasm,
 }
@@ -25,6 +27,7 @@ impl Missing {
             Self::Axe => "axe",
             Self::MetricWeights => "metric-weights",
             Self::OnnxRuntime => "onnxruntime",
+            Self::Ffmpeg => "ffmpeg",
             Self::Wasm => "wasm",
         }
     }

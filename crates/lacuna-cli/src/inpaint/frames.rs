@@ -1,6 +1,6 @@
 //! `--frames`: a folder of frames as a video whose camera stands still.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,7 +12,7 @@ use lacuna::picture::SaveOptions;
 use super::args::InpaintArgs;
 use super::fill::Filler;
 use super::manifest::Manifest;
-use super::place::{Input, Output};
+use super::place::Input;
 use super::progress::Progress;
 use super::row::{Fill, Row, Status};
 use super::task::{Task, Tasks, output_name};

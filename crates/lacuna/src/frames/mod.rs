@@ -330,8 +330,9 @@ impl State {
         let mask = hole.mask();
         self.history.add(number, picture, likeness, Keep::Latest, |x, y| !mask.is_hole(x, y));
         paint(picture, hole, |x, y| Some(self.history.colour(x, y, number, likeness)));
-        let unseen = self.unseen.iter().map(Mask::count).sum::<usize>();
-        unseen as f64 / (mask.count().max(1)) as f64
+        let Some(unseen) = &self.unseen else { return 0.0 };
+        let both = mask.hole().iter().zip(unseen.hole()).filter(|(hole, unseen)| **hole && **unseen).count();
+        both as f64 / mask.count().max(1) as f64
     }
 }
 
