@@ -43,7 +43,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Option<Self> {
-        let module = testkit::wasm::module()?;
+        let module = module()?;
         let page = Page::new(1200, 800)?;
         let folder = tempfile::tempdir().unwrap();
         let pages = folder.path().join("pages");

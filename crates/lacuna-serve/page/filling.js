@@ -50,11 +50,13 @@ async function produce({ photo, place, findHole, seeds }) {
       progress(null, text("sending"));
       await loadServer();
       const hole = await findHole();
+      // The same for all answers, whatever is changed meanwhile.
+      const asked = { ...settings(), ...hole.fields, avoid: hole.avoid };
       for (const [index, seed] of seeds.entries()) {
         // A result that is shown ends the work's state.
         if (index > 0) setState("filling");
-        const asked = { ...settings(), ...hole.fields, avoid: hole.avoid, seed };
-        const filled = await patiently(signal, () => api.fill(photo.file, hole.file, asked, follow(index, seeds.length), signal));
+        const fillOnce = () => api.fill(photo.file, hole.file, { ...asked, seed }, follow(index, seeds.length), signal);
+        const filled = await patiently(signal, fillOnce);
         const named = new File([filled.file], photo.file.name, { type: filled.file.type });
         const loaded = await load(named, null, { signal });
         page.unsaved = true;
