@@ -16,7 +16,7 @@ use lacuna::default_network::default_network_hash;
 use lacuna::hash::sha256_of_file;
 use lacuna::method::Build;
 use lacuna::models::{ModelStore, is_weights_path};
-use lacuna::{EnginePredictor, Error, Method, Predictor, Refinement, Result, default_network};
+use lacuna::{Error, Method, Predictor, Refinement, Result, default_network, network_predictor};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -182,7 +182,7 @@ fn network(key: &Key, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
     if let Some(bytes) = memory {
         checkpoint.check_memory(bytes)?;
     }
-    let network = Arc::new(EnginePredictor::new(&checkpoint)?);
+    let network = network_predictor(&checkpoint)?;
     match key.refinement {
         Some(refinement) => network.refined(refinement),
         None => Ok(network),

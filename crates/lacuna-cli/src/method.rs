@@ -11,7 +11,7 @@ use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::default_network_hash;
 use lacuna::hash::sha256_of_file;
 use lacuna::method::Build;
-use lacuna::{EnginePredictor, Method, Predictor, default_network};
+use lacuna::{Method, Predictor, default_network, network_predictor};
 use serde::Serialize;
 
 use crate::models::{MODEL_SYNTAX, ModelArg};
@@ -93,7 +93,7 @@ impl PlaceArgs {
             checkpoint.check_memory(bytes)?;
         }
         Ok(match engine {
-            EngineName::Cpu => Arc::new(EnginePredictor::new(checkpoint)?),
+            EngineName::Cpu => network_predictor(checkpoint)?,
             EngineName::Burn => burn_predictor(checkpoint, &self.device)?,
         })
     }
@@ -197,12 +197,7 @@ fn burn_predictor(_: &Checkpoint, _: &str) -> Result<Arc<dyn Predictor>> {
 
 #[cfg(feature = "burn")]
 fn burn_predictor(checkpoint: &Checkpoint, device: &str) -> Result<Arc<dyn Predictor>> {
-    use lacuna_nets::net::Generator;
-    use lacuna_nets::{DeviceName, NetworkPredictor};
-
-    let device: DeviceName = device.parse()?;
-    let generator = Generator::from_checkpoint(checkpoint, &device.open()?)?;
-    Ok(Arc::new(NetworkPredictor::new(generator, device)?))
+    Ok(lacuna_nets::network_predictor(checkpoint, device.parse()?)?)
 }
 
 #[cfg(test)]

@@ -289,3 +289,102 @@ fn several_processes_without_mpi_are_refused() {
     one.current_dir(place.folder.path()).args(["train", "run.toml", "--dry-run"]).env("PMI_SIZE", "1");
     one.assert().success();
 }
+
+const CONTEXT_FILE: &str = r#"
+    task = "inpainting"
+    seed = 1
+    network = { family = "context-encoder", side = 32, hole = "region", width = 2, middle = "channel-wise" }
+    loss.context = { reconstruction = 0.999, known = 1.0, adversarial = { weight = 0.001, width = 2, learning_rate = 2e-4 } }
+    optimizer = { learning_rate = 2e-3, betas = [0.5, 0.999] }
+    run = { steps = 12, batch = 4, checkpoint_every = 6, validate_every = 12, grid_every = 12, log_every = 4 }
+
+    [data]
+    train = [{ kind = "folder", path = "photos" }]
+    validation = [{ kind = "folder", path = "photos" }]
+    validation_photos = 2
+    side = 32
+    augment = "light"
+    masks = { kind = "blob" }
+    validation_masks = { kind = "blob" }
+"#;
+
+/// From a run file to fills by network and guide; what needs a latent refuses the network with one clear message.
+#[test]
+fn a_context_encoder_is_trained_resumed_and_fills() {
+    let place = Workplace::new();
+    fs::write(place.path("run.toml"), CONTEXT_FILE).unwrap();
+    place.train("-o out --threads 2 --set run.steps=6").success();
+    place.train("-o out --threads 2 --resume").success().stderr(contains("step 12: SSIM"));
+    place.train("-o whole --threads 2").success();
+    assert_eq!(read(&place.path("out/last.safetensors")), read(&place.path("whole/last.safetensors")));
+    let sheet = image::open(place.path("out/grids/step-000000012.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (4 + 3 * 36, 4 + 2 * 36));
+    place.train("-o one --set run.batch=1").code(2).stderr(contains("at least 2 photos, got 1"));
+
+    let mask = image::GrayImage::from_fn(40, 36, |x, y| {
+        image::Luma([if (12..25).contains(&x) && (8..22).contains(&y) { 255 } else { 0 }])
+    });
+    mask.save(place.path("mask.png")).unwrap();
+    let run = |args: &str| {
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(place.folder.path()).args(args.split_whitespace()).assert()
+    };
+    let photo = image::open(place.path("photos/1.png")).unwrap().into_rgb8();
+    for method in ["network", "guided", "network --engine burn"] {
+        let output = format!("filled-{}.png", method.replace(' ', ""));
+        run(&format!(
+            "inpaint photos/1.png mask.png -o {output} --method {method} --model out/last.safetensors --threads 2"
+        ))
+        .success();
+        let filled = image::open(place.path(&output)).unwrap().into_rgb8();
+        for (x, y, pixel) in filled.enumerate_pixels() {
+            if mask.get_pixel(x, y).0[0] == 0 && !near(&mask, x, y) {
+                assert_eq!(pixel, photo.get_pixel(x, y), "{method}: {x}, {y}");
+            }
+        }
+    }
+    run("model info out/last.safetensors")
+        .success()
+        .stdout(contains("family      context-encoder").and(contains("middle      channel-wise")));
+    let refused = "only networks with encoder, refiner and decoder can";
+    run("inpaint photos/1.png mask.png -o no.png --model out/last.safetensors --refine")
+        .failure()
+        .stderr(contains(refused));
+    run("model convert out/last.safetensors no.onnx").failure().stderr(contains(refused));
+    run("model plan out/last.safetensors").failure();
+    run("latent photos/1.png mask.png -o no.png --model out/last.safetensors")
+        .failure()
+        .stderr(contains("has no encoder, refiner and decoder with a latent"));
+}
+
+/// Whether a pixel is within the border by which holes grow.
+fn near(mask: &image::GrayImage, x: u32, y: u32) -> bool {
+    const REACH: u32 = 8;
+    let rows = y.saturating_sub(REACH)..(y + REACH + 1).min(mask.height());
+    rows.flat_map(|y| (x.saturating_sub(REACH)..(x + REACH + 1).min(mask.width())).map(move |x| (x, y)))
+        .any(|(x, y)| mask.get_pixel(x, y).0[0] > 0)
+}
+
+#[test]
+fn the_history_compares_networks_and_methods() {
+    let place = Workplace::new();
+    let run = |scale: &str| {
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(place.folder.path());
+        command.env("LACUNA_MODELS", place.path("models")).env_remove("LACUNA_METRIC_WEIGHTS");
+        let args = format!(
+            "study history --scale {scale} --seeds 1 --photos photos --validation photos --threads 2 -o out"
+        );
+        command.args(args.split_whitespace()).assert()
+    };
+    let report = run("tiny").success();
+    let report = String::from_utf8(report.get_output().stdout.clone()).unwrap();
+    for row in
+        ["Context encoder, L2 (2016)", "pix2pixHD generator (2018)", "Mean colour", "PatchMatch (2009)"]
+    {
+        assert!(report.contains(&format!("| {row} | ")), "{report}");
+    }
+    assert!(!report.contains("NaN") && !report.contains("Values in the thesis"), "{report}");
+    assert!(place.path("out/examples.png").exists());
+    run("paper").code(2).stderr(contains("choose the scale tiny, smoke or small"));
+}

@@ -11,7 +11,6 @@ use image::{Rgb, RgbImage};
 use predicates::str::contains;
 use testkit::browser::Page;
 use testkit::file_server::FileServer;
-use testkit::wasm::module;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 const READY: &str = "document.documentElement.dataset.state === 'ready'";

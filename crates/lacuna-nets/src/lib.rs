@@ -1,5 +1,5 @@
 //! The networks as Burn modules: LaMa's generator of fast Fourier convolutions, the pix2pixHD global
-//! generator, and the mask control of the thesis "Image inpainting in latent space".
+//! generator, the mask control of the thesis "Image inpainting in latent space", and context encoders.
 //!
 //! `lacuna-network` describes networks as data. Here [`block`] has the blocks of their layers, on the operations of
 //! [`ops`], [`net`] the parts of a network and the [`Generator`] that joins them, [`weights`] reads and writes tensors
@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod context_predictor;
 pub mod cost;
 pub mod device;
 pub mod error;
@@ -30,10 +31,11 @@ pub mod weights;
 mod testing;
 
 pub use burn::tensor::Device;
+pub use context_predictor::network_predictor;
 pub use device::DeviceName;
 pub use error::{Error, Result};
 pub use features::Features;
 pub use lacuna_network::Split;
-pub use net::{Generator, Prediction};
+pub use net::{ContextEncoder, Generator, Network, Prediction};
 pub use predictor::NetworkPredictor;
 pub use viewer::LatentViewer;

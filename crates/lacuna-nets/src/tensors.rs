@@ -5,7 +5,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::{Mask, Planes};
 
 use crate::Result;
-use crate::net::Generator;
 use crate::weights::read_tensor;
 
 /// An image and its mask as a batch of one.
@@ -36,8 +35,8 @@ pub fn download(image: Tensor<4>) -> Result<Planes> {
 }
 
 /// The device of a network.
-pub fn device_of(generator: &Generator) -> Device {
-    generator.devices().first().cloned().unwrap_or_else(Device::flex)
+pub fn device_of<M: Module>(network: &M) -> Device {
+    network.devices().first().cloned().unwrap_or_else(Device::flex)
 }
 
 #[cfg(test)]

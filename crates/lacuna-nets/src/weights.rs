@@ -10,7 +10,7 @@ use lacuna::checkpoint::{Checkpoint, is_parameter};
 use lacuna_network::Architecture;
 
 use crate::error::{Error, LISTED_PROBLEMS, Result};
-use crate::net::Generator;
+use crate::net::{Generator, Network};
 
 /// The shape and values of one tensor.
 pub use lacuna::checkpoint::FloatTensor as Weight;
@@ -43,7 +43,7 @@ pub fn is_statistic(name: &str) -> bool {
 /// # Errors
 /// [`Error::Config`] if there is no such network.
 pub fn named_shapes(config: &Architecture) -> Result<Vec<NamedShape>> {
-    Ok(shapes(&Generator::unset(config, &Device::flex())?))
+    Ok(shapes(&Network::unset(config, &Device::flex())?))
 }
 
 /// Names and shapes of all tensors of a module. Initialises nothing.

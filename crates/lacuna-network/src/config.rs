@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{BOTTLENECK_LIMIT, CONTEXT_SIDES, ContextEncoder};
 use crate::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
 
 /// Largest width. LaMa caps channels at 1024, which the latent (eight times the width) reaches at 128: a wider network
@@ -13,6 +14,9 @@ pub const WIDTH_LIMIT: usize = 128;
 
 /// Most refiner blocks; big-lama has 18. Prevents a hostile file from requesting an endless layout.
 pub const BLOCK_LIMIT: usize = 64;
+
+/// The name of [`Architecture::ContextEncoder`] in files.
+pub const CONTEXT_ENCODER: &str = "context-encoder";
 
 /// A network's configuration: its family, with the options of that family.
 ///
@@ -25,9 +29,13 @@ pub enum Architecture {
     Fourier(Shape),
     /// The pix2pixHD global generator, LaMa's "regular" baseline (Wang et al. 2018).
     Regular(Shape),
+    /// A context encoder (Pathak et al. 2016): a small square image in one pass, without a latent at an eighth of the
+    /// resolution.
+    ContextEncoder(ContextEncoder),
 }
 
-/// The name of an [`Architecture`]'s variant.
+/// A family of generators with encoder, refiner and decoder, whose options are a [`Shape`]: the name of that
+/// [`Architecture`]'s variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
@@ -84,6 +92,28 @@ pub enum ConfigError {
         "{0} input channels, possible are {IMAGE_CHANNELS} (image) and {MASKED_CHANNELS} (image and mask)"
     )]
     Inputs(usize),
+    /// [`ContextEncoder::side`] has no layers.
+    #[error(
+        "a side of {side} pixels with a prediction of {answer}, both must be one of {sides}",
+        sides = CONTEXT_SIDES.map(|side| side.to_string()).join(", ")
+    )]
+    ContextSide {
+        /// The side.
+        side: usize,
+        /// The side of the prediction.
+        answer: usize,
+    },
+    /// No pixel is left between both overlaps.
+    #[error("an overlap of {overlap} pixels on each side of a prediction of {answer}")]
+    Overlap {
+        /// The overlap.
+        overlap: usize,
+        /// The side of the prediction.
+        answer: usize,
+    },
+    /// The bottleneck has no channels or too many.
+    #[error("a bottleneck of {0} channels, possible are 1 to {BOTTLENECK_LIMIT}")]
+    Bottleneck(usize),
 }
 
 /// An unknown family name.
@@ -92,19 +122,49 @@ pub enum ConfigError {
 pub struct UnknownFamily(String);
 
 impl Architecture {
-    /// The family.
-    pub fn family(&self) -> Family {
-        match self {
-            Self::Fourier(_) => Family::Fourier,
-            Self::Regular(_) => Family::Regular,
+    /// The name of the family, as in files.
+    pub fn family_name(&self) -> &'static str {
+        match self.generator() {
+            Some((family, _)) => family.name(),
+            None => CONTEXT_ENCODER,
         }
     }
 
-    /// The options within the family.
-    pub fn shape(&self) -> &Shape {
+    /// Family and options of a generator with encoder, refiner and decoder; `None` for a network without these parts.
+    pub fn generator(&self) -> Option<(Family, &Shape)> {
         match self {
-            Self::Fourier(shape) | Self::Regular(shape) => shape,
+            Self::Fourier(shape) => Some((Family::Fourier, shape)),
+            Self::Regular(shape) => Some((Family::Regular, shape)),
+            Self::ContextEncoder(_) => None,
         }
+    }
+
+    /// The options of a context encoder; `None` for any other network.
+    pub fn context_encoder(&self) -> Option<&ContextEncoder> {
+        match self {
+            Self::ContextEncoder(network) => Some(network),
+            Self::Fourier(_) | Self::Regular(_) => None,
+        }
+    }
+
+    /// The family of a generator.
+    ///
+    /// # Panics
+    /// If the network is none, see [`Architecture::generator`].
+    pub fn family(&self) -> Family {
+        self.expect_generator().0
+    }
+
+    /// The options of a generator within its family.
+    ///
+    /// # Panics
+    /// If the network is none, see [`Architecture::generator`].
+    pub fn shape(&self) -> &Shape {
+        self.expect_generator().1
+    }
+
+    fn expect_generator(&self) -> (Family, &Shape) {
+        self.generator().unwrap_or_else(|| panic!("{} has no encoder, refiner and decoder", self.label()))
     }
 
     /// Checks the options.
@@ -112,7 +172,36 @@ impl Architecture {
     /// # Errors
     /// The value that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let Shape { channels_in, width, blocks, .. } = *self.shape();
+        match self {
+            Self::Fourier(shape) | Self::Regular(shape) => shape.check(),
+            Self::ContextEncoder(network) => network.check(),
+        }
+    }
+
+    /// The generator of the same family with other options.
+    ///
+    /// # Panics
+    /// If the network is none, see [`Architecture::generator`].
+    pub fn with(&self, change: impl FnOnce(&mut Shape)) -> Self {
+        let mut shape = self.shape().clone();
+        change(&mut shape);
+        self.family().network(shape)
+    }
+
+    /// A short name, such as `fourier-w64-b18`.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Fourier(Shape { width, blocks, .. }) | Self::Regular(Shape { width, blocks, .. }) => {
+                format!("{}-w{width}-b{blocks}", self.family_name())
+            }
+            Self::ContextEncoder(network) => network.label(),
+        }
+    }
+}
+
+impl Shape {
+    fn check(&self) -> Result<(), ConfigError> {
+        let Self { channels_in, width, blocks, .. } = *self;
         if !(1..=WIDTH_LIMIT).contains(&width) {
             return Err(ConfigError::Width(width));
         }
@@ -125,21 +214,6 @@ impl Architecture {
         Ok(())
     }
 
-    /// The network of the same family with other options.
-    pub fn with(&self, change: impl FnOnce(&mut Shape)) -> Self {
-        let mut shape = self.shape().clone();
-        change(&mut shape);
-        self.family().network(shape)
-    }
-
-    /// A short name, such as `fourier-w64-b18`.
-    pub fn label(&self) -> String {
-        let Shape { width, blocks, .. } = self.shape();
-        format!("{}-w{width}-b{blocks}", self.family())
-    }
-}
-
-impl Shape {
     /// Whether the mask is a fourth input channel.
     pub fn sees_mask(&self) -> bool {
         self.channels_in == MASKED_CHANNELS
@@ -147,7 +221,7 @@ impl Shape {
 }
 
 impl Family {
-    /// All families.
+    /// All families of generators.
     pub const ALL: [Self; 2] = [Self::Fourier, Self::Regular];
 
     /// The network of this family with these options.
@@ -219,6 +293,18 @@ mod tests {
             let error = serde_json::from_str::<Architecture>(&wrong).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
+    }
+
+    #[test]
+    fn a_context_encoder_is_no_generator_and_comes_back() {
+        let text = r#"{"family":"context-encoder","side":128,"hole":{"centre":{"overlap":4}},"width":64,"middle":{"bottleneck":{"channels":4000}}}"#;
+        let network: Architecture = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&network).unwrap(), text);
+        assert_eq!((network.family_name(), network.generator()), (CONTEXT_ENCODER, None));
+        assert_eq!(network.check(), Ok(()));
+        assert_eq!(network.context_encoder().unwrap().label(), network.label());
+        let other = text.replace("side", "sides");
+        assert!(serde_json::from_str::<Architecture>(&other).unwrap_err().to_string().contains("sides"));
     }
 
     #[test]

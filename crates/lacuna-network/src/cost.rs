@@ -20,8 +20,11 @@ pub struct Cost {
 impl Cost {
     /// The cost of predicting an image of `width x height` pixels.
     pub fn of(layers: &Layers, width: usize, height: usize) -> Self {
-        let first = layers.encoder.first().map_or(0, |stem| stem.outputs.total());
-        let mut cost = Self { largest: (first * width * height) as f64, ..Self::default() };
+        let first = layers
+            .encoder
+            .first()
+            .map_or(0, |stem| stem.outputs.total() * side(width, stem.level) * side(height, stem.level));
+        let mut cost = Self { largest: first as f64, ..Self::default() };
         layers.iter().for_each(|layer| cost.add(layer, width, height));
         cost
     }
@@ -37,14 +40,19 @@ impl Cost {
                 Domain::Spectrum => (frequencies * rows, frequencies * rows),
                 // Every input pixel is multiplied with all taps.
                 Domain::Transposed => {
-                    let (columns_in, rows_in) = sides(layer.level + 1);
-                    (columns_in * rows_in, columns * rows)
+                    (layer.form.side_before(columns) * layer.form.side_before(rows), columns * rows)
                 }
             };
             let weights = kernel.weights() as f64;
             self.weights += weights;
             self.operations += 2.0 * weights * computed as f64;
             self.written += (kernel.outputs * written) as f64;
+        }
+        if let Pieces::ChannelWise(layer) = &pieces {
+            let weights = (layer.channels * layer.places * layer.places) as f64;
+            self.weights += weights;
+            self.operations += 2.0 * weights;
+            self.written += (layer.channels * layer.places) as f64;
         }
         if let Pieces::FastFourier(layer) = &pieces
             && let Some(spectral) = &layer.spectral

@@ -28,7 +28,7 @@ pub struct Form {
     pub kernel: usize,
     /// Input pixels between outputs; for a transposed convolution, output pixels between inputs.
     pub stride: usize,
-    /// Values beyond the border, `kernel / 2` pixels wide.
+    /// Values beyond the border, `(kernel - 1) / 2` pixels wide.
     pub border: Border,
     /// Whether each output channel has an offset.
     pub bias: bool,
@@ -48,6 +48,9 @@ pub enum Operation {
     /// A fast Fourier convolution: local and global channels are convolved into each other, and global channels also
     /// depend on the whole image through its spectrum (Chi, Jiang and Mu 2020).
     FastFourier,
+    /// A full connection within each channel: the map of `kernel x kernel` pixels, as a vector, is multiplied with the
+    /// channel's own matrix. Its bias has a value for each channel and pixel (Pathak et al. 2016).
+    ChannelWise,
 }
 
 /// Values beyond the border of a feature map.
@@ -57,6 +60,8 @@ pub enum Border {
     Zero,
     /// The mirrored map, without repeating the border itself.
     Reflect,
+    /// None: a convolution takes `kernel - 1` pixels off each side, a transposed one adds them.
+    None,
 }
 
 /// The last step of a layer.
@@ -66,9 +71,16 @@ pub enum Activation {
     Identity,
     /// Negative values become zero.
     Relu,
+    /// Negative values are multiplied by [`LEAKY_SLOPE`].
+    LeakyRelu,
     /// `1 / (1 + exp(-x))`: the values of an image.
     Sigmoid,
+    /// The hyperbolic tangent: the values of an image in `[-1, 1]`.
+    Tanh,
 }
+
+/// Slope of [`Activation::LeakyRelu`] below zero.
+pub const LEAKY_SLOPE: f32 = 0.2;
 
 impl Form {
     /// A pointwise convolution without norm, bias and activation.
@@ -81,6 +93,35 @@ impl Form {
         norm: false,
         activation: Activation::Identity,
     };
+
+    /// Pixels of the border on each side.
+    pub fn padding(self) -> usize {
+        match self.border {
+            Border::None => 0,
+            Border::Zero | Border::Reflect => (self.kernel - 1) / 2,
+        }
+    }
+
+    /// Pixels along a side of the output, for `length` pixels along that of the input.
+    ///
+    /// # Panics
+    /// If the kernel is longer than the input with its border.
+    pub fn side(self, length: usize) -> usize {
+        match (self.operation, self.border) {
+            (Operation::ChannelWise, _) => length,
+            (Operation::Transposed, Border::None) => (length - 1) * self.stride + self.kernel,
+            (Operation::Transposed, _) => length * self.stride,
+            _ => (length + 2 * self.padding() - self.kernel) / self.stride + 1,
+        }
+    }
+
+    /// Pixels along a side of the input of a transposed convolution, for `length` pixels along that of the output.
+    pub(crate) fn side_before(self, length: usize) -> usize {
+        match self.border {
+            Border::None => (length - self.kernel) / self.stride + 1,
+            Border::Zero | Border::Reflect => length.div_ceil(self.stride),
+        }
+    }
 }
 
 impl Border {
@@ -95,7 +136,7 @@ impl Border {
             return Some(index as usize);
         }
         match self {
-            Self::Zero => None,
+            Self::Zero | Self::None => None,
             Self::Reflect => {
                 let inside = if index < 0 { -index } else { 2 * last - index };
                 assert!((0..=last).contains(&inside), "reflecting {index} in {length}");
@@ -110,7 +151,7 @@ impl fmt::Display for Form {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, kernel, stride, border, bias, norm, activation } = *self;
         write!(formatter, "{kernel}x{kernel} {operation} of stride {stride}")?;
-        if kernel > 1 {
+        if kernel > 1 && border != Border::None {
             write!(formatter, ", border {border}")?;
         }
         for (part, there) in [("bias", bias), ("BatchNorm", norm)] {
@@ -131,6 +172,7 @@ impl fmt::Display for Operation {
             Self::Convolution => "convolution",
             Self::Transposed => "transposed convolution",
             Self::FastFourier => "fast Fourier convolution",
+            Self::ChannelWise => "channel-wise full connection",
         })
     }
 }
@@ -140,6 +182,7 @@ impl fmt::Display for Border {
         formatter.write_str(match self {
             Self::Zero => "zero",
             Self::Reflect => "reflected",
+            Self::None => "none",
         })
     }
 }
@@ -149,7 +192,9 @@ impl fmt::Display for Activation {
         formatter.write_str(match self {
             Self::Identity => "nothing",
             Self::Relu => "ReLU",
+            Self::LeakyRelu => "LeakyReLU",
             Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
         })
     }
 }
@@ -164,6 +209,28 @@ mod tests {
         let [a, b, c] = [Some(0), Some(1), Some(2)];
         assert_eq!(places(Border::Reflect), [c, b, a, b, c, b, a]);
         assert_eq!(places(Border::Zero), [None, None, a, b, c, None, None]);
+    }
+
+    #[test]
+    fn sides_by_hand() {
+        let form =
+            |operation, kernel, stride, border| Form { operation, kernel, stride, border, ..Form::POINTWISE };
+        use Operation::{Convolution, Transposed};
+        for (form, from, to) in [
+            (form(Convolution, 4, 2, Border::Zero), 128, 64),
+            (form(Convolution, 3, 2, Border::Reflect), 9, 5),
+            (form(Convolution, 7, 1, Border::Reflect), 9, 9),
+            (form(Convolution, 4, 1, Border::None), 4, 1),
+            (form(Transposed, 4, 1, Border::None), 1, 4),
+            (form(Transposed, 4, 2, Border::Zero), 4, 8),
+            (form(Transposed, 3, 2, Border::Zero), 5, 10),
+            (form(Operation::ChannelWise, 4, 1, Border::None), 4, 4),
+        ] {
+            assert_eq!(form.side(from), to, "{form}");
+            if form.operation == Transposed {
+                assert_eq!(form.side_before(to), from, "{form}");
+            }
+        }
     }
 
     #[test]

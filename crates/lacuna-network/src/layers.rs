@@ -1,15 +1,18 @@
-//! The layers of a network with encoder, refiner and decoder.
+//! The layers of a network, by part.
 
 use crate::{Architecture, Layer, Split, family};
 
 /// The layers of a network, by part.
 ///
-/// The encoder maps the masked image (and the mask) to a latent at an eighth of the resolution, the refiner maps it to
-/// the latent of a complete image, and the decoder maps that to an image.
+/// A generator's encoder maps the masked image (and the mask) to a latent at an eighth of the resolution, the refiner maps
+/// it to the latent of a complete image, and the decoder maps that to an image. A context encoder has a middle instead of
+/// a refiner, and its image has a fixed size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layers {
-    /// One for each level: the first keeps the resolution, each of the others halves it.
+    /// One for each level. A generator's first keeps the resolution, all others halve it.
     pub encoder: Vec<Layer>,
+    /// Between the encoder and the decoder of a context encoder, at a fixed resolution.
+    pub middle: Vec<Layer>,
     /// Residual blocks: `x + second(first(x))`.
     pub refiner: Vec<[Layer; 2]>,
     /// Whether the latent is added to the refiner's output.
@@ -32,11 +35,12 @@ pub struct Control {
 }
 
 impl Layers {
-    /// All layers in the order in which their tensors are listed: encoder, refiner, decoder, control.
+    /// All layers in the order in which their tensors are listed: encoder, middle, refiner, decoder, control.
     pub fn iter(&self) -> impl Iterator<Item = &Layer> {
         let control = self.control.iter().flat_map(|control| control.encoder.iter().chain(&control.zero));
         self.encoder
             .iter()
+            .chain(&self.middle)
             .chain(self.refiner.iter().flatten())
             .chain(&self.decoder)
             .chain([&self.head])
@@ -60,7 +64,7 @@ impl Architecture {
         family::layers(self)
     }
 
-    /// Channels of the network's latent.
+    /// Channels of the encoder's last map: a generator's latent.
     pub fn latent(&self) -> Split {
         self.layers().latent()
     }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod context;
 mod cost;
 mod family;
 pub mod geometry;
@@ -19,9 +20,10 @@ mod pieces;
 mod tensors;
 
 pub use config::{Architecture, BLOCK_LIMIT, ConfigError, Delta, Family, Shape, UnknownFamily, WIDTH_LIMIT};
+pub use context::{ContextEncoder, ContextHole, Middle};
 pub use cost::Cost;
 pub use geometry::Split;
-pub use layer::{Activation, Border, Form, Layer, Operation};
+pub use layer::{Activation, Border, Form, LEAKY_SLOPE, Layer, Operation};
 pub use layers::{Control, Layers};
-pub use pieces::{Bias, Domain, FastFourier, Kernel, Norm, Pieces, Plain, Spectral};
+pub use pieces::{Bias, ChannelWise, Domain, FastFourier, Kernel, Norm, Pieces, Plain, Spectral};
 pub use tensors::is_parameter;

@@ -13,6 +13,8 @@ pub enum Pieces {
     Plain(Plain),
     /// Of a fast Fourier convolution.
     FastFourier(FastFourier),
+    /// Of a channel-wise full connection.
+    ChannelWise(ChannelWise),
 }
 
 /// The parts of a convolution.
@@ -57,6 +59,18 @@ pub struct Spectral {
     pub mix_norm: Norm,
     /// To all channels of the output.
     pub expand: Kernel,
+}
+
+/// A full connection within each channel: the tensors `path.weight`, `[channels, places, places]` (output places first), and
+/// `path.bias`, `[channels, places]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelWise {
+    /// The path of the layer.
+    pub path: String,
+    /// Channels of input and output.
+    pub channels: usize,
+    /// Pixels of a map.
+    pub places: usize,
 }
 
 /// The weights of a plain convolution: the tensor `path.weight`.
@@ -109,6 +123,7 @@ pub(crate) enum Piece<'a> {
     Kernel(&'a Kernel),
     Bias(&'a Bias),
     Norm(&'a Norm),
+    ChannelWise(&'a ChannelWise),
 }
 
 impl Kernel {
@@ -155,6 +170,7 @@ impl Pieces {
                 let norms = [&layer.norm_local].into_iter().chain(&layer.norm_global).map(Piece::Norm);
                 layer.neighbourhood().map(Piece::Kernel).chain(spectral).chain(norms).collect()
             }
+            Self::ChannelWise(layer) => vec![Piece::ChannelWise(layer)],
         }
     }
 
@@ -162,7 +178,7 @@ impl Pieces {
     pub fn kernels(&self) -> impl Iterator<Item = &Kernel> {
         self.iter().into_iter().filter_map(|piece| match piece {
             Piece::Kernel(kernel) => Some(kernel),
-            Piece::Bias(_) | Piece::Norm(_) => None,
+            Piece::Bias(_) | Piece::Norm(_) | Piece::ChannelWise(_) => None,
         })
     }
 }
@@ -174,6 +190,11 @@ impl Layer {
             Operation::Convolution => Pieces::Plain(self.plain(Domain::Map)),
             Operation::Transposed => Pieces::Plain(self.plain(Domain::Transposed)),
             Operation::FastFourier => Pieces::FastFourier(self.fast_fourier()),
+            Operation::ChannelWise => Pieces::ChannelWise(ChannelWise {
+                path: self.path.clone(),
+                channels: self.outputs.total(),
+                places: self.form.kernel * self.form.kernel,
+            }),
         }
     }
 
@@ -255,7 +276,7 @@ mod tests {
         let layer = Layer { path: "layer".into(), inputs, outputs, level: 0, form };
         match layer.pieces() {
             Pieces::FastFourier(pieces) => pieces,
-            Pieces::Plain(plain) => panic!("{plain:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -19,13 +19,17 @@ impl Layer {
                 .into_iter()
                 .map(|part| (format!("{}.{part}", norm.path), vec![norm.channels]))
                 .collect(),
+            Piece::ChannelWise(layer) => vec![
+                (format!("{}.weight", layer.path), vec![layer.channels, layer.places, layer.places]),
+                (format!("{}.bias", layer.path), vec![layer.channels, layer.places]),
+            ],
         };
         self.pieces().iter().into_iter().flat_map(tensors).collect()
     }
 }
 
 impl Layers {
-    /// Name and shape of every tensor: encoder, refiner, decoder, control.
+    /// Name and shape of every tensor: encoder, middle, refiner, decoder, control.
     ///
     /// A name is the path of a field. Weights of convolutions are `[outputs, inputs, kernel, kernel]`, those of transposed
     /// ones `[inputs, outputs, kernel, kernel]`.

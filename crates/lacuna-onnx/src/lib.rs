@@ -52,12 +52,15 @@ pub enum Error {
     /// A side is 0.
     #[error("a size of {0} x {1}: sides must be at least 1 pixel")]
     Size(usize, usize),
+    /// The network has no encoder, refiner and decoder.
+    #[error("{0} cannot be exported as ONNX: only networks with encoder, refiner and decoder can")]
+    Network(String),
 }
 
 /// The bytes of the ONNX model of a network.
 ///
 /// # Errors
-/// [`Error::Size`] for an empty size.
+/// [`Error::Size`] for an empty size, [`Error::Network`] for a context encoder.
 pub fn export(checkpoint: &Checkpoint, options: Options) -> Result<Vec<u8>, Error> {
     if let Some((width, height)) = options.size
         && width * height == 0
@@ -65,6 +68,9 @@ pub fn export(checkpoint: &Checkpoint, options: Options) -> Result<Vec<u8>, Erro
         return Err(Error::Size(width, height));
     }
     let config = checkpoint.config();
+    if config.generator().is_none() {
+        return Err(Error::Network(config.label()));
+    }
     let mut builder = Builder::default();
     let frame = Frame::begin(&mut builder, options);
     let predicted = network::predict(&mut builder, checkpoint, &frame);

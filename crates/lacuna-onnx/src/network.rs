@@ -80,6 +80,7 @@ impl Network<'_> {
                 Maps::local(self.activated(y, form.activation))
             }
             Pieces::FastFourier(pieces) => self.fast_fourier(layer, &pieces, x),
+            Pieces::ChannelWise(_) => unreachable!("`export` has refused it"),
         }
     }
 
@@ -172,6 +173,7 @@ impl Network<'_> {
             Activation::Identity => y,
             Activation::Relu => self.builder.node("Relu", &[&y], &[]),
             Activation::Sigmoid => self.builder.node("Sigmoid", &[&y], &[]),
+            Activation::LeakyRelu | Activation::Tanh => unreachable!("`export` has refused it"),
         }
     }
 

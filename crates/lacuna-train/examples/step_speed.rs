@@ -80,6 +80,6 @@ fn fresh_autoencoder(config: &RunConfig) -> Result<PathBuf, Box<dyn Error>> {
         (shape.channels_in, shape.control, shape.delta) = (IMAGE_CHANNELS, false, Delta::None);
     });
     let generator = Generator::new(&shape, Pcg64::seed_from_u64(1), &Device::flex())?;
-    fit::export(&generator, &path, config, 0)?;
+    fit::export(&generator.into(), &path, config, 0)?;
     Ok(path)
 }

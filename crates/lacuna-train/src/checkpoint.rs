@@ -187,7 +187,8 @@ impl Saved {
         let state = self.state.clone();
         let generator = self.part("generator");
         learner.parts.generator = filled(learner.parts.generator.clone(), generator)?;
-        learner.parts.adam = self.adam("adam", state.adam_steps, &device)?;
+        let betas = learner.config().optimizer.betas;
+        learner.parts.adam = self.adam("adam", betas, state.adam_steps, &device)?;
         learner.parts.ema = match (learner.parts.ema.take(), state.ema_steps) {
             (Some(ema), Some(steps)) => {
                 let average = filled(ema.average().clone(), self.part("ema"))?;
@@ -203,7 +204,7 @@ impl Saved {
             match (adversary, steps) {
                 (Some(adversary), Some(steps)) => {
                     adversary.network = filled(adversary.network.clone(), self.part(prefix))?;
-                    adversary.adam = self.adam(&format!("{prefix}_adam"), steps, &device)?;
+                    adversary.adam = self.adam(&format!("{prefix}_adam"), betas, steps, &device)?;
                 }
                 (None, None) => {}
                 _ => {
@@ -230,10 +231,10 @@ impl Saved {
             .collect()
     }
 
-    fn adam(&mut self, prefix: &str, steps: u64, device: &Device) -> Result<Adam> {
+    fn adam(&mut self, prefix: &str, betas: [f64; 2], steps: u64, device: &Device) -> Result<Adam> {
         let state =
             self.part(prefix).into_iter().map(|(name, weight)| NamedWeight { name, weight }).collect();
-        Adam::restore(steps, state, device)
+        Adam::restore(betas, steps, state, device)
     }
 }
 

@@ -5,24 +5,32 @@ use lacuna::{Mask, Planes};
 use lacuna_eval::report::sheet::{arrange, masked};
 use lacuna_nets::latent::{decoded_difference, without_control};
 use lacuna_nets::tensors::{device_of, download, upload};
-use lacuna_nets::{Generator, Prediction};
+use lacuna_nets::{Network, Prediction};
 
 use crate::Result;
 use crate::config::Task;
 
 /// A grid with one row per example: photo, masked photo, prediction, inpainted photo, and the decoded difference of
-/// latents (thesis, eq. 4.1). An autoencoder's row has photo and prediction.
+/// latents (thesis, eq. 4.1). An autoencoder's row has photo and prediction, a context encoder's photo, masked photo and
+/// inpainted photo.
 ///
 /// # Errors
 /// If the network fails.
-pub fn sheet(task: Task, generator: &Generator, examples: &[(Planes, Mask)]) -> Result<RgbImage> {
+pub fn sheet(task: Task, network: &Network, examples: &[(Planes, Mask)]) -> Result<RgbImage> {
     let rows: Vec<Vec<Planes>> =
-        examples.iter().map(|(photo, mask)| row(task, generator, photo, mask)).collect::<Result<_>>()?;
+        examples.iter().map(|(photo, mask)| row(task, network, photo, mask)).collect::<Result<_>>()?;
     Ok(arrange(&rows))
 }
 
-fn row(task: Task, generator: &Generator, photo: &Planes, mask: &Mask) -> Result<Vec<Planes>> {
-    let (image, hole) = upload(photo, mask, &device_of(generator));
+fn row(task: Task, network: &Network, photo: &Planes, mask: &Mask) -> Result<Vec<Planes>> {
+    let (image, hole) = upload(photo, mask, &device_of(network));
+    let generator = match network {
+        Network::Generator(generator) => generator,
+        Network::ContextEncoder(network) => {
+            let inpainted = network.fill(image, hole)?;
+            return Ok(vec![photo.clone(), masked(photo, mask), download(inpainted)?]);
+        }
+    };
     if task == Task::Autoencoder {
         let latent = generator.encode(image, hole.zeros_like())?;
         return Ok(vec![photo.clone(), download(generator.decode(latent))?]);
@@ -50,7 +58,7 @@ mod tests {
 
     #[test]
     fn sheets_show_the_photo_first() {
-        let generator = small_generator(3, true, &Device::flex());
+        let generator = Network::from(small_generator(3, true, &Device::flex()));
         let photo = Planes::new(24, 16, pictures::picture(24, 16));
         let mask = Mask::new(24, 16, pictures::hole(24, 16));
         let examples = [(photo.clone(), mask.clone()), (photo.clone(), mask.clone())];

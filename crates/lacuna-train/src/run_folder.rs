@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::{NamedTensor, Storage, save};
-use lacuna_nets::Generator;
+use lacuna_nets::Network;
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::{Best, Checkpoints, Progress};
@@ -165,12 +165,12 @@ pub(crate) fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If a tensor cannot be read from its device or the file cannot be written.
-pub fn export(generator: &Generator, path: &Path, config: &RunConfig, step: u64) -> Result<()> {
-    let tensors = generator.weights()?.into_iter().map(|named| NamedTensor {
+pub fn export(network: &Network, path: &Path, config: &RunConfig, step: u64) -> Result<()> {
+    let tensors = network.weights()?.into_iter().map(|named| NamedTensor {
         name: named.name,
         shape: named.weight.shape,
         values: named.weight.values.into(),
     });
     let provenance = format!("lacuna train, seed {}, step {step}", config.seed);
-    Ok(save(path, generator.config(), &provenance, tensors, Storage::F32)?)
+    Ok(save(path, network.config(), &provenance, tensors, Storage::F32)?)
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lacuna_nets::Generator;
 use lacuna_nets::block::Init;
 use lacuna_nets::weights::{self, NamedWeight, Weight};
-use lacuna_network::{Architecture, Delta, Family, Shape};
+use lacuna_network::{Architecture, ContextEncoder, ContextHole, Delta, Family, Middle, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::fixtures::{Fixture, Fixtures};
@@ -69,6 +69,32 @@ pub fn from_reference(numbers: &Fixtures) -> Discriminator {
         Some(Weight { shape: found.shape.clone(), values: found.values.clone() })
     })
     .expect("a complete fixture")
+}
+
+/// The discriminator of a context encoder's fixture (width 4), of predictions of `side` pixels, in eval mode.
+pub fn context_discriminator(numbers: &Fixtures, prefix: &str, side: usize) -> Discriminator {
+    let network = ContextEncoder {
+        side,
+        hole: ContextHole::Region,
+        width: 4,
+        middle: Middle::Bottleneck { channels: 16 },
+    };
+    let kind = Kind::Context { network, width: 4 };
+    let discriminator = Discriminator::new(kind, &mut Init::drawn(rng(1), &Device::flex()));
+    let loaded = weights::load(discriminator, |name| {
+        let found = numbers.find(&context_discriminator_name(prefix, name))?;
+        Some(Weight { shape: found.shape.clone(), values: found.values.clone() })
+    });
+    // Frozen norms stay in eval mode, whatever the device of their input.
+    loaded.expect("a complete fixture").freeze().train()
+}
+
+/// PyTorch's name of a parameter of that discriminator: convolution, norm and activation are numbered in one sequence, in
+/// which the first layer has no norm.
+pub fn context_discriminator_name(prefix: &str, name: &str) -> String {
+    let [_, layer, kind, tensor] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
+    let first = (3 * layer.parse::<usize>().expect("a number")).saturating_sub(1);
+    format!("{prefix}model.{}.{tensor}", first + usize::from(kind == "norm"))
 }
 
 /// PyTorch's name of a parameter.

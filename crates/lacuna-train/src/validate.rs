@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use lacuna::{Mask, Planes};
+use lacuna::{Mask, Planes, Predictor};
 use lacuna_eval::metric::{Lpips, l1, l1_in, psnr, ssim};
-use lacuna_nets::Generator;
+use lacuna_nets::Network;
 use lacuna_nets::tensors::{device_of, download, upload};
 use serde::{Deserialize, Serialize};
 
@@ -105,8 +105,27 @@ impl Validation {
     ///
     /// # Errors
     /// If the network fails.
-    pub fn evaluate(&self, generator: &Generator) -> Result<ValidationResult> {
-        self.score(|photo, mask| fill(self.task, generator, photo, mask))
+    pub fn evaluate(&self, network: &Network) -> Result<ValidationResult> {
+        self.score(|photo, mask| fill(self.task, network, photo, mask))
+    }
+
+    /// Scores a method.
+    ///
+    /// # Errors
+    /// If the method fails.
+    pub fn evaluate_predictor(&self, predictor: &dyn Predictor) -> Result<ValidationResult> {
+        self.score(|photo, mask| {
+            let mut filled = photo.clone();
+            let mut known = photo.clone();
+            let inside = |values: &mut [f32], fill: &[f32]| {
+                let pixels = values.iter_mut().zip(fill).zip(mask.hole()).filter(|(_, hole)| **hole);
+                pixels.for_each(|((value, fill), _)| *value = *fill);
+            };
+            (0..3).for_each(|colour| inside(known.plane_mut(colour), &vec![0.0; mask.hole().len()]));
+            let predicted = predictor.predict(&known, mask, 0)?;
+            (0..3).for_each(|colour| inside(filled.plane_mut(colour), predicted.plane(colour)));
+            Ok(filled)
+        })
     }
 
     /// Scores what `fill` returns for each photo and its mask.
@@ -137,11 +156,15 @@ impl Validation {
 ///
 /// # Errors
 /// If the network fails.
-pub fn fill(task: Task, generator: &Generator, photo: &Planes, mask: &Mask) -> Result<Planes> {
-    let (image, hole) = upload(photo, mask, &device_of(generator));
-    let filled: Tensor<4> = match task {
-        Task::Autoencoder => generator.decode(generator.encode(image, hole.zeros_like())?),
-        Task::Inpainting => generator.forward(image, hole)?.inpainted,
+pub fn fill(task: Task, network: &Network, photo: &Planes, mask: &Mask) -> Result<Planes> {
+    let (image, hole) = upload(photo, mask, &device_of(network));
+    let filled: Tensor<4> = match (task, network) {
+        (Task::Autoencoder, Network::Generator(generator)) => {
+            generator.decode(generator.encode(image, hole.zeros_like())?)
+        }
+        (Task::Autoencoder, Network::ContextEncoder(_)) | (Task::Inpainting, _) => {
+            network.fill(image, hole)?
+        }
     };
     Ok(download(filled)?)
 }
@@ -225,7 +248,7 @@ mod tests {
 
     #[test]
     fn networks_are_scored_as_they_fill() {
-        let generator = small_generator(3, true, &Device::flex());
+        let generator = Network::from(small_generator(3, true, &Device::flex()));
         let photo = Planes::new(SIDE, SIDE, pictures::picture(SIDE, SIDE));
         let set = validation(Task::Inpainting, vec![(photo.clone(), columns(4))]);
         let result = set.evaluate(&generator).unwrap();

@@ -12,6 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
 use crate::checkpoint::Checkpoint;
+use crate::context::ContextPredictor;
 use crate::method::{Build, Method};
 use crate::refine::{EngineLatents, Refined, Refinement};
 use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
@@ -25,6 +26,17 @@ pub(crate) const METHOD: Method = Method {
 
 /// Bytes of packed weights after which the file's pages are released.
 const RELEASE_BYTES: usize = 16 << 20;
+
+/// The predictor of a weights file's network on the processor, whatever its family.
+///
+/// # Errors
+/// As [`EnginePredictor::new`] and [`ContextPredictor::open`].
+pub fn network_predictor(checkpoint: &Checkpoint) -> Result<Arc<dyn Predictor>> {
+    Ok(match checkpoint.config().context_encoder() {
+        Some(_) => Arc::new(ContextPredictor::open(checkpoint)?),
+        None => Arc::new(EnginePredictor::new(checkpoint)?),
+    })
+}
 
 /// Predicts the pixels of a hole with a network on the processor.
 #[derive(Debug)]
@@ -41,6 +53,15 @@ impl EnginePredictor {
     /// [`Error::Checkpoint`] if the engine lacks a layer of the network; [`Error::Argument`] if `LACUNA_ISA` names
     /// instructions that this processor lacks.
     pub fn new(checkpoint: &Checkpoint) -> Result<Self> {
+        let config = checkpoint.config();
+        if config.generator().is_none() {
+            let path = checkpoint.source().path.display().to_string();
+            let problem = format!(
+                "has a {} network, expected one with encoder, refiner and decoder",
+                config.family_name()
+            );
+            return Err(Error::checkpoint(path, problem));
+        }
         let unreleased = Cell::new(0);
         let engine = Engine::compile(&checkpoint.config().layers(), isa()?, |name| {
             if unreleased.get() > RELEASE_BYTES {

@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod budget;
 pub mod checkpoint;
 pub mod composite;
+pub mod context;
 pub mod default_network;
 mod depth;
 mod distance;
@@ -45,8 +46,9 @@ pub mod watch;
 pub mod words;
 
 pub use budget::Budget;
+pub use context::ContextPredictor;
 pub use default_network::default_network;
-pub use engine::EnginePredictor;
+pub use engine::{EnginePredictor, network_predictor};
 pub use error::{Error, Result};
 pub use guided::Guided;
 pub use hole::{Hole, HoleOptions};

@@ -6,7 +6,8 @@ mod plan;
 
 use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
-use lacuna::checkpoint::{self, Info, Shape, Suspect, Verification};
+use lacuna::checkpoint::{self, Architecture, Info, Shape, Suspect, Verification};
+use lacuna_network::{ContextHole, Middle};
 use serde::Serialize;
 
 use convert::ConvertArgs;
@@ -108,26 +109,49 @@ fn info(args: &InfoArgs) -> Result<()> {
 }
 
 fn info_text(info: &Info) -> String {
-    let Shape { channels_in, width, blocks, control, delta } = info.config.shape();
     let elements: Vec<String> = info.elements.iter().map(kind_name).collect();
     let mut lines = vec![
         format!("file        {}", info.source.path.display()),
         format!("container   {}", kind_name(&info.source.container)),
-        format!("family      {}", info.config.family()),
-        format!("width       {}", width),
-        format!("blocks      {}", blocks),
-        format!("inputs      {}", channels_in),
-        format!("control     {}", if *control { "yes" } else { "no" }),
-        format!("delta       {}", kind_name(delta)),
+        format!("family      {}", info.config.family_name()),
+    ];
+    lines.extend(options(&info.config));
+    lines.extend([
         format!("parameters  {}", info.parameters),
         format!("values      {}", elements.join(", ")),
         format!("prefix      {:?}", info.source.prefix),
-    ];
+    ]);
     lines.extend(info.provenance.iter().map(|provenance| format!("provenance  {provenance}")));
     let others = info.source.other_generators.iter();
     lines.extend(others.map(|other| format!("unused      another generator under {other:?}")));
     lines.extend(skipped(&info.skipped).into_iter().map(|line| format!("skipped     {line}")));
     lines.join("\n")
+}
+
+/// The options of a network, one a line.
+fn options(config: &Architecture) -> Vec<String> {
+    if let Some(network) = config.context_encoder() {
+        return vec![
+            format!("side        {}", network.side),
+            format!("width       {}", network.width),
+            match network.hole {
+                ContextHole::Region => "hole        region".into(),
+                ContextHole::Centre { overlap } => format!("hole        centre, overlap {overlap}"),
+            },
+            match network.middle {
+                Middle::ChannelWise => "middle      channel-wise".into(),
+                Middle::Bottleneck { channels } => format!("middle      bottleneck of {channels} channels"),
+            },
+        ];
+    }
+    let Shape { channels_in, width, blocks, control, delta } = config.shape();
+    vec![
+        format!("width       {width}"),
+        format!("blocks      {blocks}"),
+        format!("inputs      {channels_in}"),
+        format!("control     {}", if *control { "yes" } else { "no" }),
+        format!("delta       {}", kind_name(delta)),
+    ]
 }
 
 /// The tensors that were not read. BatchNorm's counters are summarised in one entry.

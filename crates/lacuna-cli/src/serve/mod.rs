@@ -259,9 +259,12 @@ impl ServeArgs {
     }
 }
 
-/// The latent view of a network; none in a program without Burn.
+/// The latent view of a network; none in a program without Burn, and none of a network without a latent.
 #[cfg(feature = "burn")]
 fn latent_view(checkpoint: &Checkpoint, device: &str) -> Result<Option<Arc<dyn LatentView>>> {
+    if checkpoint.config().generator().is_none() {
+        return Ok(None);
+    }
     Ok(Some(Arc::new(latent::Viewer::new(checkpoint, device)?)))
 }
 

@@ -16,12 +16,12 @@ use crate::models::metric_weights_folder;
 use crate::output::print;
 use crate::units::{Threads, start_threads};
 
-/// Train a whole table of the thesis with several seeds, and compare its rows
+/// Train a whole table, of the thesis or of the history of methods, with several seeds, and compare its rows
 ///
 /// Runs that an earlier call finished in the same folder are not repeated.
 #[derive(Args)]
 pub struct StudyArgs {
-    /// The table: table-5.1, table-5.2 or table-A.1
+    /// The table: table-5.1, table-5.2, table-A.1 (of the thesis), or history (methods since 2016)
     table: Table,
     /// Size of everything: tiny (seconds), smoke (minutes), small (an hour on two cores), paper (days on a GPU)
     #[arg(long, default_value = "smoke")]

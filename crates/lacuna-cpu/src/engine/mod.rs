@@ -3,6 +3,7 @@
 
 mod backward;
 mod buffers;
+mod chain;
 mod conv;
 mod fft;
 mod fourier;
@@ -26,6 +27,7 @@ use std::borrow::Cow;
 use lacuna_network::Layers;
 
 pub use backward::{Backward, LatentPart, LatentPlan, LatentRun};
+pub use chain::Chain;
 pub use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 pub use plan::{Plan, PlanOptions, Strips, WINDOW_BYTES};
 pub use profile::PROFILE_VARIABLE;

@@ -102,7 +102,8 @@ impl<'w, W: Weights<'w>> Source<W> {
         Self(weights)
     }
 
-    fn tensor(&self, name: &str, length: usize) -> Result<Cow<'w, [f32]>> {
+    /// The values of a tensor.
+    pub fn tensor(&self, name: &str, length: usize) -> Result<Cow<'w, [f32]>> {
         let values = (self.0)(name).ok_or_else(|| Error::MissingTensor(name.to_owned()))?;
         if values.len() == length {
             Ok(values)
@@ -144,6 +145,9 @@ impl<'w, W: Weights<'w>> Source<W> {
         match layer.pieces() {
             Pieces::Plain(plain) => self.plain(&plain),
             Pieces::FastFourier(pieces) => self.fast_fourier(layer, &pieces),
+            Pieces::ChannelWise(_) => {
+                Err(Error::Operation { layer: layer.path.clone(), operation: layer.form.to_string() })
+            }
         }
     }
 

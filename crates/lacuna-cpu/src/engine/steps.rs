@@ -123,6 +123,7 @@ impl Steps {
         for half in layers.refiner.iter().flatten() {
             let (weights, map) = match half.pieces() {
                 Pieces::Plain(plain) => (plain.kernel.weights(), half.outputs.total()),
+                Pieces::ChannelWise(_) => unreachable!("`check` has refused it"),
                 Pieces::FastFourier(pieces) => {
                     self.spectral(half, &pieces);
                     (pieces.neighbourhood().map(Weights::weights).sum(), half.outputs.total())
@@ -167,7 +168,9 @@ impl Steps {
         let Layer { level, inputs, outputs, form, .. } = layer;
         let (from_level, is_transposed) = match form.operation {
             Operation::Transposed => (level + 1, true),
-            Operation::Convolution | Operation::FastFourier => (level + 1 - form.stride, false),
+            Operation::Convolution | Operation::FastFourier | Operation::ChannelWise => {
+                (level + 1 - form.stride, false)
+            }
         };
         let (from, to) = (self.map(inputs.total(), from_level), self.map(outputs.total(), *level));
         // Each input pixel of a transposed convolution is multiplied with all taps.

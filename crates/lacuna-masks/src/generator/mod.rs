@@ -1,10 +1,13 @@
-//! Mask generators: LaMa's (<https://arxiv.org/abs/2109.07161>, section 2.4 and appendix), and an object-like one.
+//! Mask generators: LaMa's (<https://arxiv.org/abs/2109.07161>, section 2.4 and appendix), those of context encoders, and
+//! an object-like one.
 //!
 //! All randomness comes from the generator that is passed in, and nothing depends on the platform's math library: the
 //! same seed gives the same mask on every machine.
 
+mod blob;
 mod boxes;
 mod canvas;
+mod centre;
 mod irregular;
 mod object;
 mod outpainting;
@@ -16,7 +19,9 @@ use rand::RngExt;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
+pub use blob::Blob;
 pub use boxes::Boxes;
+pub use centre::Centre;
 pub use irregular::{Brush, Irregular};
 pub use object::Object;
 pub use outpainting::Outpainting;
@@ -39,6 +44,10 @@ pub enum MaskGenerator {
     Superres(Superres),
     /// The image borders.
     Outpainting(Outpainting),
+    /// Regions of smooth noise.
+    Blob(Blob),
+    /// The centre.
+    Centre(Centre),
     /// One of several generators.
     Mixed {
         /// The generators.
@@ -75,6 +84,8 @@ impl MaskGenerator {
             Self::Segmentation(object) => object.draw(canvas, rng),
             Self::Superres(superres) => superres.draw(canvas, rng),
             Self::Outpainting(outpainting) => outpainting.draw(canvas, rng),
+            Self::Blob(blob) => blob.draw(canvas, rng),
+            Self::Centre(centre) => centre.draw(canvas),
             Self::Mixed { of } => {
                 let sum: f64 = of.iter().map(|item| item.probability).sum();
                 let mut left = rng.random::<f64>() * sum;
@@ -113,6 +124,7 @@ impl MaskGenerator {
             Self::Segmentation(object) => object.check(),
             Self::Superres(superres) => superres.check(),
             Self::Outpainting(outpainting) => outpainting.check(),
+            Self::Blob(blob) => blob.check(),
             Self::Mixed { of } => {
                 let sum: f64 = of.iter().map(|item| item.probability).sum();
                 if !sum.is_finite() || sum <= 0.0 || of.iter().any(|item| item.probability < 0.0) {
@@ -122,7 +134,7 @@ impl MaskGenerator {
                 }
                 of.iter().try_for_each(|item| item.generator.check())
             }
-            Self::Half | Self::Empty => Ok(()),
+            Self::Half | Self::Empty | Self::Centre(_) => Ok(()),
         }
     }
 }
@@ -151,6 +163,8 @@ mod tests {
         let others = [
             MaskGenerator::Superres(Superres::default()),
             MaskGenerator::Segmentation(Object::default()),
+            MaskGenerator::Blob(Blob::default()),
+            MaskGenerator::Centre(Centre { margin: 4 }),
             MaskGenerator::Empty,
         ];
         for generator in generators.iter().chain(&others) {

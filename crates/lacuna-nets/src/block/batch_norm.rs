@@ -6,10 +6,10 @@
 
 use burn::module::{Flag, Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 use lacuna_network::Activation;
 use lacuna_network::geometry::EPSILON;
 
+use super::activation::activate;
 use super::{Init, Statistic};
 use crate::ops::{self, After};
 
@@ -79,9 +79,8 @@ impl BatchNorm {
     /// As [`BatchNorm::forward`].
     pub fn forward_activated(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         match activation {
-            Activation::Identity => self.forward(x),
             Activation::Relu => self.forward_relu(x),
-            Activation::Sigmoid => sigmoid(self.forward(x)),
+            other => activate(self.forward(x), other),
         }
     }
 

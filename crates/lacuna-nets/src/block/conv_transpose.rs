@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 use lacuna_network::Layer;
 
 use super::Init;
-use crate::ops;
+use crate::ops::{self, Padding, padding};
 
-/// The shape of a [`ConvTranspose2d`]; square kernels of odd size.
+/// The shape of a [`ConvTranspose2d`]; square kernels.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvTransposeConfig {
     /// Channels of the input.
@@ -18,6 +18,8 @@ pub struct ConvTransposeConfig {
     pub kernel: usize,
     /// Output pixels between inputs.
     pub stride: usize,
+    /// The border that is cut off: none or zeros.
+    pub padding: Padding,
     /// Whether each output channel has an offset.
     pub bias: bool,
 }
@@ -31,6 +33,7 @@ impl ConvTransposeConfig {
             channels_out: outputs.total(),
             kernel: form.kernel,
             stride: form.stride,
+            padding: padding::of(form.border, form.kernel),
             bias: form.bias,
         }
     }
@@ -38,17 +41,18 @@ impl ConvTransposeConfig {
     /// With PyTorch's default initialisation. PyTorch computes the fan-in from the weight's *second* dimension, which
     /// is the output here: uniform in `±1/sqrt(kernel² channels_out)`.
     pub fn init(&self, init: &mut Init) -> ConvTranspose2d {
-        let Self { channels_in, channels_out, kernel, stride, bias } = *self;
+        let Self { channels_in, channels_out, kernel, stride, padding, bias } = *self;
         let fan_in = channels_out * kernel * kernel;
         ConvTranspose2d {
             weight: init.uniform([channels_in, channels_out, kernel, kernel], fan_in),
             bias: bias.then(|| init.uniform([channels_out], fan_in)),
             stride,
+            padding,
         }
     }
 }
 
-/// The transpose of a convolution with padding `kernel / 2`; sides grow by exactly the stride.
+/// The transpose of a convolution. With padding, sides grow by exactly the stride.
 ///
 /// # Shapes
 /// `weight`: `[channels_in, channels_out, kernel, kernel]`; `bias`: `[channels_out]`.
@@ -60,15 +64,19 @@ pub struct ConvTranspose2d {
     pub bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     stride: usize,
+    #[module(skip)]
+    padding: Padding,
 }
 
 impl ConvTranspose2d {
     /// Enlarges `x`.
     ///
     /// # Shapes
-    /// `x`: `[batch, channels_in, height, width]`; the result: `[batch, channels_out, stride height, stride width]`.
+    /// `x`: `[batch, channels_in, height, width]`; the result: `[batch, channels_out, rows, columns]`, with
+    /// `rows = stride height` with padding, else `stride (height - 1) + kernel`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv_transposed(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.stride)
+        let bias = self.bias.as_ref().map(Param::val);
+        ops::conv_transposed(x, self.weight.val(), bias, self.stride, self.padding)
     }
 }
 
@@ -80,10 +88,19 @@ mod tests {
 
     const GRADIENT_TOLERANCE: f64 = 1e-4;
 
+    fn config(
+        channels_in: usize,
+        channels_out: usize,
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> ConvTransposeConfig {
+        ConvTransposeConfig { channels_in, channels_out, kernel, stride, padding, bias: true }
+    }
+
     /// A layer of the decoder.
     fn doubling(channels_in: usize, channels_out: usize) -> ConvTranspose2d {
-        ConvTransposeConfig { channels_in, channels_out, kernel: 3, stride: 2, bias: true }
-            .init(&mut seeded(1))
+        config(channels_in, channels_out, 3, 2, Padding::Zero(1)).init(&mut seeded(1))
     }
 
     #[test]
@@ -113,5 +130,22 @@ mod tests {
     fn it_has_the_right_gradient() {
         let conv = doubling(3, 2);
         assert_block_gradient(conv, ConvTranspose2d::forward, [2, 3, 3, 2], GRADIENT_TOLERANCE);
+    }
+
+    /// Those of a context encoder's decoder.
+    #[test]
+    fn kernels_of_four_double_the_sides_or_enlarge_a_pixel() {
+        let doubling = config(3, 2, 4, 2, Padding::Zero(1));
+        let from_pixel = config(3, 2, 4, 1, Padding::None);
+        for batch in [1, 2] {
+            let x = random([batch, 3, 5, 4], 2);
+            assert_eq!(doubling.init(&mut seeded(1)).forward(x).dims(), [batch, 2, 10, 8]);
+            let x = random([batch, 3, 1, 1], 2);
+            assert_eq!(from_pixel.init(&mut seeded(1)).forward(x).dims(), [batch, 2, 4, 4]);
+        }
+        let conv = doubling.init(&mut seeded(1));
+        assert_block_gradient(conv, ConvTranspose2d::forward, [2, 3, 3, 2], GRADIENT_TOLERANCE);
+        let conv = from_pixel.init(&mut seeded(1));
+        assert_block_gradient(conv, ConvTranspose2d::forward, [2, 3, 1, 1], GRADIENT_TOLERANCE);
     }
 }

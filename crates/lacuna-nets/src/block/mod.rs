@@ -1,7 +1,9 @@
 //! Building blocks, one per file, with configuration, struct, initialisation, forward and tests. [`LayerBlock`] is the
 //! block of a layer of `lacuna-network`.
 
+pub mod activation;
 pub mod batch_norm;
+pub mod channel_wise;
 pub mod conv;
 pub mod conv_norm_act;
 pub mod conv_transpose;
@@ -13,9 +15,11 @@ pub mod init;
 pub mod layer;
 pub mod residual;
 pub mod spectral;
+pub mod stage;
 pub mod statistic;
 
 pub use batch_norm::BatchNorm;
+pub use channel_wise::ChannelWise;
 pub use conv::{Conv2d, Conv2dConfig};
 pub use conv_norm_act::ConvNormAct;
 pub use conv_transpose::{ConvTranspose2d, ConvTransposeConfig};
@@ -27,4 +31,5 @@ pub use init::Init;
 pub use layer::LayerBlock;
 pub use residual::Residual;
 pub use spectral::Spectral;
+pub use stage::Stage;
 pub use statistic::Statistic;

@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid};
 use lacuna_network::{Activation, Layers};
 
 use crate::Features;
+use crate::block::activation::activate;
 use crate::block::{Conv2d, Conv2dConfig, Init, LayerBlock};
 use crate::error::Result;
 
@@ -39,11 +39,7 @@ impl Decoder {
     pub fn forward(&self, latent: Features) -> Tensor<4> {
         let latent = Features::local(latent.concat());
         let x = self.out.forward(self.up.iter().fold(latent, |x, up| up.forward(x)).local);
-        match self.activation {
-            Activation::Identity => x,
-            Activation::Relu => relu(x),
-            Activation::Sigmoid => sigmoid(x),
-        }
+        activate(x, self.activation)
     }
 }
 

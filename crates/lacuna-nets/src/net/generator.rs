@@ -63,6 +63,10 @@ impl Generator {
 
     fn build(config: &Architecture, init: &mut Init) -> Result<Self> {
         config.check().map_err(|problem| Error::Config(problem.to_string()))?;
+        if config.generator().is_none() {
+            let problem = format!("{} has no encoder, refiner and decoder with a latent", config.label());
+            return Err(Error::Config(problem));
+        }
         let layers = config.layers();
         Ok(Self {
             encoder: Encoder::new(&layers.encoder, init)?,

@@ -1,13 +1,17 @@
 //! The parts of a network and the generator that joins them. Each is built from layers of `lacuna-network`.
 
+pub mod context_encoder;
 pub mod control;
 pub mod decoder;
 pub mod encoder;
 pub mod generator;
+pub mod network;
 pub mod refiner;
 
+pub use context_encoder::ContextEncoder;
 pub use control::MaskControl;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use generator::{Generator, Prediction};
+pub use network::Network;
 pub use refiner::Refiner;

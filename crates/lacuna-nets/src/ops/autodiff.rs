@@ -160,7 +160,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 let x: FloatTensor<B> = kept.retrieve_node_output(x);
                 let weight: FloatTensor<B> = kept.retrieve_node_output(weight);
                 // This is a convolution's backward pass, so its own backward pass is that convolution.
-                let (kernel, stride, padding) = TRANSPOSED;
+                let ((stride, padding), kernel) = (TRANSPOSED, weight.shape()[2]);
                 register!(B, gradients, of_bias, B::channel_sums(dy.clone()));
                 register!(
                     B,

@@ -10,7 +10,10 @@ use lacuna_cpu::kernels::fourier::{self, Columns, Size};
 use lacuna_cpu::{After, Isa};
 
 /// Rows and columns of the transposed convolution's kernel, its stride and padding.
-pub(super) const TRANSPOSED: (usize, usize, Padding) = (3, 2, Padding::Zero(1));
+pub(super) const TRANSPOSED: (usize, Padding) = (2, Padding::Zero(1));
+
+/// Rows and columns of the transposed convolutions that have kernels.
+pub(super) const TRANSPOSED_KERNELS: [usize; 2] = [3, 4];
 
 /// Operations with kernels of our own. All maps are `[batch, channels, height, width]`.
 #[backend_extension(Flex, Autodiff)]
@@ -226,7 +229,7 @@ impl Kernels for Flex {
         let (x, weight, bias) = (Numbers::of(x), Numbers::of(weight), Numbers::of(bias));
         let ([batch, _, height, width], [_, channels, ..]): ([usize; 4], [usize; 4]) =
             (x.shape(), weight.shape());
-        let (_, stride, padding) = TRANSPOSED;
+        let (stride, padding) = TRANSPOSED;
         let map = [batch, channels, 2 * height, 2 * width];
         let shape = conv_shape(map, weight.shape(), stride, padding);
         tensor(conv::transposed(isa(), &shape, x.values(), weight.values(), bias.values()), map)

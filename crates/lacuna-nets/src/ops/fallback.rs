@@ -29,9 +29,12 @@ pub(super) fn conv_transposed(
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
     stride: usize,
+    padding: Padding,
 ) -> Tensor<4> {
-    let padding = weight.dims()[2] / 2;
-    let options = ConvTransposeOptions::new([stride; 2], [padding; 2], [stride - 1; 2], [1, 1], 1);
+    let (by, kernel) = (padding.width(), weight.dims()[2]);
+    // With a border, sides grow by exactly the stride.
+    let more = if by > 0 { stride + 2 * by - kernel } else { 0 };
+    let options = ConvTransposeOptions::new([stride; 2], [by; 2], [more; 2], [1, 1], 1);
     conv_transpose2d(x, weight, bias, options)
 }
 

@@ -13,7 +13,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor};
 use lacuna_cpu::kernels::fourier::Columns;
 
-use backend::{Kernels, TRANSPOSED};
+use backend::{Kernels, TRANSPOSED, TRANSPOSED_KERNELS};
 pub use lacuna_cpu::After;
 pub use padding::Padding;
 
@@ -65,20 +65,31 @@ pub fn conv2d(
     fallback::conv2d(x, weight, bias, stride, padding)
 }
 
-/// The transpose of a convolution with an odd kernel and padding `kernel / 2`; sides grow by exactly `stride`. The
-/// kernels support the decoder's case: kernel 3, stride 2, bias.
+/// The transpose of a convolution. With padding, sides grow by exactly `stride`; without, a map of one pixel gets the sides
+/// of the kernel. The kernels support the decoders' case: kernel 3 or 4, stride 2, one pixel of zeros.
 ///
 /// # Shapes
 /// `x`: `[batch, channels_in, height, width]`; `weight`: `[channels_in, channels_out, kernel, kernel]`; `bias`:
-/// `[channels_out]`; the result: `[batch, channels_out, stride height, stride width]`.
-pub fn conv_transposed(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize) -> Tensor<4> {
-    let (kernel_with_kernels, stride_with_kernels, _) = TRANSPOSED;
-    let has_size = (weight.dims()[2], stride) == (kernel_with_kernels, stride_with_kernels);
-    if let Some(bias) = bias.clone().filter(|_| has_size && has_kernels(&x)) {
+/// `[channels_out]`; the result: `[batch, channels_out, rows, columns]` with `rows = stride height` with padding, else
+/// `stride (height - 1) + kernel`.
+///
+/// # Panics
+/// If `padding` reflects.
+pub fn conv_transposed(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    padding: Padding,
+) -> Tensor<4> {
+    assert!(!matches!(padding, Padding::Reflect(_)), "a transposed convolution that reflects");
+    let [_, channels, kernel, _] = weight.dims();
+    if TRANSPOSED_KERNELS.contains(&kernel) && (stride, padding) == TRANSPOSED && has_kernels(&x) {
+        let bias = bias.unwrap_or_else(|| Tensor::zeros([channels], &x.device()));
         let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(<Dispatch as Kernels>::conv_transposed(x, weight, bias));
     }
-    fallback::conv_transposed(x, weight, bias, stride)
+    fallback::conv_transposed(x, weight, bias, stride, padding)
 }
 
 /// A normalised map, and the statistics that were used.
@@ -196,8 +207,9 @@ mod tests {
     fn convolutions_are_burns() {
         let paddings = [Padding::None, Padding::Zero(1), Padding::Zero(2), Padding::Reflect(1)];
         for ([height, width], batch) in SIZES.into_iter().zip([1, 2, 3]) {
-            for (padding, stride, kernel) in
-                paddings.into_iter().flat_map(|padding| [(padding, 1, 3), (padding, 2, 3), (padding, 1, 1)])
+            for (padding, stride, kernel) in paddings
+                .into_iter()
+                .flat_map(|padding| [(1, 3), (2, 3), (1, 1), (2, 4)].map(|(s, k)| (padding, s, k)))
             {
                 let shapes = Shapes { x: [batch, 5, height, width], weight: [3, 5, kernel, kernel], bias: 3 };
                 assert_same(
@@ -211,12 +223,20 @@ mod tests {
                     &|x, weight, _| fallback::conv2d(x, weight, None, stride, padding),
                 );
             }
-            let shapes = Shapes { x: [batch, 5, height, width], weight: [5, 3, 3, 3], bias: 3 };
-            assert_same(
-                shapes,
-                &|x, weight, bias| conv_transposed(x, weight, Some(bias), 2),
-                &|x, weight, bias| fallback::conv_transposed(x, weight, Some(bias), 2),
-            );
+            let zero = Padding::Zero(1);
+            for kernel in TRANSPOSED_KERNELS {
+                let shapes = Shapes { x: [batch, 5, height, width], weight: [5, 3, kernel, kernel], bias: 3 };
+                assert_same(
+                    shapes,
+                    &|x, weight, bias| conv_transposed(x, weight, Some(bias), 2, zero),
+                    &|x, weight, bias| fallback::conv_transposed(x, weight, Some(bias), 2, zero),
+                );
+                assert_same(
+                    shapes,
+                    &|x, weight, _| conv_transposed(x, weight, None, 2, zero),
+                    &|x, weight, _| fallback::conv_transposed(x, weight, None, 2, zero),
+                );
+            }
         }
     }
 

@@ -5,10 +5,11 @@ use burn::tensor::ops::PadMode;
 pub use lacuna_cpu::kernels::conv::Padding;
 use lacuna_network::Border;
 
-/// The padding that keeps the sides, apart from the stride: half of the kernel.
+/// The padding of a layer's border, `(kernel - 1) / 2` pixels wide. With an odd kernel it keeps the sides, apart from the
+/// stride.
 pub fn of(border: Border, kernel: usize) -> Padding {
-    match (border, kernel / 2) {
-        (_, 0) => Padding::None,
+    match (border, (kernel - 1) / 2) {
+        (Border::None, _) | (_, 0) => Padding::None,
         (Border::Zero, by) => Padding::Zero(by),
         (Border::Reflect, by) => Padding::Reflect(by),
     }

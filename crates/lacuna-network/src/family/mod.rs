@@ -1,5 +1,6 @@
 //! The families: each file lists the layers of one.
 
+mod context;
 mod fourier;
 mod regular;
 mod shared;
@@ -17,5 +18,6 @@ pub(crate) fn layers(network: &Architecture) -> Layers {
     match network {
         Architecture::Fourier(shape) => fourier::layers(shape),
         Architecture::Regular(shape) => regular::layers(shape),
+        Architecture::ContextEncoder(network) => context::layers(network),
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn half_paths(block: usize) -> [String; 2] {
 pub(super) fn layers(shape: &Shape) -> Layers {
     Layers {
         encoder: Vec::new(),
+        middle: Vec::new(),
         refiner: Vec::new(),
         adds_latent: shape.delta == Delta::Literal,
         decoder: (0..LEVELS).map(|step| up(shape, step)).collect(),

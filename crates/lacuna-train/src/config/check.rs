@@ -2,6 +2,7 @@
 
 use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 
+use super::check_context::check_context;
 use super::{BestBy, Conditioning, RunConfig, Task};
 use crate::{Error, Result};
 
@@ -76,6 +77,18 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         return refuse(
             "loss.feature_matching_mse: needs loss.adversarial, whose features it compares".into(),
         );
+    }
+    for (key, beta) in optimizer.betas.iter().enumerate() {
+        if !(0.0..1.0).contains(beta) {
+            return refuse(format!(
+                "optimizer.betas: expected two numbers from 0 to less than 1, got {beta} as number {}",
+                key + 1
+            ));
+        }
+    }
+    let Some(network) = network.generator() else { return check_context(config) };
+    if loss.context.is_some() {
+        return refuse("loss.context: the loss of context encoders, but network.family is another".into());
     }
     match task {
         Task::Autoencoder => {

@@ -40,6 +40,35 @@ pub struct Loss {
     /// A discriminator of latents.
     #[serde(default)]
     pub latent_adversarial: Option<LatentAdversarialLoss>,
+    /// The joint loss of context encoders, which have no other.
+    #[serde(default)]
+    pub context: Option<ContextLoss>,
+}
+
+/// The joint loss of context encoders, of values in `[-1, 1]` (Pathak et al. 2016).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextLoss {
+    /// Weight of the squared error; 0.999 as published.
+    pub reconstruction: f64,
+    /// Weight of a visible pixel's squared error, where one of the hole has 1. Published: 10 in the overlap of a central
+    /// hole; 1 or 10 for any region.
+    pub known: f64,
+    /// A discriminator of predictions.
+    #[serde(default)]
+    pub adversarial: Option<ContextAdversarialLoss>,
+}
+
+/// A context encoder's discriminator.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextAdversarialLoss {
+    /// Weight of the network's term; 0.001 as published. The discriminator's own loss has none.
+    pub weight: f64,
+    /// Channels of the discriminator's first layer; 64 as published.
+    pub width: usize,
+    /// The discriminator's learning rate; 0.0002 as published, a tenth of the network's.
+    pub learning_rate: f64,
 }
 
 /// A term with only a weight.
@@ -114,16 +143,19 @@ impl Loss {
             adversarial,
             feature_matching_mse,
             latent_adversarial,
+            context,
         } = self;
+        let context_adversarial = context.and_then(|loss| loss.adversarial).is_some();
         [
             (pixel_l1.is_some(), Term::PixelL1, Needs::Pixels),
             (pixel_mse.is_some(), Term::PixelMse, Needs::Pixels),
             (latent_l1.is_some(), Term::LatentL1, Needs::TargetLatent),
             (perceptual_mse.is_some(), Term::PerceptualMse, Needs::Pixels),
             (style_l1.is_some(), Term::StyleL1, Needs::Pixels),
-            (adversarial.is_some(), Term::Adversarial, Needs::Pixels),
+            (adversarial.is_some() || context_adversarial, Term::Adversarial, Needs::Pixels),
             (feature_matching_mse.is_some(), Term::FeatureMatchingMse, Needs::Pixels),
             (latent_adversarial.is_some(), Term::LatentAdversarial, Needs::TargetLatent),
+            (context.is_some(), Term::ContextMse, Needs::Pixels),
         ]
         .into_iter()
         .filter_map(|(is_set, term, needs)| is_set.then_some((term, needs)))

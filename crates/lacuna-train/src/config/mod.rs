@@ -4,6 +4,7 @@
 //! line; `check.rs` rejects invalid settings before anything is built.
 
 mod check;
+mod check_context;
 mod data;
 mod loss;
 mod network;
@@ -15,8 +16,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Data, Masks};
-pub use loss::{AdversarialLoss, LatentAdversarialLoss, LatentLoss, Loss, VggConfig, Weighted};
-pub use network::{Conditioning, Network, Part, Start};
+pub use loss::{
+    AdversarialLoss, ContextAdversarialLoss, ContextLoss, LatentAdversarialLoss, LatentLoss, Loss, VggConfig,
+    Weighted,
+};
+pub use network::{Conditioning, GeneratorOptions, Network, Part, Start};
 pub use run::{BestBy, EmaConfig, Optimizer, Run};
 
 use crate::{Error, Result};
@@ -161,9 +165,11 @@ pub(crate) mod tests {
         adversarial = { weight = 1.0, r1 = 0.001, width = 4, learning_rate = 1e-4 }
         feature_matching_mse = { weight = 1.0 }
         latent_adversarial = { weight = 1.0, r1 = 0.001, learning_rate = 1e-4 }
+        context = { reconstruction = 0.999, known = 1.0, adversarial = { weight = 0.001, width = 64, learning_rate = 2e-4 } }
         [optimizer]
         learning_rate = 1e-3
         clip = 1.0
+        betas = [0.5, 0.999]
         schedule = { warm_up = 1, decay = "cosine" }
         [run]
         steps = 4
@@ -187,9 +193,21 @@ pub(crate) mod tests {
         expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     }
 
+    /// The keys of a context encoder's network, which [`COMPLETE`] does not have.
+    fn context_encoder_keys() -> Vec<String> {
+        let text = "family = \"context-encoder\"\nunknown = true";
+        let error = toml::from_str::<Network>(text).unwrap_err().message().to_owned();
+        let (_, expected) = error.split_once(", expected ").unwrap_or_else(|| panic!("{error}"));
+        let keys: Vec<String> = expected.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        assert!(keys.iter().any(|key| key == "middle"), "{error}");
+        keys
+    }
+
     /// The paths of all keys below a table of [`COMPLETE`], which must have every key of the schema.
     fn keys(table: &toml::Table, path: &[&str]) -> BTreeSet<String> {
-        let own: BTreeSet<String> = table.keys().cloned().collect();
+        let mut own: BTreeSet<String> = table.keys().cloned().collect();
+        // The schema's family chooses the other keys, and is not listed among them.
+        own.remove("family");
         assert_eq!(own, schema(path), "COMPLETE and the schema of {path:?}");
         let below = table.iter().flat_map(|(key, value)| {
             let path = [path, &[key.as_str()]].concat();
@@ -204,7 +222,8 @@ pub(crate) mod tests {
         let text = include_str!("../../../../docs/training.md");
         let rows = text.lines().filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 1);
         let rows: Vec<(&str, &str)> = rows.filter_map(|line| line.split_once(" | ")).collect();
-        let keys = keys(&toml::from_str(COMPLETE).unwrap(), &[]);
+        let mut keys = keys(&toml::from_str(COMPLETE).unwrap(), &[]);
+        keys.extend(context_encoder_keys().into_iter().map(|key| format!("network.{key}")));
         let is_table =
             |key: &str| ["network", "start", "data", "loss", "optimizer", "ema", "run"].contains(&key);
         for key in keys.iter().filter(|key| !is_table(key)) {
@@ -231,8 +250,8 @@ pub(crate) mod tests {
             let config = RunConfig::open(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
             // Only keys that are equal in all runs have defaults here; files set everything else.
             let text = std::fs::read_to_string(&path).unwrap();
-            for key in
-                ["conditioning", "augment", "learning_rate", "decay", "steps", "best_by", "validation_masks"]
+            let network = if config.network.generator().is_some() { "conditioning" } else { "middle" };
+            for key in [network, "augment", "learning_rate", "decay", "steps", "best_by", "validation_masks"]
             {
                 assert!(text.contains(key), "{}: {key}", path.display());
             }
@@ -246,6 +265,6 @@ pub(crate) mod tests {
             assert_eq!(config.run.accumulate, 1);
             count += 1;
         }
-        assert_eq!(count, 16);
+        assert_eq!(count, 20);
     }
 }

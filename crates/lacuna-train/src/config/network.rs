@@ -3,15 +3,25 @@
 use std::path::PathBuf;
 
 use lacuna_network::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
-use lacuna_network::{Architecture, Delta, Family, Shape};
+use lacuna_network::{Architecture, ContextEncoder, Delta, Family, Shape};
 use serde::{Deserialize, Serialize};
 
-/// The network.
+/// The network: its family under `family`, beside the options of that family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "family", rename_all = "kebab-case")]
+pub enum Network {
+    /// LaMa's generator of fast Fourier convolutions.
+    Fourier(GeneratorOptions),
+    /// The pix2pixHD global generator.
+    Regular(GeneratorOptions),
+    /// A context encoder.
+    ContextEncoder(ContextEncoder),
+}
+
+/// A generator with encoder, refiner and decoder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Network {
-    /// Generator family.
-    pub family: Family,
+pub struct GeneratorOptions {
     /// Channels after the first convolution.
     pub width: usize,
     /// Residual blocks of the refiner.
@@ -40,7 +50,33 @@ pub enum Conditioning {
 impl Network {
     /// The network's configuration.
     pub fn config(&self) -> Architecture {
-        self.family.network(Shape {
+        match self {
+            Self::Fourier(options) => Family::Fourier.network(options.shape()),
+            Self::Regular(options) => Family::Regular.network(options.shape()),
+            Self::ContextEncoder(network) => Architecture::ContextEncoder(*network),
+        }
+    }
+
+    /// The options of a generator; `None` for a context encoder.
+    pub fn generator(&self) -> Option<&GeneratorOptions> {
+        match self {
+            Self::Fourier(options) | Self::Regular(options) => Some(options),
+            Self::ContextEncoder(_) => None,
+        }
+    }
+
+    /// The options of a generator, to change them; `None` for a context encoder.
+    pub fn generator_mut(&mut self) -> Option<&mut GeneratorOptions> {
+        match self {
+            Self::Fourier(options) | Self::Regular(options) => Some(options),
+            Self::ContextEncoder(_) => None,
+        }
+    }
+}
+
+impl GeneratorOptions {
+    fn shape(&self) -> Shape {
+        Shape {
             channels_in: match self.conditioning {
                 Conditioning::Alpha => MASKED_CHANNELS,
                 Conditioning::None | Conditioning::Control | Conditioning::LatentAdd => IMAGE_CHANNELS,
@@ -49,7 +85,7 @@ impl Network {
             blocks: self.blocks,
             control: matches!(self.conditioning, Conditioning::Control | Conditioning::LatentAdd),
             delta: self.delta,
-        })
+        }
     }
 }
 

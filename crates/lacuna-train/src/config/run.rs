@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::optim::Schedule;
+use crate::optim::{BETAS, Schedule};
 
 /// Adam.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,9 +13,23 @@ pub struct Optimizer {
     /// Largest gradient norm of a network; longer gradients are clipped. No clipping by default.
     #[serde(default)]
     pub clip: Option<f64>,
+    /// Decay of the means of gradients and of their squares; PyTorch's values by default.
+    #[serde(default = "Optimizer::default_betas", skip_serializing_if = "Optimizer::are_default")]
+    pub betas: [f64; 2],
     /// Learning rate schedule.
     #[serde(default)]
     pub schedule: Schedule,
+}
+
+impl Optimizer {
+    fn default_betas() -> [f64; 2] {
+        BETAS
+    }
+
+    /// Unwritten in run files, so that those of older runs stay the same.
+    fn are_default(betas: &[f64; 2]) -> bool {
+        *betas == BETAS
+    }
 }
 
 /// Weight averaging.

@@ -1,6 +1,7 @@
 //! Loss terms, one per file, as plain functions of tensors.
 
 pub mod adversarial;
+pub mod context;
 pub mod feature_matching;
 pub mod latent;
 pub mod perceptual;

@@ -23,6 +23,8 @@ pub enum Term {
     FeatureMatchingMse,
     /// The generator's adversarial loss on latents.
     LatentAdversarial,
+    /// Weighted squared error of a context encoder's prediction, of values in `[-1, 1]`.
+    ContextMse,
     /// The discriminator's loss on real images.
     DiscriminatorReal,
     /// The discriminator's loss on predicted images.
@@ -49,6 +51,7 @@ impl Term {
             Self::Adversarial => "adversarial",
             Self::FeatureMatchingMse => "feature_matching_mse",
             Self::LatentAdversarial => "latent_adversarial",
+            Self::ContextMse => "context_mse",
             Self::DiscriminatorReal => "discriminator_real",
             Self::DiscriminatorFake => "discriminator_fake",
             Self::DiscriminatorR1 => "discriminator_r1",

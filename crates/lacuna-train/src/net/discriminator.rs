@@ -2,13 +2,15 @@
 //!
 //! The PatchGAN of pix2pixHD (Wang et al. 2018, <https://arxiv.org/abs/1711.11585>) as in LaMa: convolutions with
 //! kernel 4 and LeakyReLU 0.2, BatchNorm in all but the first and the last.
-//! Differs from it in: [`Kind::Latent`] is ours, a smaller one for latents instead of pixels.
+//! Differs from it in: [`Kind::Latent`] is ours, a smaller one for latents instead of pixels; [`Kind::Context`] is that of
+//! context encoders.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
 use lacuna_nets::block::{BatchNorm, Conv2d, Conv2dConfig, Init};
 use lacuna_nets::ops::Padding;
+use lacuna_network::{ContextEncoder, Layer as LayerData};
 
 /// Slope of LeakyReLU below zero.
 const SLOPE: f64 = 0.2;
@@ -21,6 +23,14 @@ pub enum Kind {
     /// Images: four layers of stride 2, one of stride 1, and the logits. `width` is 64 in LaMa.
     Pixels {
         /// Channels of the first layer.
+        width: usize,
+    },
+    /// Predictions of a context encoder: 4x4 convolutions of stride 2 down to one logit, without offsets (Pathak et al.
+    /// 2016). BatchNorm in all but the first and the last.
+    Context {
+        /// The network.
+        network: ContextEncoder,
+        /// Channels of the first layer. 64 as published.
         width: usize,
     },
     /// Latents, `channels` wide: two layers with kernel 3 that keep the sides.
@@ -42,6 +52,15 @@ struct Layer {
     norm: Option<BatchNorm>,
     #[module(skip)]
     last: bool,
+}
+
+fn context_layers(layers: &[LayerData], init: &mut Init) -> Vec<Layer> {
+    let layer = |(index, layer): (usize, &LayerData)| Layer {
+        conv: Conv2dConfig::of(layer).init(init),
+        norm: if layer.form.norm { Some(BatchNorm::new(layer.outputs.total(), init)) } else { None },
+        last: index + 1 == layers.len(),
+    };
+    layers.iter().enumerate().map(layer).collect()
 }
 
 /// The output of a discriminator.
@@ -85,6 +104,9 @@ impl Discriminator {
                     layer(channels[3], channels[4], 4, 1, true, false),
                     layer(channels[4], 1, 4, 1, false, true),
                 ]
+            }
+            Kind::Context { network, width } => {
+                return Self { layers: context_layers(&network.discriminator(width), init) };
             }
             Kind::Latent { channels } => vec![
                 layer(channels, channels, 3, 1, false, false),

@@ -1,7 +1,7 @@
 //! Adam.
 //!
 //! Kingma and Ba 2014, <https://arxiv.org/abs/1412.6980>: `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`, `x -= rate
-//! · m / (1 - β₁ᵗ) / (sqrt(v / (1 - β₂ᵗ)) + ε)`, with PyTorch's defaults. Burn's own Adam stores its state under ids
+//! · m / (1 - β₁ᵗ) / (sqrt(v / (1 - β₂ᵗ)) + ε)`, with PyTorch's ε. Burn's own Adam stores its state under ids
 //! that differ from run to run, and applies ε differently. Here moments are stored under parameter names, as
 //! checkpoints need.
 
@@ -14,9 +14,9 @@ use lacuna_nets::weights::{NamedWeight, Path, Weight, read_tensor};
 use super::Gradients;
 use crate::{Error, Result};
 
-/// PyTorch's defaults.
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
+/// Decay of the means of gradients and of their squares: PyTorch's defaults.
+pub const BETAS: [f64; 2] = [0.9, 0.999];
+/// PyTorch's default.
 const EPSILON: f64 = 1e-8;
 
 /// Running mean and mean square of one parameter's gradient, as rows without autodiff.
@@ -27,19 +27,32 @@ struct Moments {
 }
 
 /// The optimizer and its state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Adam {
     moments: BTreeMap<String, Moments>,
     steps: u64,
+    betas: [f64; 2],
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Self::new(BETAS)
+    }
 }
 
 impl Adam {
+    /// An optimizer before its first step.
+    pub fn new(betas: [f64; 2]) -> Self {
+        Self { moments: BTreeMap::new(), steps: 0, betas }
+    }
+
     /// One step of `module` along `gradients`. Parameters without a gradient do not change.
     pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, rate: f64) -> M {
         self.steps += 1;
-        let corrections = [BETA_1, BETA_2].map(|beta| 1.0 - beta.powf(self.steps as f64));
+        let betas = self.betas;
+        let corrections = betas.map(|beta| 1.0 - beta.powf(self.steps as f64));
         let mut update =
-            Update { path: Path::default(), moments: &mut self.moments, gradients, rate, corrections };
+            Update { path: Path::default(), moments: &mut self.moments, gradients, rate, betas, corrections };
         module.map(&mut update)
     }
 
@@ -62,11 +75,11 @@ impl Adam {
         Ok(state)
     }
 
-    /// Restores the optimizer after `steps` steps from [`Adam::state`].
+    /// Restores an optimizer of these betas after `steps` steps from [`Adam::state`].
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if one of a pair of moments is missing.
-    pub fn restore(steps: u64, state: Vec<NamedWeight>, device: &Device) -> Result<Self> {
+    pub fn restore(betas: [f64; 2], steps: u64, state: Vec<NamedWeight>, device: &Device) -> Result<Self> {
         let mut rows: BTreeMap<String, Tensor<1>> = state
             .into_iter()
             .map(|NamedWeight { name, weight: Weight { shape, values } }| {
@@ -80,7 +93,7 @@ impl Adam {
             let second = rows.remove(&format!("{parameter}.second")).ok_or_else(alone)?;
             moments.insert(parameter.to_owned(), Moments { first, second });
         }
-        Ok(Self { moments, steps })
+        Ok(Self { moments, steps, betas })
     }
 }
 
@@ -89,6 +102,7 @@ struct Update<'a> {
     moments: &'a mut BTreeMap<String, Moments>,
     gradients: &'a Gradients,
     rate: f64,
+    betas: [f64; 2],
     corrections: [f64; 2],
 }
 
@@ -105,13 +119,14 @@ impl ModuleMapper for Update<'_> {
         let name = self.path.name();
         let Some(gradient) = self.gradients.get(&name).cloned() else { return param };
         let square = gradient.clone() * gradient.clone();
+        let [beta_1, beta_2] = self.betas;
         let moments = match self.moments.remove(&name) {
             None => {
-                Moments { first: gradient.mul_scalar(1.0 - BETA_1), second: square.mul_scalar(1.0 - BETA_2) }
+                Moments { first: gradient.mul_scalar(1.0 - beta_1), second: square.mul_scalar(1.0 - beta_2) }
             }
             Some(Moments { first, second }) => Moments {
-                first: first.mul_scalar(BETA_1) + gradient.mul_scalar(1.0 - BETA_1),
-                second: second.mul_scalar(BETA_2) + square.mul_scalar(1.0 - BETA_2),
+                first: first.mul_scalar(beta_1) + gradient.mul_scalar(1.0 - beta_1),
+                second: second.mul_scalar(beta_2) + square.mul_scalar(1.0 - beta_2),
             },
         };
         let [first, second] = self.corrections;
@@ -179,12 +194,13 @@ mod tests {
     fn a_restored_optimizer_goes_on_as_if_nothing_happened() {
         let mut adam = Adam::default();
         let first = step(&mut adam, pair());
-        let mut restored = Adam::restore(adam.steps(), adam.state().unwrap(), &device().inner()).unwrap();
+        let mut restored =
+            Adam::restore(BETAS, adam.steps(), adam.state().unwrap(), &device().inner()).unwrap();
         let one = step(&mut adam, first.clone());
         let other = step(&mut restored, first);
         assert_eq!(values(one.moved.val()), values(other.moved.val()));
         let mut state = adam.state().unwrap();
         state.pop();
-        assert!(Adam::restore(2, state, &device().inner()).is_err());
+        assert!(Adam::restore(BETAS, 2, state, &device().inner()).is_err());
     }
 }

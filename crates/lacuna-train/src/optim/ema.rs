@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use lacuna_nets::Generator;
+use lacuna_nets::Network;
 use lacuna_nets::weights::Path;
 
 /// Steps after which the growing decay is about one half.
@@ -18,24 +18,24 @@ const RAMP: f64 = 10.0;
 /// The averaged network, without autodiff.
 #[derive(Clone, Debug)]
 pub struct Ema {
-    average: Generator,
+    average: Network,
     decay: f64,
     steps: u64,
 }
 
 impl Ema {
     /// An average initialised with `generator`.
-    pub fn new(generator: &Generator, decay: f64) -> Self {
+    pub fn new(generator: &Network, decay: f64) -> Self {
         Self { average: generator.valid(), decay, steps: 0 }
     }
 
     /// Restores the average after `steps` updates from a checkpoint.
-    pub fn restore(average: Generator, decay: f64, steps: u64) -> Self {
+    pub fn restore(average: Network, decay: f64, steps: u64) -> Self {
         Self { average: average.valid(), decay, steps }
     }
 
     /// The averaged network.
-    pub fn average(&self) -> &Generator {
+    pub fn average(&self) -> &Network {
         &self.average
     }
 
@@ -45,7 +45,7 @@ impl Ema {
     }
 
     /// Moves the average towards `generator`.
-    pub fn update(&mut self, generator: &Generator) {
+    pub fn update(&mut self, generator: &Network) {
         let step = self.steps as f64;
         let decay = self.decay.min((1.0 + step) / (RAMP + step));
         self.steps += 1;
@@ -108,8 +108,8 @@ mod tests {
     use lacuna_nets::weights::{Weight, load};
     use testkit::assert_close;
 
-    fn filled(value: f32) -> Generator {
-        let generator = small_generator(3, false, &device());
+    fn filled(value: f32) -> Network {
+        let generator = Network::from(small_generator(3, false, &device()));
         let shapes: BTreeMap<_, _> = lacuna_nets::weights::shapes(&generator)
             .into_iter()
             .map(|named| (named.name, named.shape))

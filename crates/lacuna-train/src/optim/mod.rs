@@ -5,7 +5,7 @@ mod ema;
 mod gradients;
 mod schedule;
 
-pub use adam::Adam;
+pub use adam::{Adam, BETAS};
 pub use ema::Ema;
 pub use gradients::Gradients;
 pub use schedule::{Decay, Schedule};

@@ -22,15 +22,17 @@ pub struct Adversary {
 
 impl Adversary {
     /// A discriminator with fresh weights.
-    pub(super) fn new(kind: Kind, r1: f64, rate: f64, rng: Pcg64, device: &Device) -> Self {
+    pub(super) fn new(kind: Kind, r1: f64, rate: f64, adam: Adam, rng: Pcg64, device: &Device) -> Self {
         let terms = match kind {
-            Kind::Pixels { .. } => [Term::DiscriminatorReal, Term::DiscriminatorFake, Term::DiscriminatorR1],
+            Kind::Pixels { .. } | Kind::Context { .. } => {
+                [Term::DiscriminatorReal, Term::DiscriminatorFake, Term::DiscriminatorR1]
+            }
             Kind::Latent { .. } => {
                 [Term::LatentDiscriminatorReal, Term::LatentDiscriminatorFake, Term::LatentDiscriminatorR1]
             }
         };
         let network = Discriminator::new(kind, &mut Init::drawn(rng, device));
-        Self { network, adam: Adam::default(), rate, r1, terms }
+        Self { network, adam, rate, r1, terms }
     }
 
     /// The discriminator's losses; `real` and `fake` are constants.

@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use lacuna::checkpoint::Checkpoint;
-use lacuna_nets::{Generator, weights};
+use lacuna_nets::net::context_encoder::initial_weights;
+use lacuna_nets::{ContextEncoder, Generator, Network as AnyNetwork, weights};
 use lacuna_network::geometry::IMAGE_CHANNELS;
 use lacuna_network::{Architecture, Layer, Shape};
 use rand_pcg::Pcg64;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use super::learner::Parts;
 use super::{Adversary, Fixed, Learner};
 use crate::collective::Alone;
-use crate::config::{Conditioning, Network, Part, RunConfig, Task};
+use crate::config::{Conditioning, ContextAdversarialLoss, Network, Part, RunConfig, Task};
 use crate::net::{Kind, Vgg16};
 use crate::optim::{Adam, Ema};
 use crate::{Error, Result};
@@ -44,14 +45,18 @@ impl Learner {
             .map(|device| if device.is_autodiff() { device.clone() } else { device.clone().autodiff() })
             .collect();
         let device = devices.first().ok_or_else(|| Error::Config("at least one device is needed".into()))?;
+        if let Network::ContextEncoder(_) = &config.network {
+            return Self::of_context_encoder(config, devices);
+        }
         let autoencoder = match &config.start.autoencoder {
             Some(path) => Some(autoencoder(path, &config.network, device)?),
             None => None,
         };
         let generator = generator(&config, autoencoder.as_ref(), device)?;
-        let latent = config.network.config().latent();
-        let adversary =
-            |kind, r1, rate, stream: Stream| Adversary::new(kind, r1, rate, stream.rng(config.seed), device);
+        let (latent, betas) = (config.network.config().latent(), config.optimizer.betas);
+        let adversary = |kind, r1, rate, stream: Stream| {
+            Adversary::new(kind, r1, rate, Adam::new(betas), stream.rng(config.seed), device)
+        };
         let pixels = config.loss.adversarial.map(|loss| {
             adversary(Kind::Pixels { width: loss.width }, loss.r1, loss.learning_rate, Stream::Pixels)
         });
@@ -64,10 +69,58 @@ impl Learner {
         };
         let target_encoder =
             autoencoder.filter(|_| config.loss.needs_target_latent()).map(|network| network.encoder.valid());
+        let generator = AnyNetwork::from(generator);
         let ema = config.ema.on.then(|| Ema::new(&generator, config.ema.decay));
-        let parts =
-            Parts { generator, adam: Adam::default(), ema, pixels, latents, means: BTreeMap::new(), step: 0 };
+        let parts = Parts {
+            generator,
+            adam: Adam::new(betas),
+            ema,
+            pixels,
+            latents,
+            means: BTreeMap::new(),
+            step: 0,
+        };
         let (fixed, collective) = (Fixed { target_encoder, vgg }, Arc::new(Alone));
+        Ok(Self { config, parts, fixed, devices, collective })
+    }
+
+    /// The initial state of a run with a context encoder.
+    fn of_context_encoder(config: RunConfig, devices: Vec<Device>) -> Result<Self> {
+        let Architecture::ContextEncoder(options) = config.network.config() else {
+            unreachable!("the caller has checked it")
+        };
+        let device = &devices[0];
+        let generator = match &config.start.network {
+            Some(path) => {
+                let checkpoint = Checkpoint::open(path)?;
+                let wanted = config.network.config();
+                if *checkpoint.config() != wanted {
+                    let problem =
+                        format!("expected {}, found {}", wanted.label(), checkpoint.config().label());
+                    return Err(Error::Weights { path: path.clone(), problem });
+                }
+                ContextEncoder::from_checkpoint(&checkpoint, device)?
+            }
+            None => ContextEncoder::new(&options, Stream::Generator.rng(config.seed), device)?,
+        };
+        let adam = Adam::new(config.optimizer.betas);
+        let adversarial = config.loss.context.and_then(|loss| loss.adversarial);
+        let pixels = match adversarial {
+            Some(ContextAdversarialLoss { width, learning_rate, .. }) => {
+                let kind = Kind::Context { network: options, width };
+                let rng = Stream::Pixels.rng(config.seed);
+                let mut adversary =
+                    Adversary::new(kind, 0.0, learning_rate, adam.clone(), rng.clone(), device);
+                let mut initial = initial_weights(options.discriminator(width).iter(), rng);
+                adversary.network = weights::load(adversary.network, |name| initial.remove(name))?;
+                Some(adversary)
+            }
+            None => None,
+        };
+        let generator = AnyNetwork::from(generator);
+        let ema = config.ema.on.then(|| Ema::new(&generator, config.ema.decay));
+        let parts = Parts { generator, adam, ema, pixels, latents: None, means: BTreeMap::new(), step: 0 };
+        let (fixed, collective) = (Fixed::default(), Arc::new(Alone));
         Ok(Self { config, parts, fixed, devices, collective })
     }
 }
@@ -80,14 +133,16 @@ fn autoencoder(path: &Path, network: &Network, device: &Device) -> Result<Genera
     let generator = open(path, device)?;
     let family = generator.config().family();
     let Shape { channels_in, width, control, .. } = *generator.config().shape();
-    if (family, width, channels_in, control) != (network.family, network.width, IMAGE_CHANNELS, false) {
+    let wanted = network.config();
+    let wanted = (wanted.family(), wanted.shape().width);
+    if ((family, width), channels_in, control) != (wanted, IMAGE_CHANNELS, false) {
         return Err(Error::Weights {
             path: path.to_owned(),
             problem: format!(
                 "expected an autoencoder ({}, width {}, {IMAGE_CHANNELS} inputs, no control), found {family}, width {width}, \
                  {channels_in} inputs, {}",
-                network.family,
-                network.width,
+                wanted.0,
+                wanted.1,
                 if control { "control" } else { "no control" },
             ),
         });
@@ -162,7 +217,8 @@ fn freeze(mut generator: Generator, config: &RunConfig) -> Generator {
             Part::Decoder => generator.decoder = generator.decoder.freeze(),
         }
     }
-    if config.network.conditioning == Conditioning::LatentAdd {
+    let conditioning = config.network.generator().map(|options| options.conditioning);
+    if conditioning == Some(Conditioning::LatentAdd) {
         let fixed = zeros_before_latent(generator.config());
         let learns = |name: &str| fixed.iter().all(|fixed| fixed != name);
         generator.control = generator.control.map(|control| weights::set_learning(control, learns));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lacuna_nets::Generator;
+use lacuna_nets::{Generator, Network};
 
 use super::pass::{Pass, PassOutput};
 use super::sums::{NetworkSum, Statistics, StepSum};
@@ -35,7 +35,7 @@ const MEAN_MOMENTUM: f32 = 0.05;
 #[derive(Clone, Debug)]
 pub struct Parts {
     /// The network.
-    pub generator: Generator,
+    pub generator: Network,
     /// Its optimizer.
     pub adam: Adam,
     /// Its average.
@@ -84,7 +84,7 @@ struct BatchResult {
 
 impl Learner {
     /// The network to validate, export and use: the average, if there is one. Without autodiff.
-    pub fn averaged(&self) -> Generator {
+    pub fn averaged(&self) -> Network {
         match &self.parts.ema {
             Some(ema) => ema.average().clone(),
             None => self.parts.generator.valid(),
@@ -121,6 +121,9 @@ impl Learner {
 
     /// One step on images of any size that are already on their devices.
     pub(super) fn step_on(&mut self, batches: &[Pictures], names: &[String]) -> Result<StepReport> {
+        if let Network::ContextEncoder(network) = &self.parts.generator {
+            return self.context_step(network.clone(), batches, names);
+        }
         let RunConfig { optimizer, run, .. } = self.config.clone();
         let factor = optimizer.schedule.factor(self.parts.step, run.steps);
         let mut results = self.run_batches(batches)?;
@@ -141,18 +144,33 @@ impl Learner {
         self.check(&terms, gradient_norm, names)?;
         let learning_rate = factor * optimizer.learning_rate;
         let generator = if self.averages_statistics() {
-            mean.statistics.put_into(self.parts.generator.clone())?
+            mean.statistics.put_into(self.generator().clone())?
         } else {
             // The last batch continued from the statistics of those before it.
             results.pop().expect("at least one batch").generator
         };
-        self.parts.generator = self.parts.adam.step(generator, &gradients, learning_rate);
+        self.parts.generator = self.parts.adam.step(generator, &gradients, learning_rate).into();
+        Ok(self.finish_step(terms, gradient_norm, learning_rate))
+    }
+
+    /// Averages the network after its step, and counts it.
+    pub(super) fn finish_step(
+        &mut self,
+        terms: Vec<(Term, f32)>,
+        gradient_norm: f64,
+        learning_rate: f64,
+    ) -> StepReport {
         if let Some(ema) = &mut self.parts.ema {
             ema.update(&self.parts.generator);
         }
         self.parts.step += 1;
         self.update_means(&terms);
-        Ok(StepReport { step: self.parts.step, terms, gradient_norm, learning_rate })
+        StepReport { step: self.parts.step, terms, gradient_norm, learning_rate }
+    }
+
+    /// The network with encoder, refiner and decoder.
+    fn generator(&self) -> &Generator {
+        self.parts.generator.generator().expect("context encoders have steps of their own")
     }
 
     /// Whether each batch of a step starts from the same statistics, and their mean is kept. One device takes its batches
@@ -164,11 +182,11 @@ impl Learner {
     /// Runs every batch through a copy of the generator on its device.
     fn run_batches(&self, batches: &[Pictures]) -> Result<Vec<BatchResult>> {
         if self.devices.len() == 1 {
-            let mut generator = self.parts.generator.clone();
+            let mut generator = self.generator().clone();
             let mut results = Vec::with_capacity(batches.len());
             for batch in batches {
                 let result = self.run_batch(generator, &self.fixed, batch, &self.devices[0])?;
-                let next = if self.averages_statistics() { &self.parts.generator } else { &result.generator };
+                let next = if self.averages_statistics() { self.generator() } else { &result.generator };
                 generator = next.clone();
                 results.push(result);
             }
@@ -180,7 +198,7 @@ impl Learner {
                 .zip(self.devices.iter().cycle())
                 .map(|(batch, device)| {
                     scope.spawn(move || {
-                        let generator = self.parts.generator.clone().fork(device);
+                        let generator = self.generator().clone().fork(device);
                         self.run_batch(generator, &self.fixed.to_device(device), batch, device)
                     })
                 })
@@ -238,7 +256,7 @@ impl Learner {
     fn sum_of(&self, result: &BatchResult) -> Result<StepSum> {
         let mut terms = result.output.losses.values();
         let statistics = match self.averages_statistics() {
-            true => Statistics::after(&result.generator, &self.parts.generator)?,
+            true => Statistics::after(&result.generator, self.generator())?,
             false => Statistics::default(),
         };
         let generator = NetworkSum { gradients: result.gradients.clone(), statistics };
@@ -284,7 +302,7 @@ impl Learner {
         Ok(NetworkSum { gradients, statistics })
     }
 
-    fn check(&self, terms: &[(Term, f32)], gradient_norm: f64, names: &[String]) -> Result<()> {
+    pub(super) fn check(&self, terms: &[(Term, f32)], gradient_norm: f64, names: &[String]) -> Result<()> {
         let step = self.parts.step + 1;
         let names = || names.to_vec();
         for &(term, value) in terms {
@@ -320,7 +338,7 @@ fn compute_until(is_finished: impl Fn() -> bool) {
     }
 }
 
-fn clip(gradients: Gradients, largest: Option<f64>) -> (Gradients, f64) {
+pub(super) fn clip(gradients: Gradients, largest: Option<f64>) -> (Gradients, f64) {
     match largest {
         Some(largest) => gradients.clip(largest),
         None => {

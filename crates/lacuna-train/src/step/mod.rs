@@ -1,9 +1,10 @@
-//! One training step on one page: `learner.rs`. `pass.rs` runs the generator and computes its losses, `adversary.rs`
+//! One training step on one page: `learner.rs`, or `context.rs` for context encoders. `pass.rs` runs the generator and computes its losses, `adversary.rs`
 //! those of its discriminators; `sums.rs` adds up
 //! their results over batches, devices and processes; `build.rs` builds everything from a run file.
 
 mod adversary;
 mod build;
+mod context;
 mod count;
 mod learner;
 mod pass;
@@ -14,5 +15,7 @@ pub use count::count_parameters;
 pub use learner::{Learner, Parts, StepReport};
 pub use pass::{Fixed, Pictures};
 
+#[cfg(test)]
+mod context_tests;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use lacuna::checkpoint::{Checkpoint, NamedTensor, Storage, save};
-use lacuna_nets::Generator;
 use lacuna_nets::weights::{self, NamedWeight, Weight, is_statistic};
+use lacuna_nets::{Generator, Network};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use tempfile::TempDir;
 use testkit::fixtures::{self, Fixtures};
@@ -45,7 +45,7 @@ fn network(numbers: &Fixtures, prefix: &str, path: &Path) -> Generator {
     Generator::from_checkpoint(&Checkpoint::open(path).unwrap(), &Device::flex()).unwrap()
 }
 
-fn write(generator: &Generator, path: &Path) {
+fn write(generator: &Network, path: &Path) {
     let tensors = generator.weights().unwrap().into_iter().map(|named| NamedTensor {
         name: named.name,
         shape: named.weight.shape,
@@ -110,7 +110,7 @@ fn assert_steps(name: &str, task: &str, conditioning: &str, loss: &str) {
     let numbers = fixtures::load(&format!("training/{name}.safetensors"));
     let run = Run::new();
     let start = network(&numbers, "start.", &run.path("raw.safetensors"));
-    write(&start, &run.path("start.safetensors"));
+    write(&start.clone().into(), &run.path("start.safetensors"));
     let mut rest = format!("{loss}\nstart.network = {:?}\n", run.path("start.safetensors"));
     if conditioning == "control" {
         let mut plain = start.clone();
@@ -119,7 +119,7 @@ fn assert_steps(name: &str, task: &str, conditioning: &str, loss: &str) {
         let all: BTreeMap<_, _> =
             plain.weights().unwrap().into_iter().map(|named| (named.name, named.weight)).collect();
         let autoencoder = Generator::load(&shape, |name| all.get(name).cloned(), &Device::flex()).unwrap();
-        write(&autoencoder, &run.path("autoencoder.safetensors"));
+        write(&autoencoder.into(), &run.path("autoencoder.safetensors"));
         rest += &format!(
             "start.autoencoder = {:?}\nstart.freeze = [\"encoder\", \"decoder\"]\n",
             run.path("autoencoder.safetensors")
@@ -155,12 +155,12 @@ fn the_latent_control_steps_are_pytorchs() {
     assert_steps("latent_control", "inpainting", "control", "loss.latent_l1 = { weight = 1.0 }");
 }
 
-fn named(generator: &Generator) -> BTreeMap<String, Vec<f32>> {
+fn named(generator: &Network) -> BTreeMap<String, Vec<f32>> {
     generator.weights().unwrap().into_iter().map(|named| (named.name, named.weight.values)).collect()
 }
 
 /// Names of tensors in which two networks differ.
-fn changed(before: &Generator, after: &Generator) -> Vec<String> {
+fn changed(before: &Network, after: &Network) -> Vec<String> {
     let after = named(after);
     named(before).into_iter().filter(|(name, values)| after[name] != *values).map(|(name, _)| name).collect()
 }
@@ -175,14 +175,14 @@ fn frozen_parts_stay_and_latent_losses_never_decode() {
         );
         let mut learner = Learner::new(config("inpainting", conditioning, &rest), &[device()]).unwrap();
         // A decoder that ran would turn everything into NaN.
-        let broken = learner.parts.generator.decoder.clone();
-        learner.parts.generator.decoder = weights::load(broken, |name| {
-            let found = weights::shapes(&learner.parts.generator.decoder)
-                .into_iter()
-                .find(|named| named.name == name)?;
+        let mut broken = learner.parts.generator.generator().unwrap().clone();
+        let shapes = weights::shapes(&broken.decoder);
+        broken.decoder = weights::load(broken.decoder, |name| {
+            let found = shapes.iter().find(|named| named.name == name)?.clone();
             Some(Weight { values: vec![f32::NAN; found.shape.iter().product()], shape: found.shape })
         })
         .unwrap();
+        learner.parts.generator = broken.into();
         let before = learner.parts.generator.clone();
         for step in 0..2 {
             learner.step(&[random_batch(step)]).unwrap();
@@ -303,6 +303,8 @@ fn every_term_alone_is_computed_and_moves_the_network() {
         adversarial: Some(_),
         feature_matching_mse: Some(_),
         latent_adversarial: Some(_),
+        // Of context encoders alone; see `context_tests.rs`.
+        context: None,
     } = all
     else {
         panic!("ALL_TERMS lacks a key: {all:?}");
@@ -419,7 +421,7 @@ fn an_autoencoder_of_another_width_is_refused() {
     let start =
         format!("start = {{ autoencoder = {:?} }}\nloss.latent_l1 = {{ weight = 1.0 }}", run.autoencoder(7));
     let mut config = config("inpainting", "control", &start);
-    config.network.width = 2;
+    config.network.generator_mut().unwrap().width = 2;
     let error = Learner::new(config, &[device()]).unwrap_err().to_string();
     assert!(error.contains("width 2") && error.contains("width 4"), "{error}");
 }

@@ -1,6 +1,7 @@
-//! Whole tables of the thesis with several seeds: the autoencoder once per seed, then every row from it, then
+//! Whole tables with several seeds, of the thesis and of ours: the autoencoder once per seed, then every row from it, then
 //! validation of all rows on the same photos and masks. Finished work is not repeated.
 
+mod history;
 mod report;
 mod rows;
 mod scale;
@@ -13,13 +14,15 @@ use std::sync::atomic::AtomicBool;
 use burn::module::Module;
 use burn::tensor::Device;
 use image::RgbImage;
+use lacuna::Method;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::Checkpoint;
+use lacuna::method::Build;
 use lacuna_eval::report::sheet::{arrange, masked};
-use lacuna_nets::Generator;
+use lacuna_nets::Network;
 use serde::{Deserialize, Serialize};
 
-pub use rows::{Printed, Row, Table};
+pub use rows::{Printed, Row, Table, Work};
 pub use scale::Scale;
 
 use crate::collective::Alone;
@@ -107,26 +110,32 @@ pub fn study(
     watch: &mut (dyn FnMut(StudyEvent) + Send),
 ) -> Result<Option<String>> {
     let rows = options.table.rows();
+    if !options.table.is_printed() && options.scale == Scale::Paper {
+        let problem =
+            "context encoders have images of at most 128 pixels: choose the scale tiny, smoke or small";
+        return Err(Error::Config(format!("{}: {problem}", options.table)));
+    }
     for row in &rows {
         // Reject invalid settings before the first hour of computing.
-        options.config(row.file, 1, Path::new("autoencoder"))?;
+        options.row_config(row, 1, Path::new("autoencoder"))?;
     }
     let mut reached: Vec<Vec<RowResult>> = vec![Vec::new(); rows.len()];
     for seed in 1..=options.seeds {
         let folder = options.folder.join(format!("seed-{seed}"));
         let autoencoder = folder.join("autoencoder");
         let weights = autoencoder.join("last.safetensors");
-        let config = options.config("autoencoder", seed, &weights)?;
+        let changes = options.table.autoencoder_changes();
+        let config = options.config("autoencoder", changes, seed, &weights)?;
         if !done(&config, &autoencoder)
             && !options.train("autoencoder", &config, &autoencoder, stop, watch)?
         {
             return Ok(None);
         }
         for (row, reached) in rows.iter().zip(&mut reached) {
-            let folder = folder.join(row.file);
-            let config = options.config(row.file, seed, &weights)?;
+            let folder = folder.join(row.name);
+            let config = options.row_config(row, seed, &weights)?;
             let Some(result) = options.row(row, &config, &folder, stop, watch)? else { return Ok(None) };
-            watch(StudyEvent::Validated { name: row.file, seed, reached: &result });
+            watch(StudyEvent::Validated { name: row.name, seed, reached: &result });
             reached.push(result);
         }
     }
@@ -145,15 +154,27 @@ fn done(config: &RunConfig, folder: &Path) -> bool {
 }
 
 impl StudyOptions {
-    /// The run file of a row, at this scale.
-    fn config(&self, file: &str, seed: u64, autoencoder: &Path) -> Result<RunConfig> {
-        let mut config = RunConfig::parse(rows::text(file), &[])?;
+    /// The run file of a row, at this scale; of a row that is not trained, the one whose photos and masks it is validated
+    /// on.
+    fn row_config(&self, row: &Row, seed: u64, autoencoder: &Path) -> Result<RunConfig> {
+        match row.work {
+            Work::Train { file, changes } => self.config(file, changes, seed, autoencoder),
+            Work::Fill(_) => self.config("autoencoder", self.table.autoencoder_changes(), seed, autoencoder),
+        }
+    }
+
+    /// A run file with some changes, at this scale.
+    fn config(&self, file: &str, changes: &[&str], seed: u64, autoencoder: &Path) -> Result<RunConfig> {
+        let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
+        let mut config = RunConfig::parse(rows::text(file), &changes)?;
         config.seed = seed;
         self.scale.apply(&mut config);
         config.data.train = vec![Source::Folder { path: self.photos.clone() }];
         config.data.validation = vec![Source::Folder { path: self.validation.clone() }];
         if config.task == Task::Inpainting {
-            config.start.autoencoder = Some(autoencoder.to_owned());
+            let needs = config.network.generator().is_some()
+                && (config.start.autoencoder_init || config.loss.needs_target_latent());
+            config.start.autoencoder = needs.then(|| autoencoder.to_owned());
         }
         if let Some(vgg) = &mut config.loss.vgg16 {
             vgg.weights = self.vgg16.clone().ok_or_else(|| {
@@ -200,6 +221,9 @@ impl StudyOptions {
         stop: &AtomicBool,
         watch: &mut (dyn FnMut(StudyEvent) + Send),
     ) -> Result<Option<RowResult>> {
+        if let Work::Fill(method) = row.work {
+            return self.fill_row(method, config).map(Some);
+        }
         let path = folder.join(RESULT);
         if done(config, folder)
             && let Some(reached) =
@@ -208,7 +232,7 @@ impl StudyOptions {
         {
             return Ok(Some(reached));
         }
-        if !done(config, folder) && !self.train(row.file, config, folder, stop, watch)? {
+        if !done(config, folder) && !self.train(row.name, config, folder, stop, watch)? {
             return Ok(None);
         }
         let seconds = fs::read_to_string(folder.join("done"))
@@ -231,20 +255,33 @@ impl StudyOptions {
         Ok(Some(reached))
     }
 
+    /// Validates a method that is not trained.
+    fn fill_row(&self, method: Method, config: &RunConfig) -> Result<RowResult> {
+        let Build::Alone(build) = method.build else {
+            return Err(Error::Config(format!("{}: {method} needs a network", self.table)));
+        };
+        let mut config = config.clone();
+        config.data.validation_photos = self.scale.validation_photos();
+        config.data.lpips_weights = self.lpips.clone();
+        let judgement = Validation::open(&config)?.evaluate_predictor(&*build())?;
+        Ok(RowResult { judgement, steps: 0, seconds: 0.0, learning: 0 })
+    }
+
     /// Whether a result has all requested values.
     fn is_complete(&self, reached: &RowResult) -> bool {
         self.lpips.is_none() || reached.judgement.scores.lpips.is_some()
     }
 
-    /// A sheet with photos, masked photos and the fills of all rows, for the first seed.
+    /// A sheet with photos, masked photos and the fills of all trained rows, for the first seed.
     fn examples(&self, rows: &[Row]) -> Result<()> {
-        let mut config = self.config(rows[0].file, 1, Path::new("autoencoder"))?;
+        let mut config = self.row_config(&rows[0], 1, Path::new("autoencoder"))?;
         config.data.validation_photos = EXAMPLES;
         let validation = Validation::open(&config)?;
-        let networks: Vec<Generator> = rows
+        let networks: Vec<Network> = rows
             .iter()
+            .filter(|row| matches!(row.work, Work::Train { .. }))
             .map(|row| {
-                open(&self.folder.join("seed-1").join(row.file).join("last.safetensors"), &self.devices[0])
+                open(&self.folder.join("seed-1").join(row.name).join("last.safetensors"), &self.devices[0])
             })
             .collect::<Result<_>>()?;
         let mut pictures = Vec::new();
@@ -265,7 +302,7 @@ impl StudyOptions {
     }
 }
 
-fn open(path: &Path, device: &Device) -> Result<Generator> {
+fn open(path: &Path, device: &Device) -> Result<Network> {
     let device = if device.is_autodiff() { device.clone().inner() } else { device.clone() };
-    Ok(Generator::from_checkpoint(&Checkpoint::open(path)?, &device)?.valid())
+    Ok(Network::from_checkpoint(&Checkpoint::open(path)?, &device)?.valid())
 }

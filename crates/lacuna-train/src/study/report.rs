@@ -70,6 +70,9 @@ pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<RowR
         line(format!("| {} | {} |", row.title, cells.collect::<Vec<_>>().join(" | ")));
     }
     line(String::new());
+    if !options.table.is_printed() {
+        return text;
+    }
     line("## Values in the thesis".to_owned());
     line(String::new());
     line("| row | FID | LPIPS | SSIM | hours |".to_owned());
@@ -89,7 +92,7 @@ pub(super) fn markdown(options: &StudyOptions, rows: &[Row], reached: &[Vec<RowR
 
 /// The report as JSON.
 pub(super) fn json(rows: &[Row], reached: &[Vec<RowResult>]) -> Value {
-    rows.iter().zip(reached).map(|(row, reached)| json!({ "row": row.file, "seeds": reached })).collect()
+    rows.iter().zip(reached).map(|(row, reached)| json!({ "row": row.name, "seeds": reached })).collect()
 }
 
 fn values(reached: &[RowResult], of: fn(&RowResult) -> f64) -> Vec<f64> {
@@ -102,7 +105,9 @@ fn paired(own: &[RowResult], first: &[RowResult], of: fn(&RowResult) -> f64) -> 
 
 fn mean(values: &[f64], decimals: usize) -> String {
     let Interval { mean, high, .. } = student(values);
-    if high.is_finite() {
+    if mean.is_nan() {
+        "–".to_owned()
+    } else if high.is_finite() {
         format!("{mean:.decimals$} ± {:.decimals$}", high - mean)
     } else {
         format!("{mean:.decimals$}")
@@ -111,6 +116,9 @@ fn mean(values: &[f64], decimals: usize) -> String {
 
 fn difference(values: &[f64], decimals: usize) -> String {
     let Interval { mean, low, high } = student(values);
+    if mean.is_nan() {
+        return "–".to_owned();
+    }
     if !high.is_finite() {
         return format!("{mean:+.decimals$}");
     }

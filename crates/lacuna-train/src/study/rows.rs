@@ -1,9 +1,13 @@
-//! The thesis's tables, and the run file of each of their rows.
+//! The tables, and what each of their rows trains: those of the thesis, and a history of methods.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A table of the thesis.
+use lacuna::Method;
+
+use super::history;
+
+/// A table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     /// Mask control and the latent loss, separately and together.
@@ -12,6 +16,8 @@ pub enum Table {
     T52,
     /// The delta variants, and ours.
     A1,
+    /// Ours: methods of inpainting since 2016, with networks of about the same size.
+    History,
 }
 
 /// A row.
@@ -19,8 +25,10 @@ pub enum Table {
 pub struct Row {
     /// Its name in reports.
     pub title: &'static str,
-    /// Its run file in configs/, without the extension.
-    pub file: &'static str,
+    /// Its name in messages, and its folder.
+    pub name: &'static str,
+    /// What fills holes.
+    pub work: Work,
     /// The table's description of its loss, its encoder and decoder, and its mask.
     pub loss: &'static str,
     /// The trained parts of encoder and decoder.
@@ -29,6 +37,20 @@ pub struct Row {
     pub mask: &'static str,
     /// The thesis's values, if it has this row.
     pub printed: Option<Printed>,
+}
+
+/// What fills the holes of a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// A network that is trained.
+    Train {
+        /// Its run file in configs/, without the extension.
+        file: &'static str,
+        /// Changes of that file, as of `--set`.
+        changes: &'static [&'static str],
+    },
+    /// A method that needs no training.
+    Fill(Method),
 }
 
 /// The thesis's values.
@@ -56,7 +78,8 @@ impl Table {
     pub fn rows(self) -> Vec<Row> {
         let row = |title, file, loss, encoder_decoder, mask, printed| Row {
             title,
-            file,
+            name: file,
+            work: Work::Train { file, changes: &[] },
             loss,
             encoder_decoder,
             mask,
@@ -136,7 +159,21 @@ impl Table {
                     None,
                 ),
             ],
+            Self::History => history::rows(),
         }
+    }
+
+    /// Changes of the run file `autoencoder` from which rows start, as of `--set`.
+    pub(super) fn autoencoder_changes(self) -> &'static [&'static str] {
+        match self {
+            Self::T51 | Self::T52 | Self::A1 => &[],
+            Self::History => history::AUTOENCODER,
+        }
+    }
+
+    /// Whether the thesis has this table.
+    pub(super) fn is_printed(self) -> bool {
+        self != Self::History
     }
 }
 
@@ -160,7 +197,8 @@ pub(super) fn text(file: &str) -> &'static str {
         "full-control-latent",
         "pixel-delta",
         "latent-control-delta",
-        "latent-control-signed-delta"
+        "latent-control-signed-delta",
+        "context-small"
     )
 }
 
@@ -170,6 +208,7 @@ impl fmt::Display for Table {
             Self::T51 => "table-5.1",
             Self::T52 => "table-5.2",
             Self::A1 => "table-A.1",
+            Self::History => "history",
         })
     }
 }
@@ -178,8 +217,11 @@ impl FromStr for Table {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = [Self::T51, Self::T52, Self::A1].into_iter().find(|table| table.to_string() == text);
-        found.ok_or_else(|| format!("unknown study {text:?}, expected table-5.1, table-5.2 or table-A.1"))
+        let all = [Self::T51, Self::T52, Self::A1, Self::History];
+        let found = all.into_iter().find(|table| table.to_string() == text);
+        found.ok_or_else(|| {
+            format!("unknown study {text:?}, expected table-5.1, table-5.2, table-A.1 or history")
+        })
     }
 }
 
@@ -193,23 +235,24 @@ mod tests {
     fn rows_differ_in_what_the_table_says_only() {
         for table in [Table::T51, Table::T52, Table::A1] {
             let rows = table.rows();
-            let first = RunConfig::parse(text(rows[0].file), &[]).unwrap();
+            let first = RunConfig::parse(text(rows[0].name), &[]).unwrap();
             for row in rows {
-                let mut config = RunConfig::parse(text(row.file), &[]).unwrap();
+                let mut config = RunConfig::parse(text(row.name), &[]).unwrap();
                 let frozen = config.start.freeze == [Part::Encoder, Part::Decoder];
-                assert_eq!(frozen, row.encoder_decoder != LEARN, "{}", row.file);
+                assert_eq!(frozen, row.encoder_decoder != LEARN, "{}", row.name);
                 assert_eq!(
-                    config.network.conditioning == Conditioning::Control,
+                    config.network.generator().unwrap().conditioning == Conditioning::Control,
                     row.mask == "control",
                     "{}",
-                    row.file
+                    row.name
                 );
-                assert_eq!(config.loss.latent_l1.is_some(), row.loss.contains("latent"), "{}", row.file);
-                config.network.conditioning = first.network.conditioning;
-                config.network.delta = first.network.delta;
+                assert_eq!(config.loss.latent_l1.is_some(), row.loss.contains("latent"), "{}", row.name);
+                let (network, plain) =
+                    (config.network.generator_mut().unwrap(), first.network.generator().unwrap());
+                (network.conditioning, network.delta) = (plain.conditioning, plain.delta);
                 config.start.freeze = first.start.freeze.clone();
                 config.loss = first.loss.clone();
-                assert_eq!(config, first, "{}", row.file);
+                assert_eq!(config, first, "{}", row.name);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Augment;
-use crate::config::{RunConfig, Task};
+use crate::config::{Network, RunConfig, Task};
 
 /// The size of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,8 +82,13 @@ impl Scale {
         config.run.validate_every = 0;
         config.run.grid_every = 0;
         let Some(sizes) = self.sizes() else { return };
-        config.network.blocks = sizes.blocks;
+        if let Some(network) = config.network.generator_mut() {
+            network.blocks = sizes.blocks;
+        }
         config.data.side = sizes.side;
+        if let Network::ContextEncoder(network) = &mut config.network {
+            network.side = sizes.side;
+        }
         config.data.augment = sizes.augment;
         config.run.batch = sizes.batch;
         config.run.steps =
@@ -91,6 +96,9 @@ impl Scale {
         config.run.checkpoint_every = (config.run.steps / 4).max(1);
         config.run.keep = 1;
         if let Some(adversarial) = &mut config.loss.adversarial {
+            adversarial.width = sizes.discriminator;
+        }
+        if let Some(adversarial) = config.loss.context.as_mut().and_then(|loss| loss.adversarial.as_mut()) {
             adversarial.width = sizes.discriminator;
         }
     }

@@ -52,7 +52,7 @@ impl<'w, W: Weights<'w>> Compiler<W> {
         let folded = self.source.folded(layer)?;
         let spectral = match layer.pieces() {
             Pieces::FastFourier(pieces) => self.spectral(layer, &pieces)?,
-            Pieces::Plain(_) => None,
+            Pieces::Plain(_) | Pieces::ChannelWise(_) => None,
         };
         let all = latent.blocks();
         let local = Channels::parts([layer.outputs.local]).blocks();
@@ -72,8 +72,8 @@ impl<'w, W: Weights<'w>> Compiler<W> {
             bias: latent.spread(|channel| folded.offset(channel)),
             after: match layer.form.activation {
                 Activation::Relu => After::Relu,
-                // `check` has refused sigmoids.
-                Activation::Identity | Activation::Sigmoid => After::Nothing,
+                // `check` has refused all others.
+                _ => After::Nothing,
             },
         })
     }

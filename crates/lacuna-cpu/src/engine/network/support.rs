@@ -76,6 +76,7 @@ pub(super) fn check(layers: &Layers) -> Result<()> {
     let Layers { encoder, refiner, decoder, head, control, .. } = layers;
     levels("the encoder", encoder.len(), LEVELS + 1)?;
     levels("the decoder", decoder.len(), LEVELS)?;
+    levels("the middle", layers.middle.len(), 0)?;
     operation(&encoder[0], Place::Stem)?;
     encoder[1..].iter().try_for_each(|layer| operation(layer, Place::Down))?;
     refiner.iter().flatten().try_for_each(|layer| operation(layer, Place::Half))?;

@@ -36,7 +36,9 @@ impl InputGradient {
         let edge = match forward.edge {
             Edge::Padded(Border::Zero) => Edge::Padded(Border::Zero),
             Edge::Padded(Border::Reflect) => Edge::Folded,
-            Edge::Folded => unreachable!("a forward convolution"),
+            Edge::Folded | Edge::Padded(Border::None) => {
+                unreachable!("a forward convolution that keeps the sides")
+            }
         };
         let outputs = forward.inputs.clone();
         let (task_tiles, isa) = (forward.task_tiles, forward.isa);
