@@ -9,6 +9,7 @@ use predicates::prelude::{PredicateBooleanExt, predicate::str::contains};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::browser::Page;
+use testkit::weights::metric_weights;
 
 /// A folder with photos.
 struct Folder(TempDir);
@@ -168,6 +169,43 @@ fn methods_are_run_judged_and_reported_and_go_on() {
     }
     let error = folder.lacuna("eval --masks set --method patchmatch --seed 7 -o report").failure().code(1);
     error.stderr(contains("seed 0").and(contains("seed 7")));
+}
+
+#[test]
+fn several_answers_are_compared() {
+    let folder = Folder::new();
+    folder.lacuna("masks --preset box-256 --side 64 --images photos -o set").success();
+    let weights = metric_weights("lpips_alex_v0.1.safetensors");
+    let arg = weights.as_ref().map(|path| format!("--metric-weights {}", path.parent().unwrap().display()));
+    let rest = "--samples 3 --method mean-colour --method patchmatch -o report";
+    let run = folder.lacuna(&format!("eval --masks set {rest} {}", arg.unwrap_or_default())).success();
+    run.stderr(contains("mean-colour has one answer, whatever the seed"));
+    let names = ["mean-colour", "patchmatch", "patchmatch-2", "patchmatch-3"];
+    let results = folder.results();
+    let found: Vec<&str> = results["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|method| method["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(found, names);
+    let fills = |name: &str| files(&folder.at(&format!("report/fills/{name}")));
+    let identity =
+        |name: &str| fs::read_to_string(folder.at(&format!("report/fills/{name}/made-by.txt"))).unwrap();
+    assert!(identity("patchmatch-3").contains("seed 2"), "{}", identity("patchmatch-3"));
+    let pictures = |name: &str| -> Vec<_> {
+        fills(name).into_iter().filter(|(file, _)| file.ends_with(".png")).collect()
+    };
+    assert_ne!(pictures("patchmatch"), pictures("patchmatch-2"));
+    if weights.is_none() {
+        return;
+    }
+    let text = fs::read_to_string(folder.at("report/diversity.json")).unwrap();
+    let diversity: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(diversity.as_object().unwrap().keys().collect::<Vec<_>>(), ["patchmatch"]);
+    let mean = |what: &str| diversity["patchmatch"][what]["mean"].as_f64().unwrap();
+    assert!(mean("between") > 0.0 && mean("best") <= mean("first"), "{text}");
+    assert!((mean("best") - mean("first") - mean("best_minus_first")).abs() < 1e-9, "{text}");
 }
 
 #[test]

@@ -540,3 +540,56 @@ fn several_answers_for_one_hole() {
     }
     assert!(!folder.at("o-1.png").exists() && !folder.at("outs2").exists());
 }
+
+/// A network of the sampled family with random weights, whose answers differ.
+fn sampled_network(path: &Path) {
+    use lacuna::checkpoint::{Delta, Family, NamedTensor, Shape, Storage, is_parameter, save};
+    let shape = Shape { channels_in: 3, width: 2, blocks: 1, control: true, delta: Delta::None };
+    let config = Family::Sampled.network(shape);
+    let tensors = config.layers().tensors().into_iter().enumerate().map(|(index, (name, shape))| {
+        let noise = testkit::pictures::noise(index as u64, shape.iter().product());
+        let fan_in = shape.iter().skip(1).product::<usize>() as f32;
+        let value = |noise: f32| match () {
+            () if name.ends_with("running_var") => 1.0,
+            () if shape.len() == 1 && name.ends_with(".weight") => 1.0,
+            () if is_parameter(&name) => noise / fan_in.sqrt(),
+            () => 0.0,
+        };
+        let values: Vec<f32> = noise.into_iter().map(value).collect();
+        NamedTensor { name: name.clone(), shape, values: values.into() }
+    });
+    save(path, &config, "test", tensors, Storage::F32).unwrap();
+}
+
+#[test]
+fn several_answers_of_a_network() {
+    let folder = Folder::new();
+    sampled_network(&folder.at("sampled.safetensors"));
+    let bytes = |name: &str| fs::read(folder.at(name)).unwrap();
+    for method in ["network", "guided"] {
+        let run = |rest: &str| {
+            let args =
+                format!("photo.png mask.png --model sampled.safetensors --method {method} --overwrite");
+            folder.inpaint(&format!("{args} {rest}")).success();
+        };
+        run("-o out.png --samples 4 --seed 3");
+        for answer in 1..=4 {
+            let name = format!("out-{answer}.png");
+            assert_known_pixels_equal(&DynamicImage::ImageRgb8(photo()), &folder.at(&name), in_hole);
+            run(&format!("-o alone.png --seed {}", 2 + answer));
+            assert_eq!(
+                bytes(&name),
+                bytes("alone.png"),
+                "{method}: an answer depends on seed and number alone"
+            );
+        }
+        let distinct: std::collections::BTreeSet<Vec<u8>> =
+            (1..=4).map(|answer| bytes(&format!("out-{answer}.png"))).collect();
+        assert!(distinct.len() > 1, "{method}: all answers are equal");
+    }
+    let error = contains("cannot be refined: it has several answers");
+    folder
+        .inpaint("photo.png mask.png -o r.png --model sampled.safetensors --method network --refine")
+        .failure()
+        .stderr(error);
+}

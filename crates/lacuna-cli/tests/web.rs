@@ -42,7 +42,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Option<Self> {
-        let module = module()?;
+        let module = testkit::wasm::module()?;
         let page = Page::new(1200, 800)?;
         let folder = tempfile::tempdir().unwrap();
         let pages = folder.path().join("pages");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use lacuna::picture::Limits;
-use lacuna::{Mask, MaskOptions, Picture, Planes, Rect};
+use lacuna::{Picture, Planes, Rect};
 use rayon::prelude::*;
 
 use crate::case::{Case, Fills};
@@ -75,7 +75,7 @@ impl Evaluation<'_> {
             .and_then(|truth| Ok(format!("{number} {truth} {} {}", hash(&case.mask)?, self.judge.identity())))
             .map_err(with_causes);
         let mut seen: Option<std::result::Result<Truth, String>> = None;
-        let mut look = || self.look(case).map_err(with_causes);
+        let mut look = || self.judge.open_truth(case, &self.limits).map_err(with_causes);
         for (candidate, store) in self.candidates.iter().zip(stores) {
             let fill = candidate.fills.of(case);
             let key = base.as_ref().map_err(String::clone).and_then(|base| {
@@ -88,7 +88,7 @@ impl Evaluation<'_> {
             }
             let judged = key.clone().and_then(|_| {
                 let truth = seen.get_or_insert_with(&mut look).as_ref().map_err(String::clone)?;
-                let fill = self.planes(fill.expect("it has a key")).map_err(with_causes)?;
+                let fill = open_planes(fill.expect("it has a key"), &self.limits).map_err(with_causes)?;
                 let scores = self.judge.score(&fill, truth).map_err(with_causes)?;
                 let features = self.judge.inception().map(|inception| inception.features(&fill));
                 Ok((scores, features.transpose().map_err(with_causes)?, truth.hole_share()))
@@ -118,16 +118,15 @@ impl Evaluation<'_> {
         }
         Ok(())
     }
+}
 
-    fn look(&self, case: &Case) -> Result<Truth> {
-        let mask = Mask::open(&case.mask, &MaskOptions::default(), &self.limits)?;
-        self.judge.look(self.planes(&case.truth)?, mask)
-    }
-
-    fn planes(&self, path: &Path) -> Result<Planes> {
-        let picture = Picture::open(path, &self.limits)?;
-        Ok(picture.planes(Rect::whole(picture.width(), picture.height())))
-    }
+/// Reads an image.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn open_planes(path: &Path, limits: &Limits) -> Result<Planes> {
+    let picture = Picture::open(path, limits)?;
+    Ok(picture.planes(Rect::whole(picture.width(), picture.height())))
 }
 
 fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {

@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use lacuna::checkpoint::read_tensors;
-use lacuna::{Mask, Planes};
+use lacuna::picture::Limits;
+use lacuna::{Mask, MaskOptions, Planes};
 use serde::{Deserialize, Serialize};
 
+use crate::case::Case;
+use crate::evaluation::open_planes;
 use crate::metric::lpips::Features;
 use crate::metric::psnr::{decibels, squares_map};
 use crate::metric::{Areas, ByRegion, Inception, Lpips, Region, known_error, l1_map, ms_ssim, ssim_map};
@@ -221,6 +224,49 @@ impl Judge {
             l1: areas.means(&l1_map(fill, picture)),
             known_error: known_error(fill, picture, areas.hole()),
         })
+    }
+}
+
+impl Judge {
+    /// Whether [`Judge::lpips_of_answers`] has its weights.
+    pub(crate) fn has_lpips(&self) -> bool {
+        self.alex.is_some()
+    }
+
+    /// LPIPS (AlexNet) in the hole: between each pair of answers, and from each answer to the ground truth. `None` without a hole
+    /// or without the weights.
+    ///
+    /// # Errors
+    /// [`Error::Pictures`] if the size of an answer differs from the ground truth's.
+    pub(crate) fn lpips_of_answers(
+        &self,
+        answers: &[Planes],
+        truth: &Truth,
+    ) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
+        let Truth { picture, areas, alex, .. } = truth;
+        let (Some(lpips), Some(target)) = (&self.alex, alex) else { return Ok(None) };
+        let features = |answer: &Planes| {
+            same_size([answer.width(), answer.height()], picture, "fill")?;
+            lpips.features(answer)
+        };
+        let features = answers.iter().map(features).collect::<Result<Vec<Features>>>()?;
+        let distance = |one: &Features, other: &Features| lpips.distances(one, other, areas).hole;
+        let pairs = features
+            .iter()
+            .enumerate()
+            .flat_map(|(index, one)| features[index + 1..].iter().map(move |other| distance(one, other)));
+        let Some(pairs) = pairs.collect::<Option<Vec<f64>>>() else { return Ok(None) };
+        let to_truth = features.iter().map(|answer| distance(answer, target)).collect::<Option<Vec<f64>>>();
+        Ok(to_truth.map(|to_truth| (pairs, to_truth)))
+    }
+
+    /// Reads the ground truth and the mask of a case.
+    ///
+    /// # Errors
+    /// If a file cannot be read; as [`Judge::look`].
+    pub(crate) fn open_truth(&self, case: &Case, limits: &Limits) -> Result<Truth> {
+        let mask = Mask::open(&case.mask, &MaskOptions::default(), limits)?;
+        self.look(open_planes(&case.truth, limits)?, mask)
     }
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod diversity;
 pub mod error;
 pub mod evaluation;
 pub mod interval;

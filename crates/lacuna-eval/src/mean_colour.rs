@@ -41,6 +41,10 @@ impl Predictor for MeanColour {
         Ok(filled)
     }
 
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn sides(&self) -> Sides {
         Sides::any(usize::MAX)
     }

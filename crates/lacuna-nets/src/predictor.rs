@@ -63,9 +63,13 @@ impl NetworkPredictor {
         lacuna::Error::Predict { predictor: self.name(), problem: error.to_string() }
     }
 
-    fn run(&self, image: &Planes, mask: &Mask) -> crate::Result<Planes> {
+    /// A network with several answers gives that of the seed.
+    fn run(&self, image: &Planes, mask: &Mask, seed: u64) -> crate::Result<Planes> {
         let (pixels, hole) = self.upload(image, mask);
-        let prediction = self.generator.forward(pixels, hole)?;
+        let prediction = match self.generator.modulation {
+            Some(_) => self.generator.answer_of(pixels, hole, &[seed])?,
+            None => self.generator.forward(pixels, hole)?,
+        };
         Ok(Planes::new(image.width(), image.height(), read_tensor(prediction.predicted)?.values))
     }
 }
@@ -76,10 +80,20 @@ impl Predictor for NetworkPredictor {
     }
 
     /// A pass cannot be cancelled halfway.
-    fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> lacuna::Result<Planes> {
+    fn predict_watched(
+        &self,
+        image: &Planes,
+        mask: &Mask,
+        seed: u64,
+        watch: &Watch,
+    ) -> lacuna::Result<Planes> {
         watch.reached(0.0)?;
         self.check_frame(image, mask)?;
-        self.run(image, mask).map_err(|error| self.failed(&error))
+        self.run(image, mask, seed).map_err(|error| self.failed(&error))
+    }
+
+    fn uses_seed(&self) -> bool {
+        self.generator.modulation.is_some()
     }
 
     fn sides(&self) -> Sides {
@@ -96,11 +110,16 @@ impl Predictor for NetworkPredictor {
         cost::seconds(&self.cost(width, height), rate)
     }
 
+    /// Not with several answers: refinement changes the latent from which their styles are computed.
     fn can_refine(&self) -> bool {
-        true
+        self.generator.modulation.is_none()
     }
 
     fn refined(self: Arc<Self>, refinement: Refinement) -> lacuna::Result<Arc<dyn Predictor>> {
+        if !self.can_refine() {
+            let name = self.name();
+            return Err(lacuna::Error::Argument(format!("{name} cannot be refined: it has several answers")));
+        }
         Ok(Arc::new(Refined::new(BurnLatents::new(self), refinement)))
     }
 }

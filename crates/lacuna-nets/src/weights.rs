@@ -2,7 +2,7 @@
 //!
 //! A tensor's name is the path of its field through the structs, such as
 //! `refiner.blocks.0.first.ffc.local_to_local.weight`. The kind of a layer (an enum in the code) does not appear in
-//! names.
+//! names, nor does the field `modulation`, which only groups the parts of a modulation.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -11,6 +11,9 @@ use lacuna_network::Architecture;
 
 use crate::error::{Error, LISTED_PROBLEMS, Result};
 use crate::net::{Generator, Network};
+
+/// A field whose fields are named as if they were those of the struct around it.
+const HIDDEN: &str = "modulation";
 
 /// The shape and values of one tensor.
 pub use lacuna::checkpoint::FloatTensor as Weight;
@@ -132,7 +135,8 @@ pub struct Path(Vec<Option<String>>);
 impl Path {
     /// Call when the visitor enters a module.
     pub fn enter(&mut self, name: &str, container: &str) {
-        self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
+        let is_hidden = container.starts_with("Enum:") || name == HIDDEN;
+        self.0.push((!is_hidden).then(|| name.to_owned()));
     }
 
     /// Call when it leaves the module again.

@@ -32,6 +32,8 @@ pub enum Architecture {
     /// A context encoder (Pathak et al. 2016): a small square image in one pass, without a latent at an eighth of the
     /// resolution.
     ContextEncoder(ContextEncoder),
+    /// LaMa's generator with a refiner that is modulated by random codes: several answers for one hole.
+    Sampled(Shape),
 }
 
 /// A family of generators with encoder, refiner and decoder, whose options are a [`Shape`]: the name of that
@@ -43,6 +45,8 @@ pub enum Family {
     Fourier,
     /// [`Architecture::Regular`].
     Regular,
+    /// [`Architecture::Sampled`].
+    Sampled,
 }
 
 /// Whether the refiner's output is added to its input once more (thesis, appendix A).
@@ -135,6 +139,7 @@ impl Architecture {
         match self {
             Self::Fourier(shape) => Some((Family::Fourier, shape)),
             Self::Regular(shape) => Some((Family::Regular, shape)),
+            Self::Sampled(shape) => Some((Family::Sampled, shape)),
             Self::ContextEncoder(_) => None,
         }
     }
@@ -143,7 +148,7 @@ impl Architecture {
     pub fn context_encoder(&self) -> Option<&ContextEncoder> {
         match self {
             Self::ContextEncoder(network) => Some(network),
-            Self::Fourier(_) | Self::Regular(_) => None,
+            Self::Fourier(_) | Self::Regular(_) | Self::Sampled(_) => None,
         }
     }
 
@@ -173,7 +178,7 @@ impl Architecture {
     /// The value that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
         match self {
-            Self::Fourier(shape) | Self::Regular(shape) => shape.check(),
+            Self::Fourier(shape) | Self::Regular(shape) | Self::Sampled(shape) => shape.check(),
             Self::ContextEncoder(network) => network.check(),
         }
     }
@@ -188,13 +193,21 @@ impl Architecture {
         self.family().network(shape)
     }
 
+    /// The network of which this one's answers are: without modulation.
+    pub fn plain(&self) -> Self {
+        match self {
+            Self::Sampled(shape) => Self::Fourier(shape.clone()),
+            Self::Fourier(_) | Self::Regular(_) | Self::ContextEncoder(_) => self.clone(),
+        }
+    }
+
     /// A short name, such as `fourier-w64-b18`.
     pub fn label(&self) -> String {
         match self {
-            Self::Fourier(Shape { width, blocks, .. }) | Self::Regular(Shape { width, blocks, .. }) => {
-                format!("{}-w{width}-b{blocks}", self.family_name())
-            }
             Self::ContextEncoder(network) => network.label(),
+            Self::Fourier(shape) | Self::Regular(shape) | Self::Sampled(shape) => {
+                format!("{}-w{}-b{}", self.family_name(), shape.width, shape.blocks)
+            }
         }
     }
 }
@@ -222,13 +235,17 @@ impl Shape {
 
 impl Family {
     /// All families of generators.
-    pub const ALL: [Self; 2] = [Self::Fourier, Self::Regular];
+    pub const ALL: [Self; 3] = [Self::Fourier, Self::Regular, Self::Sampled];
+
+    /// Families with one answer for each image.
+    pub const PLAIN: [Self; 2] = [Self::Fourier, Self::Regular];
 
     /// The network of this family with these options.
     pub fn network(self, shape: Shape) -> Architecture {
         match self {
             Self::Fourier => Architecture::Fourier(shape),
             Self::Regular => Architecture::Regular(shape),
+            Self::Sampled => Architecture::Sampled(shape),
         }
     }
 
@@ -237,6 +254,7 @@ impl Family {
         match self {
             Self::Fourier => "fourier",
             Self::Regular => "regular",
+            Self::Sampled => "sampled",
         }
     }
 
@@ -245,6 +263,7 @@ impl Family {
         match self {
             Self::Fourier => "LaMa's fast Fourier convolutions",
             Self::Regular => "The pix2pixHD generator",
+            Self::Sampled => "Fast Fourier convolutions modulated by random codes, for several answers",
         }
     }
 }

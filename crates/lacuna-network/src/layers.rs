@@ -1,6 +1,6 @@
 //! The layers of a network, by part.
 
-use crate::{Architecture, Layer, Split, family};
+use crate::{Architecture, Layer, Modulation, Split, family};
 
 /// The layers of a network, by part.
 ///
@@ -23,6 +23,8 @@ pub struct Layers {
     pub head: Layer,
     /// Mask control.
     pub control: Option<Control>,
+    /// What makes several answers of one latent.
+    pub modulation: Option<Modulation>,
 }
 
 /// Mask control: `level_i += zero_i(mask_encoder_i(mask))`.
@@ -113,8 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_fourier_family_has_a_global_part() {
+    fn only_fourier_networks_have_a_global_part() {
         assert_eq!(network(Family::Fourier, Delta::None).latent(), Split { local: 8, global: 24 });
+        assert_eq!(network(Family::Sampled, Delta::None).latent(), Split { local: 8, global: 24 });
         assert_eq!(network(Family::Regular, Delta::None).latent(), Split::local(32));
         for layer in network(Family::Regular, Delta::None).iter() {
             assert_ne!(layer.form.operation, Operation::FastFourier);

@@ -16,6 +16,7 @@ mod family;
 pub mod geometry;
 mod layer;
 mod layers;
+mod modulation;
 mod pieces;
 mod tensors;
 
@@ -25,5 +26,6 @@ pub use cost::Cost;
 pub use geometry::Split;
 pub use layer::{Activation, Border, Form, LEAKY_SLOPE, Layer, Operation};
 pub use layers::{Control, Layers};
+pub use modulation::{CODE, Linear, Modulation, Row, TRUNCATION};
 pub use pieces::{Bias, ChannelWise, Domain, FastFourier, Kernel, Norm, Pieces, Plain, Spectral};
 pub use tensors::is_parameter;

@@ -1,12 +1,14 @@
 //! Names and shapes of a network's tensors.
 
+use crate::modulation::MEAN_CODE;
 use crate::pieces::Piece;
-use crate::{Layer, Layers};
+use crate::{Layer, Layers, Modulation};
 
-/// Whether a tensor of this name is trained; the others are BatchNorm's running statistics.
+/// Whether a tensor of this name is trained; the others are running statistics: those of BatchNorm, and the mean of the
+/// mapped codes.
 pub fn is_parameter(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
-    !matches!(last, "running_mean" | "running_var")
+    !matches!(last, "running_mean" | "running_var" | MEAN_CODE)
 }
 
 impl Layer {
@@ -29,12 +31,13 @@ impl Layer {
 }
 
 impl Layers {
-    /// Name and shape of every tensor: encoder, middle, refiner, decoder, control.
+    /// Name and shape of every tensor: encoder, middle, refiner, decoder, control, modulation.
     ///
     /// A name is the path of a field. Weights of convolutions are `[outputs, inputs, kernel, kernel]`, those of transposed
     /// ones `[inputs, outputs, kernel, kernel]`.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        self.iter().flat_map(Layer::tensors).collect()
+        let modulation = self.modulation.iter().flat_map(Modulation::tensors);
+        self.iter().flat_map(Layer::tensors).chain(modulation).collect()
     }
 
     /// The name of the first kernel, which reads the image, and whose shape depends on the input channels.

@@ -12,7 +12,7 @@ mod network;
 mod proto;
 mod side;
 
-use lacuna::checkpoint::Checkpoint;
+use lacuna::checkpoint::{Checkpoint, Family};
 use prost::Message;
 
 use builder::Builder;
@@ -55,12 +55,16 @@ pub enum Error {
     /// The network has no encoder, refiner and decoder.
     #[error("{0} cannot be exported as ONNX: only networks with encoder, refiner and decoder can")]
     Network(String),
+    /// The network has several answers, an ONNX model has one.
+    #[error("a network of the {0} family has several answers, which an ONNX model cannot give")]
+    SeveralAnswers(Family),
 }
 
 /// The bytes of the ONNX model of a network.
 ///
 /// # Errors
-/// [`Error::Size`] for an empty size, [`Error::Network`] for a context encoder.
+/// [`Error::Size`] for an empty size, [`Error::Network`] for a context encoder, [`Error::SeveralAnswers`] for a network with several
+/// answers.
 pub fn export(checkpoint: &Checkpoint, options: Options) -> Result<Vec<u8>, Error> {
     if let Some((width, height)) = options.size
         && width * height == 0
@@ -68,8 +72,11 @@ pub fn export(checkpoint: &Checkpoint, options: Options) -> Result<Vec<u8>, Erro
         return Err(Error::Size(width, height));
     }
     let config = checkpoint.config();
-    if config.generator().is_none() {
+    let Some((family, _)) = config.generator() else {
         return Err(Error::Network(config.label()));
+    };
+    if config.layers().modulation.is_some() {
+        return Err(Error::SeveralAnswers(family));
     }
     let mut builder = Builder::default();
     let frame = Frame::begin(&mut builder, options);
@@ -155,6 +162,26 @@ mod tests {
         for operator in ["Shape", "Range", "Gather", "Cos"] {
             assert!(any.contains(operator) && !fixed.contains(operator), "{operator}");
         }
+    }
+
+    #[test]
+    fn several_answers_are_refused() {
+        use lacuna::checkpoint::{Delta, NamedTensor, Shape, Storage, save};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sampled.safetensors");
+        let shape = Shape { channels_in: 4, width: 1, blocks: 1, control: false, delta: Delta::None };
+        let config = Family::Sampled.network(shape);
+        let tensors = config.layers().tensors().into_iter().map(|(name, shape)| NamedTensor {
+            name,
+            values: vec![1.0; shape.iter().product()].into(),
+            shape,
+        });
+        save(&path, &config, "test", tensors, Storage::F32).unwrap();
+        let error = export(&Checkpoint::open(&path).unwrap(), Options::default()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "a network of the sampled family has several answers, which an ONNX model cannot give"
+        );
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::config::Task;
 
 /// A grid with one row per example: photo, masked photo, prediction, inpainted photo, and the decoded difference of
 /// latents (thesis, eq. 4.1). An autoencoder's row has photo and prediction, a context encoder's photo, masked photo and
-/// inpainted photo.
+/// inpainted photo; that of a network with several answers has photo, masked photo and the inpainted photos of the first four
+/// seeds.
 ///
 /// # Errors
 /// If the network fails.
@@ -21,6 +22,9 @@ pub fn sheet(task: Task, network: &Network, examples: &[(Planes, Mask)]) -> Resu
         examples.iter().map(|(photo, mask)| row(task, network, photo, mask)).collect::<Result<_>>()?;
     Ok(arrange(&rows))
 }
+
+/// Answers in a row.
+const ANSWERS: u64 = 4;
 
 fn row(task: Task, network: &Network, photo: &Planes, mask: &Mask) -> Result<Vec<Planes>> {
     let (image, hole) = upload(photo, mask, &device_of(network));
@@ -34,6 +38,13 @@ fn row(task: Task, network: &Network, photo: &Planes, mask: &Mask) -> Result<Vec
     if task == Task::Autoencoder {
         let latent = generator.encode(image, hole.zeros_like())?;
         return Ok(vec![photo.clone(), download(generator.decode(latent))?]);
+    }
+    if generator.modulation.is_some() {
+        let mut row = vec![photo.clone(), masked(photo, mask)];
+        for seed in 0..ANSWERS {
+            row.push(download(generator.answer_of(image.clone(), hole.clone(), &[seed])?.inpainted)?);
+        }
+        return Ok(row);
     }
     let Prediction { predicted, inpainted, .. } = generator.forward(image.clone(), hole.clone())?;
     let plain = without_control(generator);

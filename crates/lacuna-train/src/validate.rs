@@ -106,7 +106,7 @@ impl Validation {
     /// # Errors
     /// If the network fails.
     pub fn evaluate(&self, network: &Network) -> Result<ValidationResult> {
-        self.score(|photo, mask| fill(self.task, network, photo, mask))
+        self.score(|index, photo, mask| fill(self.task, network, index as u64, photo, mask))
     }
 
     /// Scores a method.
@@ -114,7 +114,7 @@ impl Validation {
     /// # Errors
     /// If the method fails.
     pub fn evaluate_predictor(&self, predictor: &dyn Predictor) -> Result<ValidationResult> {
-        self.score(|photo, mask| {
+        self.score(|index, photo, mask| {
             let mut filled = photo.clone();
             let mut known = photo.clone();
             let inside = |values: &mut [f32], fill: &[f32]| {
@@ -122,19 +122,19 @@ impl Validation {
                 pixels.for_each(|((value, fill), _)| *value = *fill);
             };
             (0..3).for_each(|colour| inside(known.plane_mut(colour), &vec![0.0; mask.hole().len()]));
-            let predicted = predictor.predict(&known, mask, 0)?;
+            let predicted = predictor.predict(&known, mask, index as u64)?;
             (0..3).for_each(|colour| inside(filled.plane_mut(colour), predicted.plane(colour)));
             Ok(filled)
         })
     }
 
-    /// Scores what `fill` returns for each photo and its mask.
-    fn score(&self, fill: impl Fn(&Planes, &Mask) -> Result<Planes>) -> Result<ValidationResult> {
+    /// Scores what `fill` returns for each photo, by its index, and its mask.
+    fn score(&self, fill: impl Fn(usize, &Planes, &Mask) -> Result<Planes>) -> Result<ValidationResult> {
         let mut sums = [0.0; 3];
         let mut holes = Vec::new();
         let mut distance = 0.0;
-        for (photo, mask) in &self.pairs {
-            let filled = fill(photo, mask)?;
+        for (index, (photo, mask)) in self.pairs.iter().enumerate() {
+            let filled = fill(index, photo, mask)?;
             let scores = [ssim(&filled, photo), psnr(&filled, photo), l1(&filled, photo)];
             sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
             if let Some(lpips) = &self.lpips {
@@ -152,15 +152,19 @@ impl Validation {
     }
 }
 
-/// The network's fill of a masked photo; an autoencoder gets the whole photo.
+/// The network's fill of a masked photo; an autoencoder gets the whole photo. A network with several answers gives that of the
+/// seed.
 ///
 /// # Errors
 /// If the network fails.
-pub fn fill(task: Task, network: &Network, photo: &Planes, mask: &Mask) -> Result<Planes> {
+pub fn fill(task: Task, network: &Network, seed: u64, photo: &Planes, mask: &Mask) -> Result<Planes> {
     let (image, hole) = upload(photo, mask, &device_of(network));
     let filled: Tensor<4> = match (task, network) {
         (Task::Autoencoder, Network::Generator(generator)) => {
             generator.decode(generator.encode(image, hole.zeros_like())?)
+        }
+        (Task::Inpainting, Network::Generator(generator)) if generator.modulation.is_some() => {
+            generator.answer_of(image, hole, &[seed])?.inpainted
         }
         (Task::Autoencoder, Network::ContextEncoder(_)) | (Task::Inpainting, _) => {
             network.fill(image, hole)?
@@ -216,7 +220,7 @@ mod tests {
         let pairs = vec![(grey(0.5), columns(SIDE)), (grey(0.5), columns(SIDE / 4))];
         let set = validation(Task::Inpainting, pairs);
         let ValidationResult { scores, hole_l1, photos } =
-            set.score(|photo, mask| Ok(filled(photo, mask, 0.6))).unwrap();
+            set.score(|_, photo, mask| Ok(filled(photo, mask, 0.6))).unwrap();
         assert_eq!(photos, 2);
         assert!((scores.l1 - (0.1 + 0.025) / 2.0).abs() < 1e-6, "{scores:?}");
         let decibels = (20.0 + 10.0 * 400f64.log10()) / 2.0;
@@ -229,7 +233,7 @@ mod tests {
     #[test]
     fn equal_fills_score_best() {
         let set = validation(Task::Inpainting, vec![(grey(0.5), columns(3)), (grey(0.25), columns(5))]);
-        let result = set.score(|photo, _| Ok(photo.clone())).unwrap();
+        let result = set.score(|_, photo, _| Ok(photo.clone())).unwrap();
         assert!((result.scores.ssim - 1.0).abs() < 1e-6, "{result:?}");
         assert_eq!((result.scores.psnr, result.scores.l1), (100.0, 0.0));
         assert_eq!(result.hole_l1, Some(0.0));
@@ -239,11 +243,11 @@ mod tests {
     fn photos_without_a_hole_count_in_the_whole_alone() {
         let pairs = vec![(grey(0.5), columns(0)), (grey(0.5), columns(SIDE))];
         let set = validation(Task::Inpainting, pairs);
-        let result = set.score(|photo, mask| Ok(filled(photo, mask, 0.7))).unwrap();
+        let result = set.score(|_, photo, mask| Ok(filled(photo, mask, 0.7))).unwrap();
         assert!((result.scores.l1 - 0.1).abs() < 1e-6, "{result:?}");
         assert!((result.hole_l1.unwrap() - 0.2).abs() < 1e-6, "{result:?}");
         let without = validation(Task::Autoencoder, vec![(grey(0.5), columns(0))]);
-        assert_eq!(without.score(|photo, _| Ok(photo.clone())).unwrap().hole_l1, None);
+        assert_eq!(without.score(|_, photo, _| Ok(photo.clone())).unwrap().hole_l1, None);
     }
 
     #[test]
@@ -255,8 +259,9 @@ mod tests {
         // Known pixels are the photo's: a quarter of the error in the hole is the whole error.
         assert!((result.scores.l1 - result.hole_l1.unwrap() / 4.0).abs() < 1e-6, "{result:?}");
         // An autoencoder sees the photo whole: its hole changes nothing.
-        let decoded =
-            |columns_of_hole| fill(Task::Autoencoder, &generator, &photo, &columns(columns_of_hole)).unwrap();
+        let decoded = |columns_of_hole| {
+            fill(Task::Autoencoder, &generator, 0, &photo, &columns(columns_of_hole)).unwrap()
+        };
         assert_close(decoded(0).values(), decoded(SIDE).values(), 0.0);
         assert!(decoded(0).values() != photo.values());
     }

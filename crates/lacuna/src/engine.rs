@@ -5,9 +5,10 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use lacuna_cpu::engine::{Engine, Plan, PlanOptions, Wanted, product_rate};
+use lacuna_cpu::engine::{Engine, Plan, PlanOptions, Sample, Wanted, product_rate};
 use lacuna_cpu::{Error as EngineError, Isa};
-use lacuna_network::Architecture;
+use lacuna_network::geometry::MULTIPLE;
+use lacuna_network::{Architecture, TRUNCATION};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
@@ -15,7 +16,7 @@ use crate::checkpoint::Checkpoint;
 use crate::context::ContextPredictor;
 use crate::method::{Build, Method};
 use crate::refine::{EngineLatents, Refined, Refinement};
-use crate::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
+use crate::{Draw, Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// A network alone, for the table in [`Method`].
 pub(crate) const METHOD: Method = Method {
@@ -123,17 +124,31 @@ impl EnginePredictor {
         *self.rate.get_or_init(|| product_rate(self.engine.isa()))
     }
 
-    /// Predicts the whole image, or the part in `wanted`.
+    /// Predicts the whole image, or the part in `wanted`. A network with several answers gives that of its mean code.
     ///
     /// # Errors
     /// [`Error::Predict`] if the network does not accept the image, the mask has another size, or memory is
     /// insufficient; [`Error::Stopped`] if `watch` was cancelled.
     pub fn run(&self, image: &Planes, mask: &Mask, wanted: Wanted, watch: &Watch) -> Result<Planes> {
+        self.run_sampled(image, mask, None, wanted, watch)
+    }
+
+    /// The answer of a draw, if there is one.
+    fn run_sampled(
+        &self,
+        image: &Planes,
+        mask: &Mask,
+        draw: Option<&Draw>,
+        wanted: Wanted,
+        watch: &Watch,
+    ) -> Result<Planes> {
         self.check_frame(image, mask)?;
         let (width, height) = (image.width(), image.height());
         let plan = self.plan(width, height)?;
         let proceed = |fraction| watch.reached(fraction).is_ok();
-        let predicted = self.engine.run_watched(&plan, image.values(), mask.hole(), wanted, &proceed);
+        let input = (image.values(), mask.hole());
+        let sample = draw.map(|Draw { code, maps }| Sample { code, maps, psi: TRUNCATION });
+        let predicted = self.engine.run_sampled(&plan, input, wanted, sample.as_ref(), &proceed);
         Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
     }
 
@@ -173,12 +188,20 @@ impl Predictor for EnginePredictor {
         true
     }
 
+    fn uses_seed(&self) -> bool {
+        self.engine.is_sampled()
+    }
+
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
-        self.run(image, mask, Wanted::Hole, watch)
+    fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
+        let draw = self.engine.is_sampled().then(|| {
+            let places = image.width() / MULTIPLE * (image.height() / MULTIPLE);
+            Draw::new(seed, self.engine.layers().refiner.len(), places)
+        });
+        self.run_sampled(image, mask, draw.as_ref(), Wanted::Hole, watch)
     }
 
     fn sides(&self) -> Sides {
@@ -202,11 +225,16 @@ impl Predictor for EnginePredictor {
         self.engine.release();
     }
 
+    /// Not with several answers: refinement changes the latent from which their styles are computed.
     fn can_refine(&self) -> bool {
-        true
+        !self.engine.is_sampled()
     }
 
     fn refined(self: Arc<Self>, refinement: Refinement) -> Result<Arc<dyn Predictor>> {
+        if !self.can_refine() {
+            let name = self.name();
+            return Err(Error::Argument(format!("{name} cannot be refined: it has several answers")));
+        }
         Ok(Arc::new(Refined::new(EngineLatents::new(self), refinement)))
     }
 }
@@ -264,9 +292,12 @@ mod tests {
             let predicted = predictor.predict(&image, &mask, 1).unwrap();
             assert_eq!((predicted.width(), predicted.height()), (40, 24));
             assert!(predicted.values().iter().all(|value| (0.0..=1.0).contains(value)));
-            assert_eq!(predictor.predict(&image, &mask, 2).unwrap(), predicted);
+            assert_eq!(predictor.predict(&image, &mask, 1).unwrap(), predicted);
+            let other = predictor.predict(&image, &mask, 2).unwrap();
+            assert_eq!(other != predicted, predictor.uses_seed(), "{family}");
+            assert_eq!(predictor.uses_seed(), family == Family::Sampled);
             predictor.release();
-            assert_eq!(predictor.predict(&image, &mask, 2).unwrap(), predicted);
+            assert_eq!(predictor.predict(&image, &mask, 1).unwrap(), predicted);
         }
     }
 

@@ -140,6 +140,11 @@ pub trait Predictor: Send + Sync {
         None
     }
 
+    /// Whether predictions depend on the seed.
+    fn uses_seed(&self) -> bool {
+        true
+    }
+
     /// Whether several predictions may run at the same time, also within one pool of threads.
     fn runs_in_parallel(&self) -> bool {
         false

@@ -22,6 +22,8 @@ Examples:
     lacuna eval --masks thick-256 --method network:big-lama --method guided:big-lama -o report
   Compare the network that ships with itself refined:
     lacuna eval --masks thick-256 --method network --refine -o report
+  Compare how much four answers differ, and the best of them:
+    lacuna eval --masks thick-256 --method patchmatch --method network:sampled.safetensors --samples 4 -o report
   Evaluate fills from folders of original photos, masks and fills with equal names:
     lacuna eval --reference photos --masks masks --predictions mine=fills -o report
 
@@ -65,6 +67,9 @@ pub struct EvalArgs {
     /// Seed of the methods
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Answers of each method for each hole, and how much they differ; the others are evaluated as NAME-2, NAME-3 and so on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub samples: u16,
     /// Folder of the metrics' weights [default: metrics/ in the folder of installed models, see `lacuna models`]
     #[arg(long, value_name = "FOLDER", alias = "weights")]
     pub metric_weights: Option<PathBuf>,
@@ -93,6 +98,14 @@ pub struct EvalArgs {
 
 /// What reports call the ground truth; no method can have this name.
 pub const TRUTH: &str = "truth";
+
+/// The name of a method's answer, from 0: NAME, then NAME-2 and so on.
+pub fn answer_name(method: &str, answer: u16) -> String {
+    match answer {
+        0 => method.to_owned(),
+        _ => format!("{method}-{}", answer + 1),
+    }
+}
 
 /// The value of `--predictions`: `[NAME=]FOLDER`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +149,10 @@ impl EvalArgs {
     /// The names of all methods; those with folders of fills come first.
     pub fn names(&self) -> Vec<String> {
         let folders = self.predictions.iter().map(|named| named.name.clone());
-        folders.chain(self.methods().map(|method| method.label())).collect()
+        let answers = self
+            .methods()
+            .flat_map(|method| (0..self.samples).map(move |answer| answer_name(&method.label(), answer)));
+        folders.chain(answers).collect()
     }
 
     /// The folder of the ground truth.

@@ -14,6 +14,7 @@ use lacuna::picture::{Format, SaveOptions};
 use lacuna::{FillJob, Inputs, Method, Predictor, Watch};
 use lacuna_eval::case::Case;
 
+use super::args::answer_name;
 use super::{EvalArgs, bar};
 use crate::hints::message;
 use crate::method::{Identity, MethodArgs};
@@ -25,8 +26,10 @@ pub struct Runnable {
     pub name: String,
     /// Its predictor.
     pub predictor: Arc<dyn Predictor>,
-    /// The identity of its fills.
-    pub identity: Identity,
+    /// The identity of its fills but for their seed.
+    identity: Identity,
+    /// Whether the identity names the seed.
+    names_seed: bool,
 }
 
 impl Runnable {
@@ -37,7 +40,7 @@ impl Runnable {
     pub fn new(arg: MethodArg, args: &EvalArgs) -> Result<Self> {
         let name = arg.label();
         let MethodArg { method, model, refine, .. } = arg;
-        let (predictor, mut identity) = match method.build {
+        let (predictor, identity) = match method.build {
             Build::Alone(build) => {
                 let predictor = build();
                 let identity = Identity { method: predictor.name(), version: predictor.version() };
@@ -50,11 +53,23 @@ impl Runnable {
                 (predictor, identity)
             }
         };
-        // A network alone uses no randomness.
-        if method != Method::NETWORK {
-            identity.method = format!("{}, seed {}", identity.method, args.seed);
+        // A network with one answer uses no randomness.
+        let names_seed = method != Method::NETWORK || predictor.uses_seed();
+        Ok(Self { name, predictor, identity, names_seed })
+    }
+
+    /// Number of its answers, of `wanted`: one if it has no randomness.
+    pub fn answers(&self, wanted: u16) -> u16 {
+        if self.predictor.uses_seed() { wanted } else { 1 }
+    }
+
+    /// The identity of the fills with a seed.
+    pub fn identity(&self, seed: u64) -> Identity {
+        let mut identity = self.identity.clone();
+        if self.names_seed {
+            identity.method = format!("{}, seed {seed}", identity.method);
         }
-        Ok(Self { name, predictor, identity })
+        identity
     }
 }
 
@@ -64,6 +79,8 @@ pub struct Filler<'a> {
     pub args: &'a EvalArgs,
     /// The method.
     pub method: &'a Runnable,
+    /// The number of the answer, from 0. Its seed is as much above that of the program's arguments.
+    pub answer: u16,
     /// The cases to fill.
     pub cases: &'a [Case],
 }
@@ -79,10 +96,10 @@ impl Filler<'_> {
     /// # Errors
     /// If the folder contains fills of another method, or cannot be written.
     pub fn run(&self) -> Result<(PathBuf, Option<f64>)> {
-        let folder = self.args.output.join("fills").join(&self.method.name);
+        let folder = self.args.output.join("fills").join(self.name());
         self.prepare(&folder)?;
         let save = SaveOptions { format: Some(Format::Png), quality: None };
-        let (limits, seed) = (self.args.limits.limits(), self.args.seed);
+        let (limits, seed) = (self.args.limits.limits(), self.seed());
         let job = FillJob { limits, seed, save, ..FillJob::new(self.method.predictor.clone()) };
         let path = folder.join(SECONDS);
         let seconds = OpenOptions::new().create(true).append(true).open(&path);
@@ -112,14 +129,28 @@ impl Filler<'_> {
         Ok((folder, mean))
     }
 
+    /// The answer's name in reports.
+    pub fn name(&self) -> String {
+        answer_name(&self.method.name, self.answer)
+    }
+
+    /// The identity of its fills.
+    pub fn identity(&self) -> Identity {
+        self.method.identity(self.seed())
+    }
+
+    fn seed(&self) -> u64 {
+        self.args.seed.wrapping_add(self.answer.into())
+    }
+
     /// Prepares a folder for this method's fills. Fills of an earlier version of the same method are removed.
     fn prepare(&self, folder: &Path) -> Result<()> {
-        let Runnable { name, identity, .. } = self.method;
+        let (name, identity) = (self.name(), self.identity());
         let path = folder.join(IDENTITY);
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let Ok(stored) = text.parse::<Identity>();
-                if stored == *identity {
+                if stored == identity {
                     return Ok(());
                 }
                 ensure!(

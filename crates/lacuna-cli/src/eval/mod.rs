@@ -1,6 +1,7 @@
 //! `lacuna eval`: evaluates fills.
 
 mod args;
+mod diversity;
 mod filler;
 
 use std::collections::BTreeMap;
@@ -72,14 +73,24 @@ pub fn run(args: &EvalArgs) -> Result<Outcome> {
     // All methods are loaded before the first one fills.
     let runnables: Vec<Runnable> =
         args.methods().map(|method| Runnable::new(method, args)).collect::<Result<_>>()?;
+    let mut several = Vec::new();
     for method in runnables {
-        let (folder, seconds) = Filler { args, method: &method, cases: &cases }.run()?;
-        let Runnable { name, identity, .. } = method;
-        settings.push((format!("{name}, fills"), identity.to_string()));
-        if let Some(seconds) = seconds {
-            settings.push((format!("{name}, seconds per image"), format!("{seconds:.3}")));
+        let mut answers = Vec::new();
+        for answer in 0..method.answers(args.samples) {
+            let filler = Filler { args, method: &method, answer, cases: &cases };
+            let (name, (folder, seconds)) = (filler.name(), filler.run()?);
+            settings.push((format!("{name}, fills"), filler.identity().to_string()));
+            if let Some(seconds) = seconds {
+                settings.push((format!("{name}, seconds per image"), format!("{seconds:.3}")));
+            }
+            let fills = Fills::find(&folder)?;
+            answers.push(fills.clone());
+            candidates.push(Candidate { name, fills });
         }
-        candidates.push(Candidate { name, fills: Fills::find(&folder)? });
+        if args.samples > 1 && answers.len() == 1 {
+            eprintln!("note: {} has one answer, whatever the seed", method.name);
+        }
+        several.push((method.name, answers));
     }
     let bar = bar(cases.len(), args.json, "evaluating");
     let evaluation = Evaluation {
@@ -104,10 +115,17 @@ pub fn run(args: &EvalArgs) -> Result<Outcome> {
     for method in &summary.methods {
         write(&format!("{}.tsv", method.name), tables::lama(method).as_bytes())?;
     }
+    let diversity = diversity::measure(&several, &cases, &judge, args)?;
+    if let Some(diversity) = &diversity {
+        write("diversity.json", serde_json::to_string_pretty(diversity)?.as_bytes())?;
+    }
     if args.json {
         print(&json)?;
     } else {
         print(text::table(&summary).trim_end())?;
+        if let Some(diversity) = &diversity {
+            print(&diversity::table(diversity))?;
+        }
         eprintln!("{}", args.output.join("report.html").display());
     }
     summary.notes.iter().for_each(|note| eprintln!("note: {note}"));

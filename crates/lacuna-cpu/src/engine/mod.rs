@@ -8,6 +8,7 @@ mod conv;
 mod fft;
 mod fourier;
 mod head;
+mod modulation;
 mod network;
 mod pace;
 mod place;
@@ -29,6 +30,7 @@ use lacuna_network::Layers;
 pub use backward::{Backward, LatentPart, LatentPlan, LatentRun};
 pub use chain::Chain;
 pub use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
+pub use modulation::Sample;
 pub use plan::{Plan, PlanOptions, Strips, WINDOW_BYTES};
 pub use profile::PROFILE_VARIABLE;
 pub use run::Wanted;
@@ -122,23 +124,61 @@ impl Engine {
         wanted: Wanted,
         proceed: &dyn Fn(f32) -> bool,
     ) -> Result<Vec<f32>> {
+        self.run_sampled(plan, (image, mask), wanted, None, proceed)
+    }
+
+    /// Whether the network has several answers.
+    pub fn is_sampled(&self) -> bool {
+        self.network.modulation.is_some()
+    }
+
+    /// As [`Engine::run_watched`], with the answer of a sample. Without one, a network with several answers gives that of its
+    /// mean code, without noise.
+    ///
+    /// # Shapes
+    /// `input`: image and mask as in [`Engine::run`].
+    ///
+    /// # Errors
+    /// As [`Engine::run_watched`]; [`Error::Input`] if the sample has not a map of the latent's size for each refiner block.
+    pub fn run_sampled(
+        &self,
+        plan: &Plan,
+        (image, mask): (&[f32], &[bool]),
+        wanted: Wanted,
+        sample: Option<&Sample<'_>>,
+        proceed: &dyn Fn(f32) -> bool,
+    ) -> Result<Vec<f32>> {
         let (width, height) = (plan.width, plan.height);
         check_input(width, height, image, mask)?;
         if !plan.is_for(&self.network) {
             return Err(Error::ForeignPlan);
+        }
+        if let Some(sample) = sample {
+            self.check_sample(plan, sample)?;
         }
         let mut arena = self.arena(plan)?;
         let mut profile = Profile::from_environment();
         let pace = Pace::new(plan, proceed);
         let mut run =
             Run { network: &self.network, plan, arena: arena.numbers(), profile: &mut profile, pace };
-        let predicted = run.predict(Picture { image, mask, height, width }, wanted);
+        let predicted = run.predict(Picture { image, mask, height, width }, wanted, sample);
         if let Some(table) = profile.table(plan) {
             eprintln!("{table}");
         }
         self.kept.put_back(arena);
         predicted
     }
+
+    fn check_sample(&self, plan: &Plan, sample: &Sample<'_>) -> Result<()> {
+        let check = |what: &'static str, expected: usize, found: usize| {
+            if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
+        };
+        let blocks = if self.is_sampled() { self.network.refiner.len() } else { 0 };
+        check("maps of noise", blocks, sample.maps.len())?;
+        let places = plan.width / MULTIPLE * (plan.height / MULTIPLE);
+        sample.maps.iter().try_for_each(|map| check("map of noise", places, map.len()))
+    }
+
     /// Memory of exactly the plan's size: no more than was forecast.
     fn arena(&self, plan: &Plan) -> Result<Arena> {
         let arena = self.kept.take_exactly(plan.places.numbers);

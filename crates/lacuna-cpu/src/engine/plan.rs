@@ -57,6 +57,8 @@ pub struct Plan {
     pub(crate) places: Places,
     pub(crate) buffers: Buffers,
     weight_bytes: u64,
+    /// Bytes of the weights that are packed for an answer.
+    answer_bytes: u64,
 }
 
 /// Latent rows per strip.
@@ -118,6 +120,7 @@ impl Network {
             places: Places::default(),
             buffers,
             weight_bytes: self.bytes() as u64,
+            answer_bytes: self.answer_bytes() as u64,
         };
         Ok((plan, planner))
     }
@@ -154,7 +157,7 @@ impl Plan {
 
     /// Peak memory of the process in bytes: weights, image and prediction included.
     pub fn forecast_bytes(&self) -> u64 {
-        self.weight_bytes + self.arena_bytes() + self.picture_bytes() + FIXED_BYTES
+        self.weight_bytes + self.answer_bytes + self.arena_bytes() + self.picture_bytes() + FIXED_BYTES
     }
 
     /// Bytes of image and prediction, plus one byte per pixel for the mask.

@@ -7,6 +7,7 @@ use lacuna_network::geometry::{LEVELS, MULTIPLE};
 use super::buffers::{Buffers, HalfBuffers, Level, SpectralBuffers};
 use super::conv::{Conv, Store, Target};
 use super::fourier::{Fourier, frequencies};
+use super::modulation::{Answer, Sample, means};
 use super::network::{Half, Network, SpectralPath};
 use super::pace::Pace;
 use super::place::Buffer;
@@ -19,7 +20,7 @@ use crate::error::Result;
 use crate::tiles::channels::Layout;
 use crate::tiles::map::Map;
 use crate::tiles::signs::Signs;
-use crate::tiles::winograd::{Ending, Signed};
+use crate::tiles::winograd::{Ending, Signed, Winograd};
 
 /// The pixels of the prediction that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +46,30 @@ impl Run<'_> {
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) if the run was cancelled.
-    pub fn predict(&mut self, picture: Picture<'_>, wanted: Wanted) -> Result<Vec<f32>> {
+    pub fn predict(
+        &mut self,
+        picture: Picture<'_>,
+        wanted: Wanted,
+        sample: Option<&Sample<'_>>,
+    ) -> Result<Vec<f32>> {
         self.encode(picture)?;
-        self.refine()?;
+        let answer = self.answer(picture, sample);
+        self.refine(answer.as_ref())?;
         self.decode(picture, wanted)
+    }
+
+    /// The blocks of an answer, if the network is modulated.
+    fn answer(&mut self, picture: Picture<'_>, sample: Option<&Sample<'_>>) -> Option<Answer> {
+        let network = self.network;
+        let modulation = network.modulation.as_ref()?;
+        let layout = self.latent_layout();
+        let [latent] = self.plan.places.pick(self.arena, [self.plan.buffers.encoder[LEVELS].buffer]);
+        let mut answer = None;
+        self.profile.time(format_args!("refiner.fold"), || {
+            let means = means(latent, layout, &network.levels[LEVELS]);
+            answer = Some(modulation.answer(network, picture, &means, sample));
+        });
+        answer
     }
 
     pub fn sizes(&self) -> Sizes {
@@ -140,15 +161,23 @@ impl Run<'_> {
         self.profile.time(name, || conv.run(input, target, rows, columns));
     }
 
-    /// Refines the latent.
-    pub fn refine(&mut self) -> Result<()> {
+    /// Refines the latent; with the weights and noise of an answer, if there is one.
+    pub fn refine(&mut self, answer: Option<&Answer>) -> Result<()> {
         let (network, sizes) = (self.network, self.sizes());
         let fourier = Fourier::new(network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS));
         let layers = network.layers.refiner.iter().flatten();
         let halves = network.refiner.iter().flatten().zip(layers);
-        for ((half, layer), buffers) in halves.zip(&self.plan.buffers.halves) {
-            self.spectral(&layer.path, half, buffers, &fourier);
-            self.convolve(&layer.path, half, buffers);
+        for (index, ((half, layer), buffers)) in halves.zip(&self.plan.buffers.halves).enumerate() {
+            let styled = answer.map(|answer| &answer.halves[index / 2][index % 2]);
+            if let (Some(modulation), Some(answer), 0) = (&network.modulation, answer, index % 2) {
+                let layout = self.latent_layout();
+                let [input] = self.plan.places.pick(self.arena, [buffers.input]);
+                modulation.add_noise(answer, index / 2, input, layout);
+            }
+            let reduce = styled.map(|styled| &styled.reduce);
+            self.spectral(&layer.path, (half, reduce), buffers, &fourier);
+            let convolve = styled.map_or(&half.convolve, |styled| &styled.convolve);
+            self.convolve(&layer.path, (half, convolve), buffers);
             self.pace.passed(Stage::Refine, 2 * network.refiner.len())?;
         }
         if network.layers.adds_latent {
@@ -167,9 +196,17 @@ impl Run<'_> {
     }
 
     /// Writes the result of the spectral path to the global part of the output, if there is one.
-    fn spectral(&mut self, name: &str, half: &Half, buffers: &HalfBuffers, fourier: &Fourier) {
+    /// `styled` replaces its first convolution.
+    fn spectral(
+        &mut self,
+        name: &str,
+        (half, styled): (&Half, Option<&Conv>),
+        buffers: &HalfBuffers,
+        fourier: &Fourier,
+    ) {
         let (Some(path), Some(spectral)) = (&half.spectral, buffers.spectral) else { return };
         let SpectralPath { reduce, mix, expand, reduced: halves } = path;
+        let reduce = styled.unwrap_or(reduce);
         let SpectralBuffers { reduced, spectrum, mixed, signs } = spectral;
         let layout = self.latent_layout();
         let (rows, columns) = (layout.rows, layout.columns);
@@ -215,10 +252,10 @@ impl Run<'_> {
     }
 
     /// The spatial convolutions, with norm, activation and residual.
-    fn convolve(&mut self, name: &str, half: &Half, buffers: &HalfBuffers) {
+    fn convolve(&mut self, name: &str, (half, convolve): (&Half, &Winograd), buffers: &HalfBuffers) {
         let (layout, threads) = (self.latent_layout(), self.plan.threads);
         let HalfBuffers { input, output, scratch, residual, signs, .. } = *buffers;
-        let Half { convolve, bias, add_from, after, .. } = half;
+        let Half { bias, add_from, after, .. } = half;
         let picked = [Some(input), Some(output), Some(scratch), residual, signs];
         let [Some(input), Some(output), Some(scratch), residual, signs] =
             self.plan.places.pick_some(self.arena, picked)

@@ -16,6 +16,7 @@ impl<'w, F: Fn(&str) -> Option<Cow<'w, [f32]>>> Weights<'w> for F {}
 pub(crate) struct Source<W>(W);
 
 /// A norm in eval mode: `scale * x + offset` for each channel.
+#[derive(Debug)]
 pub(crate) struct Affine {
     /// Factors.
     pub scale: Vec<f32>,
@@ -24,6 +25,7 @@ pub(crate) struct Affine {
 }
 
 /// The weights of a plain convolution.
+#[derive(Debug)]
 pub(crate) struct Values<'w> {
     values: Cow<'w, [f32]>,
     /// Channels of the second dimension.
@@ -34,11 +36,13 @@ pub(crate) struct Values<'w> {
 }
 
 /// A convolution into which its norm and bias are folded: `weight * x + offset`.
+#[derive(Debug)]
 pub(crate) struct Folded<'w> {
     kernels: Kernels<'w>,
     affine: Affine,
 }
 
+#[derive(Debug)]
 enum Kernels<'w> {
     Plain(Values<'w>),
     /// Local channels come first. Missing global parts are never requested, and neither are weights from global to
@@ -55,6 +59,10 @@ enum Kernels<'w> {
 }
 
 impl Values<'_> {
+    fn into_owned(self) -> Values<'static> {
+        Values { values: Cow::Owned(self.values.into_owned()), ..self }
+    }
+
     /// The weight from an input channel to an output channel at a tap.
     #[inline]
     pub fn at(&self, output: usize, input: usize, tap: usize) -> f32 {
@@ -70,6 +78,22 @@ impl Folded<'_> {
         self.affine.scale[output] * self.kernels.at(output, input, tap)
     }
 
+    /// The same weight without the norm that is folded into it.
+    #[inline]
+    pub fn unfolded(&self, output: usize, input: usize, tap: usize) -> f32 {
+        self.kernels.at(output, input, tap)
+    }
+
+    /// The same weights as values of their own, independent of where they come from.
+    pub fn into_owned(self) -> Folded<'static> {
+        Folded { kernels: self.kernels.into_owned(), affine: self.affine }
+    }
+
+    /// Number of values.
+    pub fn values(&self) -> usize {
+        self.kernels.values() + self.affine.scale.len() + self.affine.offset.len()
+    }
+
     /// The offset of an output channel.
     pub fn offset(&self, output: usize) -> f32 {
         self.affine.offset[output]
@@ -77,6 +101,31 @@ impl Folded<'_> {
 }
 
 impl Kernels<'_> {
+    fn into_owned(self) -> Kernels<'static> {
+        match self {
+            Self::Plain(values) => Kernels::Plain(values.into_owned()),
+            Self::FastFourier { inputs, outputs, local_to_local, local_to_global, global_to_local } => {
+                Kernels::FastFourier {
+                    inputs,
+                    outputs,
+                    local_to_local: local_to_local.into_owned(),
+                    local_to_global: local_to_global.map(Values::into_owned),
+                    global_to_local: global_to_local.map(Values::into_owned),
+                }
+            }
+        }
+    }
+
+    fn values(&self) -> usize {
+        match self {
+            Self::Plain(values) => values.values.len(),
+            Self::FastFourier { local_to_local, local_to_global, global_to_local, .. } => {
+                let all = [Some(local_to_local), local_to_global.as_ref(), global_to_local.as_ref()];
+                all.into_iter().flatten().map(|values| values.values.len()).sum()
+            }
+        }
+    }
+
     fn at(&self, output: usize, input: usize, tap: usize) -> f32 {
         match self {
             Self::Plain(values) => values.at(output, input, tap),

@@ -64,10 +64,10 @@ impl FfcConfig {
 /// A convolution of a local and a global part that are mixed.
 #[derive(Module, Debug)]
 pub struct Ffc {
-    local_to_local: Conv2d,
-    local_to_global: Option<Conv2d>,
-    global_to_local: Option<Conv2d>,
-    global_to_global: Option<Spectral>,
+    pub(super) local_to_local: Conv2d,
+    pub(super) local_to_global: Option<Conv2d>,
+    pub(super) global_to_local: Option<Conv2d>,
+    pub(super) global_to_global: Option<Spectral>,
 }
 
 impl Ffc {

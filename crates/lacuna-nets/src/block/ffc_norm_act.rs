@@ -9,11 +9,11 @@ use crate::Features;
 /// LaMa's `FFC_BN_ACT`.
 #[derive(Module, Debug)]
 pub struct FfcNormAct {
-    ffc: Ffc,
-    norm_local: BatchNorm,
-    norm_global: Option<BatchNorm>,
+    pub(super) ffc: Ffc,
+    pub(super) norm_local: BatchNorm,
+    pub(super) norm_global: Option<BatchNorm>,
     #[module(skip)]
-    activation: Activation,
+    pub(super) activation: Activation,
 }
 
 impl FfcNormAct {

@@ -59,6 +59,14 @@ impl LayerBlock {
             Self::FastFourier(block) => block.forward(x),
         }
     }
+
+    /// The fast Fourier convolution; `None` for another operation.
+    pub fn as_fast_fourier(&self) -> Option<&FfcNormAct> {
+        match self {
+            Self::FastFourier(block) => Some(block),
+            Self::Convolution(_) | Self::Transposed(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

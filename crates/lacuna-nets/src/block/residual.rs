@@ -3,7 +3,7 @@
 use burn::module::Module;
 use lacuna_network::Layer;
 
-use super::{Init, LayerBlock};
+use super::{FfcNormAct, Init, LayerBlock, Style};
 use crate::Features;
 use crate::error::Result;
 
@@ -32,6 +32,24 @@ impl Residual {
     pub fn forward(&self, x: Features) -> Features {
         let y = self.second.forward(self.first.forward(x.clone()));
         x + y
+    }
+
+    /// As [`Residual::forward`], with a style for each half.
+    ///
+    /// # Panics
+    /// If a half is no fast Fourier convolution.
+    pub fn forward_styled(&self, x: Features, [first, second]: &[Style; 2]) -> Features {
+        let [own_first, own_second] = self.fast_fourier();
+        let y = own_second.forward_styled(own_first.forward_styled(x.clone(), first), second);
+        x + y
+    }
+
+    /// The halves of a block of fast Fourier convolutions.
+    ///
+    /// # Panics
+    /// If a half is no fast Fourier convolution.
+    pub fn fast_fourier(&self) -> [&FfcNormAct; 2] {
+        [&self.first, &self.second].map(|half| half.as_fast_fourier().expect("a fast Fourier convolution"))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{BatchNorm, Conv2d, Conv2dConfig, FourierUnit, Init};
 /// LaMa's local Fourier unit is omitted: it is disabled in every published model.
 #[derive(Module, Debug)]
 pub struct Spectral {
-    reduce: Conv2d,
+    pub(super) reduce: Conv2d,
     reduce_norm: BatchNorm,
     fourier: FourierUnit,
     expand: Conv2d,
@@ -33,7 +33,15 @@ impl Spectral {
     /// # Shapes
     /// `x`: `[batch, channels_in, height, width]`; the result: `[batch, channels_out, height, width]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.reduce_norm.forward_relu(self.reduce.forward(x));
+        self.forward_reduced(self.reduce.forward(x))
+    }
+
+    /// What follows the first convolution, whose output is `reduced`.
+    ///
+    /// # Shapes
+    /// `reduced`: `[batch, channels_out / 2, height, width]`; the result: `[batch, channels_out, height, width]`.
+    pub(super) fn forward_reduced(&self, reduced: Tensor<4>) -> Tensor<4> {
+        let y = self.reduce_norm.forward_relu(reduced);
         let z = self.fourier.forward(y.clone());
         self.expand.forward(y + z)
     }

@@ -6,10 +6,11 @@ use lacuna_network::Architecture;
 use lacuna_network::geometry::{IMAGE_CHANNELS, MULTIPLE, SMALLEST_ENCODED_SIDE};
 use rand_pcg::Pcg64;
 
-use super::{Decoder, Encoder, MaskControl, Refiner};
+use super::{Answers, Decoder, Encoder, MaskControl, Modulation, Refiner};
 use crate::Features;
 use crate::block::Init;
 use crate::error::{Error, Result};
+use crate::weights::{load, read};
 
 /// A network that fills holes.
 ///
@@ -25,6 +26,8 @@ pub struct Generator {
     pub refiner: Refiner,
     /// From a latent to pixels.
     pub decoder: Decoder,
+    /// What makes several answers of one latent, in networks of the sampled family. Its field is not part of names.
+    pub modulation: Option<Modulation>,
     #[module(skip)]
     config: Architecture,
 }
@@ -45,7 +48,7 @@ pub struct Prediction {
 impl Generator {
     /// A network with PyTorch's default initialisation, drawn from `rng`. To train, pass an autodiff device.
     ///
-    /// Control is drawn last: the rest of the network has the same values with and without it.
+    /// Control is drawn last but for modulation: the rest of the network has the same values with and without them.
     ///
     /// # Errors
     /// [`Error::Config`] if there is no such network.
@@ -73,6 +76,7 @@ impl Generator {
             refiner: Refiner::new(&layers, init)?,
             decoder: Decoder::new(&layers, init)?,
             control: layers.control.map(|control| MaskControl::new(&control, init)).transpose()?,
+            modulation: layers.modulation.map(|modulation| Modulation::new(&modulation, init)),
             config: config.clone(),
         })
     }
@@ -82,7 +86,7 @@ impl Generator {
         &self.config
     }
 
-    /// Predicts the hole.
+    /// Predicts the hole. A network with several answers gives that of its mean code, without noise.
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, height, width]` in `[0, 1]`; what it holds inside the hole is ignored
@@ -91,6 +95,54 @@ impl Generator {
     /// # Errors
     /// [`Error::Shape`] if the shapes differ from these or the sides are not multiples of 8 from 16 up.
     pub fn forward(&self, image: Tensor<4>, mask: Tensor<4>) -> Result<Prediction> {
+        self.predict(image, mask, |latent, _| self.refine(latent))
+    }
+
+    /// Predicts one answer for each image.
+    ///
+    /// # Shapes
+    /// As [`Generator::forward`]; `answers`: for the same batch.
+    ///
+    /// # Errors
+    /// As [`Generator::forward`]; [`Error::Config`] if the network has only one answer.
+    pub fn answer(&self, image: Tensor<4>, mask: Tensor<4>, answers: &Answers) -> Result<Prediction> {
+        let modulation = self.modulation()?;
+        self.predict(image, mask, |latent, mask| modulation.refine(&self.refiner, latent, mask, answers))
+    }
+
+    /// What makes several answers.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the network has only one answer.
+    pub fn modulation(&self) -> Result<&Modulation> {
+        let family = self.config.family();
+        let problem = || Error::Config(format!("the {family} family has one answer, not several"));
+        self.modulation.as_ref().ok_or_else(problem)
+    }
+
+    /// The same network with the tensors of a plain one, whose structure it has but for the modulation. Tensors of the
+    /// modulation stay.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if `plain` lacks a tensor or has one of another shape.
+    pub fn starting_from(self, plain: &Self) -> Result<Self> {
+        let trained = plain.weights()?;
+        let own = match &self.modulation {
+            Some(modulation) => read(modulation)?,
+            None => Vec::new(),
+        };
+        load(self, |name| {
+            let found = trained.iter().chain(&own).find(|named| named.name == name);
+            found.map(|named| named.weight.clone())
+        })
+    }
+
+    fn predict(
+        &self,
+        image: Tensor<4>,
+        mask: Tensor<4>,
+        refine: impl FnOnce(Features, Tensor<4>) -> Features,
+    ) -> Result<Prediction> {
         let [_, _, height, width] = image.dims();
         if height % MULTIPLE != 0 || width % MULTIPLE != 0 {
             return Err(Error::Shape(format!(
@@ -98,7 +150,7 @@ impl Generator {
             )));
         }
         let latent = self.encode(image.clone(), mask.clone())?;
-        let refined = self.refine(latent.clone());
+        let refined = refine(latent.clone(), mask.clone());
         let predicted = self.decode(refined.clone());
         let known = mask.clone().neg().add_scalar(1.0);
         let inpainted = mask * predicted.clone() + known * image;
@@ -130,12 +182,14 @@ impl Generator {
         Ok(self.encoder.levels(x, added).collect())
     }
 
-    /// The latent of the complete image.
+    /// The latent of the complete image: with several answers, that of the mean code without noise.
     ///
     /// # Shapes
     /// As [`Refiner::forward`].
     pub fn refine(&self, latent: Features) -> Features {
-        self.refiner.forward(latent)
+        let Some(modulation) = &self.modulation else { return self.refiner.forward(latent) };
+        let w = modulation.mapping.mean(latent.local.dims()[0]);
+        modulation.refine_without_noise(&self.refiner, latent, w)
     }
 
     /// The image of a latent.
@@ -330,7 +384,7 @@ mod tests {
     #[test]
     fn training_reaches_everything_but_what_is_frozen() {
         let device = Device::flex().autodiff();
-        for family in Family::ALL {
+        for family in Family::PLAIN {
             let mut generator = Generator::new(&config(family, 3, true), rng(1), &device).unwrap();
             generator.encoder = generator.encoder.freeze();
             generator.decoder = generator.decoder.freeze();

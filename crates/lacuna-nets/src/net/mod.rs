@@ -1,17 +1,23 @@
 //! The parts of a network and the generator that joins them. Each is built from layers of `lacuna-network`.
 
+pub mod answers;
 pub mod context_encoder;
 pub mod control;
 pub mod decoder;
 pub mod encoder;
 pub mod generator;
+pub mod mapping;
+pub mod modulation;
 pub mod network;
 pub mod refiner;
 
+pub use answers::{Answers, Drawn};
 pub use context_encoder::ContextEncoder;
 pub use control::MaskControl;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use generator::{Generator, Prediction};
+pub use mapping::Mapping;
+pub use modulation::Modulation;
 pub use network::Network;
 pub use refiner::Refiner;

@@ -31,6 +31,16 @@ impl Refiner {
     /// `latent` and the result: parts `[batch, channels, height, width]`, both sides at least 2.
     pub fn forward(&self, latent: Features) -> Features {
         let refined = self.blocks.iter().fold(latent.clone(), |x, block| block.forward(x));
+        self.finish(latent, refined)
+    }
+
+    /// Its residual blocks.
+    pub fn blocks(&self) -> &[Residual] {
+        &self.blocks
+    }
+
+    /// The refined latent, from the output of the last block.
+    pub(super) fn finish(&self, latent: Features, refined: Features) -> Features {
         if self.adds_latent { latent + refined } else { refined }
     }
 }

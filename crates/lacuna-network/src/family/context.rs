@@ -110,6 +110,7 @@ pub(super) fn layers(network: &ContextEncoder) -> Layers {
         decoder: decoder.layers,
         head,
         control: None,
+        modulation: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod context;
 mod fourier;
 mod regular;
+mod sampled;
 mod shared;
 
 use crate::{Architecture, Layers};
@@ -19,5 +20,6 @@ pub(crate) fn layers(network: &Architecture) -> Layers {
         Architecture::Fourier(shape) => fourier::layers(shape),
         Architecture::Regular(shape) => regular::layers(shape),
         Architecture::ContextEncoder(network) => context::layers(network),
+        Architecture::Sampled(shape) => sampled::layers(shape),
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn layers(shape: &Shape) -> Layers {
         decoder: (0..LEVELS).map(|step| up(shape, step)).collect(),
         head: head(shape),
         control: shape.control.then(|| control(shape)),
+        modulation: None,
     }
 }
 

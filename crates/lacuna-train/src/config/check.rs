@@ -1,9 +1,10 @@
 //! Checks of run files.
 
+use lacuna_network::Family;
 use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 
 use super::check_context::check_context;
-use super::{BestBy, Conditioning, RunConfig, Task};
+use super::{BestBy, Conditioning, Part, RunConfig, Sampling, Task};
 use crate::{Error, Result};
 
 /// VGG16 halves the sides four times, and pools in pairs.
@@ -90,6 +91,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     if loss.context.is_some() {
         return refuse("loss.context: the loss of context encoders, but network.family is another".into());
     }
+    check_sampling(config)?;
     match task {
         Task::Autoencoder => {
             if network.conditioning != Conditioning::None {
@@ -125,6 +127,60 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     Ok(())
 }
 
+/// Checks what only the sampled family has.
+fn check_sampling(config: &RunConfig) -> Result<()> {
+    let refuse = |problem: String| Err(Error::Config(problem));
+    let RunConfig { task, network, start, loss, sampling, .. } = config;
+    let untrained = start.freeze.iter().find(|part| matches!(part, Part::Control | Part::Refiner));
+    if start.network.is_none()
+        && let Some(part) = untrained
+    {
+        return refuse(format!("start.freeze: {part:?} is untrained without start.network"));
+    }
+    let family = network.config().family();
+    let Some(Sampling { answers, mapping_rate, .. }) = *sampling else {
+        if family == Family::Sampled {
+            return refuse("sampling: required by network.family = \"sampled\"".into());
+        }
+        if loss.needs_answers() {
+            return refuse(format!(
+                "loss.best_of_l1, spread_l1 and mode_seeking_l1 compare several answers, network.family = \"{family}\" gives one"
+            ));
+        }
+        return Ok(());
+    };
+    if family != Family::Sampled {
+        return refuse(format!(
+            "sampling: network.family = \"{family}\" gives one answer, expected \"sampled\""
+        ));
+    }
+    if *task != Task::Inpainting {
+        return refuse(
+            "network.family: the sampled family fills holes, expected task = \"inpainting\"".into(),
+        );
+    }
+    if start.network.is_none() {
+        return refuse(
+            "start.network: required by the sampled family, whose norms keep trained statistics".into(),
+        );
+    }
+    if loss.latent_adversarial.is_some() {
+        return refuse("loss.latent_adversarial: not available in the sampled family".into());
+    }
+    if answers < 2 {
+        return refuse(format!("sampling.answers: expected at least 2, got {answers}"));
+    }
+    if !(mapping_rate >= 0.0 && mapping_rate.is_finite()) {
+        return refuse(format!("sampling.mapping_rate: expected a number from 0 up, got {mapping_rate}"));
+    }
+    match loss.spread_l1 {
+        Some(spread) if !(spread.wanted > 0.0 && spread.wanted <= 1.0) => {
+            refuse(format!("loss.spread_l1.wanted: expected above 0 and at most 1, got {}", spread.wanted))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::SMALL;
@@ -147,8 +203,26 @@ mod tests {
             ("loss.feature_matching_mse={ weight = 1.0 }", "needs loss.adversarial"),
             ("loss.perceptual_mse={ weight = 1.0 }", "loss.vgg16: required with"),
             ("start={ freeze = [\"encoder\"] }", "start.freeze: an untrained part"),
+            ("start={ freeze = [\"refiner\"] }", "start.freeze: Refiner is untrained without start.network"),
+            ("network.family=sampled", "sampling: required by network.family"),
+            ("sampling={ answers = 2, mapping_rate = 0.1 }", "gives one answer, expected \"sampled\""),
+            ("loss.best_of_l1={ weight = 1.0 }", "compare several answers, network.family = \"fourier\""),
         ] {
             let error = RunConfig::parse(SMALL, &[change.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(part), "{change}: {error}");
+        }
+        let sampled = SMALL.replace("fourier", "sampled").replace(
+            "[data]",
+            "[sampling]\nanswers = 2\nmapping_rate = 0.1\n[start]\nnetwork = \"n\"\n[data]",
+        );
+        RunConfig::parse(&sampled, &[]).unwrap();
+        for (change, part) in [
+            ("sampling.answers=1", "sampling.answers: expected at least 2, got 1"),
+            ("sampling.mapping_rate=-1.0", "sampling.mapping_rate: expected a number from 0 up, got -1"),
+            ("start={}", "start.network: required by the sampled family"),
+            ("loss.spread_l1={ weight = 1.0, wanted = 0.0 }", "loss.spread_l1.wanted: expected above 0"),
+        ] {
+            let error = RunConfig::parse(&sampled, &[change.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(part), "{change}: {error}");
         }
         let none = SMALL.replace("pixel_l1 = { known = 1.0, hole = 1.0 }", "");

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::latent::Region;
 use crate::loss::pixel::PixelWeights;
+use crate::loss::spread::SpreadLoss;
 use crate::loss::{Needs, Term};
 use crate::net::Reach;
 
@@ -43,6 +44,15 @@ pub struct Loss {
     /// The joint loss of context encoders, which have no other.
     #[serde(default)]
     pub context: Option<ContextLoss>,
+    /// L1 in the hole of the best of several answers.
+    #[serde(default)]
+    pub best_of_l1: Option<Weighted>,
+    /// Hinge on the difference of answers.
+    #[serde(default)]
+    pub spread_l1: Option<SpreadLoss>,
+    /// Inverse of how far answers move with their codes.
+    #[serde(default)]
+    pub mode_seeking_l1: Option<Weighted>,
 }
 
 /// The joint loss of context encoders, of values in `[-1, 1]` (Pathak et al. 2016).
@@ -144,6 +154,9 @@ impl Loss {
             feature_matching_mse,
             latent_adversarial,
             context,
+            best_of_l1,
+            spread_l1,
+            mode_seeking_l1,
         } = self;
         let context_adversarial = context.and_then(|loss| loss.adversarial).is_some();
         [
@@ -156,6 +169,9 @@ impl Loss {
             (feature_matching_mse.is_some(), Term::FeatureMatchingMse, Needs::Pixels),
             (latent_adversarial.is_some(), Term::LatentAdversarial, Needs::TargetLatent),
             (context.is_some(), Term::ContextMse, Needs::Pixels),
+            (best_of_l1.is_some(), Term::BestOfL1, Needs::Answers),
+            (spread_l1.is_some(), Term::SpreadL1, Needs::Answers),
+            (mode_seeking_l1.is_some(), Term::ModeSeekingL1, Needs::Answers),
         ]
         .into_iter()
         .filter_map(|(is_set, term, needs)| is_set.then_some((term, needs)))
@@ -170,6 +186,11 @@ impl Loss {
     /// Whether a term needs the encoding of the ground truth.
     pub fn needs_target_latent(&self) -> bool {
         self.needs(Needs::TargetLatent)
+    }
+
+    /// Whether a term compares several answers.
+    pub fn needs_answers(&self) -> bool {
+        self.needs(Needs::Answers)
     }
 
     fn needs(&self, what: Needs) -> bool {

@@ -20,7 +20,7 @@ pub use loss::{
     AdversarialLoss, ContextAdversarialLoss, ContextLoss, LatentAdversarialLoss, LatentLoss, Loss, VggConfig,
     Weighted,
 };
-pub use network::{Conditioning, GeneratorOptions, Network, Part, Start};
+pub use network::{Conditioning, GeneratorOptions, Network, Noise, Part, Sampling, Start};
 pub use run::{BestBy, EmaConfig, Optimizer, Run};
 
 use crate::{Error, Result};
@@ -38,6 +38,9 @@ pub struct RunConfig {
     /// Initial weights and frozen parts.
     #[serde(default)]
     pub start: Start,
+    /// Several answers for each photo; only in the sampled family.
+    #[serde(default)]
+    pub sampling: Option<Sampling>,
     /// Photos and masks.
     pub data: Data,
     /// Loss terms; terms that are absent are not computed.
@@ -81,6 +84,14 @@ impl RunConfig {
         let config = if changes.is_empty() { plain } else { set::apply(text, changes)? };
         check::check(&config)?;
         Ok(config)
+    }
+
+    /// The learning rate of a parameter as a multiple of the run's.
+    pub fn relative_rate(&self, name: &str) -> f64 {
+        match &self.sampling {
+            Some(sampling) if name.starts_with("mapping.") => sampling.mapping_rate,
+            _ => 1.0,
+        }
     }
 
     /// The run file, complete with all defaults.
@@ -143,6 +154,7 @@ pub(crate) mod tests {
         network = { family = "fourier", width = 2, blocks = 1, conditioning = "control", delta = "none" }
         start = { autoencoder = "a", autoencoder_init = true, network = "n", freeze = [] }
         ema = { on = true, decay = 0.9 }
+        sampling = { answers = 2, mapping_rate = 0.1, noise = "own" }
         [data]
         train = [{ kind = "folder", path = "photos" }]
         validation = []
@@ -166,6 +178,9 @@ pub(crate) mod tests {
         feature_matching_mse = { weight = 1.0 }
         latent_adversarial = { weight = 1.0, r1 = 0.001, learning_rate = 1e-4 }
         context = { reconstruction = 0.999, known = 1.0, adversarial = { weight = 0.001, width = 64, learning_rate = 2e-4 } }
+        best_of_l1 = { weight = 1.0 }
+        spread_l1 = { weight = 0.1, wanted = 0.05 }
+        mode_seeking_l1 = { weight = 0.1 }
         [optimizer]
         learning_rate = 1e-3
         clip = 1.0
@@ -224,8 +239,9 @@ pub(crate) mod tests {
         let rows: Vec<(&str, &str)> = rows.filter_map(|line| line.split_once(" | ")).collect();
         let mut keys = keys(&toml::from_str(COMPLETE).unwrap(), &[]);
         keys.extend(context_encoder_keys().into_iter().map(|key| format!("network.{key}")));
-        let is_table =
-            |key: &str| ["network", "start", "data", "loss", "optimizer", "ema", "run"].contains(&key);
+        let is_table = |key: &str| {
+            ["network", "start", "sampling", "data", "loss", "optimizer", "ema", "run"].contains(&key)
+        };
         for key in keys.iter().filter(|key| !is_table(key)) {
             let parts: Vec<&str> = key.split('.').collect();
             let row_key = parts[..parts.len().min(2)].join(".");
@@ -265,6 +281,6 @@ pub(crate) mod tests {
             assert_eq!(config.run.accumulate, 1);
             count += 1;
         }
-        assert_eq!(count, 20);
+        assert_eq!(count, 22);
     }
 }

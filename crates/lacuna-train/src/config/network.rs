@@ -14,6 +14,8 @@ pub enum Network {
     Fourier(GeneratorOptions),
     /// The pix2pixHD global generator.
     Regular(GeneratorOptions),
+    /// LaMa's generator with several answers for each hole.
+    Sampled(GeneratorOptions),
     /// A context encoder.
     ContextEncoder(ContextEncoder),
 }
@@ -53,6 +55,7 @@ impl Network {
         match self {
             Self::Fourier(options) => Family::Fourier.network(options.shape()),
             Self::Regular(options) => Family::Regular.network(options.shape()),
+            Self::Sampled(options) => Family::Sampled.network(options.shape()),
             Self::ContextEncoder(network) => Architecture::ContextEncoder(*network),
         }
     }
@@ -60,7 +63,7 @@ impl Network {
     /// The options of a generator; `None` for a context encoder.
     pub fn generator(&self) -> Option<&GeneratorOptions> {
         match self {
-            Self::Fourier(options) | Self::Regular(options) => Some(options),
+            Self::Fourier(options) | Self::Regular(options) | Self::Sampled(options) => Some(options),
             Self::ContextEncoder(_) => None,
         }
     }
@@ -68,7 +71,7 @@ impl Network {
     /// The options of a generator, to change them; `None` for a context encoder.
     pub fn generator_mut(&mut self) -> Option<&mut GeneratorOptions> {
         match self {
-            Self::Fourier(options) | Self::Regular(options) => Some(options),
+            Self::Fourier(options) | Self::Regular(options) | Self::Sampled(options) => Some(options),
             Self::ContextEncoder(_) => None,
         }
     }
@@ -99,7 +102,8 @@ pub struct Start {
     /// Whether encoder and decoder are initialised from the autoencoder.
     #[serde(default = "yes")]
     pub autoencoder_init: bool,
-    /// Weights file of the same network to continue from, with new optimizers.
+    /// Weights file of the same network to continue from, with new optimizers. A network of the sampled family may also start
+    /// from the plain network: its modulation then starts without effect.
     #[serde(default)]
     pub network: Option<PathBuf>,
     /// Frozen parts: neither parameters nor statistics change. With a fourth input channel the encoder's first
@@ -118,6 +122,46 @@ fn yes() -> bool {
 pub enum Part {
     /// From pixels to the latent.
     Encoder,
+    /// Mask control.
+    Control,
+    /// From the latent of a masked image to that of a complete one.
+    Refiner,
     /// From a latent to pixels.
     Decoder,
+}
+
+impl Part {
+    /// The beginning of its tensors' names.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder.",
+            Self::Control => "control.",
+            Self::Refiner => "refiner.",
+            Self::Decoder => "decoder.",
+        }
+    }
+}
+
+/// Training of a network with several answers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// Answers for each photo.
+    pub answers: usize,
+    /// The learning rate of the mapping from codes, as a multiple of the others'.
+    pub mapping_rate: f64,
+    /// The noise of a photo's answers in training.
+    #[serde(default)]
+    pub noise: Noise,
+}
+
+/// The noise of a photo's answers in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Noise {
+    /// Each answer has its own, as in use: losses that want answers to differ are also satisfied by noise.
+    #[default]
+    Own,
+    /// All have the same: only their codes make answers differ.
+    Common,
 }

@@ -25,6 +25,11 @@ impl Part {
     pub fn has(self, batch: u64) -> bool {
         (self.first..self.first + self.count).contains(&(batch % self.of))
     }
+
+    /// The number among all batches of the part's batch `own`, both from 0 at the first batch of a step.
+    pub fn number(self, own: u64) -> u64 {
+        own / self.count * self.of + self.first + own % self.count
+    }
 }
 
 #[cfg(test)]
@@ -38,5 +43,10 @@ mod tests {
         assert_eq!(batches(Part::of_rank(1, 2, 1)), [1, 3, 5, 7]);
         assert_eq!(batches(Part::of_rank(0, 2, 2)), [0, 1, 4, 5]);
         assert_eq!(batches(Part::of_rank(1, 2, 2)), [2, 3, 6, 7]);
+        for part in [Part::WHOLE, Part::of_rank(1, 2, 1), Part::of_rank(0, 2, 2), Part::of_rank(1, 2, 2)] {
+            let numbers: Vec<u64> =
+                (0..8).map(|own| part.number(own)).take_while(|&number| number < 8).collect();
+            assert_eq!(numbers, batches(part));
+        }
     }
 }

@@ -25,6 +25,16 @@ pub enum Term {
     LatentAdversarial,
     /// Weighted squared error of a context encoder's prediction, of values in `[-1, 1]`.
     ContextMse,
+    /// Mean absolute error in the hole of the best of several answers.
+    BestOfL1,
+    /// Hinge on the mean absolute difference of answers.
+    SpreadL1,
+    /// Inverse of how far answers move, by mean absolute difference, when their codes move.
+    ModeSeekingL1,
+    /// Mean absolute difference in the hole of two answers; logged, not minimised.
+    AnswerDifferenceL1,
+    /// Fraction of the photos whose first answer is the best; logged, not minimised.
+    FirstIsBest,
     /// The discriminator's loss on real images.
     DiscriminatorReal,
     /// The discriminator's loss on predicted images.
@@ -52,6 +62,11 @@ impl Term {
             Self::FeatureMatchingMse => "feature_matching_mse",
             Self::LatentAdversarial => "latent_adversarial",
             Self::ContextMse => "context_mse",
+            Self::BestOfL1 => "best_of_l1",
+            Self::SpreadL1 => "spread_l1",
+            Self::ModeSeekingL1 => "mode_seeking_l1",
+            Self::AnswerDifferenceL1 => "answer_difference_l1",
+            Self::FirstIsBest => "first_is_best",
             Self::DiscriminatorReal => "discriminator_real",
             Self::DiscriminatorFake => "discriminator_fake",
             Self::DiscriminatorR1 => "discriminator_r1",
@@ -60,6 +75,11 @@ impl Term {
             Self::LatentDiscriminatorR1 => "latent_discriminator_r1",
         }
     }
+
+    /// Whether it is only logged: it has no weight and may have any size.
+    pub fn is_diagnostic(self) -> bool {
+        matches!(self, Self::AnswerDifferenceL1 | Self::FirstIsBest)
+    }
 }
 
 /// What a loss term of the generator is computed from.
@@ -67,6 +87,8 @@ impl Term {
 pub enum Needs {
     /// The decoded image.
     Pixels,
+    /// Several decoded images for each photo.
+    Answers,
     /// The latent, and the autoencoder's encoding of the ground truth.
     TargetLatent,
 }
@@ -100,17 +122,23 @@ impl Losses {
         });
     }
 
+    /// Adds a value that is only logged.
+    pub fn observe(&mut self, diagnostic: Term, value: Tensor<1>) {
+        assert!(diagnostic.is_diagnostic(), "{diagnostic} is a loss");
+        self.values.push((diagnostic, value.detach()));
+    }
+
     /// The weighted sum, to be differentiated; `None` without terms.
     pub fn total(&self) -> Option<Tensor<1>> {
         self.total.clone()
     }
 
-    /// Which terms there are.
+    /// The terms of the sum.
     pub fn terms(&self) -> impl Iterator<Item = Term> {
-        self.values.iter().map(|(term, _)| *term)
+        self.values.iter().map(|(term, _)| *term).filter(|term| !term.is_diagnostic())
     }
 
-    /// The terms without their weights.
+    /// The terms without their weights, and the diagnostics.
     pub fn values(&self) -> Vec<(Term, f32)> {
         self.values.iter().map(|(term, value)| (*term, value.clone().into_scalar::<f32>())).collect()
     }
@@ -132,5 +160,9 @@ mod tests {
         let expected = [(Term::PixelL1, 2.0), (Term::LatentL1, 3.0), (Term::DiscriminatorR1, 7.0)];
         assert_eq!(losses.values(), expected);
         assert_eq!(Term::LatentL1.to_string(), "latent_l1");
+        losses.observe(Term::FirstIsBest, tensor([1], vec![9.0]));
+        assert_eq!(values(losses.total().unwrap()), [22.5]);
+        assert_eq!(losses.terms().collect::<Vec<_>>(), expected.map(|(term, _)| term));
+        assert_eq!(losses.values().len(), 4);
     }
 }

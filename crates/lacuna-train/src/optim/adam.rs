@@ -48,6 +48,16 @@ impl Adam {
 
     /// One step of `module` along `gradients`. Parameters without a gradient do not change.
     pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, rate: f64) -> M {
+        self.step_with(module, gradients, &|_| rate)
+    }
+
+    /// As [`Adam::step`], with a learning rate for each parameter, by its name.
+    pub fn step_with<M: Module>(
+        &mut self,
+        module: M,
+        gradients: &Gradients,
+        rate: &dyn Fn(&str) -> f64,
+    ) -> M {
         self.steps += 1;
         let betas = self.betas;
         let corrections = betas.map(|beta| 1.0 - beta.powf(self.steps as f64));
@@ -101,7 +111,7 @@ struct Update<'a> {
     path: Path,
     moments: &'a mut BTreeMap<String, Moments>,
     gradients: &'a Gradients,
-    rate: f64,
+    rate: &'a dyn Fn(&str) -> f64,
     betas: [f64; 2],
     corrections: [f64; 2],
 }
@@ -131,7 +141,7 @@ impl ModuleMapper for Update<'_> {
         };
         let [first, second] = self.corrections;
         let root = moments.second.clone().sqrt().div_scalar(second.sqrt()).add_scalar(EPSILON);
-        let change = (moments.first.clone() / root).mul_scalar(self.rate / first);
+        let change = (moments.first.clone() / root).mul_scalar((self.rate)(&name) / first);
         self.moments.insert(name, moments);
         param.map(|value| {
             let shape = value.dims();
@@ -188,6 +198,17 @@ mod tests {
         assert_close(&values(pair.moved.val().reshape([2])), &expected, 1e-5);
         assert_eq!(values(pair.kept.val()), [5.0]);
         assert_eq!(adam.steps(), 2);
+    }
+
+    #[test]
+    fn parameters_have_rates_by_name() {
+        let pair = pair();
+        let loss = pair.moved.val().sum() + pair.kept.val().sum();
+        let gradients = Gradients::of(&pair, &loss.backward());
+        let rate = |name: &str| if name == "kept" { 0.01 } else { 0.1 };
+        let pair = Adam::default().step_with(pair, &gradients, &rate);
+        assert_close(&values(pair.moved.val().reshape([2])), &[0.9, -2.1], 1e-6);
+        assert_close(&values(pair.kept.val()), &[4.99], 1e-6);
     }
 
     #[test]

@@ -174,11 +174,15 @@ fn generator(config: &RunConfig, autoencoder: Option<&Generator>, device: &Devic
     }
     if let Some(path) = &config.start.network {
         let trained = open(path, device)?;
-        if *trained.config() != shape {
-            let problem = format!("expected {shape:?}, found {:?}", trained.config());
-            return Err(Error::Weights { path: path.clone(), problem });
-        }
-        generator = trained;
+        generator = match trained.config() {
+            same if *same == shape => trained,
+            // The modulation starts without effect, so nothing is missing.
+            plain if *plain == shape.plain() => generator.starting_from(&trained)?,
+            other => {
+                let problem = format!("expected {shape:?}, found {other:?}");
+                return Err(Error::Weights { path: path.clone(), problem });
+            }
+        };
     }
     Ok(freeze(generator, config))
 }
@@ -202,6 +206,11 @@ fn within(part: &str, name: String) -> String {
 }
 
 fn freeze(mut generator: Generator, config: &RunConfig) -> Generator {
+    if config.sampling.is_some() {
+        // Norms keep their trained statistics, for which demodulation is made, also in parts that are trained.
+        let frozen = |name: &str| config.start.freeze.iter().any(|part| name.starts_with(part.prefix()));
+        return weights::set_learning(generator.freeze(), |name| !frozen(name));
+    }
     if config.task == Task::Autoencoder {
         generator.refiner = generator.refiner.freeze();
     }
@@ -214,6 +223,8 @@ fn freeze(mut generator: Generator, config: &RunConfig) -> Generator {
                 let learns = |name: &str| shape.shape().sees_mask() && name == first;
                 generator.encoder = weights::set_learning(frozen, learns);
             }
+            Part::Control => generator.control = generator.control.map(Module::freeze),
+            Part::Refiner => generator.refiner = generator.refiner.freeze(),
             Part::Decoder => generator.decoder = generator.decoder.freeze(),
         }
     }

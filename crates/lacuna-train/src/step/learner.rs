@@ -12,12 +12,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use lacuna_nets::{Generator, Network};
 
-use super::pass::{Pass, PassOutput};
+use super::pass::{Pass, PassOutput, Predicted, Seeds};
 use super::sums::{NetworkSum, Statistics, StepSum};
-use super::{Adversary, Fixed, Pictures};
+use super::{Adversary, Fixed, Pictures, answers};
 use crate::collective::Collective;
 use crate::config::RunConfig;
-use crate::data::Batch;
+use crate::data::{Batch, Part};
 use crate::loss::Term;
 use crate::optim::{Adam, Ema, Gradients};
 use crate::{Error, Result};
@@ -149,7 +149,8 @@ impl Learner {
             // The last batch continued from the statistics of those before it.
             results.pop().expect("at least one batch").generator
         };
-        self.parts.generator = self.parts.adam.step(generator, &gradients, learning_rate).into();
+        let rate = |name: &str| learning_rate * self.config.relative_rate(name);
+        self.parts.generator = self.parts.adam.step_with(generator, &gradients, &rate).into();
         Ok(self.finish_step(terms, gradient_norm, learning_rate))
     }
 
@@ -184,8 +185,8 @@ impl Learner {
         if self.devices.len() == 1 {
             let mut generator = self.generator().clone();
             let mut results = Vec::with_capacity(batches.len());
-            for batch in batches {
-                let result = self.run_batch(generator, &self.fixed, batch, &self.devices[0])?;
+            for (index, batch) in batches.iter().enumerate() {
+                let result = self.run_batch(generator, &self.fixed, (index, batch), &self.devices[0])?;
                 let next = if self.averages_statistics() { self.generator() } else { &result.generator };
                 generator = next.clone();
                 results.push(result);
@@ -195,6 +196,7 @@ impl Learner {
         std::thread::scope(|scope| {
             let threads: Vec<_> = batches
                 .iter()
+                .enumerate()
                 .zip(self.devices.iter().cycle())
                 .map(|(batch, device)| {
                     scope.spawn(move || {
@@ -211,11 +213,12 @@ impl Learner {
         })
     }
 
+    /// Runs a batch, whose number is that among those of this process.
     fn run_batch(
         &self,
         generator: Generator,
         fixed: &Fixed,
-        pictures: &Pictures,
+        (number, pictures): (usize, &Pictures),
         device: &Device,
     ) -> Result<BatchResult> {
         let moved = |adversary: &Option<Adversary>| {
@@ -231,11 +234,22 @@ impl Learner {
             fixed,
             pixels: pixels.as_ref(),
             latents: latents.as_ref(),
+            answers: self.seeds_of_answers(number, pictures),
         };
         let output = pass.run(&generator, pictures)?;
         let total = output.losses.total().expect("a run file has terms");
         let gradients = Gradients::of(&generator, &total.backward());
         Ok(BatchResult { output, pictures: pictures.clone(), gradients, generator })
+    }
+
+    /// The seeds of a batch's answers, in networks with several.
+    fn seeds_of_answers(&self, number: usize, pictures: &Pictures) -> Option<Seeds> {
+        let sampling = self.config.sampling?;
+        let photos = pictures.mask.dims()[0];
+        let part = Part::of_rank(self.collective.rank(), self.collective.size(), self.devices.len());
+        let batch = part.number(number as u64);
+        let seeds = answers::seeds(self.config.seed, self.parts.step, batch, sampling.answers * photos);
+        Some(Seeds { seeds, noise: sampling.noise })
     }
 
     /// Sums over the batches of this process. The discriminators see them on the first device.
@@ -264,8 +278,9 @@ impl Learner {
         let Pictures { image, mask } = result.pictures.clone();
         let pixels = match &self.parts.pixels {
             Some(adversary) => {
-                let fake = result.output.predicted.clone().expect("a predicted image");
-                Some(self.sum_of_adversary(adversary, [image, fake, mask.clone()], &mut terms)?)
+                let Predicted { image: fake, mask } =
+                    result.output.predicted.clone().expect("a predicted image");
+                Some(self.sum_of_adversary(adversary, [image, fake, mask], &mut terms)?)
             }
             None => None,
         };
@@ -307,8 +322,9 @@ impl Learner {
         let names = || names.to_vec();
         for &(term, value) in terms {
             let mean = self.parts.means.get(term.name()).copied();
-            let explodes =
-                step > SETTLED && mean.is_some_and(|mean| value.abs() > EXPLOSION * mean.abs().max(1e-6));
+            let explodes = step > SETTLED
+                && !term.is_diagnostic()
+                && mean.is_some_and(|mean| value.abs() > EXPLOSION * mean.abs().max(1e-6));
             if !value.is_finite() || explodes {
                 return Err(Error::Diverged { step, term: term.to_string(), value, names: names() });
             }

@@ -9,7 +9,7 @@ use lacuna_nets::weights::set_learning;
 use lacuna_nets::{Features, Generator};
 
 use crate::Result;
-use crate::config::{Loss, Task};
+use crate::config::{Loss, Noise, Task};
 use crate::data::Batch;
 use crate::loss::{Losses, Term, adversarial, feature_matching, latent, perceptual, pixel, style};
 use crate::net::{Discriminator, Vgg16};
@@ -65,9 +65,22 @@ impl Fixed {
 #[derive(Debug)]
 pub(super) struct PassOutput {
     pub losses: Losses,
-    pub predicted: Option<Tensor<4>>,
+    pub predicted: Option<Predicted>,
     pub refined: Option<Tensor<4>>,
     pub target: Option<Tensor<4>>,
+}
+
+/// What the discriminator of images sees as generated.
+#[derive(Clone, Debug)]
+pub(super) struct Predicted {
+    pub image: Tensor<4>,
+    pub mask: Tensor<4>,
+}
+
+/// The seeds of all answers: the first of each photo, then the second, and so on.
+pub(super) struct Seeds {
+    pub seeds: Vec<u64>,
+    pub noise: Noise,
 }
 
 /// The constant inputs of a pass.
@@ -77,11 +90,24 @@ pub(super) struct Pass<'a> {
     pub fixed: &'a Fixed,
     pub pixels: Option<&'a Discriminator>,
     pub latents: Option<&'a Discriminator>,
+    /// In networks with several answers.
+    pub answers: Option<Seeds>,
 }
 
 impl Pass<'_> {
     /// Runs `generator` as far as the losses need it: latent losses alone never decode.
     pub fn run(&self, generator: &Generator, pictures: &Pictures) -> Result<PassOutput> {
+        let output = match &self.answers {
+            Some(seeds) => self.run_answers(generator, pictures, seeds)?,
+            None => self.run_one(generator, pictures)?,
+        };
+        let computed: BTreeSet<Term> = output.losses.terms().collect();
+        let expected: BTreeSet<Term> = self.loss.terms().into_iter().map(|(term, _)| term).collect();
+        assert_eq!(computed, expected, "computed terms and those of the run file");
+        Ok(output)
+    }
+
+    fn run_one(&self, generator: &Generator, pictures: &Pictures) -> Result<PassOutput> {
         let Pictures { image, mask } = pictures.clone();
         let mut losses = Losses::default();
         let features = match self.task {
@@ -91,25 +117,23 @@ impl Pass<'_> {
         let predicted = self.loss.needs_pixels().then(|| generator.decode(features.clone()));
         if let Some(predicted) = &predicted {
             self.add_pixel_losses(&mut losses, predicted, pictures);
+            self.add_perceptual_losses(&mut losses, predicted, &image);
+            self.add_adversarial_losses(&mut losses, predicted, &image);
         }
-        let target = self.fixed.target_encoder.as_ref().map(|encoder| target(encoder, &image));
+        let target = self.target(&image);
         if let Some(target) = &target {
             self.add_latent_losses(&mut losses, &features, target, &mask);
         }
-        let computed: BTreeSet<Term> = losses.terms().collect();
-        let expected: BTreeSet<Term> = self.loss.terms().into_iter().map(|(term, _)| term).collect();
-        assert_eq!(computed, expected, "computed terms and those of the run file");
         Ok(PassOutput {
             losses,
-            predicted: predicted.map(Tensor::detach),
+            predicted: predicted.map(|predicted| Predicted { image: predicted.detach(), mask }),
             refined: self.latents.map(|_| features.concat().detach()),
             target: target.filter(|_| self.latents.is_some()).map(Features::concat),
         })
     }
 
-    fn add_pixel_losses(&self, losses: &mut Losses, predicted: &Tensor<4>, pictures: &Pictures) {
-        let Loss { pixel_l1, pixel_mse, perceptual_mse, style_l1, adversarial, feature_matching_mse, .. } =
-            self.loss;
+    pub(super) fn add_pixel_losses(&self, losses: &mut Losses, predicted: &Tensor<4>, pictures: &Pictures) {
+        let Loss { pixel_l1, pixel_mse, .. } = self.loss;
         let Pictures { image, mask } = pictures;
         if let Some(weights) = pixel_l1 {
             losses.add(
@@ -121,6 +145,15 @@ impl Pass<'_> {
         if let Some(mse) = pixel_mse {
             losses.add(Term::PixelMse, pixel::mse(predicted.clone(), image.clone()), mse.weight);
         }
+    }
+
+    pub(super) fn add_perceptual_losses(
+        &self,
+        losses: &mut Losses,
+        predicted: &Tensor<4>,
+        image: &Tensor<4>,
+    ) {
+        let Loss { perceptual_mse, style_l1, .. } = self.loss;
         if let Some(vgg) = &self.fixed.vgg {
             let [seen, wanted] = [predicted, image].map(|picture| vgg.forward(picture.clone()));
             if let Some(perceptual_mse) = perceptual_mse {
@@ -130,6 +163,15 @@ impl Pass<'_> {
                 losses.add(Term::StyleL1, style::l1(&seen, &wanted), style_l1.weight);
             }
         }
+    }
+
+    pub(super) fn add_adversarial_losses(
+        &self,
+        losses: &mut Losses,
+        predicted: &Tensor<4>,
+        image: &Tensor<4>,
+    ) {
+        let Loss { adversarial, feature_matching_mse, .. } = self.loss;
         let Some((weights, discriminator)) = adversarial.as_ref().zip(self.pixels) else { return };
         // The discriminator only passes gradients through here; its norms stay in train mode, as in LaMa.
         let critic = set_learning(discriminator.clone(), |_| false);
@@ -145,7 +187,14 @@ impl Pass<'_> {
         }
     }
 
-    fn add_latent_losses(
+    /// The autoencoder's encoding of ground-truth images, if a loss needs it; a constant.
+    pub(super) fn target(&self, image: &Tensor<4>) -> Option<Features> {
+        let encoder = self.fixed.target_encoder.as_ref()?;
+        let Features { local, global } = encoder.forward(image.clone().inner(), None);
+        Some(Features { local: Tensor::from_inner(local), global: global.map(Tensor::from_inner) })
+    }
+
+    pub(super) fn add_latent_losses(
         &self,
         losses: &mut Losses,
         refined: &Features,
@@ -166,10 +215,4 @@ impl Pass<'_> {
             losses.add(Term::LatentL1, value, latent_l1.weight);
         }
     }
-}
-
-/// The encoding of ground-truth images, a constant.
-fn target(encoder: &Encoder, image: &Tensor<4>) -> Features {
-    let Features { local, global } = encoder.forward(image.clone().inner(), None);
-    Features { local: Tensor::from_inner(local), global: global.map(Tensor::from_inner) }
 }

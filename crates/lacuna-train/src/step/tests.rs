@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use lacuna::checkpoint::{Checkpoint, NamedTensor, Storage, save};
 use lacuna_nets::weights::{self, NamedWeight, Weight, is_statistic};
@@ -13,10 +14,12 @@ use testkit::fixtures::{self, Fixtures};
 use testkit::{assert_close, worst_difference};
 
 use super::*;
-use crate::config::{Loss, RunConfig};
+use crate::config::{Loss, Noise, RunConfig};
 use crate::data::Batch;
-use crate::loss::Term;
+use crate::loss::{Needs, Term};
 use crate::testing::{device, from_fixture};
+
+mod sampled;
 
 const LOSS_TOLERANCE: f32 = 1e-5;
 /// Difference of two correct implementations after three steps.
@@ -56,11 +59,15 @@ fn write(generator: &Network, path: &Path) {
 
 /// A run file for tests: width 4, one block, one batch of two per step.
 fn config(task: &str, conditioning: &str, rest: &str) -> RunConfig {
+    config_of("fourier", task, conditioning, rest)
+}
+
+fn config_of(family: &str, task: &str, conditioning: &str, rest: &str) -> RunConfig {
     let text = format!(
         r#"
         task = "{task}"
         seed = 1
-        network = {{ family = "fourier", width = 4, blocks = 1, conditioning = "{conditioning}" }}
+        network = {{ family = "{family}", width = 4, blocks = 1, conditioning = "{conditioning}" }}
         data = {{ train = [{{ kind = "folder", path = "none" }}], side = 32, augment = "none", masks = "train-256" }}
         optimizer = {{ learning_rate = 1e-3, clip = 1.0 }}
         run = {{ steps = 3, batch = 2 }}
@@ -267,6 +274,9 @@ const ALL_TERMS: &str = r#"
     adversarial = { weight = 1.0, r1 = 0.001, width = 4, learning_rate = 1e-4 }
     feature_matching_mse = { weight = 1.0 }
     latent_adversarial = { weight = 1.0, r1 = 0.001, learning_rate = 1e-4 }
+    best_of_l1 = { weight = 1.0 }
+    spread_l1 = { weight = 1.0, wanted = 0.05 }
+    mode_seeking_l1 = { weight = 1.0 }
 "#;
 
 /// Keys that a term needs beside its own.
@@ -290,8 +300,13 @@ fn every_term_alone_is_computed_and_moves_the_network() {
     std::fs::write(&vgg, serialize(views, None).unwrap()).unwrap();
     let keys = ALL_TERMS.replace("VGG", &format!("{vgg:?}"));
     let start = format!("start = {{ autoencoder = {:?} }}", run.autoencoder(7));
-    let parse = |loss: &str| config("inpainting", "control", &format!("{start}\n[loss]\n{loss}"));
-    let all = parse(&keys).loss;
+    let sampled = sampled_start(&run);
+    let parse = |family: &str, loss: &str| {
+        let start = if family == "sampled" { &sampled } else { &start };
+        config_of(family, "inpainting", "control", &format!("{start}\n[loss]\n{loss}"))
+    };
+    // One answer gives all terms but those of several answers.
+    let all: Loss = toml::from_str(&keys).unwrap();
     // Without `..`: a new key does not compile until it stands here.
     let Loss {
         pixel_l1: Some(_),
@@ -305,17 +320,21 @@ fn every_term_alone_is_computed_and_moves_the_network() {
         latent_adversarial: Some(_),
         // Of context encoders alone; see `context_tests.rs`.
         context: None,
+        best_of_l1: Some(_),
+        spread_l1: Some(_),
+        mode_seeking_l1: Some(_),
     } = all
     else {
         panic!("ALL_TERMS lacks a key: {all:?}");
     };
-    for (term, _) in all.terms() {
+    for (term, needs) in all.terms() {
+        let family = if needs == Needs::Answers { "sampled" } else { "fourier" };
         let is_wanted = |line: &&str| {
             let key = line.split(" =").next().unwrap().trim();
             key == term.name() || (!key.is_empty() && key == prerequisite(term))
         };
         let alone: Vec<&str> = keys.lines().filter(is_wanted).collect();
-        let mut learner = Learner::new(parse(&alone.join("\n")), &[device()]).unwrap();
+        let mut learner = Learner::new(parse(family, &alone.join("\n")), &[device()]).unwrap();
         let before = learner.parts.generator.clone();
         let report = learner.step(&[random_batch(1)]).unwrap();
         let value = report.terms.iter().find(|(found, _)| *found == term);
@@ -323,6 +342,30 @@ fn every_term_alone_is_computed_and_moves_the_network() {
         assert!(report.gradient_norm > 0.0, "{term}: {report:?}");
         assert!(!changed(&before, &learner.parts.generator).is_empty(), "{term}");
     }
+}
+
+/// The start of a run of the sampled family: from a sampled network whose answers differ, so that all terms have gradients.
+fn sampled_start(run: &Run) -> String {
+    let (path, plain) = (run.path("sampled.safetensors"), run.path("plain.safetensors"));
+    let config = config("inpainting", "control", "loss.pixel_mse = { weight = 1.0 }");
+    write(&Learner::new(config, &[device()]).unwrap().parts.generator, &plain);
+    let start = |path: &Path| {
+        format!("start = {{ network = {path:?} }}\nsampling = {{ answers = 2, mapping_rate = 0.1 }}")
+    };
+    let rest = format!("{}\nloss.best_of_l1 = {{ weight = 1.0 }}", start(&plain));
+    let config = config_of("sampled", "inpainting", "control", &rest);
+    let generator = Learner::new(config, &[device()]).unwrap().parts.generator;
+    let moved = weights::load(generator.valid(), |name| {
+        let all = generator.weights().unwrap();
+        let mut weight = all.into_iter().find(|named| named.name == name)?.weight;
+        if name.starts_with("styles.") || name.starts_with("noise.") {
+            let count = weight.values.len();
+            weight.values = testkit::pictures::noise(3, count).into_iter().map(|noise| 0.1 * noise).collect();
+        }
+        Some(weight)
+    });
+    write(&moved.unwrap(), &path);
+    start(&path)
 }
 
 #[test]

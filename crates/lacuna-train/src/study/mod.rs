@@ -288,7 +288,7 @@ impl StudyOptions {
         for (photo, mask) in validation.examples(EXAMPLES) {
             let mut row = vec![photo.clone(), masked(photo, mask)];
             for network in &networks {
-                row.push(fill(Task::Inpainting, network, photo, mask)?);
+                row.push(fill(Task::Inpainting, network, 0, photo, mask)?);
             }
             pictures.push(row);
         }

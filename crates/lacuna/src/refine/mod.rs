@@ -222,6 +222,10 @@ impl Predictor for Refined {
         format!("{REFINEMENT_VERSION} (network {})", self.network.predictor().version())
     }
 
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
         self.check_frame(image, mask)?;
         if mask.count() == 0 {

@@ -81,7 +81,7 @@ impl LatentRun<'_> {
     pub fn predict(&mut self, proceed: &dyn Fn(f32) -> bool) -> Result<Vec<f32>> {
         let picture = self.picture;
         self.forward(&[Stage::Refine, Stage::Decode], proceed, |run| {
-            run.refine()?;
+            run.refine(None)?;
             run.decode(picture, Wanted::Everything)
         })
     }

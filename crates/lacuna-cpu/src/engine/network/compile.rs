@@ -9,6 +9,7 @@ use super::{Control, Network, support};
 use crate::Isa;
 use crate::engine::conv::{Conv, Taps};
 use crate::engine::head::RgbHead;
+use crate::engine::modulation::Modulation;
 use crate::engine::source::{Folded, Source, Weights};
 use crate::engine::stem::Stem;
 use crate::error::Result;
@@ -53,6 +54,7 @@ impl<'w, W: Weights<'w>> Compiler<W> {
                 self.up(&layers.decoder[step], (&levels[LEVELS - step], &levels[LEVELS - step - 1]))
             })?,
             head: self.head(&layers.head, &levels[0])?,
+            modulation: Modulation::compile(layers, latent, &self.source)?,
             layers: Arc::new(layers.clone()),
             isa: self.isa,
             levels,
@@ -75,19 +77,18 @@ impl<'w, W: Weights<'w>> Compiler<W> {
 
     fn rectified(
         &self,
-        (inputs, outputs): (&Channels, &Channels),
+        channels: (&Channels, &Channels),
         taps: Taps,
         folded: &Folded<'w>,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Conv {
-        let bias = outputs.spread(|channel| folded.offset(channel));
-        Conv::new(self.isa, (inputs.clone(), outputs), taps, Some(bias), weight)
+        rectified(self.isa, channels, taps, folded, weight)
     }
 
     /// A 1x1 convolution with norm and ReLU.
     pub(super) fn pointwise_relu(&self, channels: (&Channels, &Channels), folded: &Folded<'w>) -> Conv {
-        let taps = Taps::square(1, 1, Border::Zero);
-        self.rectified(channels, taps, folded, |output, input, tap| folded.weight(output, input, tap))
+        let weight = |output: usize, input: usize, tap: usize| folded.weight(output, input, tap);
+        pointwise_rectified(self.isa, channels, folded, weight)
     }
 
     /// A 1x1 convolution alone.
@@ -160,6 +161,28 @@ impl<'w, W: Weights<'w>> Compiler<W> {
         let bias: [f32; IMAGE_CHANNELS] = std::array::from_fn(|channel| folded.offset(channel));
         Ok(RgbHead::new(self.isa, inputs, bias, |output, input, tap| folded.weight(output, input, tap)))
     }
+}
+
+/// A convolution with the offsets of `folded` and ReLU.
+fn rectified(
+    isa: Isa,
+    (inputs, outputs): (&Channels, &Channels),
+    taps: Taps,
+    folded: &Folded<'_>,
+    weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+) -> Conv {
+    let bias = outputs.spread(|channel| folded.offset(channel));
+    Conv::new(isa, (inputs.clone(), outputs), taps, Some(bias), weight)
+}
+
+/// A 1x1 convolution with the offsets of `folded` and ReLU.
+pub(super) fn pointwise_rectified(
+    isa: Isa,
+    channels: (&Channels, &Channels),
+    folded: &Folded<'_>,
+    weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+) -> Conv {
+    rectified(isa, channels, Taps::square(1, 1, Border::Zero), folded, weight)
 }
 
 /// Output channels of an encoder's layers.

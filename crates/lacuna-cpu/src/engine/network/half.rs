@@ -1,14 +1,14 @@
 //! Half of a residual block: one convolution of the latent, with a path through the spectrum if it is a fast Fourier one.
 
-use lacuna_network::{Activation, FastFourier, Layer, Pieces};
+use lacuna_network::{Activation, Border, FastFourier, Layer, Pieces};
 
 use super::compile::Compiler;
-use crate::After;
 use crate::engine::conv::Conv;
 use crate::engine::source::Weights;
 use crate::error::Result;
 use crate::tiles::channels::Channels;
 use crate::tiles::winograd::{Blocks, Winograd};
+use crate::{After, Isa};
 
 /// A convolution of the latent with norm and activation.
 #[derive(Debug)]
@@ -44,6 +44,33 @@ impl Half {
         let spectral = self.spectral.iter().flat_map(|path| [&path.reduce, &path.mix, &path.expand]);
         self.convolve.bytes() + spectral.map(Conv::bytes).sum::<usize>()
     }
+
+    /// Bytes of the packed weights that a style scales.
+    pub fn styled_bytes(&self) -> usize {
+        self.convolve.bytes() + self.spectral.as_ref().map_or(0, |path| path.reduce.bytes())
+    }
+}
+
+/// The blocks of channels that the spatial convolutions connect.
+pub(super) fn blocks(latent: &Channels, layer: &Layer, has_spectral: bool) -> Vec<Blocks> {
+    let all = latent.blocks();
+    if !has_spectral {
+        return vec![Blocks { inputs: 0..all, outputs: 0..all }];
+    }
+    let local = Channels::parts([layer.outputs.local]).blocks();
+    // Global to global channels go through the spectral path only.
+    vec![Blocks { inputs: 0..all, outputs: 0..local }, Blocks { inputs: 0..local, outputs: local..all }]
+}
+
+/// The spatial convolutions with the weights that `weight` gives for output channel, input channel and tap.
+pub(super) fn convolution(
+    isa: Isa,
+    latent: &Channels,
+    border: Border,
+    blocks: Vec<Blocks>,
+    weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+) -> Winograd {
+    Winograd::new(isa, (latent, latent), border, blocks, weight)
 }
 
 impl<'w, W: Weights<'w>> Compiler<W> {
@@ -54,21 +81,12 @@ impl<'w, W: Weights<'w>> Compiler<W> {
             Pieces::FastFourier(pieces) => self.spectral(layer, &pieces)?,
             Pieces::Plain(_) | Pieces::ChannelWise(_) => None,
         };
-        let all = latent.blocks();
-        let local = Channels::parts([layer.outputs.local]).blocks();
-        let blocks = match &spectral {
-            None => vec![Blocks { inputs: 0..all, outputs: 0..all }],
-            // Global to global channels go through the spectral path only.
-            Some(_) => vec![
-                Blocks { inputs: 0..all, outputs: 0..local },
-                Blocks { inputs: 0..local, outputs: local..all },
-            ],
-        };
+        let blocks = blocks(latent, layer, spectral.is_some());
         let weight = |output: usize, input: usize, tap: usize| folded.weight(output, input, tap);
         Ok(Half {
-            add_from: if spectral.is_some() { local } else { all },
+            add_from: if spectral.is_some() { blocks[0].outputs.end } else { latent.blocks() },
             spectral,
-            convolve: Winograd::new(self.isa, (latent, latent), layer.form.border, blocks, weight),
+            convolve: convolution(self.isa, latent, layer.form.border, blocks, weight),
             bias: latent.spread(|channel| folded.offset(channel)),
             after: match layer.form.activation {
                 Activation::Relu => After::Relu,

@@ -2,6 +2,7 @@
 
 mod compile;
 mod half;
+mod styled;
 mod support;
 
 use std::sync::Arc;
@@ -11,11 +12,13 @@ use lacuna_network::geometry::LEVELS;
 
 use super::conv::Conv;
 use super::head::RgbHead;
+use super::modulation::Modulation;
 use super::stem::Stem;
 use crate::Isa;
 use crate::tiles::channels::Channels;
 
 pub(crate) use half::{Half, SpectralPath};
+pub(crate) use styled::{StyledHalf, StyledSource};
 
 /// A compiled network.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(crate) struct Network {
     pub up: [[Conv; 4]; LEVELS],
     /// From level 0 to an image.
     pub head: RgbHead,
+    /// What makes several answers of one latent.
+    pub modulation: Option<Modulation>,
     /// Channels of the levels, full resolution first.
     pub levels: [Channels; LEVELS + 1],
 }
@@ -60,6 +65,13 @@ impl Network {
         let control = self.control.iter().flat_map(|control| control.down.iter().chain(&control.zero));
         let convs = self.down.iter().chain(self.up.iter().flatten()).chain(control).map(Conv::bytes);
         let halves = self.refiner.iter().flatten().map(Half::bytes);
-        self.stem.bytes() + self.head.bytes() + convs.sum::<usize>() + halves.sum::<usize>()
+        let modulation = self.modulation.as_ref().map_or(0, Modulation::bytes);
+        self.stem.bytes() + self.head.bytes() + convs.sum::<usize>() + halves.sum::<usize>() + modulation
+    }
+
+    /// Bytes of the weights that are packed for an answer, beyond [`Network::bytes`].
+    pub fn answer_bytes(&self) -> usize {
+        let halves = self.refiner.iter().flatten().filter(|_| self.modulation.is_some());
+        halves.map(Half::styled_bytes).sum()
     }
 }
