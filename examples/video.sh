@@ -52,6 +52,25 @@ run -i "$video" -map 0:v:0 -fps_mode passthrough "$work/frames/%06d.png"
 count=$(find "$work/frames" -name '*.png' | wc -l)
 ((count > 0)) || fail "$video has no frames"
 
+if $lossless; then
+  codec=(-c:v ffv1)
+else
+  # H.264 with colour at half the resolution, which all players show, needs even sides.
+  format=yuv420p
+  if (($(probe width) % 2 + $(probe height) % 2)); then format=yuv444p; fi
+  codec=(-c:v libx264 -crf 16 -pix_fmt "$format" -vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_range tv)
+fi
+extension=${output##*.} sound=copy
+encode() {
+  run -y -framerate "$rate" -i "$1/%06d.png" -i "$video" -map 0:v -map '1:a?' -c:a "$sound" "${codec[@]}" "${@:3}" "$2"
+}
+# Before the long work: can OUTPUT be written, and can it hold the sound as it is?
+if ! encode "$work/frames" "$work/begin.$extension" -t 0.1 2> /dev/null; then
+  sound=aac
+  encode "$work/frames" "$work/begin.$extension" -t 0.1 || fail "ffmpeg cannot write $output"
+  echo "note: the sound is encoded again, as AAC"
+fi
+
 if [[ -d $mask ]]; then
   number=0
   while IFS= read -r -d '' file; do
@@ -81,16 +100,7 @@ else
   "$lacuna" inpaint --csv "$work/list.csv" "${options[@]}"
 fi
 
-if $lossless; then
-  codec=(-c:v ffv1)
-else
-  # H.264 with colour at half the resolution, which all players show, needs even sides.
-  format=yuv420p
-  if (($(probe width) % 2 + $(probe height) % 2)); then format=yuv444p; fi
-  codec=(-c:v libx264 -crf 16 -pix_fmt "$format" -vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_range tv)
-fi
 # The result gets its name when it is complete.
-extension=${output##*.}
-run -framerate "$rate" -i "$work/filled/%06d.png" -i "$video" -map 0:v -map '1:a?' -c:a copy "${codec[@]}" "$work/output.$extension"
+encode "$work/filled" "$work/output.$extension"
 mv -n "$work/output.$extension" "$output"
 echo "$output: $count frames"

@@ -259,6 +259,11 @@ fn killed_batches_go_on() {
         .stderr(contains("17 filled, 3 failed"));
     // Without --resume no existing file is changed.
     folder.inpaint("photos mask.png -o out").code(3).stderr(contains("20 failed"));
+    // What was finished before stays recorded.
+    folder
+        .inpaint("photos mask.png -o out --resume --seed 5")
+        .code(3)
+        .stderr(contains("17 finished before, 3 failed"));
 }
 
 #[test]

@@ -242,7 +242,7 @@ fn what_is_no_video_is_refused_before_anything_is_written() {
     );
     refused("frames masks -o clean --jobs 2", 2, "but --jobs is 2");
     refused("frames masks -o clean --samples 3", 2, "cannot be used with");
-    refused("frames masks -o clean --max-memory 30M", 1, "of memory are needed");
+    refused("frames masks -o clean --max-memory 100K", 1, "of memory are needed");
     fs::create_dir(folder.at("frames/sub")).unwrap();
     fs::copy(folder.at("frames/f1.png"), folder.at("frames/sub/f1.png")).unwrap();
     refused("frames masks/f0.png -o clean", 1, "both have frames: a video is one folder");

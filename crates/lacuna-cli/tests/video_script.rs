@@ -122,7 +122,9 @@ fn a_box_before_a_static_camera_goes_without_a_trace() {
 #[test]
 fn each_frame_by_itself_as_h264() {
     let Some(folder) = Folder::new() else { return };
-    folder.run("film.mkv masks.mkv clean.mp4 -- --method patchmatch").success();
+    let note = "note: the sound is encoded again, as AAC";
+    folder.run("film.mkv masks.mkv clean.mp4 -- --method patchmatch").success().stdout(contains(note));
+    assert!(folder.streams("clean.mp4").contains("audio"));
     for (number, frame) in (0..).zip(folder.frames("clean.mp4")) {
         let red = frame.pixels().filter(|pixel| pixel[0] > 240 && pixel[1] < 40).count();
         assert_eq!(red, 0, "frame {number}");
@@ -157,6 +159,7 @@ fn bad_arguments_are_refused_and_leave_nothing() {
     );
     refused("--fast film.mkv masks clean.mkv", "unknown option --fast");
     refused("masks/1.png masks clean.mkv", "masks/1.png has 1 frames, masks has 12 masks");
+    refused("film.mkv masks clean.nothing", "ffmpeg cannot write clean.nothing");
     refused("film.mkv masks clean.mkv -- --metod x", "--metod");
     std::fs::remove_file(folder.at("masks/7.png")).unwrap();
     refused("film.mkv masks clean.mkv", "film.mkv has 12 frames, masks has 11 masks");

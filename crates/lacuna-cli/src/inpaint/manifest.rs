@@ -93,8 +93,8 @@ impl Earlier {
 }
 
 impl Manifest {
-    /// Opens the record of a batch with these settings. Without `resume` it starts empty; with it, what the manifests at
-    /// `path` and `also` record counts.
+    /// Opens the record of a batch with these settings. With `resume`, what the manifests at `path` and `also` record counts;
+    /// without it, it only stays in the file.
     ///
     /// # Errors
     /// If a file cannot be read or written.
@@ -104,15 +104,12 @@ impl Manifest {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
         let mut earlier = Earlier::default();
-        let mut options = OpenOptions::new();
         if resume {
             also.into_iter().chain([path]).try_for_each(|path| earlier.read(path))?;
-            options.append(true)
-        } else {
-            options.write(true).truncate(true)
-        };
-        let mut file = options.create(true).open(path).with_context(context)?;
-        if resume {
+        }
+        // What earlier runs wrote stays, for a later --resume: its outputs may still be there.
+        let mut file = OpenOptions::new().append(true).create(true).open(path).with_context(context)?;
+        if file.metadata().with_context(context)?.len() > 0 {
             // Start on a new line, even after an incomplete one.
             writeln!(file).with_context(context)?;
         }
