@@ -535,6 +535,10 @@ fn several_answers_for_one_hole() {
 
     for (args, problem) in [
         ("photo.png mask.png -o - --samples 2", "standard output takes one photo, --samples is 2"),
+        (
+            "photo.png mask.png -o o.png --samples 2 --method network",
+            "has one answer for each hole, --samples is 2",
+        ),
         ("photo.png mask.png -o o.png --samples 0", "0 is not in 1..=999"),
         ("photo.png mask.png -o o.png --samples 2 --contact-sheet o-1.png", "would replace an answer"),
         ("photo.png mask.png -o o.png --samples 2 --contact-sheet sheet.png", "--overwrite replaces it"),

@@ -137,6 +137,11 @@ impl FillRequest {
         let start = Instant::now();
         let job = self.job(predictor, bounds);
         let count = self.settings.further_answers + 1;
+        if count > 1 && !job.predictor.uses_seed() {
+            let name = job.predictor.name();
+            let detail = format!("{name} has one answer for each hole, samples is {count}");
+            return Err(Problem::new(Code::FieldInvalid, detail));
+        }
         let part = |answer: u16| f32::from(answer) / f32::from(count);
         let answer = |number: u16| {
             let seed = job.seed.wrapping_add(number.into());

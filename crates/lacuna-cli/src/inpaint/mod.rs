@@ -49,6 +49,12 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     let work = Work::find(args, avoid.as_ref())?;
     let memory = args.limits.max_memory.map(|Bytes(bytes)| bytes);
     let predictor = args.method.load(memory)?;
+    ensure_usage!(
+        args.samples == 1 || predictor.uses_seed(),
+        "{} has one answer for each hole, --samples is {}",
+        predictor.name(),
+        args.samples
+    );
     let mut job = FillJob {
         limits: args.limits.limits(),
         mask: args.mask_options.mask(),

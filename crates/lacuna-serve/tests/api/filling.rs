@@ -1,12 +1,14 @@
 //! What a fill changes and keeps, and its parameters.
 
 use std::io::{Cursor, Read as _};
+use std::sync::Arc;
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use lacuna::{Mask, Planes, Predictor, Sides, Watch};
 use testkit::http::{Part, Request, Response};
 use zip::ZipArchive;
 
-use crate::server::{Running, encode, mask, photo, png};
+use crate::server::{Running, config, encode, mask, models, photo, png};
 use crate::support::{code, fill};
 
 #[test]
@@ -231,4 +233,41 @@ fn several_answers_come_as_a_zip_file() {
     }
     let refused = ask(&[("samples", "10")]);
     assert_eq!((refused.status, code(&refused).as_str()), (422, "field-invalid"));
+}
+
+#[test]
+fn methods_with_one_answer_refuse_several() {
+    struct OneAnswer;
+    impl Predictor for OneAnswer {
+        fn name(&self) -> String {
+            "one".into()
+        }
+
+        fn predict_watched(&self, image: &Planes, _: &Mask, _: u64, _: &Watch) -> lacuna::Result<Planes> {
+            Ok(image.clone())
+        }
+
+        fn sides(&self) -> Sides {
+            Sides::any(4096)
+        }
+
+        fn forecast_bytes(&self, _: usize, _: usize) -> u64 {
+            0
+        }
+
+        fn forecast_seconds(&self, _: usize, _: usize, _: usize) -> f64 {
+            0.0
+        }
+
+        fn uses_seed(&self) -> bool {
+            false
+        }
+    }
+    let server = Running::start(config(), models(Arc::new(OneAnswer)));
+    let (photo, mask) = (png(photo(96, 72)), png(mask(96, 72)));
+    let ask = |samples: &str| fill(&photo, &mask, &[Part::value("samples", samples)]).send(server.address);
+    let refused = ask("3");
+    assert_eq!((refused.status, code(&refused).as_str()), (422, "field-invalid"));
+    assert!(refused.text().contains("one has one answer for each hole, samples is 3"), "{}", refused.text());
+    assert_eq!(ask("1").status, 200);
 }

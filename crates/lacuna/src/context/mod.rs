@@ -150,6 +150,10 @@ impl<R: RunsContextEncoder> Predictor for ContextPredictor<R> {
         self.runner.seconds()
     }
 
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn refined(self: Arc<Self>, _: Refinement) -> Result<Arc<dyn Predictor>> {
         Err(Error::Argument(format!(
             "{} cannot be refined: only networks with encoder, refiner and decoder can",
@@ -248,7 +252,7 @@ mod tests {
         assert!(matches!(stopped, Err(Error::Stopped)));
         let predictor = Arc::new(predictor(REGION));
         assert_eq!(predictor.name(), "context-region-64-w2-channelwise (test)");
-        assert!(!predictor.can_refine());
+        assert!(!predictor.can_refine() && !predictor.uses_seed());
         let error = predictor.refined(Refinement::default()).err().unwrap().to_string();
         assert!(error.contains("cannot be refined"), "{error}");
     }
