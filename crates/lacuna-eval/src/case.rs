@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lacuna::pairs::{Layout, Pair, Pairs, images_in, photo_name, stem};
+use lacuna::picture::Limits;
+use lacuna::{Picture, Planes, Rect};
 
 use crate::{Error, Result};
 
@@ -95,6 +97,15 @@ fn by_name(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 
 fn same_name(one: &Path, other: &Path) -> Error {
     Error::Pictures(format!("{} and {} have the same name", one.display(), other.display()))
+}
+
+/// Reads an image.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn open_planes(path: &Path, limits: &Limits) -> Result<Planes> {
+    let picture = Picture::open(path, limits)?;
+    Ok(picture.planes(Rect::whole(picture.width(), picture.height())))
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::Result;
-use crate::case::{Case, Fills};
-use crate::evaluation::open_planes;
+use crate::case::{Case, Fills, open_planes};
 use crate::interval::{Interval, bootstrap, paired};
 use crate::judge::{Judge, Truth};
 

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use lacuna::picture::Limits;
-use lacuna::{Picture, Planes, Rect};
 use rayon::prelude::*;
 
-use crate::case::{Case, Fills};
+use crate::case::{Case, Fills, open_planes};
 use crate::judge::{Judge, Truth};
 use crate::store::{Outcome, Row, Store};
 use crate::{Error, Result};
@@ -118,15 +117,6 @@ impl Evaluation<'_> {
         }
         Ok(())
     }
-}
-
-/// Reads an image.
-///
-/// # Errors
-/// If it cannot be read.
-pub(crate) fn open_planes(path: &Path, limits: &Limits) -> Result<Planes> {
-    let picture = Picture::open(path, limits)?;
-    Ok(picture.planes(Rect::whole(picture.width(), picture.height())))
 }
 
 fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {

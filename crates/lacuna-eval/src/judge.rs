@@ -7,8 +7,7 @@ use lacuna::picture::Limits;
 use lacuna::{Mask, MaskOptions, Planes};
 use serde::{Deserialize, Serialize};
 
-use crate::case::Case;
-use crate::evaluation::open_planes;
+use crate::case::{Case, open_planes};
 use crate::metric::lpips::Features;
 use crate::metric::psnr::{decibels, squares_map};
 use crate::metric::{Areas, ByRegion, Inception, Lpips, Region, known_error, l1_map, ms_ssim, ssim_map};

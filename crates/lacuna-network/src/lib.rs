@@ -26,6 +26,6 @@ pub use cost::Cost;
 pub use geometry::Split;
 pub use layer::{Activation, Border, Form, LEAKY_SLOPE, Layer, Operation};
 pub use layers::{Control, Layers};
-pub use modulation::{CODE, Linear, Modulation, Row, TRUNCATION};
+pub use modulation::{CODE, CODE_EPSILON, Linear, MAPPING_SLOPE, Modulation, NORM_EPSILON, Row, TRUNCATION};
 pub use pieces::{Bias, ChannelWise, Domain, FastFourier, Kernel, Norm, Pieces, Plain, Spectral};
 pub use tensors::is_parameter;

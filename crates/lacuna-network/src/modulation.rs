@@ -21,6 +21,15 @@ pub const CODE: usize = 64;
 /// answers that are alike and good; 1 is the spread of training.
 pub const TRUNCATION: f64 = 0.7;
 
+/// LeakyReLU's slope of negative values, in the mapping.
+pub const MAPPING_SLOPE: f64 = 0.2;
+
+/// Added to a code's mean square before its root is taken.
+pub const CODE_EPSILON: f64 = 1e-8;
+
+/// Added to the sums of squares of which `d` is made, so that outputs without weights divide by no zero.
+pub const NORM_EPSILON: f64 = 1e-8;
+
 /// The last part of the name of the mapped codes' running mean.
 pub(crate) const MEAN_CODE: &str = "w_mean";
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use lacuna::{Mask, Planes, Predictor};
 use lacuna_eval::metric::{Lpips, l1, l1_in, psnr, ssim};
+use lacuna_eval::report::sheet::masked;
 use lacuna_nets::Network;
 use lacuna_nets::tensors::{device_of, download, upload};
 use serde::{Deserialize, Serialize};
@@ -115,16 +116,10 @@ impl Validation {
     /// If the method fails.
     pub fn evaluate_predictor(&self, predictor: &dyn Predictor) -> Result<ValidationResult> {
         self.score(|index, photo, mask| {
-            let mut filled = photo.clone();
-            let mut known = photo.clone();
-            let inside = |values: &mut [f32], fill: &[f32]| {
-                let pixels = values.iter_mut().zip(fill).zip(mask.hole()).filter(|(_, hole)| **hole);
-                pixels.for_each(|((value, fill), _)| *value = *fill);
-            };
-            (0..3).for_each(|colour| inside(known.plane_mut(colour), &vec![0.0; mask.hole().len()]));
-            let predicted = predictor.predict(&known, mask, index as u64)?;
-            (0..3).for_each(|colour| inside(filled.plane_mut(colour), predicted.plane(colour)));
-            Ok(filled)
+            let predicted = predictor.predict(&masked(photo, mask), mask, index as u64)?;
+            let values = photo.values().iter().zip(predicted.values()).zip(mask.hole().iter().cycle());
+            let inpainted = values.map(|((&known, &fill), &hole)| if hole { fill } else { known });
+            Ok(Planes::new(photo.width(), photo.height(), inpainted.collect()))
         })
     }
 

@@ -4,7 +4,7 @@
 //! [`lacuna_network::Modulation`] has the definition. Sums are computed in float64, in an order that depends on sizes alone.
 
 use lacuna_network::geometry::{LEVELS, MULTIPLE};
-use lacuna_network::{CODE, Layers, Linear, Modulation as Tensors};
+use lacuna_network::{CODE, CODE_EPSILON, Layers, Linear, MAPPING_SLOPE, Modulation as Tensors};
 
 use super::network::{Network, StyledHalf, StyledSource};
 use super::source::{Source, Weights};
@@ -12,12 +12,6 @@ use super::stem::Picture;
 use crate::error::Result;
 use crate::simd::LANES;
 use crate::tiles::channels::{Channels, Layout};
-
-/// LeakyReLU's slope of negative values.
-const SLOPE: f64 = 0.2;
-
-/// Added to a code's mean square.
-const EPSILON: f64 = 1e-8;
 
 /// What an answer differs from others in.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +93,7 @@ impl Modulation {
     fn mapped(&self, sample: Option<&Sample<'_>>) -> Vec<f32> {
         let Some(sample) = sample else { return self.mean.clone() };
         let square = sample.code.iter().map(|&z| f64::from(z) * f64::from(z)).sum::<f64>() / CODE as f64;
-        let size = (square + EPSILON).sqrt();
+        let size = (square + CODE_EPSILON).sqrt();
         let z: Vec<f32> = sample.code.iter().map(|&z| (f64::from(z) / size) as f32).collect();
         let [first, second] = &self.mapping;
         let w = second.leaky(&first.leaky(&z));
@@ -167,7 +161,7 @@ impl Dense {
     }
 
     fn leaky(&self, x: &[f32]) -> Vec<f32> {
-        let leaky = |value: f64| if value < 0.0 { SLOPE * value } else { value };
+        let leaky = |value: f64| if value < 0.0 { MAPPING_SLOPE * value } else { value };
         self.apply(x).into_iter().map(|value| leaky(value) as f32).collect()
     }
 }

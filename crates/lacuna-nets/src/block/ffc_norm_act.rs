@@ -33,7 +33,11 @@ impl FfcNormAct {
     /// # Shapes
     /// As [`Ffc::forward`].
     pub fn forward(&self, x: Features) -> Features {
-        let y = self.ffc.forward(x);
+        self.activated(self.ffc.forward(x))
+    }
+
+    /// Normalises and activates what was convolved.
+    pub(super) fn activated(&self, y: Features) -> Features {
         let global = self.norm_global.as_ref().zip(y.global);
         Features {
             local: self.norm_local.forward_activated(y.local, self.activation),

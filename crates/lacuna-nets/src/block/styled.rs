@@ -10,13 +10,10 @@
 
 use burn::module::Param;
 use burn::tensor::Tensor;
-use lacuna_network::Split;
+use lacuna_network::{NORM_EPSILON, Split};
 
 use super::{Conv2d, Ffc, FfcNormAct};
 use crate::Features;
-
-/// Added to sums of squares, so that outputs without weights divide by no zero.
-const NORM_EPSILON: f64 = 1e-8;
 
 /// Factors for the input channels of a layer, for each image of a batch.
 #[derive(Clone, Debug)]
@@ -58,10 +55,7 @@ impl FfcNormAct {
     /// # Panics
     /// Unless input and output have a global part.
     pub fn forward_styled(&self, x: Features, style: &Style) -> Features {
-        let y = self.ffc.forward_styled(x, style);
-        let norm = self.norm_global.as_ref().expect(GLOBAL);
-        let global = y.global.map(|global| norm.forward_activated(global, self.activation));
-        Features { local: self.norm_local.forward_activated(y.local, self.activation), global }
+        self.activated(self.ffc.forward_styled(x, style))
     }
 
     /// The factors of its outputs under a style.

@@ -7,15 +7,9 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
-use lacuna_network::Modulation;
+use lacuna_network::{CODE_EPSILON, MAPPING_SLOPE, Modulation};
 
 use crate::block::{Init, Linear, Statistic};
-
-/// LeakyReLU's slope of negative values.
-const SLOPE: f64 = 0.2;
-
-/// Added to a code's mean square.
-const EPSILON: f64 = 1e-8;
 
 /// Weight of the newest batch in the running mean.
 const MOMENTUM: f32 = 0.005;
@@ -44,9 +38,9 @@ impl Mapping {
     /// # Shapes
     /// `z` and the result: `[batch, 64]`.
     pub fn forward(&self, z: Tensor<2>) -> Tensor<2> {
-        let size = z.clone().square().mean_dim(1).add_scalar(EPSILON).sqrt(); // [batch, 1]
-        let hidden = leaky_relu(self.first.forward(z / size), SLOPE);
-        leaky_relu(self.second.forward(hidden), SLOPE)
+        let size = z.clone().square().mean_dim(1).add_scalar(CODE_EPSILON).sqrt(); // [batch, 1]
+        let hidden = leaky_relu(self.first.forward(z / size), MAPPING_SLOPE);
+        leaky_relu(self.second.forward(hidden), MAPPING_SLOPE)
     }
 
     /// Moves the running mean towards the mean of `w`: in training, once for each batch.

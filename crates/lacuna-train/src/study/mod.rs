@@ -134,7 +134,12 @@ pub fn study(
         for (row, reached) in rows.iter().zip(&mut reached) {
             let folder = folder.join(row.name);
             let config = options.row_config(row, seed, &weights)?;
-            let Some(result) = options.row(row, &config, &folder, stop, watch)? else { return Ok(None) };
+            // Validation does not depend on the seed: what is not trained has one result.
+            let result = match (row.work, reached.first()) {
+                (Work::Fill(_), Some(first)) => Some(first.clone()),
+                _ => options.row(row, &config, &folder, stop, watch)?,
+            };
+            let Some(result) = result else { return Ok(None) };
             watch(StudyEvent::Validated { name: row.name, seed, reached: &result });
             reached.push(result);
         }
@@ -245,10 +250,7 @@ impl StudyOptions {
             .unwrap_or_default();
         let learning = about["learning"].as_u64().unwrap_or_default() as usize;
         let network = open(&folder.join("last.safetensors"), &self.devices[0])?;
-        let mut config = config.clone();
-        config.data.validation_photos = self.scale.validation_photos();
-        config.data.lpips_weights = self.lpips.clone();
-        let judgement = lacuna_nets::ops::among_workers(|| Validation::open(&config)?.evaluate(&network))?;
+        let judgement = lacuna_nets::ops::among_workers(|| self.validation(config)?.evaluate(&network))?;
         let reached = RowResult { judgement, steps: config.run.steps, seconds, learning };
         let text = serde_json::to_string_pretty(&reached).expect("plain data");
         write_bytes_atomically(&path, text.as_bytes())?;
@@ -260,11 +262,16 @@ impl StudyOptions {
         let Build::Alone(build) = method.build else {
             return Err(Error::Config(format!("{}: {method} needs a network", self.table)));
         };
+        let judgement = self.validation(config)?.evaluate_predictor(&*build())?;
+        Ok(RowResult { judgement, steps: 0, seconds: 0.0, learning: 0 })
+    }
+
+    /// The photos and masks on which rows are compared.
+    fn validation(&self, config: &RunConfig) -> Result<Validation> {
         let mut config = config.clone();
         config.data.validation_photos = self.scale.validation_photos();
         config.data.lpips_weights = self.lpips.clone();
-        let judgement = Validation::open(&config)?.evaluate_predictor(&*build())?;
-        Ok(RowResult { judgement, steps: 0, seconds: 0.0, learning: 0 })
+        Validation::open(&config)
     }
 
     /// Whether a result has all requested values.

@@ -2,7 +2,7 @@
 //!
 //! Norms are folded after it, as ever. The Fourier unit and the last convolution of the spectral path are not scaled.
 
-use lacuna_network::{FastFourier, Layer, Pieces};
+use lacuna_network::{FastFourier, Layer, NORM_EPSILON, Pieces};
 
 use super::compile;
 use super::half::{blocks, convolution};
@@ -12,9 +12,6 @@ use crate::engine::source::{Folded, Source, Weights};
 use crate::error::{Error, Result};
 use crate::tiles::channels::Channels;
 use crate::tiles::winograd::Winograd;
-
-/// Added to sums of squares, so that outputs without weights divide by no zero.
-const NORM_EPSILON: f64 = 1e-8;
 
 /// The weights that styles scale, as they were trained.
 #[derive(Debug)]
