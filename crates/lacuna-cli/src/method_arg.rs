@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use lacuna::Method;
 use lacuna::words::Word;
-use lacuna_eval::mean_colour;
+use lacuna_eval::classic;
 
 use crate::models::{ModelArg, is_label};
 use crate::refine::RefineArgs;
@@ -14,7 +14,7 @@ pub const METHOD_SYNTAX: &str = "[NAME=]METHOD[:FILE|:MODEL]";
 
 /// Every method that `lacuna eval` can run.
 pub fn methods() -> Vec<Method> {
-    [&[mean_colour::METHOD], Method::ALL].concat()
+    [&classic::METHODS, Method::ALL].concat()
 }
 
 /// The value of `--method`.
@@ -101,8 +101,8 @@ mod tests {
     fn methods_take_models_and_names() {
         for (text, method, model, label) in [
             ("guided", Method::GUIDED, None, "guided"),
-            ("mean-colour", mean_colour::METHOD, None, "mean-colour"),
-            ("floor=mean-colour", mean_colour::METHOD, None, "floor"),
+            ("mean-colour", classic::mean_colour::METHOD, None, "mean-colour"),
+            ("floor=mean-colour", classic::mean_colour::METHOD, None, "floor"),
             ("guided:big-lama", Method::GUIDED, Some("big-lama"), "guided-big-lama"),
             ("network:big-lama", Method::NETWORK, Some("big-lama"), "big-lama"),
             ("network:x=a.pt", Method::NETWORK, Some("a.pt"), "x"),

@@ -3,12 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod classic;
 pub mod diversity;
 pub mod error;
 pub mod evaluation;
 pub mod interval;
 pub mod judge;
-pub mod mean_colour;
 pub mod metric;
 pub mod published;
 pub mod report;

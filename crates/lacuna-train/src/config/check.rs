@@ -5,6 +5,7 @@ use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 
 use super::check_context::check_context;
 use super::{BestBy, Conditioning, Part, RunConfig, Sampling, Task};
+use crate::loss::spread::SpreadLoss;
 use crate::{Error, Result};
 
 /// VGG16 halves the sides four times, and pools in pairs.
@@ -177,6 +178,9 @@ fn check_sampling(config: &RunConfig) -> Result<()> {
         Some(spread) if !(spread.wanted > 0.0 && spread.wanted <= 1.0) => {
             refuse(format!("loss.spread_l1.wanted: expected above 0 and at most 1, got {}", spread.wanted))
         }
+        Some(SpreadLoss { window: Some(window), .. }) if window < 3 || window % 2 == 0 => {
+            refuse(format!("loss.spread_l1.window: expected an odd number from 3 up, got {window}"))
+        }
         _ => Ok(()),
     }
 }
@@ -221,6 +225,10 @@ mod tests {
             ("sampling.mapping_rate=-1.0", "sampling.mapping_rate: expected a number from 0 up, got -1"),
             ("start={}", "start.network: required by the sampled family"),
             ("loss.spread_l1={ weight = 1.0, wanted = 0.0 }", "loss.spread_l1.wanted: expected above 0"),
+            (
+                "loss.spread_l1={ weight = 1.0, wanted = 0.1, window = 16 }",
+                "loss.spread_l1.window: expected an odd number from 3 up, got 16",
+            ),
         ] {
             let error = RunConfig::parse(&sampled, &[change.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(part), "{change}: {error}");

@@ -1,6 +1,8 @@
 //! Distances between several answers for the same photos, within their holes.
 
 use burn::tensor::Tensor;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 
 /// Values of an empty hole, which has none.
 const NO_PIXELS: f64 = 1.0;
@@ -31,9 +33,36 @@ pub fn hole_means(x: Tensor<4>, mask: Tensor<4>) -> Tensor<1> {
 /// # Panics
 /// If there is only one answer for each photo.
 pub fn differences(predicted: &Tensor<4>, mask: &Tensor<4>) -> Tensor<2> {
+    means_of_pairs(predicted, mask, |difference| difference)
+}
+
+/// [`differences`] less their mean in a window around each pixel, so that a tint does not count.
+///
+/// # Shapes
+/// - `window`: side in pixels, odd; pixels outside the hole and outside the picture do not count
+/// - the others: as [`differences`]
+///
+/// # Panics
+/// If there is only one answer for each photo or the window is even.
+pub fn detail_differences(predicted: &Tensor<4>, mask: &Tensor<4>, window: usize) -> Tensor<2> {
+    assert!(window % 2 == 1, "a window of {window} pixels has no centre");
+    let mean = |x: Tensor<4>| {
+        avg_pool2d(x, AvgPoolOptions::new([window; 2]).with_stride([1; 2]).with_padding([window / 2; 2]))
+    };
+    let share = mean(mask.clone()).clamp_min(1.0 / (window * window) as f64);
+    means_of_pairs(predicted, mask, |difference| {
+        difference.clone() - mean(difference * mask.clone()) / share.clone()
+    })
+}
+
+fn means_of_pairs(
+    predicted: &Tensor<4>,
+    mask: &Tensor<4>,
+    change: impl Fn(Tensor<4>) -> Tensor<4>,
+) -> Tensor<2> {
     let pair = |[one, other]: [usize; 2]| {
         let difference = answer(predicted, mask, one) - answer(predicted, mask, other);
-        hole_means(difference, mask.clone()).unsqueeze::<2>()
+        hole_means(change(difference), mask.clone()).unsqueeze::<2>()
     };
     Tensor::cat(pairs(predicted, mask).map(pair).collect(), 0)
 }
@@ -83,6 +112,20 @@ mod tests {
         let mask = tensor([2, 1, 1, 1], vec![1.0, 1.0]);
         assert_eq!(pairs(&predicted, &mask).collect::<Vec<_>>(), [[0, 1], [0, 2], [1, 2]]);
         assert_eq!(values(differences(&predicted, &mask)), [1.0, 0.0, 3.0, 4.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    fn detail_is_what_differs_from_the_mean_around() {
+        // Two answers for a photo of one row. A tint of the hole is no detail, nor is the known pixel, which the window sees last.
+        let mask = tensor([1, 1, 1, 4], vec![1.0, 1.0, 1.0, 0.0]);
+        let detail = |first: [f32; 4]| {
+            let predicted = tensor([2, 1, 1, 4], [first, [0.0; 4]].concat());
+            values(detail_differences(&predicted, &mask, 3))
+        };
+        assert_eq!(detail([0.5, 0.5, 0.5, 9.0]), [0.0]);
+        // Differences 1, 0, 0; their means 1/2, 1/3, 0.
+        let found = detail([1.0, 0.0, 0.0, 9.0])[0];
+        assert!((found - (0.5 + 1.0 / 3.0) / 3.0).abs() < 1e-6, "{found}");
     }
 
     #[test]

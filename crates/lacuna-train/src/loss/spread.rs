@@ -2,12 +2,15 @@
 //!
 //! `max(0, wanted - d) / wanted`, where `d` is the mean absolute difference of two answers in the hole: 1 if they are equal, 0 once
 //! they differ by `wanted`. Unlike [mode seeking](super::mode_seeking) it never pushes answers further apart than that.
+//!
+//! Of colours as they are, a tint of the whole hole is the cheapest difference. With a window, `d` is of the differences less their
+//! local mean, so that only shapes and texture count.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use super::answers::differences;
+use super::answers::{detail_differences, differences};
 
 /// The spread term.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct SpreadLoss {
     pub weight: f64,
     /// The mean absolute difference of two answers in the hole, in `[0, 1]`, from which on the term is zero.
     pub wanted: f64,
+    /// Side in pixels, odd, of the window whose mean is taken from the difference of two answers first. Absent: nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
 }
 
 /// The mean of the hinge over pairs of answers and photos.
@@ -24,8 +30,16 @@ pub struct SpreadLoss {
 /// # Shapes
 /// - `predicted`: `[answers * photos, 3, height, width]`: the first answers of all photos, then the second, and so on
 /// - `mask`: `[photos, 1, height, width]`, 1 = hole
-pub fn l1(predicted: &Tensor<4>, mask: &Tensor<4>, wanted: f64) -> Tensor<1> {
-    relu(differences(predicted, mask).neg().add_scalar(wanted)).mean().div_scalar(wanted)
+pub fn l1(
+    predicted: &Tensor<4>,
+    mask: &Tensor<4>,
+    SpreadLoss { wanted, window, .. }: SpreadLoss,
+) -> Tensor<1> {
+    let differences = match window {
+        Some(window) => detail_differences(predicted, mask, window),
+        None => differences(predicted, mask),
+    };
+    relu(differences.neg().add_scalar(wanted)).mean().div_scalar(wanted)
 }
 
 #[cfg(test)]
@@ -34,12 +48,16 @@ mod tests {
     use crate::testing::{from_fixture, tensor, values};
     use testkit::{assert_close, fixtures};
 
+    fn spread(window: Option<usize>) -> SpreadLoss {
+        SpreadLoss { weight: 1.0, wanted: 0.5, window }
+    }
+
     #[test]
     fn it_equals_the_reference() {
         // expected.json of oracle/make_system_fixtures.py
         let numbers = fixtures::load("systems/sampled_io.safetensors");
         let [predicted, mask] = ["predicted", "mask"].map(|name| from_fixture(numbers.get(name)));
-        assert_close(&values(l1(&predicted, &mask, 0.5)), &[0.950_023_95], 1e-6);
+        assert_close(&values(l1(&predicted, &mask, spread(None))), &[0.950_023_95], 1e-6);
     }
 
     #[test]
@@ -47,6 +65,14 @@ mod tests {
         // Two answers for two photos: differences 0.25 and 0.75.
         let predicted = tensor([4, 1, 1, 1], vec![0.5, 0.0, 0.25, 0.75]);
         let mask = tensor([2, 1, 1, 1], vec![1.0; 2]);
-        assert_eq!(values(l1(&predicted, &mask, 0.5)), [0.25]);
+        assert_eq!(values(l1(&predicted, &mask, spread(None))), [0.25]);
+    }
+
+    #[test]
+    fn a_window_takes_a_tint_away() {
+        let predicted = tensor([2, 1, 1, 3], vec![0.5, 0.5, 0.5, 0.0, 0.0, 0.0]);
+        let mask = tensor([1, 1, 1, 3], vec![1.0; 3]);
+        assert_eq!(values(l1(&predicted, &mask, spread(None))), [0.0]);
+        assert_eq!(values(l1(&predicted, &mask, spread(Some(3)))), [1.0]);
     }
 }

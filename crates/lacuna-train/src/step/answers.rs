@@ -89,8 +89,8 @@ impl Pass<'_> {
         if let Some(weighted) = best_of_l1 {
             losses.add(Term::BestOfL1, best.error, weighted.weight);
         }
-        if let Some(weighted) = spread_l1 {
-            losses.add(Term::SpreadL1, spread::l1(predicted, mask, weighted.wanted), weighted.weight);
+        if let Some(spread_l1) = spread_l1 {
+            losses.add(Term::SpreadL1, spread::l1(predicted, mask, *spread_l1), spread_l1.weight);
         }
         if let Some(weighted) = mode_seeking_l1 {
             losses.add(Term::ModeSeekingL1, mode_seeking::l1(predicted, z, mask), weighted.weight);

@@ -5,7 +5,7 @@
 //! trained before it. Masks are the random regions of context encoders, because these fill no others well.
 
 use lacuna::Method;
-use lacuna_eval::mean_colour;
+use lacuna_eval::classic;
 
 use super::rows::{Row, Work};
 
@@ -81,7 +81,9 @@ pub(super) fn rows() -> Vec<Row> {
             masks!("start.autoencoder_init=false", "network.width=16"),
         ),
         Row { encoder_decoder: "frozen", ..latent },
-        fill("Mean colour", "history-mean-colour", mean_colour::METHOD),
+        fill("Mean colour", "history-mean-colour", classic::mean_colour::METHOD),
+        fill("Navier-Stokes (2001)", "history-navier-stokes", classic::navier_stokes::METHOD),
+        fill("Telea (2004)", "history-telea", classic::telea::METHOD),
         fill("PatchMatch (2009)", "history-patchmatch", Method::PATCHMATCH),
     ]
 }
