@@ -66,9 +66,15 @@ impl Workplace {
 
     /// Starts a training and returns its process after `lines` lines of progress.
     fn started(&self, args: &str, lines: usize) -> std::process::Child {
+        self.started_program(&format!("train run.toml {args}"), lines)
+    }
+
+    /// Starts the program and returns its process after `lines` lines of progress.
+    fn started_program(&self, args: &str, lines: usize) -> std::process::Child {
         let mut child = Command::new(cargo_bin("lacuna"))
             .current_dir(self.folder.path())
-            .args(["train", "run.toml"])
+            .env("LACUNA_MODELS", self.path("models"))
+            .env_remove("LACUNA_METRIC_WEIGHTS")
             .args(args.split_whitespace())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -267,6 +273,110 @@ fn a_study_compares_all_rows_and_goes_on_where_it_was() {
     missing.env("LACUNA_MODELS", place.path("models")).env_remove("LACUNA_METRIC_WEIGHTS");
     missing.args("study table-5.2 --scale tiny --photos photos --validation photos".split_whitespace());
     missing.assert().code(2).stderr(contains("needs the weights of VGG16"));
+}
+
+const GRID: &str = r#"
+    title = "Weights of losses"
+
+    [base]
+    name = "both"
+    run = "run.toml"
+
+    [[factor]]
+    name = "loss"
+    changes = ["loss"]
+    levels = [{ name = "both" }, { name = "pixel", set = ["loss={ pixel_l1 = { known = 1.0, hole = 1.0 } }"] }]
+
+    [[factor]]
+    name = "mask"
+    changes = ["network.conditioning"]
+    levels = [{ name = "control" }, { name = "none", set = ["network.conditioning=none"] }]
+
+    [[claim]]
+    text = "A discriminator helps"
+    from = "loss: pixel"
+    to = "both"
+
+    [[claim]]
+    text = "A discriminator costs no time"
+    from = "loss: pixel"
+    to = "both"
+    by = "time"
+"#;
+const GRID_COMMAND: &str = "study grid.toml --scale paper --seeds 2 --set run.steps=12 --photos photos --validation photos --threads 2";
+
+#[test]
+fn a_grid_killed_three_times_gives_the_same_report() {
+    let place = Workplace::new();
+    fs::write(place.path("grid.toml"), GRID).unwrap();
+    let study = |args: &str| {
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(place.folder.path());
+        command.env("LACUNA_MODELS", place.path("models")).env_remove("LACUNA_METRIC_WEIGHTS");
+        command.args(format!("{GRID_COMMAND} {args}").split_whitespace()).assert()
+    };
+    study("-o whole").success().stderr(contains("lpips_alex").and(contains("== mask: none, seed 2: SSIM")));
+    for lines in [4, 12, 30] {
+        let mut child = place.started_program(&format!("{GRID_COMMAND} -o killed"), lines);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let report = study("-o killed").success();
+    let report = String::from_utf8(report.get_output().stdout.clone()).unwrap();
+    for name in ["report.md", "report.html", "report.json", "table.csv", "table.tex", "examples.png"] {
+        assert!(read(&place.path("whole").join(name)) == read(&place.path("killed").join(name)), "{name}");
+    }
+    for part in
+        ["# Weights of losses", "| loss: pixel | ", "### A discriminator helps: ", "costs no time: not run"]
+    {
+        assert!(report.contains(part), "{report}");
+    }
+
+    // An arm that has not been run is not reported; one that was is, whatever else is asked for.
+    let none = ["--only", "mask: none"];
+    let only = |folder: &str| {
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(place.folder.path());
+        command.env("LACUNA_MODELS", place.path("models")).env_remove("LACUNA_METRIC_WEIGHTS");
+        let args = format!("{GRID_COMMAND} --time 1 -o {folder}");
+        let report = command.args(args.split_whitespace()).args(none).assert().success();
+        String::from_utf8(report.get_output().stdout.clone()).unwrap()
+    };
+    let of_one = only("one");
+    assert!(of_one.contains("| mask: none |") && !of_one.contains("| both |"), "{of_one}");
+    let of_all = only("killed");
+    assert!(of_all.contains("| both |") && of_all.contains("s per step"), "{of_all}");
+    assert!(!of_all.contains("costs no time: not run"), "{of_all}");
+}
+
+#[test]
+fn arms_that_differ_in_more_than_they_say_are_refused() {
+    let place = Workplace::new();
+    for (from, to, expected) in [
+        (
+            "set = [\"loss={",
+            "set = [\"run.batch=2\", \"loss={",
+            "arm \"loss: pixel\" differs in run.batch, expected a difference in loss only",
+        ),
+        (
+            ", set = [\"network.conditioning=none\"]",
+            "",
+            "arm \"mask: none\" is the same as the one that it is a change of",
+        ),
+        ("conditioning=none", "conditioning=nome", "--set network.conditioning: "),
+        ("to = \"both\"", "to = \"all\"", "no arm \"all\", expected one of \"both\", \"loss: pixel\""),
+    ] {
+        fs::write(place.path("grid.toml"), GRID.replace(from, to)).unwrap();
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(place.folder.path()).args(GRID_COMMAND.split_whitespace()).args(["-o", "out"]);
+        command.env("LACUNA_MODELS", place.path("models")).env_remove("LACUNA_METRIC_WEIGHTS");
+        command.assert().code(2).stderr(contains(expected));
+        assert!(!place.path("out").exists());
+    }
+    fs::write(place.path("grid.toml"), GRID).unwrap();
+    let mut command = cargo_bin_cmd!("lacuna");
+    command.current_dir(place.folder.path()).args(GRID_COMMAND.split_whitespace()).args(["--only", "pixel"]);
+    command.assert().code(2).stderr(contains("no arm \"pixel\", expected \"both\", \"loss: pixel\" or"));
 }
 
 /// Without MPI, each of several processes would be a run of its own in the same folder.

@@ -6,13 +6,16 @@ pub mod sheet;
 pub mod tables;
 pub mod text;
 
+use serde::{Deserialize, Serialize};
+
 use crate::interval::Interval;
 use crate::judge::Metric;
 use crate::metric::Region;
 use crate::summary::{Method, Summary, find};
 
 /// A column of the printed tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Column {
     /// A mean over images.
     Mean(Metric, Region),

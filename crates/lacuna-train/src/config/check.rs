@@ -105,11 +105,6 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
             }
         }
         Task::Inpainting => {
-            if network.conditioning == Conditioning::None {
-                return refuse(
-                    "network.conditioning: expected \"alpha\", \"control\" or \"latent-add\"".into(),
-                );
-            }
             if loss.needs_target_latent() && start.autoencoder.is_none() {
                 return refuse(
                     "start.autoencoder: required by latent losses, which use its encodings as targets".into(),
@@ -139,7 +134,7 @@ fn check_sampling(config: &RunConfig) -> Result<()> {
         return refuse(format!("start.freeze: {part:?} is untrained without start.network"));
     }
     let family = network.config().family();
-    let Some(Sampling { answers, mapping_rate, .. }) = *sampling else {
+    let Some(Sampling { answers, mapping_rate, others, .. }) = *sampling else {
         if family == Family::Sampled {
             return refuse("sampling: required by network.family = \"sampled\"".into());
         }
@@ -174,6 +169,9 @@ fn check_sampling(config: &RunConfig) -> Result<()> {
     if !(mapping_rate >= 0.0 && mapping_rate.is_finite()) {
         return refuse(format!("sampling.mapping_rate: expected a number from 0 up, got {mapping_rate}"));
     }
+    if !(0.0..=1.0).contains(&others) {
+        return refuse(format!("sampling.others: expected 0 to 1, got {others}"));
+    }
     match loss.spread_l1 {
         Some(spread) if !(spread.wanted > 0.0 && spread.wanted <= 1.0) => {
             refuse(format!("loss.spread_l1.wanted: expected above 0 and at most 1, got {}", spread.wanted))
@@ -200,7 +198,6 @@ mod tests {
             ("optimizer.learning_rate=-1.0", "optimizer.learning_rate: expected a number above 0, got -1"),
             ("ema={ on = true, decay = 1.0 }", "ema.decay"),
             ("network.width=0", "network: "),
-            ("network.conditioning=none", "network.conditioning"),
             ("task=autoencoder", "an autoencoder has no mask"),
             ("loss.latent_l1={ weight = 1.0 }", "start.autoencoder: required by latent losses"),
             ("run.best_by=lpips", "lpips needs data.lpips_weights"),
@@ -223,6 +220,7 @@ mod tests {
         for (change, part) in [
             ("sampling.answers=1", "sampling.answers: expected at least 2, got 1"),
             ("sampling.mapping_rate=-1.0", "sampling.mapping_rate: expected a number from 0 up, got -1"),
+            ("sampling.others=1.5", "sampling.others: expected 0 to 1, got 1.5"),
             ("start={}", "start.network: required by the sampled family"),
             ("loss.spread_l1={ weight = 1.0, wanted = 0.0 }", "loss.spread_l1.wanted: expected above 0"),
             (

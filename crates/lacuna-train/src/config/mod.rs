@@ -154,7 +154,7 @@ pub(crate) mod tests {
         network = { family = "fourier", width = 2, blocks = 1, conditioning = "control", delta = "none" }
         start = { autoencoder = "a", autoencoder_init = true, network = "n", freeze = [] }
         ema = { on = true, decay = 0.9 }
-        sampling = { answers = 2, mapping_rate = 0.1, noise = "own" }
+        sampling = { answers = 2, mapping_rate = 0.1, noise = "own", others = 0.25 }
         [data]
         train = [{ kind = "folder", path = "photos" }]
         validation = []
@@ -179,7 +179,7 @@ pub(crate) mod tests {
         latent_adversarial = { weight = 1.0, r1 = 0.001, learning_rate = 1e-4 }
         context = { reconstruction = 0.999, known = 1.0, adversarial = { weight = 0.001, width = 64, learning_rate = 2e-4 } }
         best_of_l1 = { weight = 1.0 }
-        spread_l1 = { weight = 0.1, wanted = 0.05 }
+        spread_l1 = { weight = 0.1, wanted = 0.05, window = 5 }
         mode_seeking_l1 = { weight = 0.1 }
         [optimizer]
         learning_rate = 1e-3

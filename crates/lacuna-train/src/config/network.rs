@@ -39,7 +39,7 @@ pub struct GeneratorOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conditioning {
-    /// Not at all: for autoencoders.
+    /// Not at all: for autoencoders, and to measure what the mask is worth. The hole is black.
     None,
     /// As a fourth input channel, as in LaMa.
     Alpha,
@@ -153,6 +153,10 @@ pub struct Sampling {
     /// The noise of a photo's answers in training.
     #[serde(default)]
     pub noise: Noise,
+    /// How often, 0 to 1, another answer of a photo than the best is held to the ground truth by features and latents. At 0 an answer that is
+    /// never the best is held by nothing in the hole.
+    #[serde(default)]
+    pub others: f64,
 }
 
 /// The noise of a photo's answers in training.

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
+use lacuna_network::geometry::MULTIPLE;
 
 /// Values of an empty hole, which has none.
 const NO_PIXELS: f64 = 1.0;
@@ -33,36 +34,35 @@ pub fn hole_means(x: Tensor<4>, mask: Tensor<4>) -> Tensor<1> {
 /// # Panics
 /// If there is only one answer for each photo.
 pub fn differences(predicted: &Tensor<4>, mask: &Tensor<4>) -> Tensor<2> {
-    means_of_pairs(predicted, mask, |difference| difference)
+    let pair = |[one, other]: [usize; 2]| {
+        let difference = answer(predicted, mask, one) - answer(predicted, mask, other);
+        hole_means(difference, mask.clone()).unsqueeze::<2>()
+    };
+    Tensor::cat(pairs(predicted, mask).map(pair).collect(), 0)
 }
 
-/// [`differences`] less their mean in a window around each pixel, so that a tint does not count.
+/// [`differences`] of the means of cells, less their mean in a window around each cell: neither a tint nor a pattern finer than a cell
+/// counts. A cell is a position of the latent, [`MULTIPLE`] pixels wide.
 ///
 /// # Shapes
-/// - `window`: side in pixels, odd; pixels outside the hole and outside the picture do not count
-/// - the others: as [`differences`]
+/// - `predicted`, `mask`: as [`differences`], with sides that are multiples of [`MULTIPLE`]
+/// - `window`: side in cells, odd; what is outside the hole or the picture does not count
 ///
 /// # Panics
 /// If there is only one answer for each photo or the window is even.
-pub fn detail_differences(predicted: &Tensor<4>, mask: &Tensor<4>, window: usize) -> Tensor<2> {
-    assert!(window % 2 == 1, "a window of {window} pixels has no centre");
-    let mean = |x: Tensor<4>| {
-        avg_pool2d(x, AvgPoolOptions::new([window; 2]).with_stride([1; 2]).with_padding([window / 2; 2]))
-    };
-    let share = mean(mask.clone()).clamp_min(1.0 / (window * window) as f64);
-    means_of_pairs(predicted, mask, |difference| {
-        difference.clone() - mean(difference * mask.clone()) / share.clone()
-    })
-}
-
-fn means_of_pairs(
-    predicted: &Tensor<4>,
-    mask: &Tensor<4>,
-    change: impl Fn(Tensor<4>) -> Tensor<4>,
-) -> Tensor<2> {
+pub fn shape_differences(predicted: &Tensor<4>, mask: &Tensor<4>, window: usize) -> Tensor<2> {
+    assert!(window % 2 == 1, "a window of {window} cells has no centre");
+    let cells = |x: Tensor<4>| avg_pool2d(x, AvgPoolOptions::new([MULTIPLE; 2]));
+    let around = AvgPoolOptions::new([window; 2]).with_stride([1; 2]).with_padding([window / 2; 2]);
+    let around = |x: Tensor<4>| avg_pool2d(x, around.clone());
+    let least = 1.0 / (MULTIPLE * MULTIPLE * window * window) as f64;
+    let share = cells(mask.clone());
+    let [share_around, divisor] = [around(share.clone()), share.clone()].map(|share| share.clamp_min(least));
     let pair = |[one, other]: [usize; 2]| {
         let difference = answer(predicted, mask, one) - answer(predicted, mask, other);
-        hole_means(change(difference), mask.clone()).unsqueeze::<2>()
+        let difference = cells(difference * mask.clone());
+        let mean = around(difference.clone()) / share_around.clone();
+        hole_means(difference / divisor.clone() - mean, share.clone()).unsqueeze::<2>()
     };
     Tensor::cat(pairs(predicted, mask).map(pair).collect(), 0)
 }
@@ -115,16 +115,20 @@ mod tests {
     }
 
     #[test]
-    fn detail_is_what_differs_from_the_mean_around() {
-        // Two answers for a photo of one row. A tint of the hole is no detail, nor is the known pixel, which the window sees last.
-        let mask = tensor([1, 1, 1, 4], vec![1.0, 1.0, 1.0, 0.0]);
-        let detail = |first: [f32; 4]| {
-            let predicted = tensor([2, 1, 1, 4], [first, [0.0; 4]].concat());
-            values(detail_differences(&predicted, &mask, 3))
+    fn shapes_are_what_is_neither_a_tint_nor_finer_than_a_cell() {
+        // Two answers for a photo of one row of four cells, the last of them known.
+        let width = 4 * MULTIPLE;
+        let mask: Vec<f32> = (0..MULTIPLE * width).map(|at| f32::from(at % width < 3 * MULTIPLE)).collect();
+        let mask = tensor([1, 1, MULTIPLE, width], mask);
+        let shape = |value: fn(usize) -> f32| {
+            let first: Vec<f32> = (0..MULTIPLE * width).map(|at| value(at % width)).collect();
+            let predicted = [first, vec![0.0; MULTIPLE * width]].concat();
+            values(shape_differences(&tensor([2, 1, MULTIPLE, width], predicted), &mask, 3))[0]
         };
-        assert_eq!(detail([0.5, 0.5, 0.5, 9.0]), [0.0]);
-        // Differences 1, 0, 0; their means 1/2, 1/3, 0.
-        let found = detail([1.0, 0.0, 0.0, 9.0])[0];
+        assert_eq!(shape(|_| 0.5), 0.0);
+        assert_eq!(shape(|column| (column % 2) as f32), 0.0);
+        // Cells differ by 1, 0, 0; their means are 1/2, 1/3, 0.
+        let found = shape(|column| if column < MULTIPLE { 1.0 } else { 0.0 });
         assert!((found - (0.5 + 1.0 / 3.0) / 3.0).abs() < 1e-6, "{found}");
     }
 

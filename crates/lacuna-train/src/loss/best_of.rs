@@ -13,8 +13,8 @@ use super::answers::{count, hole_means};
 pub struct Best {
     /// Mean of their errors, `[1]`.
     pub error: Tensor<1>,
-    /// Their positions in the batch of all answers, `[photos]`, without gradient.
-    pub positions: Tensor<1, Int>,
+    /// Their positions in the batch of all answers, one for each photo.
+    pub positions: Vec<i32>,
     /// Fraction of the photos whose first answer is the best: about one over the number of answers if all are used alike.
     pub first: f32,
 }
@@ -37,8 +37,9 @@ pub fn l1(predicted: &Tensor<4>, image: &Tensor<4>, mask: &Tensor<4>) -> Best {
     let positions: Vec<usize> = (0..photos).map(best).collect();
     let first = positions.iter().filter(|&&position| position < photos).count() as f32 / photos as f32;
     let positions: Vec<i32> = positions.into_iter().map(|position| position as i32).collect();
-    let positions = Tensor::from_data(TensorData::new(positions, [photos]), &errors.device());
-    Best { error: errors.select(0, positions.clone()).mean(), positions, first }
+    let chosen = TensorData::new(positions.clone(), [photos]);
+    let chosen = Tensor::<1, Int>::from_data(chosen, &errors.device());
+    Best { error: errors.select(0, chosen).mean(), positions, first }
 }
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ mod tests {
         let Best { error, positions, first } = l1(&predicted, &image, &mask);
         // 0.25 by the second answer, 0.25 by either, 0 by the second.
         assert_eq!(values(error), [0.5 / 3.0]);
-        assert_eq!(positions.into_data().iter::<i32>().collect::<Vec<_>>(), [3, 1, 5]);
+        assert_eq!(positions, [3, 1, 5]);
         assert!((first - 1.0 / 3.0).abs() < 1e-6);
     }
 

@@ -3,14 +3,14 @@
 //! `max(0, wanted - d) / wanted`, where `d` is the mean absolute difference of two answers in the hole: 1 if they are equal, 0 once
 //! they differ by `wanted`. Unlike [mode seeking](super::mode_seeking) it never pushes answers further apart than that.
 //!
-//! Of colours as they are, a tint of the whole hole is the cheapest difference. With a window, `d` is of the differences less their
-//! local mean, so that only shapes and texture count.
+//! Of pixels as they are, a tint of the whole hole is the cheapest difference, and next to it the pattern that a decoder leaves in each of its
+//! cells. With a window, `d` is of what is neither: see [`shape_differences`].
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use super::answers::{detail_differences, differences};
+use super::answers::{differences, shape_differences};
 
 /// The spread term.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct SpreadLoss {
     pub weight: f64,
     /// The mean absolute difference of two answers in the hole, in `[0, 1]`, from which on the term is zero.
     pub wanted: f64,
-    /// Side in pixels, odd, of the window whose mean is taken from the difference of two answers first. Absent: nothing is.
+    /// Side in cells of 8 pixels, odd, of the window within which cells are compared, instead of pixels as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
 }
@@ -36,7 +36,7 @@ pub fn l1(
     SpreadLoss { wanted, window, .. }: SpreadLoss,
 ) -> Tensor<1> {
     let differences = match window {
-        Some(window) => detail_differences(predicted, mask, window),
+        Some(window) => shape_differences(predicted, mask, window),
         None => differences(predicted, mask),
     };
     relu(differences.neg().add_scalar(wanted)).mean().div_scalar(wanted)
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn a_window_takes_a_tint_away() {
-        let predicted = tensor([2, 1, 1, 3], vec![0.5, 0.5, 0.5, 0.0, 0.0, 0.0]);
-        let mask = tensor([1, 1, 1, 3], vec![1.0; 3]);
+        let predicted = tensor([2, 1, 8, 16], [[0.5; 128], [0.0; 128]].concat());
+        let mask = tensor([1, 1, 8, 16], vec![1.0; 128]);
         assert_eq!(values(l1(&predicted, &mask, spread(None))), [0.0]);
         assert_eq!(values(l1(&predicted, &mask, spread(Some(3)))), [1.0]);
     }

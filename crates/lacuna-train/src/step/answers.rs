@@ -2,7 +2,7 @@
 //!
 //! Errors of known pixels count for all answers, those of the hole for the best one alone, so that the others may differ.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
 use lacuna_nets::net::{Answers, Drawn};
 use lacuna_nets::{Features, Generator};
 use lacuna_network::geometry::MULTIPLE;
@@ -24,13 +24,23 @@ pub(super) fn seeds(run: u64, step: u64, batch: u64, count: usize) -> Vec<u64> {
     (0..count).map(|_| rng.random()).collect()
 }
 
+/// Positions of the answers that features and latents hold to the ground truth: the best of each photo or, with the chance `others`, the one
+/// after it.
+fn held(best: &[i32], seeds: &[u64], photos: usize, others: f64) -> Vec<i32> {
+    let position = |(photo, &best): (usize, &i32)| {
+        let is_other = sample_rng(seeds[photo], 0, STREAM).random_bool(others);
+        if is_other { (best + photos as i32) % seeds.len() as i32 } else { best }
+    };
+    best.iter().enumerate().map(position).collect()
+}
+
 impl Pass<'_> {
     /// Encodes each photo once and gives it as many answers as there are seeds for it.
     pub(super) fn run_answers(
         &self,
         generator: &Generator,
         pictures: &Pictures,
-        Seeds { seeds, noise }: &Seeds,
+        Seeds { seeds, noise, others }: &Seeds,
     ) -> Result<PassOutput> {
         let Pictures { image, mask } = pictures.clone();
         let [photos, _, height, width] = image.dims();
@@ -59,15 +69,17 @@ impl Pass<'_> {
         let mut losses = Losses::default();
         self.add_pixel_losses(&mut losses, &predicted, &all);
         let best = self.add_answer_losses(&mut losses, &predicted, &z, pictures);
+        let held = held(&best, seeds, photos, *others);
+        let held = Tensor::<1, Int>::from_data(TensorData::new(held, [photos]), &predicted.device());
         let Pictures { image, mask } = pictures;
-        self.add_perceptual_losses(&mut losses, &predicted.clone().select(0, best.clone()), image);
+        self.add_perceptual_losses(&mut losses, &predicted.clone().select(0, held.clone()), image);
         let known = all.mask.clone().neg().add_scalar(1.0);
         let inpainted = all.mask.clone() * predicted + known * all.image.clone();
         self.add_adversarial_losses(&mut losses, &inpainted, &all.image);
         if let Some(target) = self.target(image) {
             let refined = Features {
-                local: refined.local.select(0, best.clone()),
-                global: refined.global.map(|global| global.select(0, best)),
+                local: refined.local.select(0, held.clone()),
+                global: refined.global.map(|global| global.select(0, held)),
             };
             self.add_latent_losses(&mut losses, &refined, &target, mask);
         }
@@ -82,7 +94,7 @@ impl Pass<'_> {
         predicted: &Tensor<4>,
         z: &Tensor<2>,
         pictures: &Pictures,
-    ) -> Tensor<1, Int> {
+    ) -> Vec<i32> {
         let Loss { best_of_l1, spread_l1, mode_seeking_l1, .. } = self.loss;
         let Pictures { image, mask } = pictures;
         let best = best_of::l1(predicted, image, mask);
@@ -106,6 +118,18 @@ impl Pass<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_answers_are_held_as_often_as_asked() {
+        // Three answers for each of two photos: the second answer of the first photo, the third of the second.
+        let best = [2, 5];
+        let all: Vec<Vec<i32>> = (0..1000).map(|step| held(&best, &seeds(1, step, 0, 6), 2, 0.25)).collect();
+        let others = [0, 1].map(|photo| all.iter().filter(|held| held[photo] != best[photo]).count());
+        assert!(others.iter().all(|count| (200..300).contains(count)), "{others:?}");
+        // The answer after the third is the first.
+        assert!(all.iter().all(|held| [2, 4].contains(&held[0]) && [5, 1].contains(&held[1])));
+        assert_eq!(held(&best, &seeds(1, 0, 0, 6), 2, 0.0), best);
+    }
 
     #[test]
     fn seeds_differ_by_run_step_and_batch() {

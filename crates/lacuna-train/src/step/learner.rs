@@ -249,7 +249,7 @@ impl Learner {
         let part = Part::of_rank(self.collective.rank(), self.collective.size(), self.devices.len());
         let batch = part.number(number as u64);
         let seeds = answers::seeds(self.config.seed, self.parts.step, batch, sampling.answers * photos);
-        Some(Seeds { seeds, noise: sampling.noise })
+        Some(Seeds { seeds, noise: sampling.noise, others: sampling.others })
     }
 
     /// Sums over the batches of this process. The discriminators see them on the first device.

@@ -81,6 +81,7 @@ pub(super) struct Predicted {
 pub(super) struct Seeds {
     pub seeds: Vec<u64>,
     pub noise: Noise,
+    pub others: f64,
 }
 
 /// The constant inputs of a pass.

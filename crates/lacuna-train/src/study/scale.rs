@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::augment::Augment;
 use crate::config::{Network, RunConfig, Task};
 
+/// Validations during a run, for curves over steps.
+const VALIDATIONS: u64 = 8;
+
 /// The size of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -18,7 +21,7 @@ pub enum Scale {
     Smoke,
     /// About an hour on two cores.
     Small,
-    /// The thesis's sizes: days on a GPU.
+    /// As the run files say. Those of the thesis: days on a GPU.
     Paper,
 }
 
@@ -29,6 +32,7 @@ struct Sizes {
     autoencoder_steps: u64,
     steps: u64,
     validation_photos: usize,
+    curve_photos: usize,
     augment: Augment,
     discriminator: usize,
 }
@@ -43,6 +47,7 @@ impl Scale {
                 autoencoder_steps: 3,
                 steps: 3,
                 validation_photos: 4,
+                curve_photos: 2,
                 augment: Augment::Light,
                 discriminator: 4,
             }),
@@ -53,6 +58,7 @@ impl Scale {
                 autoencoder_steps: 400,
                 steps: 200,
                 validation_photos: 100,
+                curve_photos: 16,
                 augment: Augment::Light,
                 discriminator: 16,
             }),
@@ -63,6 +69,7 @@ impl Scale {
                 autoencoder_steps: 2000,
                 steps: 1000,
                 validation_photos: 500,
+                curve_photos: 64,
                 augment: Augment::Light,
                 discriminator: 32,
             }),
@@ -77,9 +84,7 @@ impl Scale {
 
     /// Applies this size to a run.
     pub fn apply(self, config: &mut RunConfig) {
-        // A study validates once, at the end, and uses the last network: choosing the best one would use the validation
-        // photos.
-        config.run.validate_every = 0;
+        // A study scores the last network: choosing the best one would use the validation photos.
         config.run.grid_every = 0;
         let Some(sizes) = self.sizes() else { return };
         if let Some(network) = config.network.generator_mut() {
@@ -94,6 +99,10 @@ impl Scale {
         config.run.steps =
             if config.task == Task::Autoencoder { sizes.autoencoder_steps } else { sizes.steps };
         config.run.checkpoint_every = (config.run.steps / 4).max(1);
+        // For curves alone.
+        config.data.validation_photos = sizes.curve_photos;
+        config.run.validate_every =
+            if config.task == Task::Autoencoder { 0 } else { (config.run.steps / VALIDATIONS).max(1) };
         config.run.keep = 1;
         if let Some(adversarial) = &mut config.loss.adversarial {
             adversarial.width = sizes.discriminator;

@@ -1,0 +1,354 @@
+//! Trains and scores one arm with one seed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use lacuna::Method;
+use lacuna::atomic::write_bytes_atomically;
+use lacuna::checkpoint::Checkpoint;
+use lacuna::hash::sha256;
+use lacuna::method::Build;
+use lacuna_eval::published::{LPIPS_ALEX, LPIPS_VGG};
+use lacuna_nets::Network as Trained;
+use lacuna_network::Delta;
+
+use super::plan::{Arm, Work, autoencoder_text};
+use super::scores::Panel;
+use super::{ArmResult, StudyEvent, StudyOptions, differences};
+use crate::collective::Alone;
+use crate::config::{Conditioning, Network, RunConfig, Task};
+use crate::data::Source;
+use crate::fit::{FitOptions, fit};
+use crate::validate::fill;
+use crate::{Error, Result};
+
+/// File name of an arm's result in its folder.
+const RESULT: &str = "result.json";
+/// File name that marks a finished run.
+const DONE: &str = "done";
+/// Digits of the hash in the folder of an autoencoder that only some arms start from.
+const DIGITS: usize = 8;
+
+/// The runs of a study.
+#[derive(Clone, Copy)]
+pub(super) struct Runs<'a> {
+    pub options: &'a StudyOptions,
+}
+
+/// What an arm trains with one seed.
+pub(super) struct Run {
+    /// Its run file.
+    pub config: RunConfig,
+    /// The autoencoder that it starts from, and that one's folder.
+    autoencoder: Option<(RunConfig, PathBuf)>,
+}
+
+impl Runs<'_> {
+    /// Checks all run files, and that arms differ only in what the plan says.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the arm and the key.
+    pub fn check(&self) -> Result<()> {
+        let plan = &self.options.plan;
+        for (index, arm) in plan.arms.iter().enumerate() {
+            let Some(run) = self.configure(arm, 1)? else { continue };
+            let like = match &arm.like {
+                Some(name) => plan.arm(name),
+                None if index > 0 => plan.arms.first(),
+                None => None,
+            };
+            let Some(like) = like else { continue };
+            // Arms that start from the same kind of autoencoder may need one of another shape.
+            let Some(other) = self.configure(like, 1)? else { continue };
+            let (mut one, mut other) = (other.config, run.config);
+            (one.start.autoencoder, other.start.autoencoder) = (None, None);
+            differences::check(&arm.name, &one, &other, &arm.differ_in)?;
+        }
+        Ok(())
+    }
+
+    /// The folder of an arm.
+    pub fn folder(&self, arm: &Arm, seed: u64) -> PathBuf {
+        self.options.folder.join(format!("seed-{seed}")).join(arm.folder())
+    }
+
+    /// What an arm trains; nothing if it is a method without training.
+    pub fn configure(&self, arm: &Arm, seed: u64) -> Result<Option<Run>> {
+        let Work::Train { file, text, set } = &arm.work else { return Ok(None) };
+        let mut config = self.config(text, set, seed).map_err(|error| match error {
+            Error::Config(problem) => Error::Config(format!("arm {:?}: {problem}", arm.name)),
+            other => other,
+        })?;
+        let starts = config.task == Task::Inpainting
+            && config.network.generator().is_some()
+            && (config.start.autoencoder_init || config.loss.needs_target_latent());
+        let autoencoder = starts.then(|| self.autoencoder(&config.network, seed)).transpose()?;
+        config.start.autoencoder = autoencoder.as_ref().map(|(_, folder)| folder.join("last.safetensors"));
+        if let Some(vgg) = &mut config.loss.vgg16 {
+            vgg.weights = self.options.metric_weights.join(LPIPS_VGG);
+            if !vgg.weights.is_file() {
+                return Err(Error::Config(format!(
+                    "{}: {file} has a perceptual loss, which needs the weights of VGG16: {} is missing \
+                     (`lacuna model fetch metrics` downloads it)",
+                    self.options.plan,
+                    vgg.weights.display()
+                )));
+            }
+        }
+        Ok(Some(Run { config, autoencoder }))
+    }
+
+    /// The autoencoder with the shape of a generator, and its folder. Arms whose networks have the same shape share it.
+    fn autoencoder(&self, network: &Network, seed: u64) -> Result<(RunConfig, PathBuf)> {
+        let usual = self.config(autoencoder_text(), &self.options.plan.autoencoder, seed)?;
+        let mut config = RunConfig { network: network.clone(), ..usual.clone() };
+        if let Some(options) = config.network.generator_mut() {
+            (options.conditioning, options.delta) = (Conditioning::None, Delta::None);
+        }
+        let name = if config == usual {
+            "autoencoder".to_owned()
+        } else {
+            let text = toml::to_string(&config.network).expect("plain data");
+            format!("autoencoder-{}", &sha256(text.as_bytes())[..DIGITS])
+        };
+        Ok((config, self.options.folder.join(format!("seed-{seed}")).join(name)))
+    }
+
+    /// A run file with the changes of its arm, at the study's scale, with the plan's and the study's changes.
+    fn config(&self, text: &str, set: &[String], seed: u64) -> Result<RunConfig> {
+        let StudyOptions { plan, scale, photos, validation, metric_weights, .. } = self.options;
+        let mut config = RunConfig::parse(text, &[set, &plan.set].concat())?;
+        config.seed = seed;
+        scale.apply(&mut config);
+        config.data.train = vec![Source::Folder { path: photos.clone() }];
+        config.data.validation = vec![Source::Folder { path: validation.clone() }];
+        let alex = metric_weights.join(LPIPS_ALEX);
+        config.data.lpips_weights = alex.is_file().then_some(alex);
+        if self.options.set.is_empty() {
+            return Ok(config);
+        }
+        RunConfig::parse(&config.to_toml(), &self.options.set)
+    }
+
+    /// The run file whose validation photos and masks all arms are scored on: that of the first arm with training.
+    pub fn validation_config(&self) -> Result<RunConfig> {
+        let StudyOptions { plan, scale, .. } = self.options;
+        for arm in &plan.arms {
+            if let Some(Run { mut config, .. }) = self.configure(arm, 1)? {
+                config.data.validation_photos = scale.validation_photos();
+                // Metrics are the study's own.
+                config.data.lpips_weights = None;
+                return Ok(config);
+            }
+        }
+        Err(Error::Config(format!("{plan}: expected at least one arm with run")))
+    }
+
+    /// The result of an arm that was run and scored before.
+    pub fn earlier(&self, arm: &Arm, seed: u64, panel: &str) -> Result<Option<ArmResult>> {
+        let run = self.configure(arm, seed)?;
+        let folder = self.folder(arm, seed);
+        if run.as_ref().is_some_and(|run| !is_done(&run.config, &folder)) {
+            return Ok(None);
+        }
+        let result = fs::read_to_string(folder.join(RESULT)).ok();
+        let result: Option<ArmResult> = result.and_then(|text| serde_json::from_str(&text).ok());
+        let identity = identity(arm, run.as_ref(), panel);
+        Ok(result.filter(|result| result.identity == identity))
+    }
+
+    /// Trains and scores an arm unless that was done; `None` if it was stopped.
+    pub fn run(
+        &self,
+        arm: &Arm,
+        seed: u64,
+        panel: &Panel,
+        panel_identity: &str,
+        stop: &AtomicBool,
+        watch: &mut (dyn FnMut(StudyEvent) + Send),
+    ) -> Result<Option<ArmResult>> {
+        if let Some(result) = self.earlier(arm, seed, panel_identity)? {
+            return Ok(Some(result));
+        }
+        let run = self.configure(arm, seed)?;
+        let folder = self.folder(arm, seed);
+        let identity = identity(arm, run.as_ref(), panel_identity);
+        let photos = panel.pairs().len();
+        let result = match (&arm.work, run) {
+            (Work::Fill(method), _) => {
+                let values = score_method(*method, seed, panel)?;
+                ArmResult { identity, photos, steps: 0, learning: 0, values }
+            }
+            (Work::Train { .. }, Some(Run { config, autoencoder })) => {
+                if let Some((config, folder)) = &autoencoder
+                    && !is_done(config, folder)
+                    && !self.train("autoencoder", config, folder, stop, watch)?
+                {
+                    return Ok(None);
+                }
+                if !is_done(&config, &folder) && !self.train(&arm.name, &config, &folder, stop, watch)? {
+                    return Ok(None);
+                }
+                let network = self.network(&folder)?;
+                let values = lacuna_nets::ops::among_workers(|| {
+                    panel.score(|index, photo, mask| fill(config.task, &network, index as u64, photo, mask))
+                })?;
+                let learning = learning(&folder);
+                ArmResult { identity, photos, steps: config.run.steps, learning, values }
+            }
+            (Work::Train { .. }, None) => unreachable!("an arm with training has a run file"),
+        };
+        let text = serde_json::to_string_pretty(&result).expect("plain data");
+        fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
+        write_bytes_atomically(&folder.join(RESULT), text.as_bytes())?;
+        // As a later call would read it: reading a number from text may change its last bit.
+        self.earlier(arm, seed, panel_identity)
+    }
+
+    /// The trained network in a run's folder, on the first device, without autodiff.
+    pub fn network(&self, folder: &Path) -> Result<Trained> {
+        let device: &Device = &self.options.devices[0];
+        let device = if device.is_autodiff() { device.clone().inner() } else { device.clone() };
+        let checkpoint = Checkpoint::open(&folder.join("last.safetensors"))?;
+        Ok(Trained::from_checkpoint(&checkpoint, &device)?.valid())
+    }
+
+    /// Trains; returns whether the run finished.
+    fn train(
+        &self,
+        name: &str,
+        config: &RunConfig,
+        folder: &Path,
+        stop: &AtomicBool,
+        watch: &mut (dyn FnMut(StudyEvent) + Send),
+    ) -> Result<bool> {
+        watch(StudyEvent::Run { name, seed: config.seed, steps: config.run.steps });
+        let options = FitOptions {
+            folder: folder.to_owned(),
+            resume: true,
+            devices: self.options.devices.clone(),
+            ranks: Arc::new(Alone),
+        };
+        let outcome = fit(config, &options, stop, &mut |event| watch(StudyEvent::Event(event)))?;
+        if !outcome.stopped {
+            write_bytes_atomically(&folder.join(DONE), b"")?;
+        }
+        Ok(!outcome.stopped)
+    }
+}
+
+/// Whether a run with this file is finished.
+fn is_done(config: &RunConfig, folder: &Path) -> bool {
+    let same = fs::read_to_string(folder.join("config.toml")).is_ok_and(|text| text == config.to_toml());
+    same && folder.join("last.safetensors").exists() && folder.join(DONE).exists()
+}
+
+/// What the result of an arm depends on.
+fn identity(arm: &Arm, run: Option<&Run>, panel: &str) -> String {
+    let work = match (&arm.work, run) {
+        (Work::Fill(Method { name, build: Build::Alone(build), .. }), _) => {
+            format!("{name} {}", build().version())
+        }
+        (_, Some(run)) => run.config.to_toml(),
+        (_, None) => arm.name.clone(),
+    };
+    sha256(format!("{panel} {work}").as_bytes())
+}
+
+/// Scores a method that is not trained.
+fn score_method(method: Method, seed: u64, panel: &Panel) -> Result<Vec<super::Value>> {
+    let Build::Alone(build) = method.build else {
+        return Err(Error::Config(format!("{method} needs a network")));
+    };
+    let predictor = build();
+    let photos = panel.pairs().len() as u64;
+    panel.score(|index, photo, mask| {
+        let seed = (seed - 1) * photos + index as u64;
+        Ok(predictor.predict(&lacuna_eval::report::sheet::masked(photo, mask), mask, seed)?)
+    })
+}
+
+/// Trained parameters, as `run.json` states them.
+fn learning(folder: &Path) -> usize {
+    let about = fs::read_to_string(folder.join("run.json")).ok();
+    let about: Option<serde_json::Value> = about.and_then(|text| serde_json::from_str(&text).ok());
+    about.and_then(|about| about["learning"].as_u64()).unwrap_or_default() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Plan, Scale};
+    use super::*;
+    use lacuna_network::is_parameter;
+
+    /// Options whose folder of weights has the file of VGG16's.
+    fn options(plan: &str, scale: Scale, folder: &Path) -> StudyOptions {
+        fs::write(folder.join(LPIPS_VGG), b"").unwrap();
+        StudyOptions {
+            plan: Plan::open(plan).unwrap(),
+            scale,
+            set: Vec::new(),
+            seeds: 1,
+            only: Vec::new(),
+            time_rounds: 0,
+            photos: "photos".into(),
+            validation: "validation".into(),
+            metric_weights: folder.to_owned(),
+            folder: "out".into(),
+            devices: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn arms_of_built_in_plans_differ_in_what_they_say_only() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in Plan::names() {
+            for scale in [Scale::Tiny, Scale::Small] {
+                Runs { options: &options(name, scale, folder.path()) }.check().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn arms_with_the_same_shape_share_an_autoencoder() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options("grid", Scale::Small, folder.path());
+        let runs = Runs { options: &options };
+        let of_arm = |name: &str| {
+            let run = runs.configure(options.plan.arm(name).unwrap(), 2).unwrap().unwrap();
+            run.config.start.autoencoder.map(|path| path.to_str().unwrap().to_owned())
+        };
+        let shared = Some("out/seed-2/autoencoder/last.safetensors".to_owned());
+        for name in ["pixel", "latent-control", "mask: none", "delta: signed", "loss: pixel"] {
+            assert_eq!(of_arm(name), shared, "{name}");
+        }
+        let regular = of_arm("network: regular").unwrap();
+        assert!(
+            regular.starts_with("out/seed-2/autoencoder-") && regular.ends_with("/last.safetensors"),
+            "{regular}"
+        );
+    }
+
+    /// The history compares networks of about the same size.
+    #[test]
+    fn networks_of_the_history_have_about_the_same_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options("history", Scale::Small, folder.path());
+        let runs = Runs { options: &options };
+        let mut trained = 0;
+        for arm in &options.plan.arms {
+            let Some(Run { config, .. }) = runs.configure(arm, 1).unwrap() else { continue };
+            let tensors = config.network.config().layers().tensors().into_iter();
+            let parameters = tensors.filter(|(name, _)| is_parameter(name));
+            let count: usize = parameters.map(|(_, shape)| shape.iter().product::<usize>()).sum();
+            assert!((1_500_000..1_900_000).contains(&count), "{}: {count}", arm.name);
+            assert_eq!(config.data.masks, config.data.validation_masks, "{}", arm.name);
+            trained += 1;
+        }
+        assert_eq!(trained, 5);
+    }
+}
