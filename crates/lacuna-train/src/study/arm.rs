@@ -213,7 +213,7 @@ impl Runs<'_> {
     pub fn network(&self, folder: &Path) -> Result<Trained> {
         let device: &Device = &self.options.devices[0];
         let device = if device.is_autodiff() { device.clone().inner() } else { device.clone() };
-        let checkpoint = Checkpoint::open(&folder.join("last.safetensors"))?;
+        let checkpoint = Checkpoint::open(folder.join("last.safetensors"))?;
         Ok(Trained::from_checkpoint(&checkpoint, &device)?.valid())
     }
 

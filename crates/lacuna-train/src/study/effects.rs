@@ -39,6 +39,9 @@ impl Verdict {
     }
 }
 
+/// One of the thesis's values.
+type OfPrinted = fn(&Printed) -> Option<f64>;
+
 /// What a claim is judged by.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Judged {
@@ -90,7 +93,7 @@ pub(super) fn verdict(interval: Interval, less_is_better: bool) -> Verdict {
 pub(super) fn judge(claim: &Claim, plan: &Plan, results: &[Results], times: &Times) -> Vec<Judged> {
     let position = |name: &str| plan.arms.iter().position(|arm| arm.name == name).expect("checked");
     let [from, to] = [&claim.from, &claim.to].map(|name| position(name));
-    let printed = |of: fn(&Printed) -> Option<f64>| {
+    let printed = |of: OfPrinted| {
         let [from, to] = [from, to].map(|arm| plan.arms[arm].thesis.as_ref().and_then(of));
         Some(to? - from?)
     };
@@ -111,7 +114,7 @@ pub(super) fn judge(claim: &Claim, plan: &Plan, results: &[Results], times: &Tim
             },
         }];
     }
-    let measures: [(Column, fn(&Printed) -> Option<f64>); 4] = [
+    let measures: [(Column, OfPrinted); 4] = [
         (Column::Fid, |printed| Some(printed.fid)),
         (Column::Mean(Metric::LpipsVgg, Region::Whole), |printed| Some(printed.lpips)),
         (Column::Mean(Metric::LpipsVgg, Region::Hole), |_| None),
