@@ -410,7 +410,7 @@ fn every_instruction_set_gives_the_same_fill() {
         .assert()
         .code(1);
     let stderr = String::from_utf8_lossy(&nonsense.get_output().stderr).into_owned();
-    assert_eq!(stderr.trim_end(), "lacuna: LACUNA_ISA=nonsense: expected portable, avx2 or avx512");
+    assert_eq!(stderr.trim_end(), "lacuna: LACUNA_ISA=nonsense: expected portable, neon, avx2 or avx512");
     assert!(!folder.at("nonsense.png").exists());
 }
 

@@ -10,8 +10,10 @@ pub const ISA_VARIABLE: &str = "LACUNA_ISA";
 /// An instruction set of the kernels; every binary contains all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// The target's baseline: SSE2 on x86-64, NEON on 64-bit Arm, 128-bit vectors in WebAssembly.
+    /// What the compiler makes of plain loops for the target's baseline: SSE2 on x86-64, NEON on 64-bit Arm; 128-bit vectors in WebAssembly.
     Portable,
+    /// NEON of 64-bit Arm, which all of these processors have.
+    Neon,
     /// AVX2 with FMA.
     Avx2,
     /// AVX-512 F.
@@ -22,7 +24,7 @@ pub enum Isa {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
     /// The name is unknown.
-    #[error("{ISA_VARIABLE}={0}: expected portable, avx2 or avx512")]
+    #[error("{ISA_VARIABLE}={0}: expected portable, neon, avx2 or avx512")]
     Unknown(String),
     /// This machine lacks it.
     #[error("{ISA_VARIABLE}={asked}: this processor has {best} at best")]
@@ -36,7 +38,7 @@ pub enum IsaError {
 
 impl Isa {
     /// All, from the slowest to the fastest.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// The best set on this machine.
     pub fn best() -> Self {
@@ -53,12 +55,21 @@ impl Isa {
                 return Self::Avx2;
             }
         }
-        Self::Portable
+        if cfg!(target_arch = "aarch64") { Self::Neon } else { Self::Portable }
+    }
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            Self::Neon => cfg!(target_arch = "aarch64"),
+            Self::Avx2 | Self::Avx512 => self <= Self::best(),
+        }
     }
 
     /// All sets on this machine.
     pub fn available() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|isa| *isa <= Self::best())
+        Self::ALL.into_iter().filter(|isa| isa.is_available())
     }
 
     /// The set named in `LACUNA_ISA`, or else the best. Read once.
@@ -76,8 +87,11 @@ impl Isa {
     }
 
     fn check(self) -> Result<Self, IsaError> {
-        let best = Self::best();
-        if self <= best { Ok(self) } else { Err(IsaError::Missing { asked: self, best }) }
+        if self.is_available() {
+            Ok(self)
+        } else {
+            Err(IsaError::Missing { asked: self, best: Self::best() })
+        }
     }
 }
 
@@ -96,6 +110,7 @@ impl fmt::Display for Isa {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         })
@@ -112,7 +127,7 @@ mod tests {
             assert_eq!(isa.to_string().parse(), Ok(isa));
         }
         let error = "sse9".parse::<Isa>().unwrap_err().to_string();
-        assert_eq!(error, "LACUNA_ISA=sse9: expected portable, avx2 or avx512");
+        assert_eq!(error, "LACUNA_ISA=sse9: expected portable, neon, avx2 or avx512");
     }
 
     #[test]

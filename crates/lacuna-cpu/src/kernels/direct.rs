@@ -71,6 +71,7 @@ fn tile_outputs(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => MOST_OUTPUTS,
         Isa::Avx2 => 6,
+        Isa::Neon => 5,
         Isa::Portable => 2,
     }
 }

@@ -78,6 +78,7 @@ impl PixelProduct<'_> {
         match self.isa {
             Isa::Avx512 => MOST_ROWS,
             Isa::Avx2 => 6,
+            Isa::Neon => 5,
             Isa::Portable => 2,
         }
     }

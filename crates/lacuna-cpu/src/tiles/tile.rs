@@ -37,7 +37,7 @@ pub(crate) struct Panels {
 pub(crate) fn panel_blocks(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 2,
-        Isa::Avx2 | Isa::Portable => 1,
+        Isa::Avx2 | Isa::Neon | Isa::Portable => 1,
     }
 }
 
