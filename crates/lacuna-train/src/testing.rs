@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna_nets::Generator;
 use lacuna_nets::block::Init;
 use lacuna_nets::weights::{self, NamedWeight, Weight};
+use lacuna_nets::{Denoiser, Generator};
 use lacuna_network::{Architecture, ContextEncoder, ContextHole, Delta, Family, Middle, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -101,4 +101,15 @@ pub fn context_discriminator_name(prefix: &str, name: &str) -> String {
 pub fn reference_name(prefix: &str, name: &str) -> String {
     let [_, layer, kind, tensor] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
     format!("{prefix}model{layer}.{}.{tensor}", if kind == "conv" { 0 } else { 1 })
+}
+
+/// The denoiser of the fixtures, to train.
+pub fn reference_denoiser() -> Denoiser {
+    let weights = testkit::fixtures::load("diffusion/denoiser.safetensors");
+    let denoiser = Denoiser::unset(&testkit::denoiser::config(), &device()).expect("a network that exists");
+    weights::load(denoiser, |name| {
+        let found = weights.find(&testkit::denoiser::reference_name(name))?;
+        Some(Weight { shape: found.shape.clone(), values: found.values.clone() })
+    })
+    .expect("a complete fixture")
 }
