@@ -65,27 +65,24 @@ pub fn mse(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{from_fixture, reference_denoiser, tensor, values};
+    use crate::testing::{from_fixture, reference_batch, reference_denoiser, tensor, values};
     use lacuna_diffusion::{Betas, NoiseSchedule};
-    use lacuna_nets::net::denoiser::Condition;
     use testkit::{assert_close, fixtures};
 
     #[test]
     fn losses_of_all_predictions_equal_the_reference() {
         let numbers = fixtures::load("diffusion/training.safetensors");
-        let stages = fixtures::load("diffusion/stages.safetensors");
-        let tensor = |name: &str| from_fixture::<4>(stages.get(&format!("batch.{name}")));
         let schedule = NoiseSchedule::new(Betas::STABLE_DIFFUSION, 1000).unwrap();
         let indices: Vec<usize> =
             numbers.get("ddpm.index").values.iter().map(|&index| index as usize).collect();
         let times: Vec<f64> = indices.iter().map(|&index| index as f64 / 1000.0).collect();
+        let (path, _, condition) = reference_batch();
+        let stages = fixtures::load("diffusion/stages.safetensors");
         let batch = Noised {
-            data: tensor("z"),
-            noise: tensor("noise"),
+            data: path.data,
+            noise: from_fixture(stages.get("batch.noise")),
             alpha_bars: indices.iter().map(|&index| schedule.alpha_bars()[index]).collect(),
         };
-        let condition =
-            Condition { masked: tensor("condition"), fraction: tensor("share"), mean: Some(tensor("mean")) };
         let denoiser = reference_denoiser();
         for prediction in [Prediction::Epsilon, Prediction::V, Prediction::X0] {
             let loss = mse(&batch, prediction, |x| denoiser.forward(x, &times, &condition)).unwrap();

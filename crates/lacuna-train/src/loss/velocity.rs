@@ -56,40 +56,18 @@ pub fn mse(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::mean_start;
     use crate::optim::Gradients;
-    use crate::testing::{from_fixture, reference_denoiser, tensor, values};
-    use lacuna_nets::net::denoiser::Condition;
+    use crate::testing::{reference_batch, reference_denoiser, tensor, values};
     use testkit::denoiser::reference_name;
-    use testkit::fixtures::{self, Fixtures};
-    use testkit::{assert_close, worst_difference};
+    use testkit::{assert_close, fixtures, worst_difference};
 
     /// Of a gradient's largest entry.
     const GRADIENT_TOLERANCE: f32 = 1e-4;
 
-    fn batch(stages: &Fixtures, name: &str) -> Tensor<4> {
-        from_fixture(stages.get(&format!("batch.{name}")))
-    }
-
-    /// Path, free cells and condition of the reference.
-    fn scene(stages: &Fixtures) -> (Path, Tensor<4>, Condition) {
-        let times = stages.get("batch.s").values.iter().map(|&time| f64::from(time)).collect();
-        let mean = batch(stages, "mean");
-        let start = mean_start(mean.clone(), 0.5, batch(stages, "noise"));
-        let path = Path { data: batch(stages, "z"), start, times };
-        let condition = Condition {
-            masked: batch(stages, "condition"),
-            fraction: batch(stages, "share"),
-            mean: Some(mean),
-        };
-        (path, batch(stages, "free"), condition)
-    }
-
     #[test]
     fn losses_and_all_gradients_equal_the_reference() {
         let numbers = fixtures::load("diffusion/training.safetensors");
-        let stages = fixtures::load("diffusion/stages.safetensors");
-        let (path, free, condition) = scene(&stages);
+        let (path, free, condition) = reference_batch();
         let denoiser = reference_denoiser();
         let loss =
             |known| mse(&path, &free, known, |x| denoiser.forward(x, &path.times, &condition)).unwrap();
@@ -133,8 +111,7 @@ mod tests {
 
     #[test]
     fn a_batch_without_holes_has_no_loss_and_no_gradient() {
-        let stages = fixtures::load("diffusion/stages.safetensors");
-        let (path, free, condition) = scene(&stages);
+        let (path, free, condition) = reference_batch();
         let denoiser = reference_denoiser();
         let predict = |x| denoiser.forward(x, &path.times, &condition);
         let loss = mse(&path, &free.zeros_like(), KnownCells::Clean, predict).unwrap();

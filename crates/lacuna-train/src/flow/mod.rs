@@ -2,6 +2,9 @@
 //!
 //! `x = (1 - s) data + s start` with a time `s` in `[0, 1]`: 0 is the data, 1 the start. See [`lacuna_diffusion::flow`].
 
+#[cfg(test)]
+mod tests;
+
 use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
@@ -71,45 +74,4 @@ pub(crate) fn rows(values: impl Iterator<Item = f64>, like: &Tensor<4>) -> Tenso
     let batch = values.len();
     assert_eq!(batch, like.dims()[0], "one value for each image");
     Tensor::from_data(TensorData::new(values, [batch, 1, 1, 1]), &like.device())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{rng, tensor, values};
-    use testkit::assert_close;
-
-    #[test]
-    fn stratified_times_lie_in_intervals_of_their_own() {
-        let mut rng = rng(1);
-        for batch in [1, 4, 7] {
-            for (image, time) in Times::Stratified.draw(batch, &mut rng).into_iter().enumerate() {
-                let interval = image as f64 / batch as f64..(image + 1) as f64 / batch as f64;
-                assert!(interval.contains(&time), "{time} of image {image} of {batch}");
-            }
-        }
-    }
-
-    #[test]
-    fn logit_normal_times_are_normal_before_the_sigmoid() {
-        const COUNT: usize = 10_000;
-        let times = Times::LogitNormal.draw(COUNT, &mut rng(1));
-        assert!(times.iter().all(|time| (0.0..1.0).contains(time)));
-        let logits = || times.iter().map(|time| (time / (1.0 - time)).ln());
-        let (mean, square) = (logits().sum::<f64>(), logits().map(|logit| logit * logit).sum::<f64>());
-        // Five standard errors of the first and the second moment.
-        assert!((mean / COUNT as f64).abs() < 5.0 / (COUNT as f64).sqrt());
-        assert!((square / COUNT as f64 - 1.0).abs() < 5.0 * (2.0 / COUNT as f64).sqrt());
-    }
-
-    #[test]
-    fn a_path_by_hand() {
-        let data = tensor([2, 1, 1, 1], vec![1.0, -2.0]);
-        let mean = tensor([2, 1, 1, 1], vec![3.0, 0.0]);
-        let noise = tensor([2, 1, 1, 1], vec![2.0, 4.0]);
-        let start = mean_start(mean, 0.5, noise);
-        let path = Path { data, start, times: vec![0.25, 1.0] };
-        assert_close(&values(path.noisy()), &[1.0 + 0.25 * 3.0, 2.0], 1e-6);
-        assert_close(&values(path.velocity()), &[3.0, 4.0], 1e-6);
-    }
 }
