@@ -20,8 +20,8 @@ pub enum KnownWay {
     /// The data predicted is replaced by the known data, then the step is made as usual: GLIDE's released sampler (Nichol et al.
     /// 2022, <https://arxiv.org/abs/2112.10741>).
     Project,
-    /// Known values have no noise at any time: a time for each place (TD-Paint, Mayet et al. 2024,
-    /// <https://arxiv.org/abs/2410.09306>).
+    /// Known values have no noise at any time (TD-Paint, Mayet et al. 2024, <https://arxiv.org/abs/2410.09306>). There the network is
+    /// told a time for each pixel; a denoiser of Lacuna has the fraction of hole pixels in each cell as input.
     Clean,
 }
 
