@@ -28,8 +28,8 @@ pub fn variance(transition: Transition) -> f64 {
 /// before it, which only the training loss sees.
 pub fn learned_variance(output: f32, transition: Transition) -> f32 {
     let fraction = (f64::from(output) + 1.0) / 2.0;
-    let log = fraction * transition.beta().ln() + (1.0 - fraction) * variance(transition).ln();
-    log.exp() as f32
+    let [most, least] = [transition.beta(), variance(transition)].map(libm::log);
+    libm::exp(fraction * most + (1.0 - fraction) * least) as f32
 }
 
 /// The values after a step: `mean + deviation · noise`, with a deviation for each value.

@@ -17,7 +17,7 @@ pub struct History {
 
 /// Half the logarithm of the ratio of signal to noise.
 fn lambda(alpha_bar: f64) -> f64 {
-    0.5 * (alpha_bar / (1.0 - alpha_bar)).ln()
+    0.5 * libm::log(alpha_bar / (1.0 - alpha_bar))
 }
 
 /// The values after a step: `sigma' / sigma x - sqrt(bar') (exp(-h) - 1) D`, where `h` is the increase of lambda and
@@ -33,7 +33,7 @@ pub fn step(x: &[f32], x0: &[f32], history: Option<&History>, transition: Transi
     }
     let h = lambda(to) - lambda(from);
     let of_x = ((1.0 - to) / (1.0 - from)).sqrt() as f32;
-    let of_data = (-to.sqrt() * (-h).exp_m1()) as f32;
+    let of_data = (-to.sqrt() * libm::expm1(-h)) as f32;
     match history {
         None => x.iter().zip(x0).map(|(x, x0)| of_x * x + of_data * x0).collect(),
         Some(before) => {

@@ -13,6 +13,29 @@
 //! Times run from 1 (noise) to 0 (data). `alpha_bar` is the product of `1 - beta`: noisy values are
 //! `sqrt(alpha_bar) data + sqrt(1 - alpha_bar) noise` (Ho, Jain and Abbeel 2020, <https://arxiv.org/abs/2006.11239>).
 
+//! Logarithms, exponentials and cosines are those of `libm`, so that samples have the same bits on every system.
+//!
+//! A flow in four steps, with a network that knows the answer:
+//!
+//! ```
+//! use lacuna_diffusion::flow::FlowGrid;
+//! use lacuna_diffusion::{Error, FlowSampler, KnownRegion, KnownWay, MapShape, Noise, Start};
+//!
+//! let shape = MapShape::one(1, 1, 3);
+//! let known = [0.5, 0.0, -0.5];
+//! let region = KnownRegion::new(shape, &known, &[false, true, false])?;
+//! let sampler = FlowSampler { grid: FlowGrid::new(4, 1.0)?, way: KnownWay::Clean };
+//! let noise = |draw| Noise::new(1).map(draw, shape, Default::default());
+//! // The velocity towards 0.25: x = (1 - time) 0.25 + time start.
+//! let predict = |x: &[f32], time: f64| {
+//!     Ok::<_, Error>(x.iter().map(|x| (x - 0.25) / time as f32).collect())
+//! };
+//! let filled = sampler.sample(Start::Noise, &region, noise, predict)?;
+//! assert_eq!((filled[0], filled[2]), (0.5, -0.5));
+//! assert!((filled[1] - 0.25).abs() < 1e-6);
+//! # Ok::<(), Error>(())
+//! ```
+
 #![forbid(unsafe_code)]
 
 pub mod cells;

@@ -61,7 +61,7 @@ impl Betas {
             Self::Cosine => {
                 let alpha_bar = |level: usize| {
                     let part = level as f64 / levels as f64;
-                    ((part + COSINE_OFFSET) / (1.0 + COSINE_OFFSET) * FRAC_PI_2).cos().powi(2)
+                    libm::cos((part + COSINE_OFFSET) / (1.0 + COSINE_OFFSET) * FRAC_PI_2).powi(2)
                 };
                 (1.0 - alpha_bar(level + 1) / alpha_bar(level)).min(LARGEST_COSINE_BETA)
             }

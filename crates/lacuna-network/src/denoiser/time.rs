@@ -8,14 +8,16 @@ const LEVELS: f64 = 1000.0;
 
 /// The features of a time: cosines, then sines, of `1000 time · 10000^(-k / half)` for `k` from 0 to `half = width / 2`.
 ///
+/// With the functions of `libm`: the same bits on every system.
+///
 /// # Panics
 /// If the width is odd.
 pub fn time_features(time: f64, width: usize) -> Vec<f32> {
     assert!(width.is_multiple_of(2), "cosines and sines for a width of {width}");
     let half = width / 2;
-    let angle = |k: usize| LEVELS * time * PERIODS.powf(-(k as f64) / half as f64);
-    let cosines = (0..half).map(|k| angle(k).cos() as f32);
-    cosines.chain((0..half).map(|k| angle(k).sin() as f32)).collect()
+    let angle = |k: usize| LEVELS * time * libm::pow(PERIODS, -(k as f64) / half as f64);
+    let cosines = (0..half).map(|k| libm::cos(angle(k)) as f32);
+    cosines.chain((0..half).map(|k| libm::sin(angle(k)) as f32)).collect()
 }
 
 #[cfg(test)]

@@ -84,6 +84,15 @@ fn every_stage_equals_the_reference_at_odd_sides_and_batch_1() {
     assert_stages(&numbers, "odd.stage", stages);
 }
 
+#[test]
+fn features_of_times_are_those_of_the_reference() {
+    let numbers = fixtures::load("diffusion/schedules.safetensors");
+    let times = times(&numbers, "time.s");
+    let found: Vec<f32> = times.iter().flat_map(|&time| lacuna_network::time_features(time, 16)).collect();
+    // A cosine of 1000 radians, in float32 in the reference.
+    assert_close(&found, &numbers.get("time.features_16").values, 1e-4);
+}
+
 /// The gradient of the sum of squares.
 fn gradient_of_squares<const D: usize>(y: Tensor<4>, x: &Tensor<D>) -> Tensor<D> {
     let gradients = y.square().sum().backward();
