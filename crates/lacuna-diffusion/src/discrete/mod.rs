@@ -132,7 +132,7 @@ impl DiscreteSampler {
             return Err(Error::range("eta of DDIM", eta, "0 to 1"));
         }
         if let Some(bound) = self.bound
-            && bound.is_nan() | (bound <= 0.0)
+            && (bound.is_nan() || bound <= 0.0)
         {
             return Err(Error::range("bound of the data", bound, "values above 0"));
         }
