@@ -1,5 +1,5 @@
 //! The networks as Burn modules: LaMa's generator of fast Fourier convolutions, the pix2pixHD global
-//! generator, the mask control of the thesis "Image inpainting in latent space", and context encoders.
+//! generator, the mask control of the thesis "Image inpainting in latent space", context encoders, and denoisers of latents.
 //!
 //! `lacuna-network` describes networks as data. Here [`block`] has the blocks of their layers, on the operations of
 //! [`ops`], [`net`] the parts of a network and the [`Generator`] that joins them, [`weights`] reads and writes tensors
@@ -36,6 +36,6 @@ pub use device::DeviceName;
 pub use error::{Error, Result};
 pub use features::Features;
 pub use lacuna_network::Split;
-pub use net::{ContextEncoder, Generator, Network, Prediction};
+pub use net::{ContextEncoder, ControlNet, Denoiser, Generator, Network, Prediction};
 pub use predictor::NetworkPredictor;
 pub use viewer::LatentViewer;

@@ -18,8 +18,9 @@ use testkit::{assert_close, fixtures, pictures};
 /// On predictions in `[0, 1]`, through all layers.
 const TOLERANCE: f32 = 2e-5;
 
-/// Smallest difference of two answers that are not the same.
-const DIFFERENCE: f32 = 1e-3;
+/// Smallest difference of two answers that are not the same: well above what engine and Burn differ by. Of a latent of 2 x 2 places
+/// answers differ by 8e-4.
+const DIFFERENCE: f32 = 10.0 * TOLERANCE;
 
 /// The sampled network of the reference as a weights file.
 fn reference(folder: &tempfile::TempDir) -> PathBuf {

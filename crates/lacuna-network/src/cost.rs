@@ -1,7 +1,8 @@
 //! The cost of a forward pass, derived from the layers.
 
+use crate::denoiser::{DenoiserLayers, Part};
 use crate::geometry::side;
-use crate::{Domain, Layer, Layers, Pieces};
+use crate::{Domain, Kernel, Layer, Layers, Pieces};
 
 /// The work of one forward pass for one image.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,6 +30,24 @@ impl Cost {
         cost
     }
 
+    /// The cost of one step of a denoiser for a latent of `width x height` cells.
+    pub fn of_denoiser(layers: &DenoiserLayers, width: usize, height: usize) -> Self {
+        // The concatenation with the first skip connection, if there is one.
+        let joined = layers.up.first().map_or(1, |_| 2) * layers.encoder.conv_in.outputs.total();
+        let mut cost = Self { largest: (joined * width * height) as f64, ..Self::default() };
+        for part in layers.parts() {
+            match part {
+                Part::Layer(layer) => cost.add(layer, width, height),
+                Part::Linear(linear) => cost.add_product(linear.inputs * linear.outputs, linear.outputs),
+                Part::Fourier(kernel, level) => {
+                    cost.add_spectral(kernel, side(width, level), side(height, level))
+                }
+                Part::Norm(_) => {}
+            }
+        }
+        cost
+    }
+
     fn add(&mut self, layer: &Layer, width: usize, height: usize) {
         let sides = |level: usize| (side(width, level), side(height, level));
         let (columns, rows) = sides(layer.level);
@@ -49,27 +68,45 @@ impl Cost {
             self.written += (kernel.outputs * written) as f64;
         }
         if let Pieces::ChannelWise(layer) = &pieces {
-            let weights = (layer.channels * layer.places * layer.places) as f64;
-            self.weights += weights;
-            self.operations += 2.0 * weights;
-            self.written += (layer.channels * layer.places) as f64;
+            self.add_product(layer.channels * layer.places * layer.places, layer.channels * layer.places);
         }
         if let Pieces::FastFourier(layer) = &pieces
             && let Some(spectral) = &layer.spectral
         {
-            let reduced = spectral.reduce.outputs;
-            // Each direction: products with a [columns, 2 frequencies] and a [2 rows, 2 rows] matrix.
-            let transform = 2 * rows * frequencies * columns + 4 * rows * rows * frequencies;
-            self.operations += 2.0 * 2.0 * (reduced * transform) as f64;
-            self.written += 2.0 * (reduced * 4 * rows * frequencies) as f64;
+            self.add_transforms(spectral.reduce.outputs, columns, rows);
         }
+    }
+
+    /// A product with a matrix, for each of whose weights one value is read.
+    fn add_product(&mut self, weights: usize, outputs: usize) {
+        self.weights += weights as f64;
+        self.operations += 2.0 * weights as f64;
+        self.written += outputs as f64;
+    }
+
+    /// A kernel on the half spectrum of a map, with the transforms around it.
+    fn add_spectral(&mut self, kernel: &Kernel, columns: usize, rows: usize) {
+        let places = rows * (columns / 2 + 1);
+        self.weights += kernel.weights() as f64;
+        self.operations += 2.0 * (kernel.weights() * places) as f64;
+        self.written += (kernel.outputs * places) as f64;
+        self.add_transforms(kernel.inputs / 2, columns, rows);
+    }
+
+    /// A Fourier transform of `channels` maps, and its inverse.
+    fn add_transforms(&mut self, channels: usize, columns: usize, rows: usize) {
+        let frequencies = columns / 2 + 1;
+        // Each direction: products with a [columns, 2 frequencies] and a [2 rows, 2 rows] matrix.
+        let transform = 2 * rows * frequencies * columns + 4 * rows * rows * frequencies;
+        self.operations += 2.0 * 2.0 * (channels * transform) as f64;
+        self.written += 2.0 * (channels * 4 * rows * frequencies) as f64;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Delta, Family, Form, Shape, Split, is_parameter};
+    use crate::{Delta, DenoiserSize, Family, Form, Shape, Split, is_parameter};
 
     fn shape(width: usize, blocks: usize) -> Shape {
         Shape { channels_in: 4, width, blocks, control: false, delta: Delta::None }
@@ -93,6 +130,29 @@ mod tests {
                 .map(|(_, sides)| sides.iter().product::<usize>())
                 .sum();
             assert_eq!(Cost::of(&layers, 64, 64).weights, kernels as f64, "{family}");
+        }
+    }
+
+    /// Reference specification of diffusion, 4.1: GFLOP of one step for a refined latent, at 512 and 128 pixels.
+    #[test]
+    fn denoisers_take_as_many_operations_as_the_reference() {
+        for (size, at_512, at_128) in
+            [(DenoiserSize::S, 9.8, 0.61), (DenoiserSize::M, 20.7, 1.29), (DenoiserSize::B, 32.4, 2.02)]
+        {
+            let layers = size.denoiser(128).layers();
+            for (cells, expected) in [(64, at_512), (16, at_128)] {
+                let cost = Cost::of_denoiser(&layers, cells, cells);
+                let found = cost.operations / 1e9;
+                assert!((found / expected - 1.0).abs() < 0.02, "{size:?} at {cells} cells: {found}");
+                let kernels: usize = layers
+                    .tensors()
+                    .iter()
+                    .filter(|(_, sides)| sides.len() > 1)
+                    .map(|(_, sides)| sides.iter().product::<usize>())
+                    .sum();
+                assert_eq!(cost.weights, kernels as f64);
+                assert_eq!(cost.largest, (2 * layers.norm_out.channels * cells * cells) as f64);
+            }
         }
     }
 

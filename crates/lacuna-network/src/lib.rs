@@ -5,13 +5,15 @@
 //! pass ([`Cost`]), the network that the CPU engine compiles and the one that Burn trains. This crate has no tensors,
 //! files or threads.
 //!
-//! A new family is a variant of [`Architecture`] and a file in `family/`.
+//! A new family is a variant of [`Architecture`] and a file in `family/`. A [`Denoiser`] is no family: it fills no image, and has its
+//! own layers.
 
 #![forbid(unsafe_code)]
 
 pub mod config;
 pub mod context;
 mod cost;
+mod denoiser;
 mod family;
 pub mod geometry;
 mod layer;
@@ -23,6 +25,11 @@ mod tensors;
 pub use config::{Architecture, BLOCK_LIMIT, ConfigError, Delta, Family, Shape, UnknownFamily, WIDTH_LIMIT};
 pub use context::{ContextEncoder, ContextHole, Middle};
 pub use cost::Cost;
+pub use denoiser::{
+    ControlLayers, ControlNet, DENOISER_WIDTH_LIMIT, Denoiser, DenoiserEncoder, DenoiserError,
+    DenoiserLayers, DenoiserSize, DownLevel, GROUP, GROUP_EPSILON, GroupNorm, HINT_CHANNELS, HINT_WIDTHS,
+    LATENT_LIMIT, MiddleBlock, ResidualBlock, SpectralMix, UpLevel, time_features,
+};
 pub use geometry::Split;
 pub use layer::{Activation, Border, Form, LEAKY_SLOPE, Layer, Operation};
 pub use layers::{Control, Layers};

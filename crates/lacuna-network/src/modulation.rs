@@ -95,7 +95,7 @@ impl Modulation {
 }
 
 impl Linear {
-    fn tensors(&self) -> [(String, Vec<usize>); 2] {
+    pub(crate) fn tensors(&self) -> [(String, Vec<usize>); 2] {
         let Self { path, inputs, outputs } = self;
         [(format!("{path}.weight"), vec![*outputs, *inputs]), (format!("{path}.bias"), vec![*outputs])]
     }

@@ -3,7 +3,8 @@
 //!
 //! A run: [`config`] reads its file, [`data`] and [`augment`] make batches, [`step`] trains on them with the terms of
 //! [`loss`] and the optimizer of [`optim`], [`fit()`] is the loop around it, [`validate`] scores the network, and
-//! [`checkpoint`] makes runs resumable. [`collective`] is what several processes of one run exchange.
+//! [`checkpoint`] makes runs resumable. [`collective`] is what several processes of one run exchange. [`flow`] is what a denoiser of
+//! latents is trained on; no run trains one yet.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod fit;
+pub mod flow;
 pub mod forecast;
 pub mod grid;
 pub mod log;

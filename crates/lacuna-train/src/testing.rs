@@ -2,15 +2,17 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lacuna_nets::Generator;
 use lacuna_nets::block::Init;
+use lacuna_nets::net::denoiser::Condition;
 use lacuna_nets::weights::{self, NamedWeight, Weight};
+use lacuna_nets::{Denoiser, Generator};
 use lacuna_network::{Architecture, ContextEncoder, ContextHole, Delta, Family, Middle, Shape};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::fixtures::{Fixture, Fixtures};
 use testkit::pictures::noise;
 
+use crate::flow::{Path, mean_start};
 use crate::net::{Discriminator, Kind};
 
 /// The device of tests.
@@ -101,4 +103,29 @@ pub fn context_discriminator_name(prefix: &str, name: &str) -> String {
 pub fn reference_name(prefix: &str, name: &str) -> String {
     let [_, layer, kind, tensor] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
     format!("{prefix}model{layer}.{}.{tensor}", if kind == "conv" { 0 } else { 1 })
+}
+
+/// The denoiser of the fixtures, to train.
+pub fn reference_denoiser() -> Denoiser {
+    let weights = testkit::fixtures::load("diffusion/denoiser.safetensors");
+    let denoiser = Denoiser::unset(&testkit::denoiser::config(), &device()).expect("a network that exists");
+    weights::load(denoiser, |name| fixture_weight(&weights, &testkit::denoiser::reference_name(name)))
+        .expect("a complete fixture")
+}
+
+/// The batch of the fixtures: its path, which starts at a fill with noise, its free cells, and what a denoiser knows.
+pub fn reference_batch() -> (Path, Tensor<4>, Condition) {
+    let stages = testkit::fixtures::load("diffusion/stages.safetensors");
+    let get = |name: &str| from_fixture::<4>(stages.get(&format!("batch.{name}")));
+    let mean = get("mean");
+    let start = mean_start(mean.clone(), 0.5, get("noise"));
+    let times = stages.get("batch.s").values.iter().map(|&time| f64::from(time)).collect();
+    let condition = Condition { masked: get("condition"), fraction: get("share"), mean: Some(mean) };
+    (Path { data: get("z"), start, times }, get("free"), condition)
+}
+
+/// The tensor of a fixture, if there is one of this name.
+pub fn fixture_weight(numbers: &Fixtures, name: &str) -> Option<Weight> {
+    let found = numbers.find(name)?;
+    Some(Weight { shape: found.shape.clone(), values: found.values.clone() })
 }

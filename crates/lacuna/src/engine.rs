@@ -198,7 +198,7 @@ impl Predictor for EnginePredictor {
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
         let draw = self.engine.is_sampled().then(|| {
-            let places = image.width() / MULTIPLE * (image.height() / MULTIPLE);
+            let places = [image.height(), image.width()].map(|side| side / MULTIPLE);
             Draw::new(seed, self.engine.layers().refiner.len(), places)
         });
         self.run_sampled(image, mask, draw.as_ref(), Wanted::Hole, watch)

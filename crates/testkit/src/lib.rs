@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod checkpoints;
 pub mod close;
+pub mod denoiser;
 pub mod file_server;
 pub mod fixtures;
 pub mod golden;

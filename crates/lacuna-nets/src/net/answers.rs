@@ -36,8 +36,9 @@ pub struct Drawn {
 
 impl Drawn {
     /// The values of answers with these seeds, for `blocks` refiner blocks and a latent of `[rows, columns]` places.
-    pub fn new(seeds: &[u64], blocks: usize, [rows, columns]: [usize; 2], device: &Device) -> Self {
-        let draws: Vec<Draw> = seeds.iter().map(|&seed| Draw::new(seed, blocks, rows * columns)).collect();
+    pub fn new(seeds: &[u64], blocks: usize, places: [usize; 2], device: &Device) -> Self {
+        let [rows, columns] = places;
+        let draws: Vec<Draw> = seeds.iter().map(|&seed| Draw::new(seed, blocks, places)).collect();
         let z: Vec<f32> = draws.iter().flat_map(|draw| draw.code).collect();
         let map = |block: usize| {
             let values: Vec<f32> = draws.iter().flat_map(|draw| draw.maps[block].iter().copied()).collect();

@@ -1,9 +1,11 @@
-//! The parts of a network and the generator that joins them. Each is built from layers of `lacuna-network`.
+//! The parts of a network and the generator that joins them, context encoders and denoisers. Each is built from layers of
+//! `lacuna-network`.
 
 pub mod answers;
 pub mod context_encoder;
 pub mod control;
 pub mod decoder;
+pub mod denoiser;
 pub mod encoder;
 pub mod generator;
 pub mod mapping;
@@ -15,6 +17,7 @@ pub use answers::{Answers, Drawn};
 pub use context_encoder::ContextEncoder;
 pub use control::MaskControl;
 pub use decoder::Decoder;
+pub use denoiser::{ControlNet, Denoiser};
 pub use encoder::Encoder;
 pub use generator::{Generator, Prediction};
 pub use mapping::Mapping;

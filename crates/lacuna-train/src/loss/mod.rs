@@ -4,6 +4,7 @@ pub mod adversarial;
 pub mod answers;
 pub mod best_of;
 pub mod context;
+pub mod denoising;
 pub mod feature_matching;
 pub mod latent;
 pub mod mode_seeking;
@@ -13,5 +14,6 @@ pub mod r1;
 pub mod spread;
 pub mod style;
 pub mod term;
+pub mod velocity;
 
 pub use term::{Losses, Needs, Term};

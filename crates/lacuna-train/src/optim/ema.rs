@@ -17,25 +17,25 @@ const RAMP: f64 = 10.0;
 
 /// The averaged network, without autodiff.
 #[derive(Clone, Debug)]
-pub struct Ema {
-    average: Network,
+pub struct Ema<M = Network> {
+    average: M,
     decay: f64,
     steps: u64,
 }
 
-impl Ema {
-    /// An average initialised with `generator`.
-    pub fn new(generator: &Network, decay: f64) -> Self {
-        Self { average: generator.valid(), decay, steps: 0 }
+impl<M: Module> Ema<M> {
+    /// An average initialised with `network`.
+    pub fn new(network: &M, decay: f64) -> Self {
+        Self { average: network.valid(), decay, steps: 0 }
     }
 
     /// Restores the average after `steps` updates from a checkpoint.
-    pub fn restore(average: Network, decay: f64, steps: u64) -> Self {
+    pub fn restore(average: M, decay: f64, steps: u64) -> Self {
         Self { average: average.valid(), decay, steps }
     }
 
     /// The averaged network.
-    pub fn average(&self) -> &Network {
+    pub fn average(&self) -> &M {
         &self.average
     }
 
@@ -44,13 +44,13 @@ impl Ema {
         self.steps
     }
 
-    /// Moves the average towards `generator`.
-    pub fn update(&mut self, generator: &Network) {
+    /// Moves the average towards `network`.
+    pub fn update(&mut self, network: &M) {
         let step = self.steps as f64;
         let decay = self.decay.min((1.0 + step) / (RAMP + step));
         self.steps += 1;
         let mut newest = Rows { path: Path::default(), rows: BTreeMap::new() };
-        generator.visit(&mut newest);
+        network.visit(&mut newest);
         let mut blend = Blend { path: Path::default(), newest: newest.rows, decay };
         self.average = self.average.clone().map(&mut blend);
     }
@@ -104,8 +104,9 @@ impl ModuleMapper for Blend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{device, small_generator, values_of};
-    use lacuna_nets::weights::{Weight, load};
+    use crate::testing::{device, reference_denoiser, small_generator, values_of};
+    use lacuna_nets::Denoiser;
+    use lacuna_nets::weights::{NamedWeight, Weight, load, read};
     use testkit::assert_close;
 
     fn filled(value: f32) -> Network {
@@ -133,5 +134,26 @@ mod tests {
         let width = values_of(ema.average(), "encoder.stem.norm_local.running_mean");
         assert_close(&width, &vec![expected[0]; width.len()], 1e-6);
         assert_eq!(ema.steps(), 2);
+    }
+
+    /// Reference values of `fixtures/diffusion`: one update with the decay of the first step, one with the final decay.
+    #[test]
+    fn updates_at_both_ends_of_the_ramp_equal_the_reference() {
+        let numbers = testkit::fixtures::load("diffusion/training.safetensors");
+        let network = reference_denoiser();
+        let raised: Vec<NamedWeight> = read(&network).unwrap();
+        let moved = load(network.clone(), |name| {
+            let mut weight = raised.iter().find(|named| named.name == name)?.weight.clone();
+            weight.values.iter_mut().for_each(|value| *value += 0.01);
+            Some(weight)
+        })
+        .unwrap();
+        let mut ema = Ema::new(&network, 0.999);
+        ema.update(&moved);
+        let bias = |ema: &Ema<Denoiser>| values_of(ema.average(), "conv_out.bias");
+        assert_close(&bias(&ema), &numbers.get("ema.leave.bias_0").values, 1e-7);
+        let mut later = Ema::restore(ema.average().clone(), 0.5, 40);
+        later.update(&moved);
+        assert_close(&bias(&later), &numbers.get("ema.leave.bias_1").values, 1e-7);
     }
 }

@@ -1,0 +1,77 @@
+//! What a flow between latents is trained on: times, starts, and noisy latents between start and data.
+//!
+//! `x = (1 - s) data + s start` with a time `s` in `[0, 1]`: 0 is the data, 1 the start. See [`lacuna_diffusion::flow`].
+
+#[cfg(test)]
+mod tests;
+
+use burn::tensor::{Tensor, TensorData};
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+/// How times are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Times {
+    /// `sigmoid(normal)`: most of them in the middle, where predictions are hardest (Esser et al. 2024,
+    /// <https://arxiv.org/abs/2403.03206>). For starts of noise.
+    LogitNormal,
+    /// Uniform, one in each of as many equal intervals as a batch has images: the loss varies less from batch to batch (PMRF, Ohayon
+    /// et al. 2025, <https://arxiv.org/abs/2410.00418>). For starts near the data.
+    Stratified,
+}
+
+impl Times {
+    /// The times of a batch.
+    pub fn draw(self, batch: usize, rng: &mut impl Rng) -> Vec<f64> {
+        let time = |image: usize| match self {
+            Self::LogitNormal => {
+                let normal: f64 = StandardNormal.sample(rng);
+                1.0 / (1.0 + (-normal).exp())
+            }
+            Self::Stratified => (image as f64 + rng.random::<f64>()) / batch as f64,
+        };
+        (0..batch).map(time).collect()
+    }
+}
+
+/// The path of a batch from its starts to its data.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// Ground truth, `[batch, latent, height, width]`.
+    pub data: Tensor<4>,
+    /// Where the flow starts, of the same shape: noise, or a fill with noise.
+    pub start: Tensor<4>,
+    /// One time for each image, in `[0, 1]`.
+    pub times: Vec<f64>,
+}
+
+impl Path {
+    /// The latents at the times.
+    pub fn noisy(&self) -> Tensor<4> {
+        let times = rows(self.times.iter().copied(), &self.data);
+        self.data.clone() + (self.start.clone() - self.data.clone()) * times
+    }
+
+    /// What the network should predict: `start - data`.
+    pub fn velocity(&self) -> Tensor<4> {
+        self.start.clone() - self.data.clone()
+    }
+}
+
+/// A start near a deterministic fill: `mean + deviation · noise`.
+///
+/// # Shapes
+/// All `[batch, latent, height, width]`.
+pub fn mean_start(mean: Tensor<4>, deviation: f64, noise: Tensor<4>) -> Tensor<4> {
+    mean + noise.mul_scalar(deviation)
+}
+
+/// One value for each image, `[batch, 1, 1, 1]`, on the device of `like`.
+pub(crate) fn rows(values: impl Iterator<Item = f64>, like: &Tensor<4>) -> Tensor<4> {
+    let values: Vec<f32> = values.map(|value| value as f32).collect();
+    let batch = values.len();
+    assert_eq!(batch, like.dims()[0], "one value for each image");
+    Tensor::from_data(TensorData::new(values, [batch, 1, 1, 1]), &like.device())
+}
