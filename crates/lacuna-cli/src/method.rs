@@ -12,7 +12,7 @@ use lacuna::default_network::default_network_hash;
 use lacuna::hash::sha256_of_file;
 use lacuna::method::Build;
 use lacuna::{Method, Predictor, default_network, network_predictor};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::models::{MODEL_SYNTAX, ModelArg};
 use crate::refine::RefineArgs;
@@ -50,7 +50,7 @@ pub struct PlaceArgs {
 }
 
 /// `--engine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineName {
     /// Lacuna's own engine, on the processor

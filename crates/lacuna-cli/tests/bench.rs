@@ -54,6 +54,8 @@ fn what_makes_no_sense_is_refused() {
     ] {
         bench(&args).code(code).stdout("").stderr(contains(words));
     }
+    bench("--compare --json").code(2).stderr(contains("cannot be used with"));
+    bench("--compare --engine burn").code(2).stderr(contains("--compare needs --engine cpu"));
     let nonsense = cargo_bin_cmd!("lacuna").args(["bench", "--width", "4"]).env("LACUNA_ISA", "x").assert();
     nonsense.code(1).stderr(contains("LACUNA_ISA=x"));
 }
@@ -64,4 +66,13 @@ fn burn_is_measured_too() {
     let args = format!("{} --size 32 --passes 1 --engine burn --json", model());
     bench(&args).success().stdout(contains("\"engine\":\"burn\"").and(contains("\"isa\":null")));
     bench("--engine burn --width 4 --blocks 1 --size 32").code(1).stderr(contains("--model FILE"));
+}
+
+#[test]
+fn instruction_sets_are_compared_in_a_table() {
+    let table = bench("--width 4 --blocks 1 --size 32,64x48 --passes 1 --warm-up 0 --compare").success();
+    let table = String::from_utf8(table.get_output().stdout.clone()).unwrap();
+    let of_portable = table.lines().filter(|line| line.contains("| portable | float32 | "));
+    assert_eq!(of_portable.count(), 2, "{table}");
+    assert!(table.contains("| 64 x 48 | portable | float32 |") && table.contains(" | 1.00 | "), "{table}");
 }

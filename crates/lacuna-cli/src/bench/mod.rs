@@ -1,5 +1,7 @@
 //! `lacuna bench`: measures speed and memory of a network on this machine.
 
+mod compare;
+
 use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +16,7 @@ use lacuna::{EnginePredictor, Mask, Planes, Predictor, Refinement, Watch};
 use lacuna_cpu::engine::{Plan, Wanted};
 use lacuna_network::geometry::{IMAGE_CHANNELS, MASKED_CHANNELS};
 use lacuna_network::{Architecture, Delta, Family, Shape};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
 use crate::method::{EngineName, PlaceArgs};
@@ -33,6 +35,8 @@ Examples:
     lacuna bench --model big-lama --size 512,1024 --threads 2 --json
   As in a real fill: only what a hole of 5 % of the image needs:
     lacuna bench --model big-lama --size 1024 --hole 0.05
+  The instruction sets of this processor, as a table for a report:
+    lacuna bench --model big-lama --size 512 --compare
   Refined, with four passes forward and three backward:
     lacuna bench --width 64 --blocks 18 --size 1024 --refine=4";
 
@@ -78,13 +82,16 @@ pub struct BenchArgs {
     pub refine: RefineArgs,
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// Compare the instruction sets of this processor, in processes that take turns, and print a Markdown table
+    #[arg(long, conflicts_with = "json")]
+    pub compare: bool,
     /// Print one line of JSON per size on standard output
     #[arg(long)]
     pub json: bool,
 }
 
 /// The measurements of one size; a line of `--json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Row {
     /// The network and the engine that runs it.
     model: String,
@@ -122,6 +129,11 @@ struct Row {
 pub fn run(args: &BenchArgs, start: Instant) -> Result<Outcome> {
     if let Some(fraction) = args.hole {
         ensure_usage!(fraction > 0.0 && fraction < 1.0, "--hole must be between 0 and 1, not {fraction}");
+    }
+    if args.compare {
+        ensure_usage!(args.place.engine()? == EngineName::Cpu, "--compare needs --engine cpu");
+        compare::compare()?;
+        return Ok(Outcome::Done);
     }
     start_threads(args.threads)?;
     let subject = Subject::load(args)?;
@@ -309,8 +321,11 @@ const HEADINGS: [(&str, usize); 9] = [
     ("forecast s", 10),
 ];
 
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.0}", bytes as f64 / (1u64 << 20) as f64)
+}
+
 fn text(row: &Row) -> String {
-    let mebi = |bytes: u64| format!("{:.0}", bytes as f64 / (1u64 << 20) as f64);
     let cells = [
         Size { width: row.width, height: row.height }.to_string(),
         row.threads.to_string(),
@@ -318,8 +333,8 @@ fn text(row: &Row) -> String {
         format!("{:.4}", row.p50_s),
         format!("{:.4}", row.p95_s),
         format!("{:.1}", row.gflop_per_s),
-        row.peak_bytes.map_or_else(|| "unknown".into(), mebi),
-        mebi(row.forecast_bytes),
+        row.peak_bytes.map_or_else(|| "unknown".into(), mebibytes),
+        mebibytes(row.forecast_bytes),
         format!("{:.4}", row.forecast_s),
     ];
     let columns = cells.iter().zip(HEADINGS);
