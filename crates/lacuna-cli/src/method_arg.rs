@@ -115,7 +115,7 @@ mod tests {
             assert_eq!(arg.label(), label, "{text}");
         }
         for (text, words) in [
-            ("lama", "expected mean-colour, guided, patchmatch, network"),
+            ("lama", "expected mean-colour, telea, navier-stokes, guided, patchmatch, network"),
             ("patchmatch:big-lama", "patchmatch uses no model"),
             ("=guided", "cannot be a name"),
             ("../a=guided", "cannot be a name"),

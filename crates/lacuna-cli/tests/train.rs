@@ -343,9 +343,9 @@ fn a_grid_killed_three_times_gives_the_same_report() {
         String::from_utf8(report.get_output().stdout.clone()).unwrap()
     };
     let of_one = only("one");
-    assert!(of_one.contains("| mask: none |") && !of_one.contains("| both |"), "{of_one}");
+    assert!(of_one.contains("\n| mask: none |") && !of_one.contains("\n| both |"), "{of_one}");
     let of_all = only("killed");
-    assert!(of_all.contains("| both |") && of_all.contains("s per step"), "{of_all}");
+    assert!(of_all.contains("\n| both |") && of_all.contains("s per step"), "{of_all}");
     assert!(!of_all.contains("costs no time: not run"), "{of_all}");
 }
 

@@ -18,7 +18,7 @@ use lacuna_network::Delta;
 
 use super::plan::{Arm, Work, autoencoder_text};
 use super::scores::Panel;
-use super::{ArmResult, StudyEvent, StudyOptions, differences};
+use super::{ArmResult, Scale, StudyEvent, StudyOptions, differences};
 use crate::collective::Alone;
 use crate::config::{Conditioning, Network, RunConfig, Task};
 use crate::data::Source;
@@ -128,10 +128,14 @@ impl Runs<'_> {
         config.data.validation = vec![Source::Folder { path: validation.clone() }];
         let alex = metric_weights.join(LPIPS_ALEX);
         config.data.lpips_weights = alex.is_file().then_some(alex);
-        if self.options.set.is_empty() {
-            return Ok(config);
+        if !self.options.set.is_empty() {
+            config = RunConfig::parse(&config.to_toml(), &self.options.set)?;
         }
-        RunConfig::parse(&config.to_toml(), &self.options.set)
+        let is_set = self.options.set.iter().any(|change| change.starts_with("run.validate_every"));
+        if *scale != Scale::Paper && !is_set {
+            config.run.validate_every = Scale::validate_every(&config);
+        }
+        Ok(config)
     }
 
     /// The run file whose validation photos and masks all arms are scored on: that of the first arm with training.
@@ -281,7 +285,7 @@ fn learning(folder: &Path) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Plan, Scale};
+    use super::super::Plan;
     use super::*;
     use lacuna_network::is_parameter;
 
@@ -331,6 +335,21 @@ mod tests {
             regular.starts_with("out/seed-2/autoencoder-") && regular.ends_with("/last.safetensors"),
             "{regular}"
         );
+    }
+
+    #[test]
+    fn validations_follow_the_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        let every = |set: &[&str]| {
+            let mut options = options("table-5.1", Scale::Small, folder.path());
+            options.set = set.iter().map(|change| (*change).to_owned()).collect();
+            let runs = Runs { options: &options };
+            let Run { config, autoencoder } = runs.configure(&options.plan.arms[0], 1).unwrap().unwrap();
+            [config.run.validate_every, autoencoder.unwrap().0.run.validate_every]
+        };
+        assert_eq!(every(&[]), [125, 0]);
+        assert_eq!(every(&["run.steps=8000"]), [1000, 0]);
+        assert_eq!(every(&["run.steps=8000", "run.validate_every=4000"]), [4000, 4000]);
     }
 
     /// The history compares networks of about the same size.

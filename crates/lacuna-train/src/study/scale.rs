@@ -82,6 +82,14 @@ impl Scale {
         self.sizes().map_or(30_000, |sizes| sizes.validation_photos)
     }
 
+    /// Steps between the validations of a run at this size, for its curve; none of an autoencoder.
+    pub fn validate_every(config: &RunConfig) -> u64 {
+        match config.task {
+            Task::Autoencoder => 0,
+            Task::Inpainting => (config.run.steps / VALIDATIONS).max(1),
+        }
+    }
+
     /// Applies this size to a run.
     pub fn apply(self, config: &mut RunConfig) {
         // A study scores the last network: choosing the best one would use the validation photos.
@@ -101,8 +109,6 @@ impl Scale {
         config.run.checkpoint_every = (config.run.steps / 4).max(1);
         // For curves alone.
         config.data.validation_photos = sizes.curve_photos;
-        config.run.validate_every =
-            if config.task == Task::Autoencoder { 0 } else { (config.run.steps / VALIDATIONS).max(1) };
         config.run.keep = 1;
         if let Some(adversarial) = &mut config.loss.adversarial {
             adversarial.width = sizes.discriminator;
