@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use lacuna::Method;
-use lacuna::words::Word;
 use lacuna_eval::classic;
 
 use crate::models::{ModelArg, is_label};
@@ -11,11 +10,6 @@ use crate::refine::RefineArgs;
 
 /// The syntax of the argument, for help texts.
 pub const METHOD_SYNTAX: &str = "[NAME=]METHOD[:FILE|:MODEL]";
-
-/// Every method that `lacuna eval` can run.
-pub fn methods() -> Vec<Method> {
-    [&classic::METHODS, Method::ALL].concat()
-}
 
 /// The value of `--method`.
 #[derive(Clone, Debug)]
@@ -81,7 +75,7 @@ impl FromStr for MethodArg {
             Some((method, model)) => (method, Some(model.parse::<ModelArg>()?)),
             None => (text, None),
         };
-        let known = methods();
+        let known = classic::with_classic();
         let method = *known.iter().find(|known| known.name == method).ok_or_else(|| {
             let names: Vec<&str> = known.iter().map(|method| method.name).collect();
             format!("unknown method {method:?}: expected {}", names.join(", "))

@@ -6,6 +6,7 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use testkit::fixtures::{Fixture, Fixtures};
 use testkit::pictures::noise;
+use testkit::worst_difference;
 
 use crate::block::Init;
 use crate::weights::{self, NamedWeight, Path, Weight};
@@ -38,6 +39,16 @@ pub fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
 /// A fixture as a tensor.
 pub fn from_fixture<const D: usize>(fixture: &Fixture) -> Tensor<D> {
     tensor(fixture.shape.clone().try_into().expect("the fixture's rank"), fixture.values.clone())
+}
+
+/// Asserts that a tensor has the shape and, within 1e-5, the values of a fixture.
+#[track_caller]
+pub fn assert_fixture<const D: usize>(numbers: &Fixtures, name: &str, found: Tensor<D>) {
+    const TOLERANCE: f32 = 1e-5;
+    let expected = numbers.get(name);
+    assert_eq!(found.dims().to_vec(), expected.shape, "{name}");
+    let worst = worst_difference(&values(found), &expected.values).unwrap().size();
+    assert!(worst <= TOLERANCE, "{name} is off by {worst:e}");
 }
 
 /// The values of a tensor, row-major.

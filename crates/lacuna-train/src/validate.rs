@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use lacuna::{Mask, Planes, Predictor};
+use lacuna::{Mask, Planes};
 use lacuna_eval::metric::{Lpips, l1, l1_in, psnr, ssim};
-use lacuna_eval::report::sheet::masked;
 use lacuna_nets::Network;
 use lacuna_nets::tensors::{device_of, download, upload};
 use serde::{Deserialize, Serialize};
@@ -108,19 +107,6 @@ impl Validation {
     /// If the network fails.
     pub fn evaluate(&self, network: &Network) -> Result<ValidationResult> {
         self.score(|index, photo, mask| fill(self.task, network, index as u64, photo, mask))
-    }
-
-    /// Scores a method.
-    ///
-    /// # Errors
-    /// If the method fails.
-    pub fn evaluate_predictor(&self, predictor: &dyn Predictor) -> Result<ValidationResult> {
-        self.score(|index, photo, mask| {
-            let predicted = predictor.predict(&masked(photo, mask), mask, index as u64)?;
-            let values = photo.values().iter().zip(predicted.values()).zip(mask.hole().iter().cycle());
-            let inpainted = values.map(|((&known, &fill), &hole)| if hole { fill } else { known });
-            Ok(Planes::new(photo.width(), photo.height(), inpainted.collect()))
-        })
     }
 
     /// Scores what `fill` returns for each photo, by its index, and its mask.

@@ -72,7 +72,8 @@ pub fn study(args: &StudyArgs) -> Result<Outcome> {
     start_threads(args.threads)?;
     let plan = Plan::open(&args.study).map_err(usage)?;
     let metric_weights = metric_weights_folder(args.metric_weights.as_deref())?;
-    let missing = Judge::open(&metric_weights)?.missing();
+    let judge = Judge::open(&metric_weights)?;
+    let missing = judge.missing();
     if !missing.is_empty() {
         eprintln!(
             "note: {} missing in {}: not all metrics are computed (`lacuna model fetch metrics` downloads the weights)",
@@ -118,7 +119,7 @@ pub fn study(args: &StudyArgs) -> Result<Outcome> {
         }
         StudyEvent::Timed { round } => eprintln!("== timed, round {round} of {}", args.time),
     };
-    match study::study(&options, &stop, &mut watch).map_err(usage)? {
+    match study::study(&options, &judge, &stop, &mut watch).map_err(usage)? {
         Some(report) => print(report.trim_end())?,
         None => eprintln!("stopped; run the same command again to continue"),
     }

@@ -6,7 +6,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use lacuna::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
+use lacuna::{Mask, Planes, Predictor, Result, Sides, Watch};
+
+use super::check_known;
 
 /// Radius in pixels of the disc of pixels that a value comes from. Telea recommends 3 to 10; 5 is usual.
 pub const RADIUS: usize = 5;
@@ -130,11 +132,6 @@ pub struct Near {
 }
 
 impl Around<'_> {
-    /// The value of a known or filled pixel.
-    pub fn value(&self, pixel: usize) -> f32 {
-        self.plane[pixel]
-    }
-
     /// Gradient of the values at a known or filled pixel: central differences where both neighbours are known or filled, one-sided or 0
     /// elsewhere.
     pub fn gradient(&self, pixel: usize) -> [f32; 2] {
@@ -158,8 +155,19 @@ impl Around<'_> {
         })
     }
 
+    /// The mean of the known and filled pixels within the radius, with these weights.
+    pub fn mean(&self, pixel: usize, weight: impl Fn(Near) -> f32) -> f32 {
+        let [mut sum, mut weights] = [0.0f32; 2];
+        for near in self.near(pixel) {
+            let weight = weight(near);
+            sum += weight * self.plane[near.pixel];
+            weights += weight;
+        }
+        sum / weights
+    }
+
     /// The known and filled pixels within the radius.
-    pub fn near(&self, pixel: usize) -> impl Iterator<Item = Near> {
+    fn near(&self, pixel: usize) -> impl Iterator<Item = Near> {
         let (row, column) = ((pixel / self.width) as isize, (pixel % self.width) as isize);
         let (width, height) = (self.width as isize, (self.plane.len() / self.width) as isize);
         let reach = RADIUS as isize;
@@ -192,11 +200,8 @@ impl Predictor for Marching {
     }
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, watch: &Watch) -> Result<Planes> {
-        let (width, pixels) = (mask.width(), mask.hole().len());
-        if mask.count() == pixels {
-            let problem = format!("the hole covers all {width} x {} pixels", mask.height());
-            return Err(Error::Predict { predictor: self.name(), problem });
-        }
+        check_known(self.name, mask)?;
+        let width = mask.width();
         let Distances { signed, order } = Distances::new(mask);
         let steps = 3 * order.len();
         let mut result = image.clone();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use lacuna::method::{Build, Method};
-use lacuna::{Error, Mask, Planes, Predictor, Result, Sides, Watch};
+use lacuna::{Mask, Planes, Predictor, Result, Sides, Watch};
+
+use super::check_known;
 
 /// The method, for evaluations only.
 pub const METHOD: Method = Method {
@@ -22,11 +24,8 @@ impl Predictor for MeanColour {
     }
 
     fn predict_watched(&self, image: &Planes, mask: &Mask, _: u64, _: &Watch) -> Result<Planes> {
+        check_known(METHOD.name, mask)?;
         let known = mask.hole().len() - mask.count();
-        if known == 0 {
-            let problem = format!("the hole covers all {} x {} pixels", mask.width(), mask.height());
-            return Err(Error::Predict { predictor: self.name(), problem });
-        }
         let mut filled = image.clone();
         for colour in 0..3 {
             let plane = filled.plane_mut(colour);

@@ -23,8 +23,7 @@ const LEAST_SLOPE: f32 = 0.0025;
 const LEAST_DIRECTION: f32 = 1e-6;
 
 fn value(around: &Around, pixel: usize) -> f32 {
-    let [mut sum, mut weights] = [0.0f32; 2];
-    for Near { pixel: near, to_filled: [across, down] } in around.near(pixel) {
+    around.mean(pixel, |Near { pixel: near, to_filled: [across, down] }| {
         let square = across * across + down * down;
         let [slope_across, slope_down] = around.gradient(near);
         let slope = (slope_across * slope_across + slope_down * slope_down).sqrt();
@@ -34,11 +33,8 @@ fn value(around: &Around, pixel: usize) -> f32 {
         } else {
             0.0
         };
-        let weight = direction.max(LEAST_DIRECTION) / (1.0 + square * square);
-        sum += weight * around.value(near);
-        weights += weight;
-    }
-    sum / weights
+        direction.max(LEAST_DIRECTION) / (1.0 + square * square)
+    })
 }
 
 #[cfg(test)]

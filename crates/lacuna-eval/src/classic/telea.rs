@@ -24,16 +24,12 @@ const LEAST_DIRECTION: f32 = 1e-6;
 
 fn value(around: &Around, pixel: usize) -> f32 {
     let normal = around.distance_gradient(pixel);
-    let [mut sum, mut weights] = [0.0f32; 2];
-    for Near { pixel: near, to_filled: [across, down] } in around.near(pixel) {
+    around.mean(pixel, |Near { pixel: near, to_filled: [across, down] }| {
         let square = across * across + down * down;
         let direction = ((across * normal[0] + down * normal[1]) / square.sqrt()).abs().max(LEAST_DIRECTION);
         let level = 1.0 / (1.0 + (around.distances[near] - around.distances[pixel]).abs());
-        let weight = direction * level / square;
-        sum += weight * around.value(near);
-        weights += weight;
-    }
-    sum / weights
+        direction * level / square
+    })
 }
 
 #[cfg(test)]

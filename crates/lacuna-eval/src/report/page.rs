@@ -13,7 +13,8 @@ use crate::summary::{Summary, find};
 use crate::{Error, Result};
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+/// The style of report pages.
+pub const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// A section of the page that others fill, such as latent views.
@@ -109,13 +110,8 @@ pub fn page(
             })
         })
         .collect();
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    let failure = |error: minijinja::Error| Error::Pictures(format!("the page cannot be generated: {error}"));
-    environment.add_template("page", PAGE).map_err(failure)?;
     // No string may end the script that contains it.
     let data = serde_json::to_string(&charts).expect("numbers are JSON").replace('<', "\\u003c");
-    let template = environment.get_template("page").map_err(failure)?;
     let methods: Vec<&str> = summary.methods.iter().map(|method| method.name.as_str()).collect();
     let values = json!({
         "title": title, "style": STYLE, "script": SCRIPT, "notes": summary.notes, "settings": summary.settings,
@@ -123,7 +119,19 @@ pub fn page(
         "differences": differences, "cards": cards, "sections": sections, "data": data,
         "ranked_by": ranked_by.title(), "methods": methods,
     });
-    template.render(Serde(values)).map_err(failure)
+    render(PAGE, values)
+}
+
+/// An HTML template with these values, which are escaped.
+///
+/// # Errors
+/// [`Error::Pictures`] if the template fails, which would be a bug.
+pub fn render(template: &str, values: serde_json::Value) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment
+        .render_str(template, Serde(values))
+        .map_err(|error| Error::Pictures(format!("the page cannot be generated: {error}")))
 }
 
 /// A page of sections alone.

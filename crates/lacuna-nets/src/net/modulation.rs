@@ -126,13 +126,15 @@ fn inside(mask: Tensor<4>) -> Tensor<4> {
 mod tests {
     use super::*;
     use crate::net::Generator;
-    use crate::testing::{from_fixture, gradients_by_name, load_fixture, random, rng, tensor, values};
+    use crate::testing::{
+        assert_fixture, from_fixture, gradients_by_name, load_fixture, random, rng, tensor, values,
+    };
     use crate::weights::{is_statistic, set_learning};
     use burn::tensor::Device;
     use lacuna::checkpoint::Checkpoint;
     use lacuna_network::{Delta, Family, Shape};
+    use testkit::assert_close;
     use testkit::fixtures::{self, Fixtures};
-    use testkit::{assert_close, worst_difference};
 
     /// Reference values of `oracle/make_system_fixtures.py`.
     const TOLERANCE: f32 = 1e-5;
@@ -185,14 +187,6 @@ mod tests {
         let mapping = &generator.modulation.as_ref().unwrap().mapping;
         let w = mapping.truncated(mapping.forward(scene.z.clone()), psi);
         Answers { w, maps: scene.maps.clone() }
-    }
-
-    #[track_caller]
-    fn assert_fixture<const D: usize>(numbers: &Fixtures, name: &str, found: Tensor<D>) {
-        let expected = numbers.get(name);
-        assert_eq!(found.dims().to_vec(), expected.shape, "{name}");
-        let worst = worst_difference(&values(found), &expected.values).unwrap().size();
-        assert!(worst <= TOLERANCE, "{name} is off by {worst:e}");
     }
 
     #[test]

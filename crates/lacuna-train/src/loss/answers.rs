@@ -34,9 +34,13 @@ pub fn hole_means(x: Tensor<4>, mask: Tensor<4>) -> Tensor<1> {
 /// # Panics
 /// If there is only one answer for each photo.
 pub fn differences(predicted: &Tensor<4>, mask: &Tensor<4>) -> Tensor<2> {
+    of_pairs(predicted, mask, |difference| hole_means(difference, mask.clone()))
+}
+
+/// What `mean` gives for the difference of each pair of answers, `[pairs, photos]`.
+fn of_pairs(predicted: &Tensor<4>, mask: &Tensor<4>, mean: impl Fn(Tensor<4>) -> Tensor<1>) -> Tensor<2> {
     let pair = |[one, other]: [usize; 2]| {
-        let difference = answer(predicted, mask, one) - answer(predicted, mask, other);
-        hole_means(difference, mask.clone()).unsqueeze::<2>()
+        mean(answer(predicted, mask, one) - answer(predicted, mask, other)).unsqueeze::<2>()
     };
     Tensor::cat(pairs(predicted, mask).map(pair).collect(), 0)
 }
@@ -58,13 +62,11 @@ pub fn shape_differences(predicted: &Tensor<4>, mask: &Tensor<4>, window: usize)
     let least = 1.0 / (MULTIPLE * MULTIPLE * window * window) as f64;
     let share = cells(mask.clone());
     let [share_around, divisor] = [around(share.clone()), share.clone()].map(|share| share.clamp_min(least));
-    let pair = |[one, other]: [usize; 2]| {
-        let difference = answer(predicted, mask, one) - answer(predicted, mask, other);
+    of_pairs(predicted, mask, |difference| {
         let difference = cells(difference * mask.clone());
         let mean = around(difference.clone()) / share_around.clone();
-        hole_means(difference / divisor.clone() - mean, share.clone()).unsqueeze::<2>()
-    };
-    Tensor::cat(pairs(predicted, mask).map(pair).collect(), 0)
+        hole_means(difference / divisor.clone() - mean, share.clone())
+    })
 }
 
 /// All pairs of answers.

@@ -7,18 +7,18 @@ use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use lacuna::Method;
+use lacuna::Predictor;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::Checkpoint;
 use lacuna::hash::sha256;
-use lacuna::method::Build;
 use lacuna_eval::published::{LPIPS_ALEX, LPIPS_VGG};
+use lacuna_eval::report::sheet::masked;
 use lacuna_nets::Network as Trained;
 use lacuna_network::Delta;
 
 use super::plan::{Arm, Work, autoencoder_text};
 use super::scores::Panel;
-use super::{ArmResult, Scale, StudyEvent, StudyOptions, differences};
+use super::{ArmResult, StudyEvent, StudyOptions, differences};
 use crate::collective::Alone;
 use crate::config::{Conditioning, Network, RunConfig, Task};
 use crate::data::Source;
@@ -39,6 +39,14 @@ pub(super) struct Runs<'a> {
     pub options: &'a StudyOptions,
 }
 
+/// What fills the holes of an arm with one seed.
+pub(super) enum Job {
+    /// A network that is trained.
+    Train(Box<Run>),
+    /// A method that needs no training.
+    Fill(Arc<dyn Predictor>),
+}
+
 /// What an arm trains with one seed.
 pub(super) struct Run {
     /// Its run file.
@@ -55,15 +63,15 @@ impl Runs<'_> {
     pub fn check(&self) -> Result<()> {
         let plan = &self.options.plan;
         for (index, arm) in plan.arms.iter().enumerate() {
-            let Some(run) = self.configure(arm, 1)? else { continue };
+            let Job::Train(run) = self.job(arm, 1)? else { continue };
             let like = match &arm.like {
                 Some(name) => plan.arm(name),
                 None if index > 0 => plan.arms.first(),
                 None => None,
             };
             let Some(like) = like else { continue };
+            let Job::Train(other) = self.job(like, 1)? else { continue };
             // Arms that start from the same kind of autoencoder may need one of another shape.
-            let Some(other) = self.configure(like, 1)? else { continue };
             let (mut one, mut other) = (other.config, run.config);
             (one.start.autoencoder, other.start.autoencoder) = (None, None);
             differences::check(&arm.name, &one, &other, &arm.differ_in)?;
@@ -71,14 +79,21 @@ impl Runs<'_> {
         Ok(())
     }
 
-    /// The folder of an arm.
+    /// The folder of an arm. A method that does not use the seed has one result for all.
     pub fn folder(&self, arm: &Arm, seed: u64) -> PathBuf {
+        let seed = match arm.work {
+            Work::Fill(build) if !build().uses_seed() => 1,
+            _ => seed,
+        };
         self.options.folder.join(format!("seed-{seed}")).join(arm.folder())
     }
 
-    /// What an arm trains; nothing if it is a method without training.
-    pub fn configure(&self, arm: &Arm, seed: u64) -> Result<Option<Run>> {
-        let Work::Train { file, text, set } = &arm.work else { return Ok(None) };
+    /// What fills the holes of an arm with a seed.
+    pub fn job(&self, arm: &Arm, seed: u64) -> Result<Job> {
+        let (file, text, set) = match &arm.work {
+            Work::Fill(build) => return Ok(Job::Fill(build())),
+            Work::Train { file, text, set } => (file, text, set),
+        };
         let mut config = self.config(text, set, seed).map_err(|error| match error {
             Error::Config(problem) => Error::Config(format!("arm {:?}: {problem}", arm.name)),
             other => other,
@@ -99,7 +114,7 @@ impl Runs<'_> {
                 )));
             }
         }
-        Ok(Some(Run { config, autoencoder }))
+        Ok(Job::Train(Box::new(Run { config, autoencoder })))
     }
 
     /// The autoencoder with the shape of a generator, and its folder. Arms whose networks have the same shape share it.
@@ -128,21 +143,19 @@ impl Runs<'_> {
         config.data.validation = vec![Source::Folder { path: validation.clone() }];
         let alex = metric_weights.join(LPIPS_ALEX);
         config.data.lpips_weights = alex.is_file().then_some(alex);
-        if !self.options.set.is_empty() {
-            config = RunConfig::parse(&config.to_toml(), &self.options.set)?;
-        }
-        let is_set = self.options.set.iter().any(|change| change.starts_with("run.validate_every"));
-        if *scale != Scale::Paper && !is_set {
-            config.run.validate_every = Scale::validate_every(&config);
-        }
-        Ok(config)
+        let with_changes = |config: &RunConfig| RunConfig::parse(&config.to_toml(), &self.options.set);
+        let mut config = with_changes(&config)?;
+        // Validations follow the number of steps, unless their distance is among the changes.
+        scale.space_validations(&mut config);
+        with_changes(&config)
     }
 
     /// The run file whose validation photos and masks all arms are scored on: that of the first arm with training.
     pub fn validation_config(&self) -> Result<RunConfig> {
         let StudyOptions { plan, scale, .. } = self.options;
         for arm in &plan.arms {
-            if let Some(Run { mut config, .. }) = self.configure(arm, 1)? {
+            if let Job::Train(run) = self.job(arm, 1)? {
+                let mut config = run.config;
                 config.data.validation_photos = scale.validation_photos();
                 // Metrics are the study's own.
                 config.data.lpips_weights = None;
@@ -153,16 +166,9 @@ impl Runs<'_> {
     }
 
     /// The result of an arm that was run and scored before.
-    pub fn earlier(&self, arm: &Arm, seed: u64, panel: &str) -> Result<Option<ArmResult>> {
-        let run = self.configure(arm, seed)?;
-        let folder = self.folder(arm, seed);
-        if run.as_ref().is_some_and(|run| !is_done(&run.config, &folder)) {
-            return Ok(None);
-        }
-        let result = fs::read_to_string(folder.join(RESULT)).ok();
-        let result: Option<ArmResult> = result.and_then(|text| serde_json::from_str(&text).ok());
-        let identity = identity(arm, run.as_ref(), panel);
-        Ok(result.filter(|result| result.identity == identity))
+    pub fn earlier(&self, arm: &Arm, seed: u64, panel: &Panel) -> Result<Option<ArmResult>> {
+        let job = self.job(arm, seed)?;
+        Ok(earlier(&job, &self.folder(arm, seed), panel))
     }
 
     /// Trains and scores an arm unless that was done; `None` if it was stopped.
@@ -171,46 +177,40 @@ impl Runs<'_> {
         arm: &Arm,
         seed: u64,
         panel: &Panel,
-        panel_identity: &str,
         stop: &AtomicBool,
         watch: &mut (dyn FnMut(StudyEvent) + Send),
     ) -> Result<Option<ArmResult>> {
-        if let Some(result) = self.earlier(arm, seed, panel_identity)? {
+        let (job, folder) = (self.job(arm, seed)?, self.folder(arm, seed));
+        if let Some(result) = earlier(&job, &folder, panel) {
             return Ok(Some(result));
         }
-        let run = self.configure(arm, seed)?;
-        let folder = self.folder(arm, seed);
-        let identity = identity(arm, run.as_ref(), panel_identity);
-        let photos = panel.pairs().len();
-        let result = match (&arm.work, run) {
-            (Work::Fill(method), _) => {
-                let values = score_method(*method, seed, panel)?;
-                ArmResult { identity, photos, steps: 0, learning: 0, values }
-            }
-            (Work::Train { .. }, Some(Run { config, autoencoder })) => {
-                if let Some((config, folder)) = &autoencoder
+        let (steps, learning, values) = match &job {
+            Job::Fill(predictor) => (0, 0, score_method(&**predictor, seed, panel)?),
+            Job::Train(run) => {
+                let Run { config, autoencoder } = &**run;
+                if let Some((config, folder)) = autoencoder
                     && !is_done(config, folder)
                     && !self.train("autoencoder", config, folder, stop, watch)?
                 {
                     return Ok(None);
                 }
-                if !is_done(&config, &folder) && !self.train(&arm.name, &config, &folder, stop, watch)? {
+                if !is_done(config, &folder) && !self.train(&arm.name, config, &folder, stop, watch)? {
                     return Ok(None);
                 }
                 let network = self.network(&folder)?;
                 let values = lacuna_nets::ops::among_workers(|| {
                     panel.score(|index, photo, mask| fill(config.task, &network, index as u64, photo, mask))
                 })?;
-                let learning = learning(&folder);
-                ArmResult { identity, photos, steps: config.run.steps, learning, values }
+                (config.run.steps, learning(&folder), values)
             }
-            (Work::Train { .. }, None) => unreachable!("an arm with training has a run file"),
         };
+        let (identity, photos) = (identity(&job, panel), panel.pairs().len());
+        let result = ArmResult { identity, photos, steps, learning, values };
         let text = serde_json::to_string_pretty(&result).expect("plain data");
         fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
         write_bytes_atomically(&folder.join(RESULT), text.as_bytes())?;
         // As a later call would read it: reading a number from text may change its last bit.
-        self.earlier(arm, seed, panel_identity)
+        Ok(earlier(&job, &folder, panel))
     }
 
     /// The trained network in a run's folder, on the first device, without autodiff.
@@ -251,28 +251,33 @@ fn is_done(config: &RunConfig, folder: &Path) -> bool {
     same && folder.join("last.safetensors").exists() && folder.join(DONE).exists()
 }
 
+/// The result in a folder, if it is that of this job and panel.
+fn earlier(job: &Job, folder: &Path, panel: &Panel) -> Option<ArmResult> {
+    if let Job::Train(run) = job
+        && !is_done(&run.config, folder)
+    {
+        return None;
+    }
+    let text = fs::read_to_string(folder.join(RESULT)).ok()?;
+    let result: ArmResult = serde_json::from_str(&text).ok()?;
+    (result.identity == identity(job, panel)).then_some(result)
+}
+
 /// What the result of an arm depends on.
-fn identity(arm: &Arm, run: Option<&Run>, panel: &str) -> String {
-    let work = match (&arm.work, run) {
-        (Work::Fill(Method { name, build: Build::Alone(build), .. }), _) => {
-            format!("{name} {}", build().version())
-        }
-        (_, Some(run)) => run.config.to_toml(),
-        (_, None) => arm.name.clone(),
+fn identity(job: &Job, panel: &Panel) -> String {
+    let work = match job {
+        Job::Fill(predictor) => format!("{} {}", predictor.name(), predictor.version()),
+        Job::Train(run) => run.config.to_toml(),
     };
-    sha256(format!("{panel} {work}").as_bytes())
+    sha256(format!("{} {work}", panel.identity).as_bytes())
 }
 
 /// Scores a method that is not trained.
-fn score_method(method: Method, seed: u64, panel: &Panel) -> Result<Vec<super::Value>> {
-    let Build::Alone(build) = method.build else {
-        return Err(Error::Config(format!("{method} needs a network")));
-    };
-    let predictor = build();
+fn score_method(predictor: &dyn Predictor, seed: u64, panel: &Panel) -> Result<Vec<super::Value>> {
     let photos = panel.pairs().len() as u64;
     panel.score(|index, photo, mask| {
         let seed = (seed - 1) * photos + index as u64;
-        Ok(predictor.predict(&lacuna_eval::report::sheet::masked(photo, mask), mask, seed)?)
+        Ok(predictor.predict(&masked(photo, mask), mask, seed)?)
     })
 }
 
@@ -285,7 +290,7 @@ fn learning(folder: &Path) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Plan;
+    use super::super::{Plan, Scale};
     use super::*;
     use lacuna_network::is_parameter;
 
@@ -323,7 +328,9 @@ mod tests {
         let options = options("grid", Scale::Small, folder.path());
         let runs = Runs { options: &options };
         let of_arm = |name: &str| {
-            let run = runs.configure(options.plan.arm(name).unwrap(), 2).unwrap().unwrap();
+            let Job::Train(run) = runs.job(options.plan.arm(name).unwrap(), 2).unwrap() else {
+                panic!("{name} is not trained")
+            };
             run.config.start.autoencoder.map(|path| path.to_str().unwrap().to_owned())
         };
         let shared = Some("out/seed-2/autoencoder/last.safetensors".to_owned());
@@ -344,7 +351,8 @@ mod tests {
             let mut options = options("table-5.1", Scale::Small, folder.path());
             options.set = set.iter().map(|change| (*change).to_owned()).collect();
             let runs = Runs { options: &options };
-            let Run { config, autoencoder } = runs.configure(&options.plan.arms[0], 1).unwrap().unwrap();
+            let Job::Train(run) = runs.job(&options.plan.arms[0], 1).unwrap() else { panic!("not trained") };
+            let Run { config, autoencoder } = *run;
             [config.run.validate_every, autoencoder.unwrap().0.run.validate_every]
         };
         assert_eq!(every(&[]), [125, 0]);
@@ -360,7 +368,8 @@ mod tests {
         let runs = Runs { options: &options };
         let mut trained = 0;
         for arm in &options.plan.arms {
-            let Some(Run { config, .. }) = runs.configure(arm, 1).unwrap() else { continue };
+            let Job::Train(run) = runs.job(arm, 1).unwrap() else { continue };
+            let config = run.config;
             let tensors = config.network.config().layers().tensors().into_iter();
             let parameters = tensors.filter(|(name, _)| is_parameter(name));
             let count: usize = parameters.map(|(_, shape)| shape.iter().product::<usize>()).sum();
@@ -369,5 +378,18 @@ mod tests {
             trained += 1;
         }
         assert_eq!(trained, 5);
+    }
+
+    #[test]
+    fn methods_without_seed_have_one_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options("history", Scale::Small, folder.path());
+        let of_arm = |name: &str| {
+            let arm = options.plan.arm(name).unwrap();
+            Runs { options: &options }.folder(arm, 3)
+        };
+        assert_eq!(of_arm("history-telea"), Path::new("out/seed-1/history-telea"));
+        assert_eq!(of_arm("history-patchmatch"), Path::new("out/seed-3/history-patchmatch"));
+        assert_eq!(of_arm("history-lama"), Path::new("out/seed-3/history-lama"));
     }
 }

@@ -48,7 +48,7 @@ pub struct StudyOptions {
     pub photos: PathBuf,
     /// Validation photos.
     pub validation: PathBuf,
-    /// Folder of the metrics' weights. A perceptual loss takes VGG16's from it.
+    /// Folder of the metrics' weights: VGG16's for perceptual losses, AlexNet's for the curves of LPIPS.
     pub metric_weights: PathBuf,
     /// Output folder.
     pub folder: PathBuf,
@@ -105,13 +105,14 @@ pub enum StudyEvent<'a> {
     },
 }
 
-/// Runs a study and writes its report: `report.md`, `report.html`, `report.json`, `table.csv`, `table.tex` and `examples.png`. Returns the
+/// Runs a study, scores it by the metrics of `judge`, and writes its report: `report.md`, `report.html`, `report.json`, `table.csv`, `table.tex` and `examples.png`. Returns the
 /// report's text, or `None` if it was stopped.
 ///
 /// # Errors
 /// As [`crate::fit()`].
 pub fn study(
     options: &StudyOptions,
+    judge: &Judge,
     stop: &AtomicBool,
     watch: &mut (dyn FnMut(StudyEvent) + Send),
 ) -> Result<Option<String>> {
@@ -128,20 +129,18 @@ pub fn study(
         let names: Vec<String> = plan.arms.iter().map(|arm| format!("{:?}", arm.name)).collect();
         return Err(Error::Config(format!("{plan}: no arm {name:?}, expected {}", join(&names, "or"))));
     }
-    let judge = Judge::open(&options.metric_weights)?;
     let runs = Runs { options };
     // Invalid settings are refused before the first hour of computing.
     runs.check()?;
-    let panel = Panel::new(Validation::open(&runs.validation_config()?)?, &judge);
-    let identity = panel.identity();
+    let panel = Panel::new(Validation::open(&runs.validation_config()?)?, judge);
     let mut results = vec![Results::new(); plan.arms.len()];
     for seed in 1..=options.seeds {
         for (arm, results) in plan.arms.iter().zip(&mut results) {
             if !options.only.is_empty() && !options.only.contains(&arm.name) {
-                results.extend(runs.earlier(arm, seed, &identity)?.map(|result| (seed, result)));
+                results.extend(runs.earlier(arm, seed, &panel)?.map(|result| (seed, result)));
                 continue;
             }
-            let Some(result) = runs.run(arm, seed, &panel, &identity, stop, watch)? else { return Ok(None) };
+            let Some(result) = runs.run(arm, seed, &panel, stop, watch)? else { return Ok(None) };
             watch(StudyEvent::Scored { name: &arm.name, seed, result: &result });
             results.insert(seed, result);
         }

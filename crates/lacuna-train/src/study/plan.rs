@@ -6,9 +6,10 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lacuna::Method;
-use lacuna::words::Word;
+use lacuna::method::Build;
+use lacuna::{Method, Predictor};
 use lacuna_eval::classic;
 use serde::Deserialize;
 
@@ -68,8 +69,8 @@ pub enum Work {
         /// Changes of it, as of `--set`.
         set: Vec<String>,
     },
-    /// A method that needs no training.
-    Fill(Method),
+    /// A method that needs no training: the constructor of its predictor.
+    Fill(fn() -> Arc<dyn Predictor>),
 }
 
 /// The thesis's values.
@@ -303,13 +304,17 @@ impl ArmFile {
                 Work::Train { file, text, set }
             }
             (None, Some(method)) => {
-                let known = [&classic::METHODS[..], Method::ALL].concat();
-                let found = known.iter().find(|known| known.name == method && !known.needs_network());
-                Work::Fill(*found.ok_or_else(|| {
-                    let known = known.iter().filter(|known| !known.needs_network());
-                    let known: Vec<_> = known.map(|known| known.name).collect();
-                    format!("arm {name:?}: unknown method {method:?}, expected one of {}", known.join(", "))
-                })?)
+                let alone = |known: Method| match known.build {
+                    Build::Alone(build) => Some((known.name, build)),
+                    Build::WithNetwork(_) => None,
+                };
+                let known: Vec<_> = classic::with_classic().into_iter().filter_map(alone).collect();
+                let found = known.iter().find(|(known, _)| *known == method);
+                let (_, build) = found.ok_or_else(|| {
+                    let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+                    format!("arm {name:?}: unknown method {method:?}, expected one of {}", names.join(", "))
+                })?;
+                Work::Fill(*build)
             }
             _ => return Err(format!("arm {name:?}: expected either run or method")),
         };

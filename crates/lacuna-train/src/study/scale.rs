@@ -82,11 +82,13 @@ impl Scale {
         self.sizes().map_or(30_000, |sizes| sizes.validation_photos)
     }
 
-    /// Steps between the validations of a run at this size, for its curve; none of an autoencoder.
-    pub fn validate_every(config: &RunConfig) -> u64 {
-        match config.task {
-            Task::Autoencoder => 0,
-            Task::Inpainting => (config.run.steps / VALIDATIONS).max(1),
+    /// Spaces the validations of a run at this size over its steps, for its curve. An autoencoder has none.
+    pub fn space_validations(self, config: &mut RunConfig) {
+        if self.sizes().is_some() {
+            config.run.validate_every = match config.task {
+                Task::Autoencoder => 0,
+                Task::Inpainting => (config.run.steps / VALIDATIONS).max(1),
+            };
         }
     }
 

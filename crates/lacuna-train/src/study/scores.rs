@@ -32,28 +32,25 @@ pub struct Value {
 pub(super) struct Panel<'a> {
     validation: Validation,
     judge: &'a Judge,
+    /// Hash of what scores depend on besides the fills.
+    pub identity: String,
     /// Features of the photos, computed when they are needed first.
     truths: OnceLock<Vec<f32>>,
 }
 
 impl<'a> Panel<'a> {
     pub fn new(validation: Validation, judge: &'a Judge) -> Self {
-        Self { validation, judge, truths: OnceLock::new() }
+        let mut bytes = judge.identity().into_bytes();
+        for (photo, mask) in validation.examples(usize::MAX) {
+            bytes.extend(photo.values().iter().map(|&value| to_byte(value)));
+            bytes.extend(mask.hole().iter().map(|&hole| u8::from(hole)));
+        }
+        Self { validation, judge, identity: sha256(&bytes), truths: OnceLock::new() }
     }
 
     /// Photos and masks.
     pub fn pairs(&self) -> &[(Planes, Mask)] {
         self.validation.examples(usize::MAX)
-    }
-
-    /// What scores depend on besides the fills.
-    pub fn identity(&self) -> String {
-        let mut bytes = self.judge.identity().into_bytes();
-        for (photo, mask) in self.pairs() {
-            bytes.extend(photo.values().iter().map(|&value| to_byte(value)));
-            bytes.extend(mask.hole().iter().map(|&hole| u8::from(hole)));
-        }
-        sha256(&bytes)
     }
 
     /// Scores what `fill` returns for each photo, by its index, and its mask. Known pixels are taken from the photo, and values rounded to 8

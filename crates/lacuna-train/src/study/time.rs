@@ -11,7 +11,7 @@ use std::time::Instant;
 use lacuna::atomic::write_bytes_atomically;
 
 use super::StudyEvent;
-use super::arm::Runs;
+use super::arm::{Job, Runs};
 use crate::data::{Batch, Part, Position, loader_of, photos_of};
 use crate::step::Learner;
 use crate::{Error, Result};
@@ -33,7 +33,7 @@ pub(super) fn measure(
     let options = runs.options;
     let mut timed: Vec<(String, Learner, Vec<Batch>, Vec<f64>)> = Vec::new();
     for arm in &options.plan.arms {
-        let Some(run) = runs.configure(arm, 1)? else { continue };
+        let Job::Train(run) = runs.job(arm, 1)? else { continue };
         if !runs.folder(arm, 1).join("last.safetensors").exists() {
             continue;
         }

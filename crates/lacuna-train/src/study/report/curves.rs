@@ -40,56 +40,33 @@ type Line = BTreeMap<u64, Interval>;
 
 /// The charts of all arms with validations.
 pub fn charts(runs: &Runs, results: &[Results]) -> Result<Vec<Chart>> {
-    let plan = &runs.options.plan;
-    let Some((key, name)) = drawn(runs, results) else { return Ok(Vec::new()) };
-    let mut groups: Vec<(String, Vec<(&str, Line)>)> = Vec::new();
-    for (arm, results) in plan.arms.iter().zip(results) {
-        let line = line(runs, arm, results, key);
-        if line.is_empty() {
-            continue;
-        }
-        let group = match (&arm.like, arm.name.split_once(": ")) {
-            (Some(_), Some((factor, _))) => factor.to_owned(),
-            _ => String::new(),
-        };
-        match groups.iter_mut().find(|(other, _)| *other == group) {
-            Some((_, lines)) => lines.push((&arm.title, line)),
-            None => groups.push((group, vec![(&arm.title, line)])),
-        }
-    }
-    // A factor's first level is the base.
-    let base = plan
-        .arms
-        .iter()
-        .zip(results)
-        .find(|(arm, _)| plan.arms.iter().any(|other| other.like.as_ref() == Some(&arm.name)));
-    for (group, lines) in &mut groups {
-        if let Some((base, results)) = base
-            && !group.is_empty()
-        {
-            let line = line(runs, base, results, key);
-            if !line.is_empty() {
-                lines.insert(0, (&base.title, line));
+    let arms = &runs.options.plan.arms;
+    let with_lines = |(key, name)| {
+        let lines: Vec<Line> =
+            arms.iter().zip(results).map(|(arm, results)| line(runs, arm, results, key)).collect();
+        lines.iter().any(|line| !line.is_empty()).then_some((name, lines))
+    };
+    let Some((name, lines)) = DRAWN.into_iter().find_map(with_lines) else { return Ok(Vec::new()) };
+    let titled = |index: usize| (arms[index].title.as_str(), &lines[index]);
+    // By the factor that an arm is a level of; others together.
+    let mut groups: Vec<(&str, Vec<(&str, &Line)>)> = Vec::new();
+    for (index, arm) in arms.iter().enumerate().filter(|(index, _)| !lines[*index].is_empty()) {
+        let like = arm.like.as_ref().and_then(|like| arms.iter().position(|other| other.name == *like));
+        let factor = arm.name.split_once(": ").filter(|_| like.is_some()).map_or("", |(factor, _)| factor);
+        match groups.iter_mut().find(|(other, _)| *other == factor) {
+            Some((_, group)) => group.push(titled(index)),
+            // A factor's first level is the base.
+            None => {
+                let base = like.filter(|&base| !lines[base].is_empty());
+                groups.push((factor, base.into_iter().chain([index]).map(titled).collect()));
             }
         }
     }
-    let chart = |(group, lines): (String, Vec<(&str, Line)>)| {
-        let caption = if group.is_empty() { "arms".to_owned() } else { format!("factor “{group}”") };
+    let chart = |(factor, lines): (&str, Vec<(&str, &Line)>)| {
+        let caption = if factor.is_empty() { "arms".to_owned() } else { format!("factor “{factor}”") };
         Ok(Chart { caption: format!("{name} in validation, {caption}"), svg: draw(&lines, name)? })
     };
     groups.into_iter().map(chart).collect()
-}
-
-/// The value that validations have.
-fn drawn(runs: &Runs, results: &[Results]) -> Option<(&'static str, &'static str)> {
-    DRAWN.into_iter().find(|(key, _)| {
-        runs.options
-            .plan
-            .arms
-            .iter()
-            .zip(results)
-            .any(|(arm, results)| !line(runs, arm, results, key).is_empty())
-    })
 }
 
 fn line(runs: &Runs, arm: &Arm, results: &Results, key: &str) -> Line {
@@ -107,7 +84,7 @@ fn line(runs: &Runs, arm: &Arm, results: &Results, key: &str) -> Line {
     of_steps.into_iter().map(|(step, values)| (step, student(&values))).collect()
 }
 
-fn draw(lines: &[(&str, Line)], name: &str) -> Result<String> {
+fn draw(lines: &[(&str, &Line)], name: &str) -> Result<String> {
     let failed = |error: &dyn std::fmt::Display| Error::Config(format!("the chart cannot be drawn: {error}"));
     let points = || lines.iter().flat_map(|(_, line)| line.iter());
     let end = points().map(|(&step, _)| step).max().unwrap_or(1);
@@ -167,7 +144,7 @@ mod tests {
         let line = |value: f64| -> Line {
             (1..=4).map(|step| (100 * step, student(&[value, value + 0.01, value + 0.02]))).collect()
         };
-        let svg = draw(&[("one", line(0.2)), ("two & three", line(0.3))], "LPIPS").unwrap();
+        let svg = draw(&[("one", &line(0.2)), ("two & three", &line(0.3))], "LPIPS").unwrap();
         assert_eq!(svg.matches("<polygon").count(), 2);
         assert!(svg.contains("two &amp; three") && svg.contains("LPIPS"), "{svg}");
     }

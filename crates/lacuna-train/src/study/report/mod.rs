@@ -13,7 +13,7 @@ use lacuna_eval::report::sheet::{arrange, masked};
 use lacuna_nets::Network;
 use serde_json::json;
 
-use super::arm::{Run, Runs};
+use super::arm::Runs;
 use super::effects::{self, Judged};
 use super::plan::{Claim, Plan};
 use super::scores::Panel;
@@ -78,9 +78,7 @@ fn examples(runs: &Runs, panel: &Panel) -> Result<RgbImage> {
     let mut networks: Vec<Network> = Vec::new();
     for arm in &runs.options.plan.arms {
         let folder = runs.folder(arm, 1);
-        if let Some(Run { .. }) = runs.configure(arm, 1)?
-            && folder.join("last.safetensors").exists()
-        {
+        if folder.join("last.safetensors").exists() {
             networks.push(runs.network(&folder)?);
         }
     }

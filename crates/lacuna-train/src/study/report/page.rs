@@ -3,8 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lacuna_eval::interval::Interval;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment};
+use lacuna_eval::report::page::{STYLE, render};
 use serde_json::{Value, json};
 
 use super::super::StudyOptions;
@@ -13,7 +12,7 @@ use super::JudgedClaim;
 use super::curves::Chart;
 use super::table::{Table, mean, range};
 use super::text::command;
-use crate::{Error, Result};
+use crate::Result;
 
 const PAGE: &str = include_str!("page.html");
 /// Half the width of an effect's bar in the page's units.
@@ -22,7 +21,7 @@ const HALF_WIDTH: f64 = 100.0;
 /// The page.
 ///
 /// # Errors
-/// [`Error::Config`] if the template fails, which would be a bug.
+/// [`crate::Error::Eval`] if the template fails, which would be a bug.
 pub fn page(
     options: &StudyOptions,
     table: &Table,
@@ -30,14 +29,10 @@ pub fn page(
     charts: &[Chart],
     examples: &[u8],
 ) -> Result<String> {
-    let failure = |error: minijinja::Error| Error::Config(format!("the page cannot be generated: {error}"));
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_template("page", PAGE).map_err(failure)?;
     let charts: Vec<Value> =
         charts.iter().map(|chart| json!({ "caption": chart.caption, "svg": chart.svg })).collect();
     let values = json!({
-        "title": options.plan.title, "command": command(options), "photos": table.photos, "seeds": options.seeds,
+        "title": options.plan.title, "style": STYLE, "command": command(options), "photos": table.photos, "seeds": options.seeds,
         "claims": claims.iter().map(claim).collect::<Vec<_>>(),
         "columns": table.columns, "timed": table.has_times(),
         "measures": table.measures.iter().map(|measure| json!({
@@ -56,7 +51,7 @@ pub fn page(
         "printed": table.rows.iter().any(|row| row.thesis.is_some()),
         "charts": charts, "examples": format!("data:image/png;base64,{}", STANDARD.encode(examples)),
     });
-    environment.get_template("page").map_err(failure)?.render(Serde(values)).map_err(failure)
+    Ok(render(PAGE, values)?)
 }
 
 fn claim(JudgedClaim { claim, from, to, judged }: &JudgedClaim) -> Value {

@@ -4,7 +4,9 @@ mod control;
 mod sampling;
 
 use super::*;
-use crate::testing::{assert_block_gradient, from_fixture, load_fixture, random, rng, seeded, values};
+use crate::testing::{
+    assert_block_gradient, assert_fixture, from_fixture, load_fixture, random, rng, seeded, values,
+};
 use crate::weights;
 use lacuna_network::{ControlNet as ControlConfig, DenoiserSize};
 use testkit::denoiser::{config, reference_name};
@@ -41,14 +43,6 @@ fn condition(numbers: &Fixtures) -> Condition {
         fraction: tensor(numbers, "batch.share"),
         mean: Some(tensor(numbers, "batch.mean")),
     }
-}
-
-#[track_caller]
-fn assert_fixture<const D: usize>(numbers: &Fixtures, name: &str, found: Tensor<D>) {
-    let expected = numbers.get(name);
-    assert_eq!(found.dims().to_vec(), expected.shape, "{name}");
-    let worst = worst_difference(&values(found), &expected.values).unwrap().size();
-    assert!(worst <= TOLERANCE, "{name} is off by {worst:e}");
 }
 
 #[track_caller]

@@ -62,6 +62,20 @@ impl Scene {
         }
     }
 
+    /// The values before the first step and after each.
+    fn follow(&self, sampler: &DiscreteSampler, region: &KnownRegion) -> Vec<Vec<f32>> {
+        let mut seen = Vec::new();
+        sampler
+            .watched(
+                region,
+                |draw| self.draw(draw),
+                |x, time| self.predict(x, time),
+                |x| seen.push(x.to_vec()),
+            )
+            .unwrap();
+        seen
+    }
+
     #[track_caller]
     fn assert_values(&self, name: &str, found: &[f32]) {
         let expected = &self.numbers.get(name).values;
@@ -142,31 +156,14 @@ fn glide_follows_the_reference() {
             DiscreteSampler { prediction: Prediction::V, ..sampler(Method::Ddpm, KnownWay::Project) },
         ),
     ] {
-        let mut seen = Vec::new();
-        sampler
-            .watched(
-                &scene.region(),
-                |draw| scene.draw(draw),
-                |x, time| scene.predict(x, time),
-                |x| seen.push(x.to_vec()),
-            )
-            .unwrap();
-        scene.assert_trajectory(name, &seen);
+        scene.assert_trajectory(name, &scene.follow(&sampler, &scene.region()));
     }
 }
 
 #[test]
 fn dpm_solver_follows_the_reference() {
     let scene = Scene::new();
-    let mut seen = Vec::new();
-    sampler(Method::DpmSolver, KnownWay::Project)
-        .watched(
-            &KnownRegion::none(SHAPE),
-            |draw| scene.draw(draw),
-            |x, time| scene.predict(x, time),
-            |x| seen.push(x.to_vec()),
-        )
-        .unwrap();
+    let seen = scene.follow(&sampler(Method::DpmSolver, KnownWay::Project), &KnownRegion::none(SHAPE));
     for (step, x) in seen.iter().enumerate().skip(1) {
         scene.assert_values(&format!("dpmpp.{step}"), x);
     }
