@@ -39,15 +39,26 @@ impl<'a> Shared<'a> {
         unsafe { self.start.add(index) }
     }
 
-    /// One value, while no thread writes.
+    /// One value, which no thread writes meanwhile.
     ///
     /// # Panics
     /// If it lies outside the buffer.
-    #[cfg(test)]
+    #[inline(always)]
     pub fn get(self, index: usize) -> f32 {
         assert!(index < self.length, "place {index} of a buffer of {}", self.length);
         // SAFETY: inside the buffer.
         unsafe { *self.start.add(index) }
+    }
+
+    /// Sets one value, which no other thread accesses meanwhile.
+    ///
+    /// # Panics
+    /// If it lies outside the buffer.
+    #[inline(always)]
+    pub fn set(self, index: usize, value: f32) {
+        assert!(index < self.length, "place {index} of a buffer of {}", self.length);
+        // SAFETY: inside the buffer.
+        unsafe { *self.start.add(index) = value };
     }
 
     /// The buffer starting at `index`.

@@ -5,6 +5,8 @@ mod backward;
 mod buffers;
 mod chain;
 mod conv;
+mod denoiser;
+mod dense;
 mod fft;
 mod fourier;
 mod head;
@@ -29,6 +31,7 @@ use lacuna_network::Layers;
 
 pub use backward::{Backward, LatentPart, LatentPlan, LatentRun};
 pub use chain::Chain;
+pub use denoiser::{DenoiserEngine, DenoiserPlan, DenoiserRun, Known};
 pub use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 pub use modulation::Sample;
 pub use plan::{Plan, PlanOptions, Strips, WINDOW_BYTES};

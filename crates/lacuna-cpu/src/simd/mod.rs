@@ -47,6 +47,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`; rounded once, except in the portable implementation.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Lanewise maximum.
@@ -139,10 +141,10 @@ mod tests {
     struct Everything;
 
     impl Op for Everything {
-        type Output = [f32; 11];
+        type Output = [f32; 12];
 
         #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> [f32; 11] {
+        fn run<S: Simd>(self, simd: S) -> [f32; 12] {
             let lanes: [f32; LANES] = std::array::from_fn(|lane| lane as f32 - 4.0);
             // SAFETY: arrays of LANES numbers.
             let a = unsafe { simd.load(lanes.as_ptr()) };
@@ -161,6 +163,7 @@ mod tests {
                 simd.sum(simd.where_positive(a, b)),
                 f32::from(simd.positive(a)),
                 simd.sum(simd.where_set(0b1000_0000_0010_0001, a)),
+                simd.sum(simd.div(a, b)),
             ]
         }
     }
@@ -170,7 +173,7 @@ mod tests {
         // Lanes -4 to 11: their sum is 56.
         let bits = f32::from(0b1111_1111_1110_0000u16);
         let set = -4.0 + 1.0 + 11.0;
-        let expected = [56.0, 88.0, 112.0, 168.0, 7.0 * 2.0 + 63.0, -9.0, -6.0, -4.0, 22.0, bits, set];
+        let expected = [56.0, 88.0, 112.0, 168.0, 7.0 * 2.0 + 63.0, -9.0, -6.0, -4.0, 22.0, bits, set, 28.0];
         for isa in Isa::available() {
             assert_eq!(dispatch(isa, Everything), expected, "{isa}");
         }

@@ -57,6 +57,11 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|part| unsafe { vdivq_f32(a[part], b[part]) })
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         from_fn(|part| unsafe { vfmaq_f32(c[part], a[part], b[part]) })
     }

@@ -49,6 +49,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a / b)
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         if cfg!(target_arch = "aarch64") {
             return std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]));

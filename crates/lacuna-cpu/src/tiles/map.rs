@@ -1,8 +1,8 @@
 //! A feature map in the arena, or the rows of it that are in memory at the moment.
 
-#[cfg(test)]
-use super::channels::Channels;
-use super::channels::Layout;
+use rayon::prelude::*;
+
+use super::channels::{Channels, Layout};
 use crate::shared::Shared;
 use crate::simd::LANES;
 
@@ -45,17 +45,39 @@ impl<'a> Map<'a> {
     }
 
     /// Copies channels to planes `[channels, rows, columns]`.
-    #[cfg(test)]
+    ///
+    /// # Panics
+    /// If there are gaps between rows.
     pub fn to_planes(self, channels: &Channels) -> Vec<f32> {
         let pixels = self.layout.pixels();
-        let mut planes = vec![0.0; channels.total() * pixels];
-        for block in 0..channels.blocks() {
-            for (lane, channel) in channels.of(block).enumerate() {
-                for (pixel, value) in planes[channel * pixels..][..pixels].iter_mut().enumerate() {
-                    *value = self.buffer.get(block * self.layout.plane + pixel * LANES + lane);
+        let positions = channels.positions();
+        let mut planes = vec![0.0; positions.len() * pixels];
+        planes.par_chunks_exact_mut(pixels).zip(positions).for_each(|(plane, (block, lane))| {
+            let first = block * self.layout.plane + lane;
+            plane.iter_mut().enumerate().for_each(|(pixel, value)| {
+                *value = self.buffer.get(first + pixel * LANES);
+            });
+        });
+        planes
+    }
+
+    /// Copies planes `[channels, rows, columns]` to channels; lanes without a channel become 0.
+    ///
+    /// # Panics
+    /// If there are gaps between rows.
+    pub fn set_planes(self, channels: &Channels, planes: &[f32]) {
+        let pixels = self.layout.pixels();
+        assert_eq!(planes.len(), channels.total() * pixels, "values of planes");
+        (0..channels.blocks()).into_par_iter().for_each(|block| {
+            let first = block * self.layout.plane;
+            let sources: Vec<&[f32]> =
+                channels.of(block).map(|channel| &planes[channel * pixels..][..pixels]).collect();
+            for pixel in 0..pixels {
+                for lane in 0..LANES {
+                    let value = sources.get(lane).map_or(0.0, |plane| plane[pixel]);
+                    self.buffer.set(first + pixel * LANES + lane, value);
                 }
             }
-        }
-        planes
+        });
     }
 }

@@ -3,8 +3,8 @@
 use lacuna_network::{Activation, Border, ChannelWise, LEAKY_SLOPE, Layer, Operation, Pieces};
 use rayon::prelude::*;
 
-use super::dense;
 use crate::Isa;
+use crate::engine::dense;
 use crate::engine::source::{Source, Weights};
 use crate::error::{Error, Result};
 use crate::kernels::conv::{self, ConvShape, Padding};

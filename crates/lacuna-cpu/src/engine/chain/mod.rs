@@ -1,9 +1,8 @@
 //! Networks of one image size whose layers follow each other: context encoders.
 //!
 //! Layers are computed one after another on planes, with the kernels of training: at sides of 128 pixels and less a plan
-//! over blocks of channels saves little. Full connections have loops of their own (`dense.rs`).
+//! over blocks of channels saves little. Full connections have loops of their own (`engine/dense.rs`).
 
-mod dense;
 mod layer;
 
 use std::borrow::Cow;
