@@ -10,6 +10,7 @@ mod dense;
 mod fft;
 mod fourier;
 mod head;
+mod latent;
 mod modulation;
 mod network;
 mod pace;
@@ -44,9 +45,6 @@ use crate::error::{Error, Result};
 use crate::isa::Isa;
 use crate::tiles::arena::{Arena, Kept};
 use network::Network;
-use pace::Pace;
-use profile::Profile;
-use run::Run;
 use stem::Picture;
 
 /// A network compiled for this processor.
@@ -159,17 +157,9 @@ impl Engine {
         if let Some(sample) = sample {
             self.check_sample(plan, sample)?;
         }
-        let mut arena = self.arena(plan)?;
-        let mut profile = Profile::from_environment();
-        let pace = Pace::new(plan, proceed);
-        let mut run =
-            Run { network: &self.network, plan, arena: arena.numbers(), profile: &mut profile, pace };
-        let predicted = run.predict(Picture { image, mask, height, width }, wanted, sample);
-        if let Some(table) = profile.table(plan) {
-            eprintln!("{table}");
-        }
-        self.kept.put_back(arena);
-        predicted
+        let stages = [Stage::Encode, Stage::Refine, Stage::Decode];
+        let picture = Picture { image, mask, height, width };
+        self.stages(plan, &stages, proceed, |run| run.predict(picture, wanted, sample))
     }
 
     fn check_sample(&self, plan: &Plan, sample: &Sample<'_>) -> Result<()> {

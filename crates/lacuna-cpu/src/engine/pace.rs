@@ -13,11 +13,6 @@ pub(crate) struct Pace<'a> {
 }
 
 impl<'a> Pace<'a> {
-    /// The start of a plan.
-    pub fn new(plan: &Plan, go_on: &'a dyn Fn(f32) -> bool) -> Self {
-        Self::of(plan, &[Stage::Encode, Stage::Refine, Stage::Decode], go_on)
-    }
-
     /// The start of some stages of a plan.
     pub fn of(plan: &Plan, stages: &[Stage], go_on: &'a dyn Fn(f32) -> bool) -> Self {
         let mut operations = [0.0; 3];

@@ -52,10 +52,18 @@ impl Run<'_> {
         wanted: Wanted,
         sample: Option<&Sample<'_>>,
     ) -> Result<Vec<f32>> {
+        self.encode_and_refine(picture, sample)?;
+        self.decode(picture, wanted)
+    }
+
+    /// Computes the refined latent.
+    ///
+    /// # Errors
+    /// As [`Run::predict`].
+    pub fn encode_and_refine(&mut self, picture: Picture<'_>, sample: Option<&Sample<'_>>) -> Result<()> {
         self.encode(picture)?;
         let answer = self.answer(picture, sample);
-        self.refine(answer.as_ref())?;
-        self.decode(picture, wanted)
+        self.refine(answer.as_ref())
     }
 
     /// The blocks of an answer, if the network is modulated.

@@ -5,6 +5,7 @@
 //! and belongs to one generator: [`Flow::generator`] is the fingerprint of that generator's weights.
 
 mod file;
+mod predictor;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use lacuna_network::Denoiser;
 use serde::{Deserialize, Serialize};
 
 pub use file::FlowFile;
+pub use predictor::FlowPredictor;
 pub use statistics::{CLIP, Statistics};
 
 /// Most cells by which the generated cells exceed the hole.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use lacuna_network::Cost;
+
 use super::DenoiserEngine;
 use super::compile::{Biased, Conv3, Middle, Mix, Network, Residual};
 use super::norm::{Norm, Smooth};
@@ -10,6 +12,9 @@ use crate::engine::fourier::frequencies;
 use crate::engine::place::{Buffer, Places, Requests};
 use crate::error::{Error, Result};
 use crate::tiles::channels::Layout;
+
+/// Speed relative to [`crate::engine::product_rate`], in operations of direct convolution.
+const EFFICIENCY: f64 = 1.5;
 
 /// A plan for latents of one size.
 #[derive(Debug)]
@@ -106,6 +111,14 @@ impl DenoiserPlan<'_> {
     pub fn latent_bytes(&self) -> u64 {
         let cells = self.rows * self.columns;
         (2 * self.engine.config().latent * cells * size_of::<f32>()) as u64
+    }
+}
+
+impl DenoiserEngine {
+    /// Forecast time of one prediction in seconds, if large products run at `rate` operations per second.
+    pub fn forecast_seconds(&self, rows: usize, columns: usize, rate: f64) -> f64 {
+        // Nearly all operations are in convolutions by Winograd's method; GroupNorm passes twice over each map.
+        Cost::of_denoiser(&self.config().layers(), columns, rows).operations / EFFICIENCY / rate
     }
 }
 

@@ -1,0 +1,348 @@
+//! Fills a hole by sampling the refined latent of a generator's fill.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use lacuna_cpu::engine::{DenoiserEngine, Known, Wanted};
+use lacuna_cpu::{Error as EngineError, Isa};
+use lacuna_diffusion::flow::{FlowGrid, FlowSampler, Start, resolution_shift};
+use lacuna_diffusion::noise::Origin;
+use lacuna_diffusion::ring::{RING_PIXELS, match_ring};
+use lacuna_diffusion::{Cells, KnownRegion, KnownWay, MapShape, Noise};
+use lacuna_network::geometry::MULTIPLE;
+
+use super::{Flow, FlowFile, FlowStart};
+use crate::checkpoint::Checkpoint;
+use crate::{EnginePredictor, Error, Mask, Planes, Predictor, Result, Sides, Watch};
+
+/// Cells of the latents of training crops, for [`resolution_shift`].
+const TRAINED_CELLS: usize = 16 * 16;
+
+/// The largest shift of the times for large images.
+const MOST_SHIFT: f64 = 3.0;
+
+/// Steps of a flow that starts from noise, and of one that starts from a fill.
+const STEPS: [usize; 2] = [8, 4];
+
+/// Maps of a latent that sampling holds at most, besides the denoiser's memory: fill, normalised fill, start, current values, velocity.
+const LATENT_MAPS: usize = 5;
+
+/// Generates a fill by a flow: the generator's own fill is encoded, its cells in and around the hole are sampled again, and the result
+/// is decoded.
+///
+/// Known cells keep the generator's values at every step. The decoder does not return known pixels exactly, so the colours of the result
+/// are matched to the ring of known pixels around the hole ([`match_ring`]).
+#[derive(Debug)]
+pub struct FlowPredictor {
+    generator: Arc<EnginePredictor>,
+    denoiser: DenoiserEngine,
+    flow: Flow,
+    steps: usize,
+}
+
+impl FlowPredictor {
+    /// A predictor for the flow of a file and the generator that it was trained for; `steps` of Euler's method, by default 4 for a
+    /// flow that starts from a fill and 8 for one that starts from noise.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if the flow was trained for another generator; [`Error::Argument`] for no steps; the errors of
+    /// [`EnginePredictor::new`].
+    pub fn new(file: &FlowFile, generator: &Checkpoint, steps: Option<usize>) -> Result<Self> {
+        file.check_generator(generator)?;
+        let flow = file.flow().clone();
+        let isa = Isa::selected().map_err(|error| Error::Argument(error.to_string()))?;
+        let denoiser = DenoiserEngine::compile(&flow.denoiser, isa, |name| file.values(name))
+            .map_err(|error| Error::checkpoint(file.path().display().to_string(), error.to_string()))?;
+        file.release();
+        let [from_noise, from_fill] = STEPS;
+        let steps = steps.unwrap_or(match flow.start {
+            FlowStart::Noise => from_noise,
+            FlowStart::Mean { .. } => from_fill,
+        });
+        let predictor = Self { generator: Arc::new(EnginePredictor::new(generator)?), denoiser, flow, steps };
+        predictor.grid(TRAINED_CELLS)?;
+        Ok(predictor)
+    }
+
+    /// Steps of Euler's method.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The description of the flow.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// The times for a latent of this many cells.
+    fn grid(&self, cells: usize) -> Result<FlowGrid> {
+        let shift = match self.flow.start {
+            FlowStart::Noise => resolution_shift(cells, TRAINED_CELLS, MOST_SHIFT),
+            FlowStart::Mean { .. } => 1.0,
+        };
+        FlowGrid::new(self.steps, shift).map_err(|problem| Error::Argument(problem.to_string()))
+    }
+
+    /// The refined latent with generated cells, from the generator's: `[channels, height / 8, width / 8]`.
+    fn sample(&self, refined: Vec<f32>, mask: &Mask, seed: u64, watch: &Watch) -> Result<Vec<f32>> {
+        let (rows, columns) = (mask.height() / MULTIPLE, mask.width() / MULTIPLE);
+        let cells = rows * columns;
+        let hole = Cells::of_mask(mask.hole(), mask.width(), MULTIPLE, self.flow.halo)
+            .map_err(|problem| self.failed(problem))?;
+        let mut fill = refined.clone();
+        self.flow.statistics.normalise(&mut fill, cells);
+        let shape = MapShape::one(self.flow.denoiser.latent, rows, columns);
+        let region = KnownRegion::new(shape, &fill, &hole.free).map_err(|problem| self.failed(problem))?;
+        let start = match self.flow.start {
+            FlowStart::Noise => Start::Noise,
+            FlowStart::Mean { deviation } => Start::Mean { mean: &fill, deviation: deviation as f32 },
+        };
+        let known = Known { masked: &fill, fraction: &hole.fraction, mean: None };
+        let plan = self.denoiser.plan(rows, columns, rayon::current_num_threads());
+        let mut run = plan.and_then(|plan| plan.start(known)).map_err(|error| self.engine_failed(error))?;
+        let mut step = 0;
+        let predict = |x: &[f32], time: f64| -> Result<Vec<f32>, Failure> {
+            let proceed = |fraction: f32| watch.reached((step as f32 + fraction) / self.steps as f32).is_ok();
+            let velocity = run.predict(x, time, &proceed).map_err(Failure::Engine)?;
+            step += 1;
+            Ok(velocity)
+        };
+        let noise = Noise::new(seed);
+        let sampler = FlowSampler { grid: self.grid(cells)?, way: KnownWay::Clean };
+        let sampled =
+            sampler.sample(start, &region, |draw| noise.map(draw, shape, Origin::default()), predict);
+        let mut sampled = sampled.map_err(|failure| match failure {
+            Failure::Engine(error) => self.engine_failed(error),
+            Failure::Sampler(problem) => self.failed(problem),
+        })?;
+        self.flow.statistics.restore(&mut sampled, cells);
+        // Known cells keep what normalising would clip.
+        for (index, (value, known)) in sampled.iter_mut().zip(refined).enumerate() {
+            if !hole.free[index % cells] {
+                *value = known;
+            }
+        }
+        Ok(sampled)
+    }
+
+    fn failed(&self, problem: impl Display) -> Error {
+        Error::Predict { predictor: self.name(), problem: problem.to_string() }
+    }
+
+    fn engine_failed(&self, error: EngineError) -> Error {
+        if matches!(error, EngineError::Stopped) { Error::Stopped } else { self.failed(error) }
+    }
+
+    /// Fractions of the work that are done after the generator's fill and after sampling, for a frame of this size.
+    fn shares(&self, width: usize, height: usize) -> [f32; 2] {
+        let [fill, sampling, decoding] = self.seconds(width, height);
+        let total = (fill + sampling + decoding) as f32;
+        [fill as f32 / total, (fill + sampling) as f32 / total]
+    }
+
+    /// Forecast times of the generator's fill, of sampling, and of decoding, in seconds.
+    fn seconds(&self, width: usize, height: usize) -> [f64; 3] {
+        /// Of the generator's time: its decoder's.
+        const DECODER: f64 = 0.3;
+        let whole = self.generator.forecast_seconds(width, height, 0);
+        let (rows, columns) = (height / MULTIPLE, width / MULTIPLE);
+        let step = self.denoiser.forecast_seconds(rows, columns, self.generator.rate());
+        [(1.0 - DECODER) * whole, self.steps as f64 * step, DECODER * whole]
+    }
+}
+
+/// Why a sampler ended early.
+enum Failure {
+    Engine(EngineError),
+    Sampler(lacuna_diffusion::Error),
+}
+
+impl From<lacuna_diffusion::Error> for Failure {
+    fn from(error: lacuna_diffusion::Error) -> Self {
+        Self::Sampler(error)
+    }
+}
+
+impl Predictor for FlowPredictor {
+    fn name(&self) -> String {
+        format!("{} with {} steps of {}", self.generator.name(), self.steps, self.flow.denoiser.label())
+    }
+
+    fn runs_in_parallel(&self) -> bool {
+        true
+    }
+
+    fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
+        self.check_frame(image, mask)?;
+        let (width, height) = (image.width(), image.height());
+        let (engine, plan) = (self.generator.engine(), self.generator.plan(width, height)?);
+        let input = (image.values(), mask.hole());
+        let [filled, sampled] = self.shares(width, height);
+        let failed = |error| self.engine_failed(error);
+
+        let part = watch.part(0.0, filled);
+        let refined = engine.refined(&plan, input, &|fraction| part.reached(fraction).is_ok());
+        let latent = self.sample(refined.map_err(failed)?, mask, seed, &watch.part(filled, sampled))?;
+        let part = watch.part(sampled, 1.0);
+        let proceed = |fraction| part.reached(fraction).is_ok();
+        let decoded = engine.decoded(&plan, &latent, input, Wanted::Everything, &proceed).map_err(failed)?;
+        let matched = match_ring(&decoded, image.values(), mask.hole(), width, RING_PIXELS)
+            .map_err(|problem| self.failed(problem))?;
+        Ok(Planes::new(width, height, matched))
+    }
+
+    fn sides(&self) -> Sides {
+        let smallest = self.flow.denoiser.smallest_side() * MULTIPLE;
+        Sides { smallest: smallest.max(Sides::NETWORK.smallest), ..Sides::NETWORK }
+    }
+
+    fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
+        let (rows, columns) = (height / MULTIPLE, width / MULTIPLE);
+        let map = (self.flow.denoiser.latent * rows * columns * size_of::<f32>()) as u64;
+        let Ok(plan) = self.denoiser.plan(rows, columns, rayon::current_num_threads()) else {
+            return u64::MAX;
+        };
+        // The generator keeps its memory while the denoiser runs. Twice the image: what is decoded, and with matched colours.
+        let image = (3 * width * height * size_of::<f32>()) as u64;
+        self.generator.forecast_bytes(width, height)
+            + plan.arena_bytes()
+            + LATENT_MAPS as u64 * map
+            + 2 * image
+    }
+
+    fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
+        self.seconds(width, height).iter().sum()
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        self.generator.resident_bytes() + self.denoiser.weight_bytes()
+    }
+
+    fn release(&self) {
+        self.generator.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{NamedTensor, Storage};
+    use crate::flow::Statistics;
+    use lacuna_network::Denoiser;
+    use std::borrow::Cow;
+    use testkit::{assert_close, fixtures, pictures};
+
+    const SIDES: [usize; 2] = [64, 48];
+
+    fn generator() -> Checkpoint {
+        Checkpoint::open(fixtures::path("control/weights.safetensors")).unwrap()
+    }
+
+    /// A flow whose weights are noise of this size.
+    fn predictor(start: FlowStart, size: f32, steps: Option<usize>) -> Result<FlowPredictor> {
+        let generator = generator();
+        let latent = generator.config().latent().total();
+        let denoiser = Denoiser { latent, width: 16, levels: vec![1, 2], blocks: 1, mean: false };
+        let tensors = denoiser.layers().tensors().into_iter().enumerate().map(|(seed, (name, shape))| {
+            let values = pictures::noise(seed as u64, shape.iter().product());
+            let values = Cow::Owned(values.iter().map(|value| size * value).collect());
+            NamedTensor { name, shape, values }
+        });
+        // Wide enough that nothing is clipped.
+        let statistics = Statistics { mean: vec![0.5; latent], deviation: vec![50.0; latent] };
+        let flow = Flow {
+            denoiser: denoiser.clone(),
+            generator: generator.fingerprint(),
+            start,
+            halo: 1,
+            statistics,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flow.safetensors");
+        FlowFile::save(&path, &flow, "a test", tensors, Storage::F32).unwrap();
+        FlowPredictor::new(&FlowFile::open(&path).unwrap(), &generator, steps)
+    }
+
+    fn scene() -> (Planes, Mask) {
+        let [width, height] = SIDES;
+        (
+            Planes::new(width, height, pictures::picture(width, height)),
+            Mask::new(width, height, pictures::hole(width, height)),
+        )
+    }
+
+    const MEAN: FlowStart = FlowStart::Mean { deviation: 0.05 };
+
+    /// A velocity of 0 from the fill without noise is the generator's fill, with matched colours.
+    #[test]
+    fn a_flow_that_stands_still_gives_the_generator_s_fill() {
+        let (image, mask) = scene();
+        let still = predictor(FlowStart::Mean { deviation: 0.0 }, 0.0, None).unwrap();
+        let generator = EnginePredictor::new(&generator()).unwrap();
+        let fill = generator.run(&image, &mask, Wanted::Everything, &Watch::default()).unwrap();
+        let expected = match_ring(fill.values(), image.values(), mask.hole(), SIDES[0], RING_PIXELS).unwrap();
+        let found = still.predict(&image, &mask, 3).unwrap();
+        assert_close(found.values(), &expected, 1e-4);
+    }
+
+    #[test]
+    fn answers_depend_on_the_seed_alone() {
+        let (image, mask) = scene();
+        for start in [MEAN, FlowStart::Noise] {
+            let predictor = predictor(start, 0.1, None).unwrap();
+            let one = predictor.predict(&image, &mask, 1).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            assert_eq!(pool.install(|| predictor.predict(&image, &mask, 1)).unwrap(), one, "{start:?}");
+            assert_ne!(predictor.predict(&image, &mask, 2).unwrap(), one, "{start:?}");
+            assert!(one.values().iter().all(|value| (0.0..=1.0).contains(value)));
+            predictor.release();
+            assert_eq!(predictor.predict(&image, &mask, 1).unwrap(), one, "{start:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_hole_held_has_no_influence() {
+        let (image, mask) = scene();
+        let mut spoiled = image.clone();
+        let pixels = SIDES[0] * SIDES[1];
+        let hole = mask.hole().to_vec();
+        spoiled
+            .values_mut()
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, _)| hole[at % pixels])
+            .for_each(|(_, v)| *v = 0.9);
+        for start in [MEAN, FlowStart::Noise] {
+            let predictor = predictor(start, 0.1, Some(2)).unwrap();
+            for seed in 0..3 {
+                let [one, other] =
+                    [&image, &spoiled].map(|image| predictor.predict(image, &mask, seed).unwrap());
+                assert_eq!(one, other, "{start:?}, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_watches_sees_it_grow_and_can_stop_it() {
+        let (image, mask) = scene();
+        let (predictor, watch) = (predictor(MEAN, 0.1, None).unwrap(), Watch::default());
+        predictor.predict_watched(&image, &mask, 0, &watch).unwrap();
+        assert!((watch.done() - 1.0).abs() < 1e-5, "{}", watch.done());
+        watch.stop();
+        assert!(matches!(predictor.predict_watched(&image, &mask, 0, &watch), Err(Error::Stopped)));
+    }
+
+    #[test]
+    fn it_says_what_it_is_and_refuses_what_does_not_fit() {
+        let [from_mean, from_noise] =
+            [MEAN, FlowStart::Noise].map(|start| predictor(start, 0.1, None).unwrap());
+        assert_eq!((from_mean.steps(), from_noise.steps()), (4, 8));
+        let name = from_mean.name();
+        assert!(name.contains("with 4 steps of denoiser-c") && name.contains("cpu"), "{name}");
+        assert!(from_mean.uses_seed() && !from_mean.can_refine());
+        let problem = predictor(MEAN, 0.1, Some(0)).unwrap_err().to_string();
+        assert!(problem.contains("steps of a flow: 0"), "{problem}");
+        assert_eq!(from_mean.sides().smallest, 24);
+        assert!(from_mean.forecast_bytes(64, 48) > from_mean.generator.forecast_bytes(64, 48));
+    }
+}
