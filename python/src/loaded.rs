@@ -142,7 +142,7 @@ impl Loaded {
         let predictor = match key.method.build {
             Build::Alone(build) => build(),
             // Weights are packed in parallel.
-            Build::WithNetwork(build) => build(pool.install(|| network(&key, memory))?),
+            Build::WithNetwork(build) => build(pool.install(|| network(&key, memory))?)?,
         };
         Ok(Self { pool, predictor, key, weights_hash: OnceLock::new() })
     }

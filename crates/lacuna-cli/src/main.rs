@@ -4,6 +4,7 @@ mod bench;
 mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod flow;
 mod hints;
 mod inpaint;
 mod interrupt;

@@ -14,7 +14,8 @@ use lacuna::method::Build;
 use lacuna::{Method, Predictor, default_network, network_predictor};
 use serde::{Deserialize, Serialize};
 
-use crate::models::{MODEL_SYNTAX, ModelArg};
+use crate::flow::FlowArgs;
+use crate::models::{MODEL_SYNTAX, ModelArg, Weights};
 use crate::refine::RefineArgs;
 use crate::usage::{bail_usage, ensure_usage};
 use crate::words::word;
@@ -28,10 +29,12 @@ pub struct MethodArgs {
     /// Method that fills the hole [default: network with --model, else guided]
     #[arg(long, value_name = "METHOD", value_parser = word::<Method>())]
     pub method: Option<Method>,
-    /// Network: a weights file (Lacuna's .safetensors, or a LaMa checkpoint: .ckpt, .pt, .pth), or the name of an
-    /// installed model such as big-lama; see `lacuna models` [default: the network that ships with Lacuna]
+    /// Network: a weights file (Lacuna's .safetensors, also a flow file, or a LaMa checkpoint: .ckpt, .pt, .pth), or the
+    /// name of an installed model such as big-lama; see `lacuna models` [default: the network that ships with Lacuna]
     #[arg(long, value_name = MODEL_SYNTAX)]
     pub model: Option<ModelArg>,
+    #[command(flatten)]
+    pub flow: FlowArgs,
     #[command(flatten)]
     pub refine: RefineArgs,
     #[command(flatten)]
@@ -83,6 +86,33 @@ impl PlaceArgs {
         Ok(engine)
     }
 
+    /// Loads the network of a weights file, or its flow. With `memory`, weights that do not fit into that many bytes are
+    /// refused before they are loaded.
+    ///
+    /// # Errors
+    /// As [`Self::load_network`]; if a flow was trained for another generator, or is asked for where there is none.
+    pub fn load(
+        &self,
+        weights: &Weights,
+        flow: &FlowArgs,
+        memory: Option<u64>,
+    ) -> Result<Arc<dyn Predictor>> {
+        match weights {
+            Weights::Network(checkpoint) => {
+                flow.ensure_absent()?;
+                self.load_network(checkpoint, memory)
+            }
+            Weights::Flow(file) => {
+                ensure_usage!(
+                    self.engine()? == EngineName::Cpu,
+                    "{} is a flow file, which only --engine cpu runs",
+                    file.path().display()
+                );
+                flow.load(file, memory)
+            }
+        }
+    }
+
     /// Loads a network. With `memory`, weights that do not fit into that many bytes are refused before they are loaded.
     ///
     /// # Errors
@@ -113,11 +143,11 @@ impl MethodArgs {
     /// If the arguments contradict each other, the model cannot be read, or the device does not exist.
     pub fn load(&self, memory: Option<u64>) -> Result<Arc<dyn Predictor>> {
         let network = || -> Result<Arc<dyn Predictor>> {
-            let checkpoint = match &self.model {
-                Some(model) => model.open()?,
-                None => default_network()?,
+            let weights = match &self.model {
+                Some(model) => model.open_weights()?,
+                None => Weights::Network(default_network()?),
             };
-            let network = self.place.load_network(&checkpoint, memory)?;
+            let network = self.place.load(&weights, &self.flow, memory)?;
             Ok(match self.refine.refinement() {
                 Some(refinement) => network.refined(refinement)?,
                 None => network,
@@ -129,7 +159,7 @@ impl MethodArgs {
             "--method {method} has no network that --refine could refine"
         );
         Ok(match method.build {
-            Build::WithNetwork(build) => build(network()?),
+            Build::WithNetwork(build) => build(network()?)?,
             Build::Alone(build) => {
                 if let Some(model) = &self.model {
                     bail_usage!("--method {method} uses no model, but --model {model} was given");
@@ -140,6 +170,7 @@ impl MethodArgs {
                         self.place.device
                     );
                 }
+                self.flow.ensure_absent()?;
                 if self.place.engine.is_some() {
                     bail_usage!("--method {method} runs no network, but --engine was given");
                 }

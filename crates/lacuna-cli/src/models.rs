@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::{DEFAULT_NETWORK, default_network};
+use lacuna::flow::FlowFile;
 use lacuna::models::{ModelStore, PUBLISHED_MODELS, PublishedModel, is_weights_path};
 
 use crate::usage::{bail_usage, ensure_usage};
@@ -103,14 +104,49 @@ impl ModelArg {
     /// # Errors
     /// If no model of that name is installed, or the file contains no network.
     pub fn open(&self) -> Result<Checkpoint> {
+        match self.shipped()? {
+            Some(network) => Ok(network),
+            None => Ok(Checkpoint::open(self.path()?)?),
+        }
+    }
+
+    /// Whether its file is a flow file.
+    ///
+    /// # Errors
+    /// If no model of that name is installed, or the file cannot be read.
+    pub fn is_flow(&self) -> Result<bool> {
+        Ok(self.shipped()?.is_none() && FlowFile::is_one(self.path()?)?)
+    }
+
+    /// As [`Self::open`], also for flow files.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_weights(&self) -> Result<Weights> {
+        Ok(match self.is_flow()? {
+            true => Weights::Flow(FlowFile::open(self.path()?)?),
+            false => Weights::Network(self.open()?),
+        })
+    }
+
+    /// The network that ships with the program, if it is meant.
+    fn shipped(&self) -> Result<Option<Checkpoint>> {
         if let Place::Store(name) = &self.place
             && name == DEFAULT_NETWORK
             && ModelStore::of_user()?.find(name).is_none()
         {
-            return Ok(default_network()?);
+            return Ok(Some(default_network()?));
         }
-        Ok(Checkpoint::open(self.path()?)?)
+        Ok(None)
     }
+}
+
+/// A file's weights.
+pub enum Weights {
+    /// Of a network.
+    Network(Checkpoint),
+    /// Of a flow on a network's latents.
+    Flow(FlowFile),
 }
 
 fn find(name: &str, store: &ModelStore) -> Result<PathBuf> {

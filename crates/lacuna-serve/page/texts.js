@@ -103,6 +103,11 @@ export const TEXTS = {
     "A network paints everything itself. Softer; good where nothing similar is in the photo.",
     "Мережа малює все сама. М’якше; добре, коли в фото нема нічого схожого.",
   ],
+  "method-flow": ["Sampled", "Вибірка"],
+  "method-flow-help": [
+    "A network invents the fill anew for every answer. For experiments.",
+    "Мережа щоразу вигадує заповнення заново. Для дослідів.",
+  ],
   model: ["Network", "Мережа"],
   refine: ["Refine for this photo", "Уточнити для цього фото"],
   refineHelp: [

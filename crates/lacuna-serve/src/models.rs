@@ -33,7 +33,7 @@ pub struct Model {
     pub id: String,
     /// A label shown to users instead of its name, such as "Best".
     pub label: Option<&'static str>,
-    /// The method of requests that do not name one: guided or network.
+    /// The method of requests that do not name one: guided, network or flow.
     pub method: Method,
     /// The device that it runs on.
     pub device: String,
@@ -108,7 +108,9 @@ impl Models {
 
     /// The available methods.
     pub(crate) fn methods(&self) -> Vec<Method> {
-        let can = |method: &Method| !method.needs_network() || !self.networks.is_empty();
+        let can = |method: &Method| {
+            !method.needs_network() || self.networks.iter().any(|model| method.builds_with(&model.network))
+        };
         Method::ALL.iter().copied().filter(can).collect()
     }
 
@@ -199,7 +201,8 @@ impl Models {
             Some(refine) => network.refined(refine).map_err(|error| Problem::of(&error))?,
             None => network,
         };
-        Ok(Selection { predictor: build(network), device: model.device.clone() })
+        let predictor = build(network).map_err(|error| Problem::of(&error))?;
+        Ok(Selection { predictor, device: model.device.clone() })
     }
 }
 

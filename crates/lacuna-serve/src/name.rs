@@ -58,7 +58,7 @@ mod tests {
     fn json_and_schema_have_the_names() {
         assert_eq!(serde_json::to_value(Name(Method::GUIDED)).unwrap(), "guided");
         let schema = serde_json::to_value(Name::<Method>::schema()).unwrap();
-        assert_eq!(schema["enum"], serde_json::json!(["guided", "patchmatch", "network"]));
+        assert_eq!(schema["enum"], serde_json::json!(["guided", "patchmatch", "network", "flow"]));
         assert_eq!(<Name<MaskChannel> as ToSchema>::name(), "MaskChannel");
     }
 }

@@ -140,8 +140,9 @@ fn network() -> Result<Arc<EnginePredictor>, Problem> {
 }
 
 fn models() -> Result<Value, Problem> {
-    let network = network()?;
-    let methods: Vec<String> = <Method as lacuna::words::Word>::ALL.iter().map(ToString::to_string).collect();
+    let network: Arc<dyn Predictor> = network()?;
+    let methods = <Method as lacuna::words::Word>::ALL.iter().filter(|method| method.builds_with(&network));
+    let methods: Vec<String> = methods.map(ToString::to_string).collect();
     let limits = limits(0);
     Ok(json!({
         "default": { "method": Method::GUIDED.to_string(), "model": MODEL },
@@ -167,8 +168,8 @@ fn predictor(settings: &Settings) -> Result<Arc<dyn Predictor>, Problem> {
         (Build::Alone(_), Some(_)) => {
             Err(invalid(format!("method {method} has no network that could be refined")))
         }
-        (Build::WithNetwork(build), None) => Ok(build(network()?)),
-        (Build::WithNetwork(build), Some(refinement)) => Ok(build(network()?.refined(refinement)?)),
+        (Build::WithNetwork(build), None) => Ok(build(network()?)?),
+        (Build::WithNetwork(build), Some(refinement)) => Ok(build(network()?.refined(refinement)?)?),
     }
 }
 

@@ -19,11 +19,8 @@ use crate::refine::{EngineLatents, Refined, Refinement};
 use crate::{Draw, Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// A network alone, for the table in [`Method`].
-pub(crate) const METHOD: Method = Method {
-    name: "network",
-    meaning: "A neural network alone",
-    build: Build::WithNetwork(|network| network),
-};
+pub(crate) const METHOD: Method =
+    Method { name: "network", meaning: "A neural network alone", build: Build::WithNetwork(Ok) };
 
 /// Bytes of packed weights after which the file's pages are released.
 const RELEASE_BYTES: usize = 16 << 20;

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::words::{UnknownWord, Word, display_name};
-use crate::{Predictor, engine, guided, patchmatch};
+use crate::{Predictor, Result, engine, flow, guided, patchmatch};
 
 /// A method for filling holes.
 #[derive(Clone, Copy)]
@@ -27,8 +27,8 @@ pub struct Method {
 pub enum Build {
     /// Needs nothing.
     Alone(fn() -> Arc<dyn Predictor>),
-    /// Needs a loaded network.
-    WithNetwork(fn(Arc<dyn Predictor>) -> Arc<dyn Predictor>),
+    /// Needs a loaded network, and may refuse one.
+    WithNetwork(fn(Arc<dyn Predictor>) -> Result<Arc<dyn Predictor>>),
 }
 
 impl Method {
@@ -38,6 +38,16 @@ impl Method {
     pub const PATCHMATCH: Self = patchmatch::METHOD;
     /// A network alone.
     pub const NETWORK: Self = engine::METHOD;
+    /// A flow of latents.
+    pub const FLOW: Self = flow::METHOD;
+
+    /// Whether it can be built, with this network if it needs one.
+    pub fn builds_with(self, network: &Arc<dyn Predictor>) -> bool {
+        match self.build {
+            Build::Alone(_) => true,
+            Build::WithNetwork(build) => build(Arc::clone(network)).is_ok(),
+        }
+    }
 
     /// Whether it needs a network.
     pub fn needs_network(self) -> bool {
@@ -47,7 +57,7 @@ impl Method {
 
 impl Word for Method {
     const KIND: &'static str = "method";
-    const ALL: &'static [Self] = &[Self::GUIDED, Self::PATCHMATCH, Self::NETWORK];
+    const ALL: &'static [Self] = &[Self::GUIDED, Self::PATCHMATCH, Self::NETWORK, Self::FLOW];
 
     fn name(self) -> &'static str {
         self.name
@@ -98,7 +108,14 @@ mod tests {
         for method in Method::ALL {
             let predictor = match method.build {
                 Build::Alone(build) => build(),
-                Build::WithNetwork(build) => build(Arc::new(Constant::default())),
+                Build::WithNetwork(build) => match build(Arc::new(Constant::default())) {
+                    Ok(predictor) => predictor,
+                    Err(problem) => {
+                        assert_eq!(method, &Method::FLOW, "{problem}");
+                        assert!(problem.to_string().contains("constant"), "{problem}");
+                        continue;
+                    }
+                },
             };
             let name = predictor.name();
             assert_eq!(name.contains("constant"), method.needs_network(), "{method}: {name}");

@@ -140,6 +140,11 @@ pub trait Predictor: Send + Sync {
         None
     }
 
+    /// Whether it samples latents, as the method flow does.
+    fn is_flow(&self) -> bool {
+        false
+    }
+
     /// Whether predictions depend on the seed.
     fn uses_seed(&self) -> bool {
         true

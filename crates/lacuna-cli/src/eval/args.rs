@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::flow::FlowArgs;
 use crate::limits::LimitArgs;
 use crate::method::PlaceArgs;
 use crate::method_arg::{METHOD_SYNTAX, MethodArg};
@@ -59,6 +60,8 @@ pub struct EvalArgs {
     /// Also evaluates each method with a network refined, as NAME-refined
     #[command(flatten)]
     pub refine: RefineArgs,
+    #[command(flatten)]
+    pub flow: FlowArgs,
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Evaluate only N photos, evenly spaced [default: all]

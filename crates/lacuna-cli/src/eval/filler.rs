@@ -16,9 +16,11 @@ use lacuna_eval::case::Case;
 
 use super::args::answer_name;
 use super::{EvalArgs, bar};
+use crate::flow::FlowArgs;
 use crate::hints::message;
 use crate::method::{Identity, MethodArgs};
 use crate::method_arg::MethodArg;
+use crate::models::ModelArg;
 
 /// A method to run.
 pub struct Runnable {
@@ -28,6 +30,8 @@ pub struct Runnable {
     pub predictor: Arc<dyn Predictor>,
     /// The identity of its fills but for their seed.
     identity: Identity,
+    /// Whether its model is a flow file.
+    pub is_flow: bool,
     /// Whether the identity names the seed.
     names_seed: bool,
 }
@@ -40,6 +44,7 @@ impl Runnable {
     pub fn new(arg: MethodArg, args: &EvalArgs) -> Result<Self> {
         let name = arg.label();
         let MethodArg { method, model, refine, .. } = arg;
+        let is_flow = model.as_ref().map_or(Ok(false), ModelArg::is_flow)?;
         let (predictor, identity) = match method.build {
             Build::Alone(build) => {
                 let predictor = build();
@@ -47,7 +52,10 @@ impl Runnable {
                 (predictor, identity)
             }
             Build::WithNetwork(_) => {
-                let method = MethodArgs { method: Some(method), model, refine, place: args.place.clone() };
+                // Other methods beside a flow do not take its arguments.
+                let flow = if is_flow { args.flow.clone() } else { FlowArgs::default() };
+                let place = args.place.clone();
+                let method = MethodArgs { method: Some(method), model, flow, refine, place };
                 let predictor = method.load(None)?;
                 let identity = method.identity(predictor.as_ref())?;
                 (predictor, identity)
@@ -55,7 +63,7 @@ impl Runnable {
         };
         // A network with one answer uses no randomness.
         let names_seed = method != Method::NETWORK || predictor.uses_seed();
-        Ok(Self { name, predictor, identity, names_seed })
+        Ok(Self { name, predictor, identity, is_flow, names_seed })
     }
 
     /// Number of its answers, of `wanted`: one if it has no randomness.

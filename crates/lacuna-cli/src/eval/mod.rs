@@ -73,6 +73,9 @@ pub fn run(args: &EvalArgs) -> Result<Outcome> {
     // All methods are loaded before the first one fills.
     let runnables: Vec<Runnable> =
         args.methods().map(|method| Runnable::new(method, args)).collect::<Result<_>>()?;
+    if !runnables.iter().any(|method| method.is_flow) {
+        args.flow.ensure_absent()?;
+    }
     let mut several = Vec::new();
     for method in runnables {
         let mut answers = Vec::new();

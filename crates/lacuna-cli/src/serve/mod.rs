@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network::{DEFAULT_NETWORK, default_network};
+use lacuna::flow::FlowFile;
 use lacuna::models::{ModelStore, PUBLISHED_MODELS};
 use lacuna::patchmatch::PatchMatch;
 use lacuna_serve::{Access, Bounds, Config, LatentView, Method, Model, Models, Server, Token};
@@ -22,9 +23,10 @@ use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::Outcome;
+use crate::flow::FlowArgs;
 use crate::interrupt::on_interrupt;
 use crate::method::PlaceArgs;
-use crate::models::{MODEL_SYNTAX, ModelArg};
+use crate::models::{MODEL_SYNTAX, ModelArg, Weights};
 use crate::units::{Bytes, Threads, start_threads};
 use crate::usage::{UsageError, bail_usage, ensure_usage};
 use amounts::{Pixels, Seconds};
@@ -75,6 +77,8 @@ pub struct ServeArgs {
     /// first is the default
     #[arg(long = "model", value_name = MODEL_SYNTAX)]
     models: Vec<ModelArg>,
+    #[command(flatten)]
+    flow: FlowArgs,
     #[command(flatten)]
     place: PlaceArgs,
 
@@ -217,7 +221,13 @@ impl ServeArgs {
             if networks.iter().any(|model| model.id == id) {
                 bail_usage!("two models are called {id}: rename one with --model NAME=FILE");
             }
-            networks.push(self.model(id, &given.open()?, Method::NETWORK)?);
+            networks.push(match given.open_weights()? {
+                Weights::Network(checkpoint) => self.model(id, &checkpoint, Method::NETWORK)?,
+                Weights::Flow(file) => self.flow_model(id, &file)?,
+            });
+        }
+        if !networks.iter().any(|model| model.network.is_flow()) {
+            self.flow.ensure_absent()?;
         }
         if networks.is_empty() {
             networks.push(self.model(DEFAULT_NETWORK.into(), &default_network()?, Method::GUIDED)?);
@@ -244,6 +254,20 @@ impl ServeArgs {
             }
         });
         Ok(loaded.collect())
+    }
+
+    fn flow_model(&self, id: String, file: &FlowFile) -> Result<Model> {
+        let network = self.flow.load(file, Some(self.max_memory()))?;
+        let (method, device) = (Method::FLOW, self.place.device.clone());
+        Ok(Model {
+            id,
+            label: None,
+            method,
+            device,
+            parameters: file.parameters() as u64,
+            network,
+            latent: None,
+        })
     }
 
     fn model(&self, id: String, checkpoint: &Checkpoint, method: Method) -> Result<Model> {

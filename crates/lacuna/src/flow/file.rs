@@ -52,6 +52,15 @@ impl FlowFile {
         Ok(Self { flow, provenance, path: path.to_owned(), tensors, map })
     }
 
+    /// Whether a file is a flow file by its header, sound or not.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if it cannot be read.
+    pub fn is_one(path: impl AsRef<Path>) -> Result<bool> {
+        let map = Map::open(path.as_ref())?;
+        Ok(read_container(map.bytes()).is_ok_and(|contents| contents.metadata.contains_key(header::FLOW)))
+    }
+
     /// Writes a flow file, atomically. The same weights give the same bytes.
     ///
     /// `provenance` describes the origin of the weights, `tensors` are those of [`lacuna_network::DenoiserLayers::tensors`].

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use file::FlowFile;
 pub use predictor::FlowPredictor;
+pub(crate) use predictor::METHOD;
 pub use statistics::{CLIP, Statistics};
 
 /// Most cells by which the generated cells exceed the hole.

@@ -13,7 +13,23 @@ use lacuna_network::geometry::MULTIPLE;
 
 use super::{Flow, FlowFile, FlowStart};
 use crate::checkpoint::Checkpoint;
+use crate::method::{Build, Method};
 use crate::{EnginePredictor, Error, Mask, Planes, Predictor, Result, Sides, Watch};
+
+/// A flow, for the table in [`Method`].
+pub(crate) const METHOD: Method = Method {
+    name: "flow",
+    meaning: "Answers sampled from a network's latent; needs the flow file of a training",
+    build: Build::WithNetwork(|network| match network.is_flow() {
+        true => Ok(network),
+        false => {
+            let name = network.name();
+            Err(Error::Argument(format!(
+                "method flow needs a flow file as model, {name} is a network without a flow"
+            )))
+        }
+    }),
+};
 
 /// Cells of the latents of training crops, for [`resolution_shift`].
 const TRAINED_CELLS: usize = 16 * 16;
@@ -169,6 +185,10 @@ impl Predictor for FlowPredictor {
     }
 
     fn runs_in_parallel(&self) -> bool {
+        true
+    }
+
+    fn is_flow(&self) -> bool {
         true
     }
 

@@ -20,7 +20,7 @@ use guide::{Scale, guide};
 pub(crate) const METHOD: Method = Method {
     name: "guided",
     meaning: "Copies of matching patches of the photo, guided by a network",
-    build: Build::WithNetwork(|network| Arc::new(Guided::new(network, PatchMatch::default()))),
+    build: Build::WithNetwork(|network| Ok(Arc::new(Guided::new(network, PatchMatch::default())))),
 };
 
 /// See [`Predictor::version`]: raised when the guidance changes pixels. PatchMatch and the network count their own.

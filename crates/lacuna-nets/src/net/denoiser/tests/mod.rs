@@ -1,6 +1,7 @@
 //! The denoiser against the reference.
 
 mod control;
+mod engine;
 mod sampling;
 
 use super::*;
