@@ -13,8 +13,13 @@ use crate::engine::place::{Buffer, Places, Requests};
 use crate::error::{Error, Result};
 use crate::tiles::channels::Layout;
 
-/// Speed relative to [`crate::engine::product_rate`], in operations of direct convolution.
-const EFFICIENCY: f64 = 1.5;
+/// Speed relative to [`crate::engine::product_rate`], in operations of direct convolution: nearly all are in convolutions by Winograd's
+/// method, and norms pass twice over each map.
+const EFFICIENCY: f64 = 2.0;
+
+/// Operations that could be done while a weight is transformed for Winograd's method. With the above, forecasts for S and M at 128 and
+/// 512 pixels are between 3 % below and 11 % above the measured times (`examples/denoiser_pass.rs`).
+const OPERATIONS_PER_WEIGHT: f64 = 97.0;
 
 /// A plan for latents of one size.
 #[derive(Debug)]
@@ -117,8 +122,9 @@ impl DenoiserPlan<'_> {
 impl DenoiserEngine {
     /// Forecast time of one prediction in seconds, if large products run at `rate` operations per second.
     pub fn forecast_seconds(&self, rows: usize, columns: usize, rate: f64) -> f64 {
-        // Nearly all operations are in convolutions by Winograd's method; GroupNorm passes twice over each map.
-        Cost::of_denoiser(&self.config().layers(), columns, rows).operations / EFFICIENCY / rate
+        let products = Cost::of_denoiser(&self.config().layers(), columns, rows).operations / EFFICIENCY;
+        let weights = (self.weight_bytes() / size_of::<f32>() as u64) as f64;
+        (products + weights * OPERATIONS_PER_WEIGHT) / rate
     }
 }
 
