@@ -37,16 +37,22 @@ export function settings() {
 
 /** The number of answers to a fill. */
 export function answers() {
-  return Number(value("answers"));
+  return hasAnswers() ? Number(value("answers")) : 1;
 }
+
+/** Whether another seed gives another answer. */
+export function hasAnswers() {
+  return value("method") !== "network" || Boolean(chosenModel()?.answers);
+}
+
+const chosenModel = () => page.server?.models.find((model) => model.id === value("model"));
 
 /** Forward passes of a refined fill. */
 const REFINE_PASSES = "15";
 
 /** Whether the chosen model can be refined. */
 function canRefine() {
-  const model = page.server?.models.find((model) => model.id === value("model"));
-  return value("method") !== "patchmatch" && Boolean(model?.refines);
+  return value("method") !== "patchmatch" && Boolean(chosenModel()?.refines);
 }
 
 function refines() {
@@ -103,25 +109,34 @@ export async function loadServer() {
 export function fillChoices() {
   const { server } = page;
   if (!server) return;
-  const options = (id, items, chosen) => {
-    const element = byId(id);
-    element.replaceChildren(...items.map(([name, label]) => new Option(label, name)));
-    element.disabled = items.length < 2;
-    element.value = items.some(([name]) => name === chosen) ? chosen : (items[0]?.[0] ?? "");
-  };
   const stored = read();
   const label = (name) => text(`method-${name}`);
   options("method", server.methods.map((name) => [name, label(name)]), value("method") || stored.method || server.default.method);
   if (!server.methods.includes(value("method"))) byId("method").value = server.default.method;
-  options("model", server.models.map((model) => [model.id, model.label ?? model.id]), value("model") || stored.model || server.default.model);
+  fillModels(value("model") || stored.model || server.default.model);
   choicesChanged();
+}
+
+function options(id, items, chosen) {
+  const element = byId(id);
+  element.replaceChildren(...items.map(([name, label]) => new Option(label, name)));
+  element.disabled = items.length < 2;
+  element.value = items.some(([name]) => name === chosen) ? chosen : (items[0]?.[0] ?? "");
+}
+
+/** Lists the models that the chosen method can use. */
+function fillModels(chosen) {
+  const models = page.server?.models.filter((model) => value("method") !== "flow" || model.flow) ?? [];
+  options("model", models.map((model) => [model.id, model.label ?? model.id]), chosen);
 }
 
 /** Shows the settings of the current choice, and explains it. */
 export function choicesChanged() {
   const method = value("method");
   byId("method-help").textContent = method ? text(`method-${method}-help`) : "";
-  byId("model-field").hidden = (page.server?.models.length ?? 0) < 2 || method === "patchmatch";
+  fillModels(value("model"));
+  byId("model-field").hidden = byId("model").options.length < 2 || method === "patchmatch";
+  for (const id of ["answers-field", "seed-field"]) byId(id).hidden = !hasAnswers();
   byId("refine-field").hidden = !canRefine();
   byId("long-side-field").hidden = value("strategy") !== "resize";
   byId("quality-field").hidden = !takesQuality();

@@ -78,6 +78,10 @@ pub struct ModelDocument {
     latent: bool,
     /// Whether fills can be refined.
     refines: bool,
+    /// Whether the model alone has other answers for other seeds.
+    answers: bool,
+    /// Whether the method flow can use it.
+    flow: bool,
 }
 
 /// The method and model of requests that name none.
@@ -124,6 +128,8 @@ impl Models {
             parameters: model.parameters,
             latent: model.latent.is_some(),
             refines: model.network.can_refine(),
+            answers: model.network.uses_seed(),
+            flow: model.network.is_flow(),
         };
         self.networks.iter().map(document).collect()
     }

@@ -149,7 +149,7 @@ fn models() -> Result<Value, Problem> {
         "methods": methods,
         "models": [{
             "id": MODEL, "label": null, "name": network.name(), "device": "browser", "latent": false,
-            "refines": network.can_refine(),
+            "refines": network.can_refine(), "answers": network.uses_seed(), "flow": network.is_flow(),
         }],
         "limits": { "body_bytes": limits.bytes, "pixels": limits.pixels, "side": limits.side },
         "version": env!("CARGO_PKG_VERSION"),
@@ -260,6 +260,7 @@ mod tests {
         let (document, _) = ask(&json!({ "kind": "models" }), &[]);
         assert_eq!(document["methods"], json!(["guided", "patchmatch", "network"]));
         assert_eq!(document["models"][0]["refines"], true);
+        assert_eq!(document["models"][0]["answers"], false);
     }
 
     #[test]

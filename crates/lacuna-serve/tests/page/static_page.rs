@@ -25,6 +25,8 @@ fn it_says_that_nothing_is_uploaded_and_shows_nothing_that_needs_a_server() {
         desk.set("method", method);
         let refines = desk.page.ask("!document.getElementById('refine-field').hidden");
         assert_eq!(refines, method != "patchmatch", "{method}");
+        let answers = desk.page.ask("!document.getElementById('answers-field').hidden");
+        assert_eq!(answers, method != "network", "{method}: one answer, whatever the seed");
     }
     desk.page.click("#language");
     let words = desk.page.ask("document.getElementById('start').innerText");
