@@ -110,6 +110,25 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn flow_files_are_described_and_verified() {
+    let folder = folder();
+    let folder = folder.path();
+    for words in
+        ["denoiser-c", "the network's fill with noise of deviation 0.5", "(the network that ships)", "noise"]
+    {
+        lacuna(folder, "model info flow.safetensors").success().stdout(contains(words));
+    }
+    lacuna(folder, "model verify flow.safetensors --json").success().stdout(contains("\"sha256\": \""));
+    let file = folder.join("flow.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&file, bytes).unwrap();
+    lacuna(folder, "model verify flow.safetensors").code(1).stderr(contains("NaN"));
+    lacuna(folder, "model convert flow.safetensors x.onnx").code(1).stderr(contains("flow"));
+}
+
+#[test]
 fn evaluations_know_flows() {
     let folder = folder();
     let folder = folder.path();

@@ -1,6 +1,7 @@
 //! `lacuna model`: inspects, verifies, converts and fetches weights files.
 
 mod convert;
+mod flow;
 mod list;
 mod plan;
 
@@ -77,6 +78,7 @@ pub fn run(command: &ModelCommand) -> Result<Outcome> {
         ModelCommand::Plan(args) => plan::run(args)?,
         ModelCommand::Info(args) => info(args)?,
         ModelCommand::Convert(args) => convert::run(args)?,
+        ModelCommand::Verify { model, json } if model.is_flow()? => flow::describe(model, *json, true)?,
         ModelCommand::Verify { model, json } => {
             let verification = checkpoint::verify(&model.path()?)?;
             print(&if *json {
@@ -103,6 +105,9 @@ fn info(args: &InfoArgs) -> Result<()> {
     let InfoArgs { model, json, size, threads, .. } = args;
     if args.plan {
         return plan::run(&PlanArgs { model: model.clone(), size: *size, threads: *threads, json: *json });
+    }
+    if model.is_flow()? {
+        return flow::describe(model, *json, false);
     }
     let info = checkpoint::info(&model.path()?)?;
     print(&if *json { serde_json::to_string_pretty(&info)? } else { info_text(&info) })
