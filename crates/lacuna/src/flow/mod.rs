@@ -6,6 +6,7 @@
 
 mod file;
 mod predictor;
+mod sampling;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use file::FlowFile;
 pub use predictor::FlowPredictor;
 pub(crate) use predictor::METHOD;
+pub use sampling::Sampling;
 pub use statistics::{CLIP, Statistics};
 
 /// Most cells by which the generated cells exceed the hole.

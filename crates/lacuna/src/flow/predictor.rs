@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use lacuna_cpu::engine::{DenoiserEngine, Known, Wanted};
 use lacuna_cpu::{Error as EngineError, Isa};
-use lacuna_diffusion::flow::{FlowGrid, FlowSampler, Start, resolution_shift};
+use lacuna_diffusion::flow::{Start, resolution_shift};
 use lacuna_diffusion::noise::Origin;
 use lacuna_diffusion::ring::{RING_PIXELS, match_ring};
 use lacuna_diffusion::{Cells, KnownRegion, KnownWay, MapShape, Noise};
 use lacuna_network::geometry::MULTIPLE;
 
-use super::{Flow, FlowFile, FlowStart};
+use super::{Flow, FlowFile, FlowStart, Sampling};
 use crate::checkpoint::Checkpoint;
 use crate::method::{Build, Method};
 use crate::{EnginePredictor, Error, Mask, Planes, Predictor, Result, Sides, Watch};
@@ -53,7 +53,9 @@ pub struct FlowPredictor {
     generator: Arc<EnginePredictor>,
     denoiser: DenoiserEngine,
     flow: Flow,
-    steps: usize,
+    sampling: Sampling,
+    /// Evaluations of the denoiser.
+    evaluations: usize,
 }
 
 impl FlowPredictor {
@@ -75,14 +77,24 @@ impl FlowPredictor {
             FlowStart::Noise => from_noise,
             FlowStart::Mean { .. } => from_fill,
         });
-        let predictor = Self { generator: Arc::new(EnginePredictor::new(generator)?), denoiser, flow, steps };
-        predictor.grid(TRAINED_CELLS)?;
-        Ok(predictor)
+        let sampling = Sampling::steps(steps);
+        let generator = Arc::new(EnginePredictor::new(generator)?);
+        Self { generator, denoiser, flow, sampling, evaluations: steps }.sampled_by(sampling)
     }
 
-    /// Steps of Euler's method.
-    pub fn steps(&self) -> usize {
-        self.steps
+    /// The same flow, sampled in another way.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the flow cannot be sampled so.
+    pub fn sampled_by(self, sampling: Sampling) -> Result<Self> {
+        sampling.check(self.flow.start).map_err(Error::Argument)?;
+        let evaluations = sampling.evaluations().map_err(|problem| Error::Argument(problem.to_string()))?;
+        Ok(Self { sampling, evaluations, ..self })
+    }
+
+    /// How it is sampled.
+    pub fn sampling(&self) -> Sampling {
+        self.sampling
     }
 
     /// The description of the flow.
@@ -90,13 +102,12 @@ impl FlowPredictor {
         &self.flow
     }
 
-    /// The times for a latent of this many cells.
-    fn grid(&self, cells: usize) -> Result<FlowGrid> {
-        let shift = match self.flow.start {
+    /// The shift of the times for a latent of this many cells.
+    fn shift(&self, cells: usize) -> f64 {
+        match self.flow.start {
             FlowStart::Noise => resolution_shift(cells, TRAINED_CELLS, MOST_SHIFT),
             FlowStart::Mean { .. } => 1.0,
-        };
-        FlowGrid::new(self.steps, shift).map_err(|problem| Error::Argument(problem.to_string()))
+        }
     }
 
     /// The refined latent with generated cells, from the generator's: `[channels, height / 8, width / 8]`.
@@ -118,15 +129,15 @@ impl FlowPredictor {
         let mut run = plan.and_then(|plan| plan.start(known)).map_err(|error| self.engine_failed(error))?;
         let mut step = 0;
         let predict = |x: &[f32], time: f64| -> Result<Vec<f32>, Failure> {
-            let proceed = |fraction: f32| watch.reached((step as f32 + fraction) / self.steps as f32).is_ok();
+            let proceed =
+                |fraction: f32| watch.reached((step as f32 + fraction) / self.evaluations as f32).is_ok();
             let velocity = run.predict(x, time, &proceed).map_err(Failure::Engine)?;
             step += 1;
             Ok(velocity)
         };
         let noise = Noise::new(seed);
-        let sampler = FlowSampler { grid: self.grid(cells)?, way: KnownWay::Clean };
-        let sampled =
-            sampler.sample(start, &region, |draw| noise.map(draw, shape, Origin::default()), predict);
+        let noise = |draw| noise.map(draw, shape, Origin::default());
+        let sampled = self.sampling.sample((start, self.shift(cells)), &region, noise, predict);
         let mut sampled = sampled.map_err(|failure| match failure {
             Failure::Engine(error) => self.engine_failed(error),
             Failure::Sampler(problem) => self.failed(problem),
@@ -163,7 +174,7 @@ impl FlowPredictor {
         let whole = self.generator.forecast_seconds(width, height, 0);
         let (rows, columns) = (height / MULTIPLE, width / MULTIPLE);
         let step = self.denoiser.forecast_seconds(rows, columns, self.generator.rate());
-        [(1.0 - DECODER) * whole, self.steps as f64 * step, DECODER * whole]
+        [(1.0 - DECODER) * whole, self.evaluations as f64 * step, DECODER * whole]
     }
 }
 
@@ -181,7 +192,13 @@ impl From<lacuna_diffusion::Error> for Failure {
 
 impl Predictor for FlowPredictor {
     fn name(&self) -> String {
-        format!("{} with {} steps of {}", self.generator.name(), self.steps, self.flow.denoiser.label())
+        let Sampling { steps, way, jumps } = self.sampling;
+        let how = match (jumps, way) {
+            (Some(jumps), _) => format!(", jumps of {} taken {} times", jumps.length, jumps.count),
+            (None, KnownWay::Clean) => String::new(),
+            (None, way) => format!(", {way:?}"),
+        };
+        format!("{} with {steps} steps of {}{how}", self.generator.name(), self.flow.denoiser.label())
     }
 
     fn runs_in_parallel(&self) -> bool {
@@ -248,6 +265,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::{NamedTensor, Storage};
     use crate::flow::Statistics;
+    use lacuna_diffusion::{Jumps, KnownNoise, When};
     use lacuna_network::Denoiser;
     use std::borrow::Cow;
     use testkit::{assert_close, fixtures, pictures};
@@ -356,7 +374,7 @@ mod tests {
     fn it_says_what_it_is_and_refuses_what_does_not_fit() {
         let [from_mean, from_noise] =
             [MEAN, FlowStart::Noise].map(|start| predictor(start, 0.1, None).unwrap());
-        assert_eq!((from_mean.steps(), from_noise.steps()), (4, 8));
+        assert_eq!((from_mean.sampling().steps, from_noise.sampling().steps), (4, 8));
         let name = from_mean.name();
         assert!(name.contains("with 4 steps of denoiser-c") && name.contains("cpu"), "{name}");
         assert!(from_mean.uses_seed() && !from_mean.can_refine());
@@ -364,5 +382,34 @@ mod tests {
         assert!(problem.contains("steps of a flow: 0"), "{problem}");
         assert_eq!(from_mean.sides().smallest, 24);
         assert!(from_mean.forecast_bytes(64, 48) > from_mean.generator.forecast_bytes(64, 48));
+        let jumps = Sampling { jumps: Some(Jumps { length: 2, count: 2 }), ..Sampling::steps(6) };
+        let problem = from_mean.sampled_by(jumps).unwrap_err().to_string();
+        assert!(problem.contains("starts from a fill"), "{problem}");
+    }
+
+    /// Every way gives its own fill, whose known cells are the generator's.
+    #[test]
+    fn ways_and_jumps_give_other_fills() {
+        let (image, mask) = scene();
+        let way = |way| Sampling { way, ..Sampling::steps(3) };
+        let replaced = |noise| KnownWay::Replace { when: When::Before, noise };
+        let jumps = Sampling { jumps: Some(Jumps { length: 2, count: 2 }), ..Sampling::steps(6) };
+        let samplings = [
+            way(KnownWay::Clean),
+            way(KnownWay::Project),
+            way(replaced(KnownNoise::Start)),
+            way(replaced(KnownNoise::Fresh)),
+            jumps,
+        ];
+        let fills = samplings.map(|sampling| {
+            let predictor = predictor(FlowStart::Noise, 0.3, None).unwrap().sampled_by(sampling).unwrap();
+            let watch = Watch::default();
+            let fill = predictor.predict_watched(&image, &mask, 1, &watch).unwrap();
+            assert!((watch.done() - 1.0).abs() < 1e-5, "{sampling:?}: {}", watch.done());
+            fill
+        });
+        for (index, fill) in fills.iter().enumerate() {
+            assert!(fills[..index].iter().all(|other| other != fill), "{:?}", samplings[index]);
+        }
     }
 }
