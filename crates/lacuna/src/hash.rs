@@ -16,6 +16,13 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// The SHA-256 of all bytes that `parts` adds, one after another.
+pub(crate) fn sha256_of_parts(parts: impl FnOnce(&mut dyn FnMut(&[u8]))) -> String {
+    let mut hash = Sha256::new();
+    parts(&mut |bytes| hash.update(bytes));
+    hexadecimal(&hash.finalize())
+}
+
 /// The first eight bytes of the SHA-256 of bytes, as a big-endian number: a short hash that other programs can compute.
 pub fn sha256_number(bytes: &[u8]) -> u64 {
     let digest: [u8; 32] = Sha256::digest(bytes).into();
@@ -52,6 +59,11 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), abc);
+        let parts = sha256_of_parts(|add| {
+            add(b"a");
+            add(b"bc");
+        });
+        assert_eq!(parts, abc);
         assert_eq!(sha256_number(b"abc"), 0xba78_16bf_8f01_cfea);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();

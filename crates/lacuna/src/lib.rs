@@ -16,6 +16,7 @@ mod distance;
 mod draw;
 pub mod engine;
 pub mod error;
+pub mod flow;
 pub mod form;
 pub mod frame;
 pub mod frames;

@@ -24,7 +24,7 @@ pub enum Container {
 
 /// The contents of a file, before the network is identified.
 #[derive(Debug)]
-pub(super) struct Contents {
+pub(crate) struct Contents {
     /// The kind of file.
     pub container: Container,
     /// All tensors by their names in the file.
@@ -51,7 +51,7 @@ const SAFETENSORS_LENGTH: usize = 8;
 ///
 /// # Errors
 /// The problem of the file, or what it seems to be instead.
-pub(super) fn read(file: &[u8]) -> Parsed<Contents> {
+pub(crate) fn read(file: &[u8]) -> Parsed<Contents> {
     if file.is_empty() {
         return Err("is empty".into());
     }

@@ -37,7 +37,8 @@ impl Weights {
         let mut contents = container::read(file)?;
         let weights = match Header::read(&contents.metadata)? {
             Some(header) => {
-                let tensors = take(&header.config, &mut contents.tensors, str::to_owned)?;
+                let expected = header.config.layers().tensors();
+                let tensors = take(expected, &mut contents.tensors, str::to_owned)?;
                 if let Some(name) = contents.tensors.keys().next() {
                     return Err(format!("holds {name}, which its network does not have"));
                 }
@@ -71,16 +72,15 @@ impl Weights {
     }
 }
 
-/// Takes every tensor of a network out of `tensors`, by `key(name)`.
+/// Takes the `expected` tensors of a network, names and shapes, out of `tensors`, by `key(name)`.
 ///
 /// # Errors
 /// If some are missing or have another shape, with the names of the first ten.
-pub(super) fn take(
-    config: &Architecture,
+pub(crate) fn take(
+    expected: Vec<(String, Vec<usize>)>,
     tensors: &mut BTreeMap<String, Stored>,
     key: impl Fn(&str) -> String,
 ) -> Parsed<BTreeMap<String, Stored>> {
-    let expected = config.layers().tensors();
     let total = expected.len();
     let mut taken = BTreeMap::new();
     let mut problems = Vec::new();

@@ -8,6 +8,8 @@ use super::{Architecture, Parsed};
 pub const FORMAT: &str = "lacuna.format";
 /// The network's configuration, as JSON.
 pub const NETWORK: &str = "lacuna.network";
+/// The description of a flow, as JSON: [`crate::flow`] reads and writes files that have it.
+pub const FLOW: &str = "lacuna.flow";
 /// A description of the weights' origin.
 pub const PROVENANCE: &str = "lacuna.provenance";
 /// The version that is written, and the only one so far. Older readers must refuse newer versions.
@@ -25,18 +27,42 @@ pub(super) struct Header {
 impl Header {
     /// Reads the header; `None` if the file is not Lacuna's.
     pub fn read(metadata: &HashMap<String, String>) -> Parsed<Option<Self>> {
-        let Some(version) = metadata.get(FORMAT) else { return Ok(None) };
-        if version != VERSION {
-            return Err(format!("is of Lacuna's format {version:?}, this program knows {VERSION:?}"));
+        if !is_lacuna(metadata)? {
+            return Ok(None);
         }
-        let network = metadata.get(NETWORK).ok_or_else(|| format!("has no {NETWORK} in its header"))?;
+        if metadata.contains_key(FLOW) {
+            return Err(
+                "is a flow file: it holds a denoiser, which works on the latents of a network. Give the \
+                        network here, and this file as the flow"
+                    .into(),
+            );
+        }
+        let network = text(metadata, NETWORK)?;
         let config: Architecture = serde_json::from_str(network)
             .map_err(|problem| format!("has a malformed {NETWORK}: {problem}"))?;
         config.check().map_err(|problem| format!("describes a network that does not exist: {problem}"))?;
-        let provenance =
-            metadata.get(PROVENANCE).ok_or_else(|| format!("has no {PROVENANCE} in its header"))?;
-        Ok(Some(Self { config, provenance: provenance.clone() }))
+        Ok(Some(Self { config, provenance: text(metadata, PROVENANCE)?.to_owned() }))
     }
+}
+
+/// Whether a file is Lacuna's.
+///
+/// # Errors
+/// If it is of another version of the format.
+pub(crate) fn is_lacuna(metadata: &HashMap<String, String>) -> Parsed<bool> {
+    match metadata.get(FORMAT) {
+        None => Ok(false),
+        Some(version) if version == VERSION => Ok(true),
+        Some(version) => Err(format!("is of Lacuna's format {version:?}, this program knows {VERSION:?}")),
+    }
+}
+
+/// An entry that a Lacuna file must have.
+///
+/// # Errors
+/// If it is missing.
+pub(crate) fn text<'a>(metadata: &'a HashMap<String, String>, name: &str) -> Parsed<&'a str> {
+    metadata.get(name).map(String::as_str).ok_or_else(|| format!("has no {name} in its header"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// Bytes at a fixed address.
 #[derive(Debug)]
-pub(super) enum Map {
+pub(crate) enum Map {
     /// A file, mapped read-only.
     File(Mmap),
     /// An empty file, which several systems refuse to map, or bytes of the program itself.

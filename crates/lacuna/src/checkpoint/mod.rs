@@ -9,7 +9,7 @@
 mod container;
 mod element;
 mod found;
-mod header;
+pub(crate) mod header;
 mod lama;
 mod map;
 mod open;
@@ -35,10 +35,15 @@ pub use save::{NamedTensor, Storage, save};
 pub use tensors::{FloatTensor, Tensors, parse_tensors, read_tensors, take_tensor};
 pub use verify::{Info, Suspect, Verification, info, verify};
 
-use stored::Stored;
+pub(crate) use container::read as read_container;
+pub(crate) use found::take;
+pub(crate) use map::Map;
+pub(crate) use open::printable;
+pub(crate) use save::{complete, write_lacuna};
+pub(crate) use stored::Stored;
 
 /// A value read from a file, or the problem of the file, as the end of a sentence that begins with its name.
-type Parsed<T> = std::result::Result<T, String>;
+pub(crate) type Parsed<T> = std::result::Result<T, String>;
 
 /// A file of the repository's `fixtures` folder.
 #[cfg(test)]

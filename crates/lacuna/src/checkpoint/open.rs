@@ -9,6 +9,7 @@ use super::container::Container;
 use super::found::Weights;
 use super::map::Map;
 use super::{Architecture, Element, NamedTensor, is_parameter};
+use crate::hash::sha256_of_parts;
 use crate::{Budget, Error, Result};
 
 /// The origin of a checkpoint.
@@ -120,6 +121,25 @@ impl Checkpoint {
         })
     }
 
+    /// The SHA-256 of all tensors, hexadecimal: names, shapes and values as 32-bit floats, sorted by name. Files of any
+    /// container with the same weights have the same fingerprint.
+    pub fn fingerprint(&self) -> String {
+        sha256_of_parts(|add| {
+            for NamedTensor { name, shape, values } in self.tensors() {
+                let number = |number: usize| (number as u64).to_le_bytes();
+                add(&number(name.len()));
+                add(name.as_bytes());
+                add(&number(shape.len()));
+                shape.iter().for_each(|&side| add(&number(side)));
+                if cfg!(target_endian = "little") {
+                    add(bytemuck::cast_slice(&values));
+                } else {
+                    values.iter().for_each(|value| add(&value.to_le_bytes()));
+                }
+            }
+        })
+    }
+
     /// Number of trained values: everything except BatchNorm's running statistics.
     pub fn parameters(&self) -> usize {
         let trained = self.weights.tensors.iter().filter(|(name, _)| is_parameter(name));
@@ -148,7 +168,7 @@ impl Checkpoint {
 }
 
 /// Names in a hostile file may contain control characters, which a terminal would obey.
-pub(super) fn printable(problem: &str) -> String {
+pub(crate) fn printable(problem: &str) -> String {
     problem.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
@@ -158,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::lama::{LamaKey, lama_key};
-    use crate::checkpoint::{Delta, Family, Shape, fixture};
+    use crate::checkpoint::{Delta, Family, Shape, Storage, fixture, save};
 
     #[test]
     fn all_containers_give_the_same_weights() {
@@ -184,6 +204,25 @@ mod tests {
                 assert_eq!(checkpoint.tensor(name), reference.tensor(name), "{name} of {file}");
             }
         }
+    }
+
+    #[test]
+    fn fingerprints_are_of_weights_not_of_files() {
+        let fingerprint = |file: &str| Checkpoint::open(fixture(file)).unwrap().fingerprint();
+        let reference = fingerprint("generator/bare.safetensors");
+        assert_eq!(reference.len(), 64);
+        assert_eq!(fingerprint("generator/lightning.ckpt"), reference);
+        assert_eq!(fingerprint("generator/torchscript.pt"), reference);
+        assert_ne!(fingerprint("control/weights.safetensors"), reference);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.safetensors");
+        let original = Checkpoint::open(fixture("generator/bare.safetensors")).unwrap();
+        let mut tensors: Vec<NamedTensor> = original.tensors().collect();
+        save(&path, original.config(), "", tensors.clone(), Storage::F32).unwrap();
+        assert_eq!(Checkpoint::open(&path).unwrap().fingerprint(), reference);
+        tensors[0].values.to_mut()[0] += 1.0;
+        save(&path, original.config(), "", tensors, Storage::F32).unwrap();
+        assert_ne!(Checkpoint::open(&path).unwrap().fingerprint(), reference);
     }
 
     #[test]

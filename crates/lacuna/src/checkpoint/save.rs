@@ -65,22 +65,39 @@ pub fn save<'a>(
     storage: Storage,
 ) -> Result<()> {
     config.check().map_err(|error| Error::Argument(error.to_string()))?;
-    let tensors = complete(config, tensors, storage)?;
-    let header = header(config, provenance, &tensors, storage);
-    let path = path.as_ref();
+    let tensors = complete(config.layers().tensors(), tensors, storage)?;
+    let network = serde_json::to_string(config).expect("plain data");
+    write_lacuna(path.as_ref(), [header::NETWORK, &network], provenance, &tensors, storage)
+}
+
+/// Writes a file of Lacuna's format, atomically. `what` is the name and value of the entry that describes its network.
+///
+/// # Errors
+/// [`Error::Write`] if the file cannot be written.
+pub(crate) fn write_lacuna(
+    path: &Path,
+    what: [&str; 2],
+    provenance: &str,
+    tensors: &[NamedTensor],
+    storage: Storage,
+) -> Result<()> {
+    let header = header(what, provenance, tensors, storage);
     write_atomically(path, |file| {
-        write(file, &header, &tensors, storage)
+        write(file, &header, tensors, storage)
             .map_err(|source| Error::Write { path: path.to_owned(), source })
     })
 }
 
-/// The tensors sorted by name, checked against the network's layers.
-fn complete<'a>(
-    config: &Architecture,
+/// The tensors sorted by name, checked against the names and shapes of a network's layers.
+///
+/// # Errors
+/// [`Error::Argument`] if they are not exactly these, or a weight does not fit into 16 bits.
+pub(crate) fn complete<'a>(
+    expected: Vec<(String, Vec<usize>)>,
     tensors: impl IntoIterator<Item = NamedTensor<'a>>,
     storage: Storage,
 ) -> Result<Vec<NamedTensor<'a>>> {
-    let mut expected: BTreeMap<String, Vec<usize>> = config.layers().tensors().into_iter().collect();
+    let mut expected: BTreeMap<String, Vec<usize>> = expected.into_iter().collect();
     let mut complete = BTreeMap::new();
     for tensor in tensors {
         let name = tensor.name.clone();
@@ -115,11 +132,9 @@ fn half_precision(shape: &[usize], storage: Storage) -> bool {
     storage == Storage::F16 && shape.len() > 1
 }
 
-fn header(config: &Architecture, provenance: &str, tensors: &[NamedTensor], storage: Storage) -> Vec<u8> {
-    let network = serde_json::to_string(config).expect("plain data");
+fn header([entry, value]: [&str; 2], provenance: &str, tensors: &[NamedTensor], storage: Storage) -> Vec<u8> {
     let mut header = serde_json::Map::new();
-    let metadata =
-        json!({ header::FORMAT: header::VERSION, header::NETWORK: network, header::PROVENANCE: provenance });
+    let metadata = json!({ header::FORMAT: header::VERSION, entry: value, header::PROVENANCE: provenance });
     header.insert("__metadata__".into(), metadata);
     let mut start = 0;
     for tensor in tensors {

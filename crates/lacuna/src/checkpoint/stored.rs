@@ -7,7 +7,7 @@ use super::{Element, Parsed};
 
 /// The location of a tensor's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     /// Element type.
     pub element: Element,
     /// Shape, outermost dimension first.

@@ -65,7 +65,7 @@ pub(in crate::checkpoint) fn import(mut tensors: BTreeMap<String, Stored>) -> Pa
     config.check().map_err(|problem| format!("has a generator that does not exist: {problem}"))?;
 
     let control = control.unwrap_or_default();
-    let taken = take(&config, &mut tensors, |name| {
+    let taken = take(config.layers().tensors(), &mut tensors, |name| {
         match lama_key(name, &config).expect("every tensor of a network has a LaMa key") {
             LamaKey::Generator(key) => format!("{prefix}{key}"),
             LamaKey::Control(key) => format!("{control}{key}"),

@@ -1,0 +1,75 @@
+//! Flows between a generator's latents: what a flow file says besides its weights.
+//!
+//! A denoiser ([`lacuna_network::Denoiser`]) generates the latent of the hole from the refined latent of a generator's own fill. It
+//! works on latents that are normalised for each channel by the mean and standard deviation of its training set ([`Statistics`]),
+//! and belongs to one generator: [`Flow::generator`] is the fingerprint of that generator's weights.
+
+mod file;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+use lacuna_network::Denoiser;
+use serde::{Deserialize, Serialize};
+
+pub use file::FlowFile;
+pub use statistics::{CLIP, Statistics};
+
+/// Most cells by which the generated cells exceed the hole.
+pub const HALO_LIMIT: usize = 16;
+
+/// The description of a flow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flow {
+    /// The network that predicts velocities. Its condition is the refined latent of the generator's fill, so it has no
+    /// [`Denoiser::mean`].
+    pub denoiser: Denoiser,
+    /// [`crate::checkpoint::Checkpoint::fingerprint`] of the generator.
+    pub generator: String,
+    /// Where the flow starts.
+    pub start: FlowStart,
+    /// Cells around those with hole pixels that are generated as well.
+    pub halo: usize,
+    /// Mean and deviation of the latent's channels.
+    pub statistics: Statistics,
+}
+
+/// Where a flow starts, at time 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FlowStart {
+    /// Standard normal noise.
+    Noise,
+    /// The generator's fill, normalised, with noise.
+    Mean {
+        /// Standard deviation of the noise.
+        deviation: f64,
+    },
+}
+
+impl Flow {
+    /// Checks all values.
+    ///
+    /// # Errors
+    /// The value that is out of range, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { denoiser, generator, start, halo, statistics } = self;
+        denoiser.check().map_err(|problem| problem.to_string())?;
+        if denoiser.mean {
+            return Err("a denoiser with the fill as a further input, which is its condition already".into());
+        }
+        if generator.len() != 64 || !generator.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            let shown: String = generator.chars().take(64).collect();
+            return Err(format!("a generator {shown:?}, expected is a SHA-256 of 64 hexadecimal digits"));
+        }
+        if let FlowStart::Mean { deviation } = *start
+            && !(deviation >= 0.0 && deviation.is_finite())
+        {
+            return Err(format!("a deviation of the start of {deviation}, possible are values from 0"));
+        }
+        if *halo > HALO_LIMIT {
+            return Err(format!("a halo of {halo} cells, possible are 0 to {HALO_LIMIT}"));
+        }
+        statistics.check(denoiser.latent)
+    }
+}
