@@ -11,7 +11,7 @@ use lacuna::budget::peak_bytes;
 use crate::Result;
 use crate::collective::Collective;
 use crate::config::RunConfig;
-use crate::data::{Part, Position, loader_of, photos_of};
+use crate::data::{Part, Position};
 use crate::fit::batches_of_each;
 use crate::step::{Learner, count_parameters};
 
@@ -52,13 +52,13 @@ impl Forecast {
     /// # Errors
     /// As [`crate::fit()`].
     pub fn measure(config: &RunConfig, devices: &[Device], ranks: &Arc<dyn Collective>) -> Result<Self> {
-        let photos = photos_of(config)?;
+        let photos = config.batches().photos()?;
         let batches = batches_of_each(config, devices.len(), ranks.size())?;
         let part = Part::of_rank(ranks.rank(), ranks.size(), devices.len());
         lacuna_nets::ops::among_workers(|| {
             let mut learner = Learner::new(config.clone(), devices)?.among(Arc::clone(ranks));
             let count = photos.len();
-            let mut loader = loader_of(config, photos, Position::default(), part)?;
+            let mut loader = config.batches().loader(photos, Position::default(), part)?;
             let mut times = Vec::with_capacity(TIMED);
             let mut waited = 0.0;
             for step in 0..WARM_UP + TIMED {

@@ -5,7 +5,10 @@
 
 mod check;
 mod check_context;
+mod check_shared;
 mod data;
+mod file;
+mod flow;
 mod loss;
 mod network;
 mod run;
@@ -16,6 +19,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Data, Masks};
+pub use file::RunFile;
+pub use flow::{DenoiserOptions, FlowConfig, FlowNetwork, FlowOptions, FlowTask};
 pub use loss::{
     AdversarialLoss, ContextAdversarialLoss, ContextLoss, LatentAdversarialLoss, LatentLoss, Loss, VggConfig,
     Weighted,
@@ -23,9 +28,10 @@ pub use loss::{
 pub use network::{Conditioning, GeneratorOptions, Network, Noise, Part, Sampling, Start};
 pub use run::{BestBy, EmaConfig, Optimizer, Run};
 
+use crate::data::Batches;
 use crate::{Error, Result};
 
-/// A run.
+/// A run that trains a network. [`FlowConfig`] is one that trains a denoiser of a network's latents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -70,9 +76,7 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Read`] or [`Error::Config`], which names the file and the key.
     pub fn open(path: &Path, changes: &[String]) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, changes).map_err(|error| Error::Config(format!("{}: {error}", path.display())))
+        file::read(path, |text| Self::parse(text, changes))
     }
 
     /// Parses and checks the text of a run file, with the changes of `--set`.
@@ -92,6 +96,11 @@ impl RunConfig {
             Some(sampling) if name.starts_with("mapping.") => sampling.mapping_rate,
             _ => 1.0,
         }
+    }
+
+    /// What decides its batches.
+    pub(crate) fn batches(&self) -> Batches<'_> {
+        Batches { data: &self.data, batch: self.run.batch, seed: self.seed }
     }
 
     /// The run file, complete with all defaults.
