@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use lacuna::checkpoint::Checkpoint;
 use lacuna::default_network;
@@ -58,6 +59,11 @@ impl FrozenGenerator {
         self.network.config().latent().total()
     }
 
+    /// Number of its trained values.
+    pub fn num_params(&self) -> usize {
+        self.network.num_params()
+    }
+
     /// Its device, without autodiff.
     pub fn device(&self) -> Device {
         device_of(&self.network)
@@ -88,4 +94,44 @@ impl FrozenGenerator {
 /// The device without autodiff.
 pub(super) fn without_autodiff(device: &Device) -> Device {
     if device.is_autodiff() { device.clone().inner() } else { device.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{rng, small_config};
+    use lacuna::checkpoint::{NamedTensor, Storage, save};
+    use lacuna_nets::Network;
+    use lacuna_network::{Architecture, ContextEncoder, ContextHole, Middle};
+
+    #[test]
+    fn networks_without_a_latent_or_with_several_answers_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("network.safetensors");
+        let shape = *small_config(3, true).shape();
+        let context =
+            ContextEncoder { side: 32, hole: ContextHole::Region, width: 2, middle: Middle::ChannelWise };
+        for (config, words) in [
+            (Family::Sampled.network(shape), "several answers already"),
+            (Architecture::ContextEncoder(context), "has no latent"),
+        ] {
+            let network = Network::new(&config, rng(1), &Device::flex()).unwrap();
+            let tensors = network.weights().unwrap().into_iter().map(|named| NamedTensor {
+                name: named.name,
+                shape: named.weight.shape,
+                values: named.weight.values.into(),
+            });
+            save(&path, &config, "", tensors, Storage::F32).unwrap();
+            let error = FrozenGenerator::open(Some(&path), &Device::flex()).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains(&config.label()), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_network_that_ships_is_the_default() {
+        let generator = FrozenGenerator::open(None, &Device::flex().autodiff()).unwrap();
+        assert_eq!(generator.fingerprint(), default_network().unwrap().fingerprint());
+        assert_eq!(generator.channels(), 128);
+        assert!(!generator.device().is_autodiff());
+    }
 }

@@ -134,3 +134,63 @@ impl HoleCells {
         Ok(Self { fraction: tensor(fraction), free: tensor(free) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{small_batch, small_maker, values};
+
+    /// Two rows of values for each cell of the batch: those of `free` cells and those of others.
+    fn split(tensor: Tensor<4>, free: &Tensor<4>) -> [Vec<f32>; 2] {
+        let channels = tensor.dims()[1];
+        let [batch, _, height, width] = free.dims();
+        let free = values(free.clone().expand([batch, channels, height, width]));
+        let values = values(tensor);
+        let of = |wanted: f32| {
+            values.iter().zip(&free).filter(|&(_, &free)| free == wanted).map(|(&value, _)| value).collect()
+        };
+        [of(1.0), of(0.0)]
+    }
+
+    #[test]
+    fn known_cells_are_the_fill_and_free_ones_the_ground_truth() {
+        let (maker, batch) = (small_maker(), small_batch());
+        let latents = maker.latents(&batch).unwrap();
+        assert_eq!(latents.data.dims(), [2, 32, 4, 4]);
+        assert_eq!(latents.fraction.dims(), [2, 1, 4, 4]);
+        // Columns 9 to 16 and rows 12 to 19 are in cells 1 and 2; with a halo of one cell all sixteen are free.
+        assert_eq!(values(latents.free.clone()), [1.0; 32]);
+        let cell = |row: usize, column: usize| values(latents.fraction.clone())[row * 4 + column];
+        assert_eq!((cell(1, 1), cell(2, 2), cell(0, 0)), (28.0 / 64.0, 4.0 / 64.0, 0.0));
+
+        let tight = LatentMaker { halo: 0, ..maker.clone() };
+        let latents = tight.latents(&batch).unwrap();
+        assert_eq!(values(latents.free.clone()).iter().sum::<f32>(), 8.0);
+        let [data_free, data_known] = split(latents.data.clone(), &latents.free);
+        let [truth_free, truth_known] = split(maker.truth(&batch).unwrap(), &latents.free);
+        let [fill_free, fill_known] = split(latents.fill.clone(), &latents.free);
+        assert_eq!((data_free.len(), data_known.len()), (8 * 32, 24 * 32));
+        assert_eq!((&data_free, &data_known), (&truth_free, &fill_known));
+        assert!(data_free != fill_free && data_known != truth_known);
+    }
+
+    /// The pixels of the hole are in the ground truth alone.
+    #[test]
+    fn a_fill_does_not_see_the_hole() {
+        let (maker, batch) = (small_maker(), small_batch());
+        let mut other = batch.clone();
+        let pixels = other.side * other.side;
+        for (index, value) in other.images.iter_mut().enumerate() {
+            let place = index / (3 * pixels) * pixels + index % pixels;
+            if batch.masks[place] > 0.0 {
+                *value = 0.5;
+            }
+        }
+        assert_ne!(batch.images, other.images);
+        let [one, two] = [batch, other].map(|batch| maker.latents(&batch).unwrap());
+        assert_eq!(values(one.fill), values(two.fill));
+        assert_eq!(values(one.free), values(two.free));
+        assert_eq!(values(one.fraction), values(two.fraction));
+        assert_ne!(values(one.data), values(two.data));
+    }
+}

@@ -196,3 +196,53 @@ pub(super) fn start_of(start: FlowStart, fill: &Tensor<4>, noise: Tensor<4>) -> 
         FlowStart::Mean { deviation } => mean_start(fill.clone(), deviation, noise),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{small_batch, small_flow, values, values_of};
+
+    #[test]
+    fn a_new_denoiser_predicts_zero_and_a_trained_one_less_wrong() {
+        let mut learner = small_flow(&["run.steps=60", "optimizer.learning_rate=5e-3"]);
+        let latents = learner.maker().latents(&small_batch()).unwrap();
+        let names = small_batch().names;
+        // All cells are free: the loss is the mean square of start - data.
+        let mut rng = sample_rng(1, NOISE_EPOCH, 0);
+        let path = learner.path(&latents.clone().for_autodiff(), &mut rng);
+        let velocity = values(path.velocity());
+        let trivial = velocity.iter().map(|value| value * value).sum::<f32>() / velocity.len() as f32;
+        let first = learner.step_on(vec![latents.clone()], &names).unwrap();
+        assert!((first.terms[0].1 - trivial).abs() < 1e-4 * trivial, "{first:?}, trivial {trivial}");
+        let mut last = first;
+        for _ in 0..59 {
+            last = learner.step_on(vec![latents.clone()], &names).unwrap();
+        }
+        assert!(last.terms[0].1 < 0.7 * trivial, "{last:?}, trivial {trivial}");
+        assert_eq!((last.step, learner.parts.step), (60, 60));
+        let [average, network] = [learner.averaged(), learner.parts.denoiser.valid()];
+        assert_ne!(values_of(&average, "conv_out.bias"), values_of(&network, "conv_out.bias"));
+    }
+
+    #[test]
+    fn the_mean_of_several_batches_is_one_step() {
+        let gradient_norm = |count: usize| {
+            let mut learner =
+                small_flow(&["flow.start={ mean = { deviation = 0.0 } }", "optimizer.clip=1e9"]);
+            let batches = vec![small_batch(); count];
+            learner.step(&batches).unwrap()
+        };
+        // Without noise a new denoiser's loss does not depend on what is drawn.
+        let [one, two] = [1, 2].map(gradient_norm);
+        assert!((one.terms[0].1 - two.terms[0].1).abs() < 1e-6, "{one:?} {two:?}");
+        assert_eq!((one.step, two.step), (1, 1));
+    }
+
+    #[test]
+    fn photos_that_are_no_numbers_end_the_run() {
+        let mut batch = small_batch();
+        batch.images[0] = f32::NAN;
+        let error = small_flow(&[]).step(&[batch]).unwrap_err().to_string();
+        assert_eq!(error, "step 1: velocity_mse is NaN; the batch was a, b");
+    }
+}

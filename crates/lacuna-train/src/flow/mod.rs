@@ -6,7 +6,7 @@
 //! `validate.rs`, for which `sample.rs` generates fills.
 
 mod checkpoint;
-pub mod fit;
+pub(crate) mod fit;
 mod generator;
 mod latents;
 mod learner;

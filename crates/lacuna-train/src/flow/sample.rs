@@ -99,3 +99,57 @@ impl From<lacuna_diffusion::Error> for SampleError {
         Self(Error::Config(error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Batch;
+    use crate::flow::FlowLearner;
+    use crate::step::Pictures;
+    use crate::testing::{small_batch, small_flow, values};
+
+    /// The fills of a batch by a denoiser that was trained for a few steps.
+    fn fill(learner: &FlowLearner, batch: &Batch, seed: u64) -> Vec<f32> {
+        let latents = learner.maker().latents(batch).unwrap();
+        let (denoiser, flow) = (learner.averaged(), learner.flow());
+        let sampling = Sampling { denoiser: &denoiser, flow: &flow, steps: 2 };
+        let Pictures { image, mask } = Pictures::new(batch, &learner.maker().generator().device());
+        values(sampling.fill(learner.maker(), &latents, [image, mask], seed).unwrap())
+    }
+
+    #[test]
+    fn fills_keep_known_pixels_and_follow_their_seed() {
+        for start in ["noise", "{ mean = { deviation = 0.5 } }"] {
+            let mut learner = small_flow(&[&format!("flow.start={start}"), "ema.on=false"]);
+            let batch = small_batch();
+            learner.step(std::slice::from_ref(&batch)).unwrap();
+            let filled = fill(&learner, &batch, 3);
+            let pixels = batch.side * batch.side;
+            let hole = |index: usize| batch.masks[index / (3 * pixels) * pixels + index % pixels] > 0.0;
+            for (index, (filled, truth)) in filled.iter().zip(&batch.images).enumerate() {
+                assert!(hole(index) || filled == truth, "{start}: value {index}");
+            }
+            assert_ne!(filled, batch.images);
+            assert_eq!(filled, fill(&learner, &batch, 3));
+            assert_ne!(filled, fill(&learner, &batch, 4));
+            // The second image of a batch is the first of the next seed.
+            let second = Batch {
+                images: batch.images[3 * pixels..].to_vec(),
+                masks: batch.masks[pixels..].to_vec(),
+                names: vec!["b".into()],
+                ..batch
+            };
+            testkit::assert_close(&fill(&learner, &second, 4), &filled[3 * pixels..], 1e-5);
+        }
+    }
+
+    #[test]
+    fn without_steps_there_is_no_fill() {
+        let learner = small_flow(&[]);
+        let latents = learner.maker().latents(&small_batch()).unwrap();
+        let (denoiser, flow) = (learner.averaged(), learner.flow());
+        let sampling = Sampling { denoiser: &denoiser, flow: &flow, steps: 0 };
+        let error = sampling.latents(&latents, 0).unwrap_err().to_string();
+        assert_eq!(error, "steps of a flow: 0, possible are 1 and more");
+    }
+}

@@ -189,3 +189,32 @@ fn planes(images: Tensor<4>) -> Result<Vec<Planes>> {
     let images = values.chunks_exact(channels * height * width);
     Ok(images.map(|values| Planes::new(width, height, values.to_vec())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::small_flow;
+    use testkit::pictures::write_noise_photos;
+
+    #[test]
+    fn a_new_denoiser_has_the_ratio_one_and_scores_as_its_start() {
+        let folder = tempfile::tempdir().unwrap();
+        write_noise_photos(folder.path(), 3, 32);
+        let photos = format!("data.validation=[{{ kind = \"folder\", path = {:?} }}]", folder.path());
+        let learner = small_flow(&[&photos, "data.validation_masks={ kind = \"half\" }"]);
+        let validation = FlowValidation::open(learner.config(), learner.maker()).unwrap();
+        assert!(!validation.is_empty());
+        let scores = validation.evaluate(&learner).unwrap();
+        assert_eq!((scores.velocity_mse, scores.ratio), (scores.trivial_mse, 1.0));
+        assert!(
+            scores.trivial_mse > 0.0 && scores.fills.l1 > 0.0 && scores.fills.lpips.is_none(),
+            "{scores:?}"
+        );
+        assert_eq!(validation.evaluate(&learner).unwrap(), scores);
+        // Three rows of photo, masked photo and two fills, of 32 pixels and a border of 4.
+        let sheet = validation.sheet(&learner, 3).unwrap();
+        assert_eq!(sheet.dimensions(), (4 + 4 * 36, 4 + 3 * 36));
+        let json = serde_json::to_value(scores).unwrap();
+        assert!(json["ratio"].is_number() && json["ssim"].is_number());
+    }
+}
