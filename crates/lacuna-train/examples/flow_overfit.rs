@@ -50,6 +50,7 @@ fn crops(config: &FlowConfig) -> Result<Batch, lacuna_train::Error> {
         ahead: 1,
         start: Position::default(),
         part: Part::WHOLE,
+        crops: None,
     };
     let (augment, data, masks) = (config.data.augment, config.data.clone(), config.data.masks.generator());
     let mut loader = Loader::start(

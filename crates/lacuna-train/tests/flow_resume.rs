@@ -78,14 +78,24 @@ fn results(folder: &Path) -> (Vec<u8>, Vec<u8>, Vec<(u64, String)>) {
 
 #[test]
 fn a_run_resumes_after_a_kill_at_any_event() {
+    resumes_after_kills(&[]);
+}
+
+#[test]
+fn a_run_with_a_cache_of_latents_resumes_after_a_kill_at_any_event() {
+    resumes_after_kills(&["flow.crops=1"]);
+}
+
+fn resumes_after_kills(changes: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path(), &[]);
+    let config = config(folder.path(), changes);
     let whole = folder.path().join("whole");
     let (events, outcome) = run(&config, &whole, usize::MAX);
     outcome.unwrap().unwrap();
     // Start, four steps, two scores, two checkpoints.
     assert_eq!(events, 9);
     let expected = results(&whole);
+    assert_eq!(whole.join("latents.cache").exists(), config.flow.crops.is_some());
     for event in 0..events {
         let killed = folder.path().join(format!("killed-{event}"));
         assert!(run(&config, &killed, event).1.is_none(), "event {event}");

@@ -68,6 +68,9 @@ pub struct FlowOptions {
     /// Crops from which mean and deviation of the latent's channels are computed.
     #[serde(default = "FlowOptions::default_statistics")]
     pub statistics: usize,
+    /// Crops of each photo, whose latents are kept in the run folder; without a number, each crop is new and none is kept.
+    #[serde(default)]
+    pub crops: Option<u64>,
 }
 
 /// The size of a denoiser.
@@ -168,12 +171,15 @@ impl FlowConfig {
         if flow.statistics == 0 {
             return refuse("flow.statistics: expected at least 1, got 0".into());
         }
+        if flow.crops == Some(0) {
+            return refuse("flow.crops: expected at least 1, got 0".into());
+        }
         Ok(())
     }
 
     /// What decides its batches.
     pub(crate) fn batches(&self) -> Batches<'_> {
-        Batches { data: &self.data, batch: self.run.batch, seed: self.seed }
+        Batches { data: &self.data, batch: self.run.batch, seed: self.seed, crops: self.flow.crops }
     }
 
     /// The run file, complete with all defaults.
@@ -228,6 +234,7 @@ pub(crate) mod tests {
             ),
             ("flow.halo=17", "flow.halo: expected at most 16, got 17"),
             ("flow.statistics=0", "flow.statistics: expected at least 1, got 0"),
+            ("flow.crops=0", "flow.crops: expected at least 1, got 0"),
             ("optimizer.betas=[0.9, 1.0]", "optimizer.betas"),
             ("run.batch=0", "run.batch: expected at least 1, got 0"),
             ("run.best_by=lpips", "lpips needs data.lpips_weights"),

@@ -102,7 +102,7 @@ impl RunConfig {
 
     /// What decides its batches.
     pub(crate) fn batches(&self) -> Batches<'_> {
-        Batches { data: &self.data, batch: self.run.batch, seed: self.seed }
+        Batches { data: &self.data, batch: self.run.batch, seed: self.seed, crops: None }
     }
 
     /// The run file, complete with all defaults.
@@ -214,7 +214,7 @@ pub(crate) mod tests {
         task = "flow"
         seed = 1
         start = { network = "n" }
-        flow = { denoiser = "S", start = "noise", halo = 1, statistics = 512 }
+        flow = { denoiser = "S", start = "noise", halo = 1, statistics = 512, crops = 4 }
         data = { train = [], side = 64, augment = "light", masks = "train-256" }
         optimizer = { learning_rate = 1e-3 }
         ema = { on = true }

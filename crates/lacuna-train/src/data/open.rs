@@ -18,6 +18,8 @@ pub(crate) struct Batches<'a> {
     pub batch: usize,
     /// The run's seed.
     pub seed: u64,
+    /// Crops of each photo that take turns, as in [`LoaderOptions::crops`].
+    pub crops: Option<u64>,
 }
 
 impl Batches<'_> {
@@ -42,9 +44,17 @@ impl Batches<'_> {
     /// # Errors
     /// As [`Loader::start`].
     pub fn loader(&self, photos: Arc<Photos>, start: Position, part: Part) -> Result<Loader> {
-        let Self { data, batch, seed } = *self;
-        let options =
-            LoaderOptions { batch, side: data.side, seed, workers: data.workers, ahead: AHEAD, start, part };
+        let Self { data, batch, seed, crops } = *self;
+        let options = LoaderOptions {
+            batch,
+            side: data.side,
+            seed,
+            workers: data.workers,
+            ahead: AHEAD,
+            start,
+            part,
+            crops,
+        };
         let (augment, side, masks, data) = (data.augment, data.side, data.masks.generator(), data.clone());
         Loader::start(
             photos,

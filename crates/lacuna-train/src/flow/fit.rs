@@ -1,6 +1,6 @@
 //! The training loop of a denoiser: from a run file to a flow file in a run folder.
 //!
-//! The folder is that of [`crate::fit()`]; `last.safetensors` and `best.safetensors` are flow files. Frozen generator, statistics and
+//! The folder is that of [`crate::fit()`]; `last.safetensors` and `best.safetensors` are flow files, `latents.cache` keeps latents of crops. Frozen generator, statistics and
 //! validation latents are computed at the start; a resumed run takes the statistics from its checkpoint.
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use lacuna::flow::Statistics;
 use lacuna_nets::weights::read_tensor;
 use serde_json::{Value, json};
 
+use super::cache::LatentCache;
 use super::checkpoint::{FlowSaved, encode};
 use super::generator::FrozenGenerator;
 use super::latents::LatentMaker;
@@ -120,6 +121,10 @@ impl<'a> Fit<'a> {
         if let Some(saved) = saved {
             progress = saved.progress();
             saved.restore(&mut learner)?;
+        }
+        if config.flow.crops.is_some() {
+            let cache = LatentCache::open(&folder.join("latents.cache"), learner.maker(), config.data.side)?;
+            learner = learner.with_cache(cache);
         }
         let validation = FlowValidation::open(config, learner.maker())?;
         let about = json!({

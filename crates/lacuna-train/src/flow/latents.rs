@@ -64,7 +64,14 @@ impl LatentMaker {
     /// # Errors
     /// If the generator fails.
     pub fn latents(&self, batch: &Batch) -> Result<Latents> {
-        let truth = self.truth(batch)?;
+        self.latents_with(self.truth(batch)?, batch)
+    }
+
+    /// The latents of a batch, whose ground truth [`LatentMaker::truth`] was computed before.
+    ///
+    /// # Errors
+    /// If the generator fails.
+    pub fn latents_with(&self, truth: Tensor<4>, batch: &Batch) -> Result<Latents> {
         let fill = self.fill(batch)?;
         let hole = HoleCells::of_batch(batch, self.halo, &self.generator.device())?;
         let known = hole.free.clone().neg().add_scalar(1.0);

@@ -12,6 +12,7 @@ use lacuna_nets::weights;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
+use super::cache::LatentCache;
 use super::generator::without_autodiff;
 use super::latents::{LatentMaker, Latents};
 use super::{Path, mean_start};
@@ -46,6 +47,7 @@ pub struct FlowParts {
 pub struct FlowLearner {
     config: FlowConfig,
     maker: LatentMaker,
+    cache: Option<LatentCache>,
     device: Device,
     /// The state of the run.
     pub parts: FlowParts,
@@ -63,7 +65,12 @@ impl FlowLearner {
         let denoiser = Denoiser::new(&network, rng, &device)?;
         let ema = config.ema.on.then(|| Ema::new(&denoiser, config.ema.decay));
         let parts = FlowParts { denoiser, adam: Adam::new(config.optimizer.betas), ema, step: 0 };
-        Ok(Self { config, maker, device, parts })
+        Ok(Self { config, maker, cache: None, device, parts })
+    }
+
+    /// The same with a cache of true latents.
+    pub fn with_cache(self, cache: LatentCache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// The run file.
@@ -95,7 +102,14 @@ impl FlowLearner {
     /// [`Error::Diverged`] if the loss or its gradient is not finite; the learner cannot be used afterwards.
     pub fn step(&mut self, batches: &[Batch]) -> Result<StepReport> {
         let names: Vec<String> = batches.iter().flat_map(|batch| batch.names.clone()).collect();
-        let latents = batches.iter().map(|batch| self.maker.latents(batch)).collect::<Result<Vec<_>>>()?;
+        let mut latents = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let truth = match &mut self.cache {
+                Some(cache) => cache.truth(&self.maker, batch)?,
+                None => self.maker.truth(batch)?,
+            };
+            latents.push(self.maker.latents_with(truth, batch)?);
+        }
         self.step_on(latents, &names)
     }
 
