@@ -1,7 +1,8 @@
 //! A denoiser of size S learns eight crops by heart: proof of the whole chain from photos to fills before any long run.
 //! `cargo run --release -p lacuna-train --example flow_overfit -- PHOTOS LPIPS [STEPS]`, where PHOTOS is a folder with at least eight
-//! photos and LPIPS the weights of LPIPS (Alex). Prints one line of JSON every 250 steps, with means over the crops in the hole, and
-//! fails unless eight Euler steps end below 0.08 (reference specification of diffusion, test 14).
+//! photos and LPIPS the weights of LPIPS (Alex). Prints LPIPS in the hole, the mean over the crops, of the generator's fill, of the true
+//! latent's image, which no flow can surpass, and every 250 steps of the flow's fill. Fails unless that ends within a tenth of the way
+//! from the true latent to the fill.
 
 use std::error::Error;
 use std::time::Instant;
@@ -21,8 +22,8 @@ const SIDE: usize = 128;
 const EVERY: usize = 250;
 /// Euler steps of a fill.
 const EULER_STEPS: usize = 8;
-/// LPIPS (Alex) in the hole that has to be reached.
-const GOAL: f64 = 0.08;
+/// The fraction of the way from the true latent's LPIPS to the fill's that may be left.
+const LEFT: f64 = 0.1;
 
 const RUN_FILE: &str = r#"
     task = "flow"
@@ -80,7 +81,8 @@ fn distance(lpips: &Lpips, images: Tensor<4>, batch: &Batch) -> Result<f64, Box<
     Ok(sum / f64::from(count.max(1)))
 }
 
-fn run(photos: &str, lpips: &str, steps: u64) -> Result<f64, Box<dyn Error>> {
+/// Trains for `steps` steps. Returns LPIPS in the hole at the end, and the one that has to be reached.
+fn run(photos: &str, lpips: &str, steps: u64) -> Result<[f64; 2], Box<dyn Error>> {
     let config = RUN_FILE.replace("PHOTOS", photos).replace("3000", &steps.to_string());
     let config = FlowConfig::parse(&config, &[])?;
     let lpips = Lpips::open(lpips.as_ref())?;
@@ -98,11 +100,9 @@ fn run(photos: &str, lpips: &str, steps: u64) -> Result<f64, Box<dyn Error>> {
         |decoded: Tensor<4>| decoded * mask.clone() + image.clone() * mask.clone().neg().add_scalar(1.0);
     let decode =
         |latent: &Tensor<4>| composite(maker.generator().decode(maker.normaliser().restore(latent.clone())));
-    println!(
-        "{{\"fill\":{:.4},\"true_latent\":{:.4}}}",
-        distance(&lpips, decode(&latents.fill), &batch)?,
-        distance(&lpips, decode(&latents.data), &batch)?
-    );
+    let fill = distance(&lpips, decode(&latents.fill), &batch)?;
+    let best = distance(&lpips, decode(&latents.data), &batch)?;
+    println!("{{\"fill\":{fill:.4},\"true_latent\":{best:.4}}}");
     let mut learner = FlowLearner::new(config, maker.clone(), &device)?;
     let (started, mut reached) = (Instant::now(), f64::INFINITY);
     for step in 1..=steps as usize {
@@ -119,7 +119,7 @@ fn run(photos: &str, lpips: &str, steps: u64) -> Result<f64, Box<dyn Error>> {
             );
         }
     }
-    Ok(reached)
+    Ok([reached, best + LEFT * (fill - best)])
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -129,12 +129,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         [photos, lpips, steps] => (photos, lpips, steps.parse()?),
         _ => return Err("expected PHOTOS LPIPS [STEPS]".into()),
     };
-    let mut reached = Ok(f64::INFINITY);
+    let mut outcome = Err("not run".to_owned());
     lacuna_nets::ops::among_workers(|| {
-        reached = run(photos, lpips, steps).map_err(|error| error.to_string());
+        outcome = run(photos, lpips, steps).map_err(|error| error.to_string());
     });
-    match reached? {
-        reached if reached < GOAL => Ok(()),
-        reached => Err(format!("LPIPS (Alex) in the hole is {reached:.4}, expected below {GOAL}").into()),
+    match outcome? {
+        [reached, goal] if reached < goal => Ok(()),
+        [reached, goal] => Err(format!("LPIPS (Alex) in the hole is {reached:.4}, expected below {goal:.4}").into()),
     }
 }

@@ -1,5 +1,5 @@
 //! Where the time of a denoiser's training step goes: `cargo run --release -p lacuna-train --example flow_speed -- RUN.toml
-//! [KEY=VALUE]...` prints one line of JSON with medians in seconds for each part of a step, and crops per second.
+//! [KEY=VALUE]...` prints medians in seconds of the parts of a step, and crops per second.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use lacuna_nets::Device;
 use lacuna_nets::weights::read_tensor;
 use lacuna_train::FlowConfig;
 use lacuna_train::data::Batch;
-use lacuna_train::flow::{FlowLearner, FrozenGenerator, LatentMaker, LatentSums};
+use lacuna_train::flow::{FlowLearner, FrozenGenerator, LatentCache, LatentMaker, LatentSums};
 use lacuna_train::step::Pictures;
 use testkit::pictures;
 
@@ -53,14 +53,40 @@ fn measure(config: FlowConfig) -> Result<(), lacuna_train::Error> {
     let fill = median(|| drop(black_box(maker.fill(&batch).map(|latent| latent.into_data()))));
     let mut failed = None;
     let denoiser = median(|| failed = learner.step_on(vec![latents.clone()], &batch.names).err());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut cache = LatentCache::open(&folder.path().join("latents.cache"), &maker, side)?;
+    // The cache computes what it lacks crop by crop.
+    let alone = {
+        let first = Batch {
+            images: batch.images[..3 * side * side].to_vec(),
+            masks: batch.masks[..side * side].to_vec(),
+            names: vec!["a".into()],
+            ..batch.clone()
+        };
+        median(|| drop(black_box(maker.truth(&first).map(|latent| latent.into_data()))))
+    };
+    let kept = median(|| drop(black_box(cache.truth(&maker, &batch))));
     let step = median(|| failed = learner.step(std::slice::from_ref(&batch)).err());
     if let Some(error) = failed {
         return Err(error);
     }
+    let label = learner.parts.denoiser.config().label();
+    println!("{label}, batch of {count} crops of {side} pixels, seconds:");
+    for (what, seconds) in [
+        ("true latents", truth),
+        ("true latents, one by one", alone * count as f64),
+        ("true latents, from the cache", kept),
+        ("fills", fill),
+        ("denoiser, forward, backward and optimizer", denoiser),
+        ("step", step),
+        ("step with a full cache (sum)", kept + fill + denoiser),
+    ] {
+        println!("{seconds:8.3}  {what}");
+    }
     println!(
-        "{{\"denoiser\":\"{}\",\"side\":{side},\"batch\":{count},\"true_latents\":{truth:.4},\"fills\":{fill:.4},\"denoiser_step\":{denoiser:.4},\"step\":{step:.4},\"crops_per_second\":{:.2}}}",
-        learner.parts.denoiser.config().label(),
-        count as f64 / step
+        "{:8.2}  crops per second, {:.2} with a full cache",
+        count as f64 / step,
+        count as f64 / (kept + fill + denoiser)
     );
     Ok(())
 }
