@@ -14,6 +14,7 @@ use lacuna::checkpoint::{Tensors, parse_tensors};
 use lacuna_nets::weights::{self, NamedWeight};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -119,9 +120,16 @@ pub fn encode(learner: &Learner, progress: Progress) -> Result<Vec<u8>> {
         pixels_steps: steps(pixels),
         latents_steps: steps(latents),
     };
-    let all: Tensors = all.into_iter().collect();
-    let state = serde_json::to_string(&state).expect("plain data");
-    let metadata = HashMap::from([(DIGEST.to_owned(), digest(&state, &all)), (STATE.to_owned(), state)]);
+    encode_parts(&state, &all.into_iter().collect())
+}
+
+/// The bytes of a checkpoint with this state and these tensors.
+///
+/// # Errors
+/// [`Error::Checkpoint`] if there are more tensors than a file can have.
+pub(crate) fn encode_parts(state: &impl Serialize, all: &Tensors) -> Result<Vec<u8>> {
+    let state = serde_json::to_string(state).expect("plain data");
+    let metadata = HashMap::from([(DIGEST.to_owned(), digest(&state, all)), (STATE.to_owned(), state)]);
     let views = all.iter().map(|(name, weight)| {
         let bytes: &[u8] = bytemuck::cast_slice(&weight.values);
         (
@@ -158,6 +166,15 @@ pub fn open(path: &Path) -> Result<Saved> {
 /// # Errors
 /// [`Error::Weights`].
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<Saved> {
+    let (state, tensors) = decode_parts(path, bytes)?;
+    Ok(Saved { state, tensors })
+}
+
+/// Verifies the bytes of a checkpoint; `path` is its name in messages.
+///
+/// # Errors
+/// [`Error::Weights`].
+pub(crate) fn decode_parts<S: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<(S, Tensors)> {
     let damaged = |problem: String| Error::Weights { path: path.to_owned(), problem };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
     let metadata = header.metadata().clone().unwrap_or_default();
@@ -168,7 +185,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Saved> {
     if expected != found {
         return Err(damaged(format!("its SHA-256 is {found}, expected {expected}")));
     }
-    Ok(Saved { state, tensors })
+    Ok((state, tensors))
 }
 
 impl Saved {
@@ -220,25 +237,35 @@ impl Saved {
         Ok(())
     }
 
-    /// Removes and returns the tensors below `prefix`.
     fn part(&mut self, prefix: &str) -> Tensors {
-        let prefix = format!("{prefix}.");
-        let names: Vec<String> =
-            self.tensors.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
-        names
-            .into_iter()
-            .filter_map(|name| Some((name[prefix.len()..].to_owned(), self.tensors.remove(&name)?)))
-            .collect()
+        part(&mut self.tensors, prefix)
     }
 
     fn adam(&mut self, prefix: &str, betas: [f64; 2], steps: u64, device: &Device) -> Result<Adam> {
-        let state =
-            self.part(prefix).into_iter().map(|(name, weight)| NamedWeight { name, weight }).collect();
-        Adam::restore(betas, steps, state, device)
+        Adam::restore(betas, steps, named(self.part(prefix)), device)
     }
 }
 
-fn filled<M: Module>(module: M, mut tensors: Tensors) -> Result<M> {
+/// Removes and returns the tensors below `prefix`.
+pub(crate) fn part(tensors: &mut Tensors, prefix: &str) -> Tensors {
+    let prefix = format!("{prefix}.");
+    let names: Vec<String> = tensors.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+    names
+        .into_iter()
+        .filter_map(|name| Some((name[prefix.len()..].to_owned(), tensors.remove(&name)?)))
+        .collect()
+}
+
+/// Tensors as a list.
+pub(crate) fn named(tensors: Tensors) -> Vec<NamedWeight> {
+    tensors.into_iter().map(|(name, weight)| NamedWeight { name, weight }).collect()
+}
+
+/// The module with these tensors.
+///
+/// # Errors
+/// [`Error::Nets`] if they are not its tensors.
+pub(crate) fn filled<M: Module>(module: M, mut tensors: Tensors) -> Result<M> {
     Ok(weights::load(module, |name| tensors.remove(name))?)
 }
 
@@ -250,18 +277,23 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// The checkpoints in the run folder `run`; only the newest `keep` are kept.
+    pub(crate) fn of_run(run: &Path, keep: usize) -> Self {
+        Self::new(run.join("checkpoints"), keep)
+    }
+
     /// Checkpoints in `folder`; only the newest `keep` are kept.
     pub fn new(folder: PathBuf, keep: usize) -> Self {
         Self { folder, keep }
     }
 
-    /// Writes a checkpoint, then removes the oldest.
+    /// Writes the bytes of the checkpoint after `step` atomically, then removes the oldest.
     ///
     /// # Errors
-    /// As [`save`].
-    pub fn save(&self, learner: &Learner, progress: Progress) -> Result<PathBuf> {
-        let path = self.folder.join(format!("step-{:09}.safetensors", learner.parts.step));
-        save(&path, learner, progress)?;
+    /// If a file cannot be written or removed.
+    pub fn save(&self, step: u64, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.folder.join(format!("step-{step:09}.safetensors"));
+        write_bytes_atomically(&path, bytes)?;
         for old in self.newest_first()?.into_iter().skip(self.keep) {
             fs::remove_file(&old).map_err(|source| Error::Write { path: old.clone(), source })?;
         }

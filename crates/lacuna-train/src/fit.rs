@@ -12,7 +12,7 @@
 //! RUN/best.safetensors         the network with the best validation score
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +20,15 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use lacuna::hash::sha256;
-use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{self, Progress};
+use crate::checkpoint::{self, Checkpoints, Progress};
 use crate::collective::Collective;
 use crate::config::RunConfig;
-use crate::data::{Loader, Part, Photos, Skipped, loader_of, photos_of};
+use crate::data::{Loader, Part, Photos, Skipped};
+use crate::flow::FlowScores;
 pub use crate::run_folder::export;
-use crate::run_folder::{RunFolder, checkpoints, same_run};
+use crate::run_folder::{RunFolder, newest_intact, same_run};
+use crate::run_logs::Interval;
 use crate::step::{Learner, StepReport};
 use crate::validate::Scores;
 use crate::{Error, Result};
@@ -77,6 +78,15 @@ pub enum Event<'a> {
         /// Whether it is the best so far.
         best: bool,
     },
+    /// A denoiser was validated.
+    FlowValidated {
+        /// The step.
+        step: u64,
+        /// Its scores.
+        scores: FlowScores,
+        /// Whether it is the best so far.
+        best: bool,
+    },
     /// A checkpoint was written.
     Saved(&'a Path),
     /// A photo could not be read.
@@ -107,7 +117,7 @@ pub fn fit(
     stop: &AtomicBool,
     watch: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Outcome> {
-    let photos = photos_of(config)?;
+    let photos = config.batches().photos()?;
     let batches = batches_of_each(config, options.devices.len(), options.ranks.size())?;
     let mut ignore = |_: Event| {};
     let watch = if options.ranks.is_writer() { watch } else { &mut ignore };
@@ -141,15 +151,6 @@ struct Fit<'a> {
     interval: Interval,
 }
 
-/// Values that are logged together.
-#[derive(Default)]
-struct Interval {
-    steps: u64,
-    sums: BTreeMap<&'static str, f64>,
-    took: Duration,
-    waited: Duration,
-}
-
 impl<'a> Fit<'a> {
     fn start(
         config: &'a RunConfig,
@@ -176,7 +177,7 @@ impl<'a> Fit<'a> {
         };
         watch(Event::Started { step: learner.parts.step, photos: photos.len() });
         let part = Part::of_rank(ranks.rank(), ranks.size(), options.devices.len());
-        let loader = loader_of(config, photos, progress.position, part)?;
+        let loader = config.batches().loader(photos, progress.position, part)?;
         let (skipped, interval) = (BTreeSet::new(), Interval::default());
         Ok(Self { config, ranks, learner, loader, batches, progress, folder, skipped, interval })
     }
@@ -237,14 +238,7 @@ impl<'a> Fit<'a> {
         let report = self.learner.step(&batches)?;
         let took = start.elapsed();
         self.progress.seconds += took.as_secs_f64();
-        self.interval.steps += 1;
-        self.interval.took += took;
-        self.interval.waited += waited;
-        for (term, value) in &report.terms {
-            *self.interval.sums.entry(term.name()).or_default() += f64::from(*value);
-        }
-        *self.interval.sums.entry("gradient_norm").or_default() += report.gradient_norm;
-        *self.interval.sums.entry("learning_rate").or_default() += report.learning_rate;
+        self.interval.add(&report, took, waited);
         let own: usize = batches.iter().map(|batch| batch.names.len()).sum();
         watch(Event::Step { report: &report, photos: own * self.ranks.size(), took, waited });
         self.list_skipped(watch)
@@ -279,13 +273,8 @@ impl<'a> Fit<'a> {
         if self.ranks.size() > 1 {
             self.ranks.agree(&format!("network {} after step {step}", digest(&self.learner)?))?;
         }
-        let Interval { steps, sums, took, waited } = std::mem::take(&mut self.interval);
+        let means = self.interval.take_means();
         let Some(folder) = &mut self.folder else { return Ok(()) };
-        let count = steps.max(1) as f64;
-        let mut means: Map<String, Value> =
-            sums.iter().map(|(name, sum)| ((*name).to_owned(), json!(sum / count))).collect();
-        means.insert("seconds_per_step".into(), json!(took.as_secs_f64() / count));
-        means.insert("loader_wait".into(), json!(waited.as_secs_f64() / count));
         folder.record("train", step, means)
     }
 }
@@ -317,32 +306,16 @@ fn restore(
     learner: &mut Learner,
     watch: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Progress> {
-    let folder = options.folder.as_path();
-    let saved = checkpoints(config, folder).newest_first()?;
-    if !saved.is_empty() && !options.resume {
-        return Err(Error::Config(format!(
-            "{} already contains a run ({} checkpoints): continue it with --resume, or choose another folder",
-            folder.display(),
-            saved.len()
-        )));
-    }
     if options.resume {
-        same_run(config, folder)?;
+        same_run(config, &options.folder)?;
     }
-    if saved.is_empty() {
+    let checkpoints = Checkpoints::of_run(&options.folder, config.run.keep);
+    let Some(saved) = newest_intact(&checkpoints, options, checkpoint::open, watch)? else {
         return Ok(Progress::default());
-    }
-    for path in saved {
-        match checkpoint::open(&path) {
-            Ok(saved) => {
-                let progress = saved.progress();
-                saved.restore(learner)?;
-                return Ok(progress);
-            }
-            Err(error) => watch(Event::Damaged(&error)),
-        }
-    }
-    Err(Error::Checkpoint(format!("no checkpoint in {} is intact", folder.display())))
+    };
+    let progress = saved.progress();
+    saved.restore(learner)?;
+    Ok(progress)
 }
 
 /// Gives every process the state of rank 0, which alone reads the run folder.

@@ -10,9 +10,11 @@ use lacuna::budget::peak_bytes;
 
 use crate::Result;
 use crate::collective::Collective;
-use crate::config::RunConfig;
-use crate::data::{Part, Position, loader_of, photos_of};
+use crate::config::{FlowConfig, FlowOptions, RunConfig};
+use crate::data::{Batch, Loader, Part, Position};
 use crate::fit::batches_of_each;
+use crate::flow::fit::{single_device, statistics_of};
+use crate::flow::{FlowLearner, FrozenGenerator, LatentMaker};
 use crate::step::{Learner, count_parameters};
 
 /// Warm-up steps, which start threads and grow the heap.
@@ -52,31 +54,17 @@ impl Forecast {
     /// # Errors
     /// As [`crate::fit()`].
     pub fn measure(config: &RunConfig, devices: &[Device], ranks: &Arc<dyn Collective>) -> Result<Self> {
-        let photos = photos_of(config)?;
+        let photos = config.batches().photos()?;
         let batches = batches_of_each(config, devices.len(), ranks.size())?;
         let part = Part::of_rank(ranks.rank(), ranks.size(), devices.len());
         lacuna_nets::ops::among_workers(|| {
             let mut learner = Learner::new(config.clone(), devices)?.among(Arc::clone(ranks));
             let count = photos.len();
-            let mut loader = loader_of(config, photos, Position::default(), part)?;
-            let mut times = Vec::with_capacity(TIMED);
-            let mut waited = 0.0;
-            for step in 0..WARM_UP + TIMED {
-                let start = Instant::now();
-                let mut own = Vec::with_capacity(batches);
-                for _ in 0..batches {
-                    let loaded = loader.next()?;
-                    if step >= WARM_UP {
-                        waited += loaded.waited.as_secs_f64();
-                    }
-                    own.push(loaded.batch);
-                }
-                learner.step(&own)?;
-                if step >= WARM_UP {
-                    times.push(start.elapsed().as_secs_f64());
-                }
-            }
-            times.sort_by(f64::total_cmp);
+            let mut loader = config.batches().loader(photos, Position::default(), part)?;
+            let (seconds_per_step, loader_wait) = time_steps(&mut loader, batches, |batches| {
+                learner.step(batches)?;
+                Ok(())
+            })?;
             let parts = &learner.parts;
             let adversaries = [&parts.pixels, &parts.latents];
             Ok(Self {
@@ -85,10 +73,73 @@ impl Forecast {
                 learning: count_parameters(&parts.generator, |learns| learns),
                 discriminators: adversaries.into_iter().flatten().map(|one| one.network.num_params()).sum(),
                 steps: config.run.steps,
-                seconds_per_step: times[TIMED / 2],
-                loader_wait: waited / TIMED as f64,
+                seconds_per_step,
+                loader_wait,
                 peak_bytes: peak_bytes(),
             })
         })
     }
+
+    /// Runs the first steps of `config`, which trains a denoiser; its latents have the statistics of the first batch.
+    ///
+    /// # Errors
+    /// As [`crate::fit_flow`].
+    pub fn measure_flow(config: &FlowConfig, devices: &[Device], processes: usize) -> Result<Self> {
+        let device = single_device(devices, processes)?;
+        let photos = config.batches().photos()?;
+        lacuna_nets::ops::among_workers(|| {
+            let generator = FrozenGenerator::open(config.start.network.as_deref(), device)?;
+            let frozen = generator.num_params();
+            let short = FlowOptions { statistics: 1, ..config.flow.clone() };
+            let short = FlowConfig { flow: short, ..config.clone() };
+            let statistics = statistics_of(&short, Arc::clone(&photos), &generator)?;
+            let maker = LatentMaker::new(generator, statistics, config.flow.halo);
+            let mut learner = FlowLearner::new(config.clone(), maker, device)?;
+            let count = photos.len();
+            let mut loader = config.batches().loader(photos, Position::default(), Part::WHOLE)?;
+            let (seconds_per_step, loader_wait) =
+                time_steps(&mut loader, config.run.accumulate, |batches| {
+                    learner.step(batches)?;
+                    Ok(())
+                })?;
+            let learning = count_parameters(&learner.parts.denoiser, |_| true);
+            Ok(Self {
+                photos: count,
+                parameters: frozen + learning,
+                learning,
+                discriminators: 0,
+                steps: config.run.steps,
+                seconds_per_step,
+                loader_wait,
+                peak_bytes: peak_bytes(),
+            })
+        })
+    }
+}
+
+/// Median seconds of a step of this many batches, including the wait for data, and mean seconds of that wait.
+fn time_steps(
+    loader: &mut Loader,
+    batches: usize,
+    mut step: impl FnMut(&[Batch]) -> Result<()>,
+) -> Result<(f64, f64)> {
+    let mut times = Vec::with_capacity(TIMED);
+    let mut waited = 0.0;
+    for number in 0..WARM_UP + TIMED {
+        let start = Instant::now();
+        let mut own = Vec::with_capacity(batches);
+        for _ in 0..batches {
+            let loaded = loader.next()?;
+            if number >= WARM_UP {
+                waited += loaded.waited.as_secs_f64();
+            }
+            own.push(loaded.batch);
+        }
+        step(&own)?;
+        if number >= WARM_UP {
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[TIMED / 2], waited / TIMED as f64))
 }

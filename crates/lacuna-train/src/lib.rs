@@ -3,8 +3,8 @@
 //!
 //! A run: [`config`] reads its file, [`data`] and [`augment`] make batches, [`step`] trains on them with the terms of
 //! [`loss`] and the optimizer of [`optim`], [`fit()`] is the loop around it, [`validate`] scores the network, and
-//! [`checkpoint`] makes runs resumable. [`collective`] is what several processes of one run exchange. [`flow`] is what a denoiser of
-//! latents is trained on; no run trains one yet.
+//! [`checkpoint`] makes runs resumable. [`collective`] is what several processes of one run exchange. [`flow`] trains denoisers of
+//! a network's latents.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod loss;
 pub mod net;
 pub mod optim;
 mod run_folder;
+mod run_logs;
 pub mod step;
 pub mod study;
 pub mod validate;
@@ -31,8 +32,9 @@ pub mod validate;
 mod testing;
 
 pub use self::fit::{Event, FitOptions, Outcome, fit};
+pub use self::flow::fit_flow;
 pub use collective::{Alone, Collective};
-pub use config::RunConfig;
+pub use config::{FlowConfig, RunConfig, RunFile};
 pub use error::{Error, Result};
 pub use forecast::Forecast;
 

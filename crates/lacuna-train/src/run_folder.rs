@@ -1,25 +1,23 @@
 //! What a run writes into its folder.
 
-use std::fs;
 use std::path::Path;
 
-use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::{NamedTensor, Storage, save};
 use lacuna_nets::Network;
 use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{Best, Checkpoints, Progress};
+use crate::checkpoint::{self, Best, Checkpoints, Progress};
 use crate::config::RunConfig;
 use crate::data::Skipped;
 use crate::fit::{Event, FitOptions};
 use crate::grid;
-use crate::log::{EventFile, MetricsFile};
+use crate::run_logs::Logs;
 use crate::step::{Learner, count_parameters};
 use crate::validate::{Scores, Validation};
 use crate::{Error, Result};
 
 /// Rows of an image grid.
-const EXAMPLES: usize = 6;
+pub(crate) const EXAMPLES: usize = 6;
 
 /// The open run folder. In a run of several processes only rank 0 has it.
 pub(crate) struct RunFolder<'a> {
@@ -27,24 +25,14 @@ pub(crate) struct RunFolder<'a> {
     path: &'a Path,
     validation: Validation,
     checkpoints: Checkpoints,
-    metrics: MetricsFile,
-    events: EventFile,
-}
-
-/// The checkpoints in a run folder.
-pub(crate) fn checkpoints(config: &RunConfig, folder: &Path) -> Checkpoints {
-    Checkpoints::new(folder.join("checkpoints"), config.run.keep)
+    logs: Logs,
 }
 
 impl<'a> RunFolder<'a> {
     /// Creates the folder, or opens it to resume after the learner's step.
     pub fn open(config: &'a RunConfig, options: &'a FitOptions, learner: &Learner) -> Result<Self> {
         let path = options.folder.as_path();
-        let validation = Validation::open(config)?;
-        for folder in [path.join("checkpoints"), path.join("grids")] {
-            fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
-        }
-        write_bytes_atomically(&path.join("config.toml"), config.to_toml().as_bytes())?;
+        let validation = Validation::open(&config.data)?;
         let about = json!({
             "lacuna": env!("CARGO_PKG_VERSION"),
             "seed": config.seed,
@@ -53,11 +41,9 @@ impl<'a> RunFolder<'a> {
             "parameters": count_parameters(&learner.parts.generator, |_| true),
             "learning": count_parameters(&learner.parts.generator, |learns| learns),
         });
-        write_bytes_atomically(&path.join("run.json"), format!("{about:#}\n").as_bytes())?;
-        let metrics = MetricsFile::open_to_resume(&path.join("metrics.jsonl"), learner.parts.step)?;
-        let events = EventFile::create(path)?;
-        let checkpoints = checkpoints(config, path);
-        Ok(Self { config, path, validation, checkpoints, metrics, events })
+        let logs = Logs::open(path, &config.to_toml(), &about, learner.parts.step)?;
+        let checkpoints = Checkpoints::of_run(path, config.run.keep);
+        Ok(Self { config, path, validation, checkpoints, logs })
     }
 
     /// Whether the run is validated.
@@ -67,20 +53,12 @@ impl<'a> RunFolder<'a> {
 
     /// Lists all photos that could not be read so far.
     pub fn list_skipped<'s>(&self, skipped: impl Iterator<Item = &'s Skipped>) -> Result<()> {
-        let lines: String = skipped.map(|photo| format!("{}: {}\n", photo.name, photo.problem)).collect();
-        Ok(write_bytes_atomically(&self.path.join("skipped.txt"), lines.as_bytes())?)
+        self.logs.list_skipped(skipped)
     }
 
     /// Writes the same values to both logs.
     pub fn record(&mut self, kind: &str, step: u64, values: Map<String, Value>) -> Result<()> {
-        for (name, value) in &values {
-            if let Some(value) = value.as_f64() {
-                self.events.scalar(&format!("{kind}/{name}"), value as f32, step)?;
-            }
-        }
-        let mut line = Map::from_iter([("step".to_owned(), json!(step)), ("kind".to_owned(), json!(kind))]);
-        line.extend(values);
-        self.metrics.append(&Value::Object(line))
+        self.logs.record(kind, step, values)
     }
 
     /// Writes a grid of example images.
@@ -89,16 +67,8 @@ impl<'a> RunFolder<'a> {
         if examples.is_empty() {
             return Ok(());
         }
-        let step = learner.parts.step;
         let sheet = grid::sheet(self.config.task, &learner.averaged(), examples)?;
-        let mut png = std::io::Cursor::new(Vec::new());
-        let path = self.path.join(format!("grids/step-{step:09}.png"));
-        sheet
-            .write_to(&mut png, image::ImageFormat::Png)
-            .map_err(|error| Error::Write { path: path.clone(), source: std::io::Error::other(error) })?;
-        let png = png.into_inner();
-        write_bytes_atomically(&path, &png)?;
-        self.events.picture("examples", [sheet.width(), sheet.height()], png, step)
+        self.logs.draw(&sheet, learner.parts.step)
     }
 
     /// Scores the network, and writes it if it is the best so far.
@@ -109,7 +79,7 @@ impl<'a> RunFolder<'a> {
         watch: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Scores> {
         let (network, step) = (learner.averaged(), learner.parts.step);
-        let scores = self.validation.evaluate(&network)?.scores;
+        let scores = self.validation.evaluate(self.config.task, &network)?.scores;
         let by = self.config.run.best_by;
         let value = scores.value(by);
         let best = progress.best.is_none_or(|best| by.is_better(value, best.value));
@@ -130,7 +100,8 @@ impl<'a> RunFolder<'a> {
         progress: Progress,
         watch: &mut (dyn FnMut(Event) + Send),
     ) -> Result<()> {
-        let path = self.checkpoints.save(learner, progress)?;
+        let bytes = checkpoint::encode(learner, progress)?;
+        let path = self.checkpoints.save(learner.parts.step, &bytes)?;
         watch(Event::Saved(&path));
         Ok(())
     }
@@ -148,17 +119,48 @@ pub(crate) fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
         return Ok(());
     }
     let mut old = RunConfig::open(&path, &[])?;
-    let batches = |config: &RunConfig| (config.run.batch, config.run.accumulate);
-    let same_batches = batches(&old) == batches(config);
+    let same_batches = old.run.same_batches(&config.run);
     old.run = config.run.clone();
     old.data.workers = config.data.workers;
-    if old == *config && same_batches {
-        return Ok(());
-    }
-    Err(Error::Config(format!(
+    if old == *config && same_batches { Ok(()) } else { Err(another_run(&path)) }
+}
+
+/// The error of a folder that contains another run.
+pub(crate) fn another_run(config: &Path) -> Error {
+    Error::Config(format!(
         "{} contains another run: only run.steps, data.workers and the intervals of writing may change",
-        path.display()
-    )))
+        config.display()
+    ))
+}
+
+/// The newest intact checkpoint of a run folder, if the run is to be resumed and there is one. Damaged ones are reported.
+///
+/// # Errors
+/// If there are checkpoints but none is intact, or the run is not to be resumed.
+pub(crate) fn newest_intact<T>(
+    checkpoints: &Checkpoints,
+    options: &FitOptions,
+    open: impl Fn(&Path) -> Result<T>,
+    watch: &mut (dyn FnMut(Event) + Send),
+) -> Result<Option<T>> {
+    let folder = options.folder.display();
+    let saved = checkpoints.newest_first()?;
+    if !saved.is_empty() && !options.resume {
+        return Err(Error::Config(format!(
+            "{folder} already contains a run ({} checkpoints): continue it with --resume, or choose another folder",
+            saved.len()
+        )));
+    }
+    if saved.is_empty() {
+        return Ok(None);
+    }
+    for path in saved {
+        match open(&path) {
+            Ok(saved) => return Ok(Some(saved)),
+            Err(error) => watch(Event::Damaged(&error)),
+        }
+    }
+    Err(Error::Checkpoint(format!("no checkpoint in {folder} is intact")))
 }
 
 /// Writes a network for filling holes, with the run as its provenance.

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use lacuna::flow::Statistics;
 use lacuna_nets::block::Init;
 use lacuna_nets::net::denoiser::Condition;
 use lacuna_nets::weights::{self, NamedWeight, Weight};
@@ -12,7 +13,9 @@ use rand_pcg::Pcg64;
 use testkit::fixtures::{Fixture, Fixtures};
 use testkit::pictures::noise;
 
-use crate::flow::{Path, mean_start};
+use crate::config::FlowConfig;
+use crate::data::Batch;
+use crate::flow::{FlowLearner, FrozenGenerator, LatentMaker, Path, mean_start};
 use crate::net::{Discriminator, Kind};
 
 /// The device of tests.
@@ -128,4 +131,35 @@ pub fn reference_batch() -> (Path, Tensor<4>, Condition) {
 pub fn fixture_weight(numbers: &Fixtures, name: &str) -> Option<Weight> {
     let found = numbers.find(name)?;
     Some(Weight { shape: found.shape.clone(), values: found.values.clone() })
+}
+
+/// Latents of the network of `control/weights.safetensors` (32 channels), with made-up statistics.
+pub fn small_maker() -> LatentMaker {
+    let network = testkit::fixtures::path("control/weights.safetensors");
+    let generator = FrozenGenerator::open(Some(&network), &device()).expect("a generator");
+    let channels = generator.channels();
+    let statistics = Statistics { mean: vec![0.1; channels], deviation: vec![0.5; channels] };
+    LatentMaker::new(generator, statistics, 1)
+}
+
+/// Two crops of 32 pixels, whose hole is a box in the middle.
+pub fn small_batch() -> Batch {
+    const SIDE: usize = 32;
+    let photo = testkit::pictures::picture(SIDE, SIDE);
+    let other: Vec<f32> = photo.iter().map(|value| 1.0 - value).collect();
+    let is_hole = |at: usize| (9..17).contains(&(at % SIDE)) && (12..20).contains(&(at / SIDE));
+    let mask: Vec<f32> = (0..SIDE * SIDE).map(|at| if is_hole(at) { 1.0 } else { 0.0 }).collect();
+    Batch {
+        side: SIDE,
+        images: [photo, other].concat(),
+        masks: [mask.clone(), mask].concat(),
+        names: vec!["a".into(), "b".into()],
+    }
+}
+
+/// A denoiser's run on [`small_maker`], with changes of its run file.
+pub fn small_flow(changes: &[&str]) -> FlowLearner {
+    let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
+    let config = FlowConfig::parse(crate::config::FLOW_SMALL, &changes).expect("a run file");
+    FlowLearner::new(config, small_maker(), &device()).expect("a learner")
 }

@@ -11,16 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::augment;
-use crate::config::{BestBy, RunConfig, Task};
+use crate::config::{BestBy, Data, Task};
 use crate::data::{Photos, sample_rng};
 
 /// The epoch number for validation masks; no training epoch has it.
-const VALIDATION_EPOCH: u64 = u64::MAX;
+pub(crate) const VALIDATION_EPOCH: u64 = u64::MAX;
 
 /// Validation photos and masks.
 #[derive(Debug)]
 pub struct Validation {
-    task: Task,
     pairs: Vec<(Planes, Mask)>,
     lpips: Option<Lpips>,
 }
@@ -64,13 +63,12 @@ impl Scores {
 }
 
 impl Validation {
-    /// Reads the validation photos of the run file, evenly spaced over its sources. Photos that cannot be read are
+    /// Reads the validation photos of a run file, evenly spaced over its sources. Photos that cannot be read are
     /// skipped.
     ///
     /// # Errors
     /// If a source cannot be opened.
-    pub fn open(config: &RunConfig) -> Result<Self> {
-        let data = &config.data;
+    pub fn open(data: &Data) -> Result<Self> {
         let mut pairs = Vec::new();
         if !data.validation.is_empty() && data.validation_photos > 0 {
             let photos = Arc::new(Photos::open(&data.validation)?);
@@ -88,7 +86,12 @@ impl Validation {
             Some(path) => Some(Lpips::open(path)?),
             None => None,
         };
-        Ok(Self { task: config.task, pairs, lpips })
+        Ok(Self { pairs, lpips })
+    }
+
+    /// All photos and their masks.
+    pub(crate) fn pairs(&self) -> &[(Planes, Mask)] {
+        &self.pairs
     }
 
     /// Whether there are no validation photos.
@@ -105,12 +108,15 @@ impl Validation {
     ///
     /// # Errors
     /// If the network fails.
-    pub fn evaluate(&self, network: &Network) -> Result<ValidationResult> {
-        self.score(|index, photo, mask| fill(self.task, network, index as u64, photo, mask))
+    pub fn evaluate(&self, task: Task, network: &Network) -> Result<ValidationResult> {
+        self.score(|index, photo, mask| fill(task, network, index as u64, photo, mask))
     }
 
     /// Scores what `fill` returns for each photo, by its index, and its mask.
-    fn score(&self, fill: impl Fn(usize, &Planes, &Mask) -> Result<Planes>) -> Result<ValidationResult> {
+    pub(crate) fn score(
+        &self,
+        fill: impl Fn(usize, &Planes, &Mask) -> Result<Planes>,
+    ) -> Result<ValidationResult> {
         let mut sums = [0.0; 3];
         let mut holes = Vec::new();
         let mut distance = 0.0;
@@ -184,8 +190,8 @@ mod tests {
         Mask::new(SIDE, SIDE, (0..SIDE * SIDE).map(|at| at % SIDE < count).collect())
     }
 
-    fn validation(task: Task, pairs: Vec<(Planes, Mask)>) -> Validation {
-        Validation { task, pairs, lpips: None }
+    fn validation(pairs: Vec<(Planes, Mask)>) -> Validation {
+        Validation { pairs, lpips: None }
     }
 
     /// `value` inside the hole, the photo elsewhere.
@@ -199,7 +205,7 @@ mod tests {
         // All of a grey photo is filled with 0.1 too much: L1 0.1, mean square 0.01, which is 20 dB. The mean squares of a
         // quarter of it are 0.0025: 10 log10(400) dB.
         let pairs = vec![(grey(0.5), columns(SIDE)), (grey(0.5), columns(SIDE / 4))];
-        let set = validation(Task::Inpainting, pairs);
+        let set = validation(pairs);
         let ValidationResult { scores, hole_l1, photos } =
             set.score(|_, photo, mask| Ok(filled(photo, mask, 0.6))).unwrap();
         assert_eq!(photos, 2);
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn equal_fills_score_best() {
-        let set = validation(Task::Inpainting, vec![(grey(0.5), columns(3)), (grey(0.25), columns(5))]);
+        let set = validation(vec![(grey(0.5), columns(3)), (grey(0.25), columns(5))]);
         let result = set.score(|_, photo, _| Ok(photo.clone())).unwrap();
         assert!((result.scores.ssim - 1.0).abs() < 1e-6, "{result:?}");
         assert_eq!((result.scores.psnr, result.scores.l1), (100.0, 0.0));
@@ -223,11 +229,11 @@ mod tests {
     #[test]
     fn photos_without_a_hole_count_in_the_whole_alone() {
         let pairs = vec![(grey(0.5), columns(0)), (grey(0.5), columns(SIDE))];
-        let set = validation(Task::Inpainting, pairs);
+        let set = validation(pairs);
         let result = set.score(|_, photo, mask| Ok(filled(photo, mask, 0.7))).unwrap();
         assert!((result.scores.l1 - 0.1).abs() < 1e-6, "{result:?}");
         assert!((result.hole_l1.unwrap() - 0.2).abs() < 1e-6, "{result:?}");
-        let without = validation(Task::Autoencoder, vec![(grey(0.5), columns(0))]);
+        let without = validation(vec![(grey(0.5), columns(0))]);
         assert_eq!(without.score(|_, photo, _| Ok(photo.clone())).unwrap().hole_l1, None);
     }
 
@@ -235,8 +241,8 @@ mod tests {
     fn networks_are_scored_as_they_fill() {
         let generator = Network::from(small_generator(3, true, &Device::flex()));
         let photo = Planes::new(SIDE, SIDE, pictures::picture(SIDE, SIDE));
-        let set = validation(Task::Inpainting, vec![(photo.clone(), columns(4))]);
-        let result = set.evaluate(&generator).unwrap();
+        let set = validation(vec![(photo.clone(), columns(4))]);
+        let result = set.evaluate(Task::Inpainting, &generator).unwrap();
         // Known pixels are the photo's: a quarter of the error in the hole is the whole error.
         assert!((result.scores.l1 - result.hole_l1.unwrap() / 4.0).abs() < 1e-6, "{result:?}");
         // An autoencoder sees the photo whole: its hole changes nothing.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use clap::Args;
 use lacuna_nets::DeviceName;
-use lacuna_train::{Collective, FitOptions, Forecast, RunConfig, fit};
+use lacuna_train::{Collective, Event, FitOptions, Forecast, RunFile, fit, fit_flow};
 
 pub use study::{StudyArgs, study};
 
@@ -22,7 +22,7 @@ use crate::units::{Threads, start_threads};
 use crate::usage::UsageError;
 use progress::{Progress, duration};
 
-/// Train a network from a run file
+/// Train a network, or a denoiser of a network's latents, from a run file
 #[derive(Args)]
 pub struct TrainArgs {
     /// The run file, such as configs/autoencoder.toml
@@ -62,9 +62,9 @@ pub fn run(args: &TrainArgs) -> Result<Outcome> {
 fn train(args: &TrainArgs, ranks: Arc<dyn Collective>) -> Result<Outcome> {
     start_threads(args.threads)?;
     // An error in the file alone is not an error in the arguments.
-    let config = match RunConfig::open(&args.config, &args.set) {
+    let config = match RunFile::open(&args.config, &args.set) {
         Err(error) if !args.set.is_empty() => {
-            RunConfig::open(&args.config, &[])?;
+            RunFile::open(&args.config, &[])?;
             return Err(usage(error));
         }
         config => config?,
@@ -72,22 +72,31 @@ fn train(args: &TrainArgs, ranks: Arc<dyn Collective>) -> Result<Outcome> {
     let devices = args.device.iter().map(|device| device.open()).collect::<Result<Vec<_>, _>>()?;
     let is_writer = ranks.is_writer();
     if args.dry_run {
-        let forecast = Forecast::measure(&config, &devices, &ranks).map_err(usage)?;
+        let forecast = match &config {
+            RunFile::Network(config) => Forecast::measure(config, &devices, &ranks),
+            RunFile::Flow(config) => Forecast::measure_flow(config, &devices, ranks.size()),
+        };
+        let forecast = forecast.map_err(usage)?;
         return if is_writer { print_forecast(&forecast) } else { Ok(Outcome::Done) };
     }
     let stem = args.config.file_stem().context("the run file has no name")?;
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem));
     let options = FitOptions { folder: folder.clone(), resume: args.resume, devices, ranks };
     let stop = stop_on_interrupt()?;
-    let mut progress = Progress::new(config.run.steps);
-    let outcome = fit(&config, &options, &stop, &mut |event| progress.report(&event)).map_err(usage)?;
+    let mut progress = Progress::new(config.steps());
+    let mut watch = |event: Event| progress.report(&event);
+    let outcome = match &config {
+        RunFile::Network(config) => fit(config, &options, &stop, &mut watch),
+        RunFile::Flow(config) => fit_flow(config, &options, &stop, &mut watch),
+    };
+    let outcome = outcome.map_err(usage)?;
     if !is_writer {
         return Ok(Outcome::Done);
     }
     progress.finish(args.profile);
     let folder = folder.display();
     if outcome.stopped {
-        eprintln!("stopped after step {} of {}; continue with --resume", outcome.step, config.run.steps);
+        eprintln!("stopped after step {} of {}; continue with --resume", outcome.step, config.steps());
     }
     print(&format!("{folder}/last.safetensors"))?;
     Ok(Outcome::Done)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacuna_train::Event;
+use lacuna_train::flow::FlowScores;
 use lacuna_train::validate::Scores;
 
 /// Shortest time between two plain lines.
@@ -66,6 +67,15 @@ impl Progress {
                 let lpips = lpips.map_or_else(String::new, |lpips| format!("  LPIPS {lpips:.4}"));
                 self.line(&format!(
                     "step {step}: SSIM {ssim:.4}  PSNR {psnr:.2} dB  L1 {l1:.4}{lpips}{best}"
+                ));
+            }
+            Event::FlowValidated { step, scores, best } => {
+                let best = if *best { "  best so far" } else { "" };
+                let FlowScores { velocity_mse, trivial_mse, ratio, fills } = scores;
+                let lpips = fills.lpips.map_or_else(String::new, |lpips| format!("  LPIPS {lpips:.4}"));
+                self.line(&format!(
+                    "step {step}: velocity {velocity_mse:.4}, {ratio:.3} of {trivial_mse:.4}  fills: SSIM {:.4}{lpips}{best}",
+                    fills.ssim
                 ));
             }
             Event::Saved(path) => self.line(&format!("saved {}", path.display())),

@@ -1,10 +1,10 @@
 //! Checks of run files.
 
 use lacuna_network::Family;
-use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 
 use super::check_context::check_context;
-use super::{BestBy, Conditioning, Part, RunConfig, Sampling, Task};
+use super::check_shared::check_shared;
+use super::{Conditioning, Part, RunConfig, Sampling, Task};
 use crate::loss::spread::SpreadLoss;
 use crate::{Error, Result};
 
@@ -19,51 +19,7 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
     let refuse = |problem: String| Err(Error::Config(problem));
     let RunConfig { task, network, start, data, loss, optimizer, ema, run, .. } = config;
     network.config().check().or_else(|error| refuse(format!("network: {error}")))?;
-    if data.side % MULTIPLE != 0 || data.side < SMALLEST_SIDE {
-        return refuse(format!(
-            "data.side: expected a multiple of {MULTIPLE}, at least {SMALLEST_SIDE}, got {}",
-            data.side
-        ));
-    }
-    if run.best_by == BestBy::Lpips && data.lpips_weights.is_none() {
-        return refuse("run.best_by: lpips needs data.lpips_weights".into());
-    }
-    if data.masks_side == Some(0) {
-        return refuse("data.masks_side: expected at least 1, got 0".into());
-    }
-    if data.train.is_empty() {
-        return refuse("data.train: expected at least one source of photos".into());
-    }
-    for (key, masks) in [("masks", &data.masks), ("validation_masks", &data.validation_masks)] {
-        masks.generator().check().or_else(|problem| refuse(format!("data.{key}: {problem}")))?;
-    }
-    for (key, count) in [
-        ("data.workers", data.workers),
-        ("run.batch", run.batch),
-        ("run.accumulate", run.accumulate),
-        ("run.keep", run.keep),
-        ("run.steps", run.steps as usize),
-        ("run.log_every", run.log_every as usize),
-        ("run.checkpoint_every", run.checkpoint_every as usize),
-    ] {
-        if count == 0 {
-            return refuse(format!("{key}: expected at least 1, got 0"));
-        }
-    }
-    let positive = |key: &str, value: f64| {
-        if value > 0.0 && value.is_finite() {
-            Ok(())
-        } else {
-            refuse(format!("{key}: expected a number above 0, got {value}"))
-        }
-    };
-    positive("optimizer.learning_rate", optimizer.learning_rate)?;
-    if let Some(clip) = optimizer.clip {
-        positive("optimizer.clip", clip)?;
-    }
-    if !(0.0..1.0).contains(&ema.decay) {
-        return refuse(format!("ema.decay: expected at least 0 and less than 1, got {}", ema.decay));
-    }
+    check_shared(data, optimizer, ema, run)?;
     if loss.terms().is_empty() {
         return refuse("loss: expected at least one term".into());
     }
@@ -79,14 +35,6 @@ pub(super) fn check(config: &RunConfig) -> Result<()> {
         return refuse(
             "loss.feature_matching_mse: needs loss.adversarial, whose features it compares".into(),
         );
-    }
-    for (key, beta) in optimizer.betas.iter().enumerate() {
-        if !(0.0..1.0).contains(beta) {
-            return refuse(format!(
-                "optimizer.betas: expected two numbers from 0 to less than 1, got {beta} as number {}",
-                key + 1
-            ));
-        }
     }
     let Some(network) = network.generator() else { return check_context(config) };
     if loss.context.is_some() {

@@ -5,7 +5,10 @@
 
 mod check;
 mod check_context;
+mod check_shared;
 mod data;
+mod file;
+mod flow;
 mod loss;
 mod network;
 mod run;
@@ -16,6 +19,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Data, Masks};
+pub use file::RunFile;
+#[cfg(test)]
+pub(crate) use flow::tests::SMALL as FLOW_SMALL;
+pub use flow::{DenoiserOptions, FlowConfig, FlowNetwork, FlowOptions, FlowTask};
 pub use loss::{
     AdversarialLoss, ContextAdversarialLoss, ContextLoss, LatentAdversarialLoss, LatentLoss, Loss, VggConfig,
     Weighted,
@@ -23,9 +30,10 @@ pub use loss::{
 pub use network::{Conditioning, GeneratorOptions, Network, Noise, Part, Sampling, Start};
 pub use run::{BestBy, EmaConfig, Optimizer, Run};
 
+use crate::data::Batches;
 use crate::{Error, Result};
 
-/// A run.
+/// A run that trains a network. [`FlowConfig`] is one that trains a denoiser of a network's latents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -70,9 +78,7 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Read`] or [`Error::Config`], which names the file and the key.
     pub fn open(path: &Path, changes: &[String]) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, changes).map_err(|error| Error::Config(format!("{}: {error}", path.display())))
+        file::read(path, |text| Self::parse(text, changes))
     }
 
     /// Parses and checks the text of a run file, with the changes of `--set`.
@@ -92,6 +98,11 @@ impl RunConfig {
             Some(sampling) if name.starts_with("mapping.") => sampling.mapping_rate,
             _ => 1.0,
         }
+    }
+
+    /// What decides its batches.
+    pub(crate) fn batches(&self) -> Batches<'_> {
+        Batches { data: &self.data, batch: self.run.batch, seed: self.seed, crops: None }
     }
 
     /// The run file, complete with all defaults.
@@ -198,12 +209,30 @@ pub(crate) mod tests {
         best_by = "ssim"
     "#;
 
+    /// A run file of a denoiser with every key but those that [`COMPLETE`] has too.
+    const COMPLETE_FLOW: &str = r#"
+        task = "flow"
+        seed = 1
+        start = { network = "n" }
+        flow = { denoiser = "S", start = "noise", halo = 1, statistics = 512, crops = 4 }
+        data = { train = [], side = 64, augment = "light", masks = "train-256" }
+        optimizer = { learning_rate = 1e-3 }
+        ema = { on = true }
+        run = { steps = 1, batch = 1 }
+    "#;
+
     /// The keys of a table of [`COMPLETE`], as the schema has them: the error of an unknown key lists them.
     fn schema(path: &[&str]) -> BTreeSet<String> {
-        let mut root: toml::Table = toml::from_str(COMPLETE).unwrap();
+        let root: toml::Table = toml::from_str(COMPLETE).unwrap();
+        listed_keys::<RunConfig>(root, path)
+    }
+
+    /// The keys of a table of a run file: the error of an unknown key lists them.
+    fn listed_keys<C: serde::de::DeserializeOwned>(mut root: toml::Table, path: &[&str]) -> BTreeSet<String> {
         let table = path.iter().fold(&mut root, |table, key| table[*key].as_table_mut().unwrap());
         table.insert("unknown".into(), true.into());
-        let error = toml::Value::Table(root).try_into::<RunConfig>().unwrap_err().message().to_owned();
+        let error =
+            toml::Value::Table(root).try_into::<C>().err().expect("an unknown key").message().to_owned();
         let (_, expected) = error.split_once(", expected ").unwrap_or_else(|| panic!("{path:?}: {error}"));
         expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     }
@@ -239,6 +268,13 @@ pub(crate) mod tests {
         let rows: Vec<(&str, &str)> = rows.filter_map(|line| line.split_once(" | ")).collect();
         let mut keys = keys(&toml::from_str(COMPLETE).unwrap(), &[]);
         keys.extend(context_encoder_keys().into_iter().map(|key| format!("network.{key}")));
+        let flow: toml::Table = toml::from_str(COMPLETE_FLOW).unwrap();
+        assert_eq!(listed_keys::<FlowConfig>(flow.clone(), &[]), flow.keys().cloned().collect());
+        for table in ["start", "flow"] {
+            let listed = listed_keys::<FlowConfig>(flow.clone(), &[table]);
+            assert_eq!(listed, flow[table].as_table().unwrap().keys().cloned().collect(), "{table}");
+            keys.extend(listed.into_iter().map(|key| format!("{table}.{key}")));
+        }
         let is_table = |key: &str| {
             ["network", "start", "sampling", "data", "loss", "optimizer", "ema", "run"].contains(&key)
         };
@@ -263,10 +299,16 @@ pub(crate) mod tests {
         let mut count = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let config = RunConfig::open(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            let config = RunFile::open(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
             // Only keys that are equal in all runs have defaults here; files set everything else.
             let text = std::fs::read_to_string(&path).unwrap();
-            let network = if config.network.generator().is_some() { "conditioning" } else { "middle" };
+            let (network, run) = match &config {
+                RunFile::Network(config) if config.network.generator().is_some() => {
+                    ("conditioning", &config.run)
+                }
+                RunFile::Network(config) => ("middle", &config.run),
+                RunFile::Flow(config) => ("denoiser", &config.run),
+            };
             for key in [network, "augment", "learning_rate", "decay", "steps", "best_by", "validation_masks"]
             {
                 assert!(text.contains(key), "{}: {key}", path.display());
@@ -278,9 +320,9 @@ pub(crate) mod tests {
             }
             let name = path.file_name().unwrap().to_str().unwrap();
             assert!(header.contains(&format!("lacuna train configs/{name}")), "{name}");
-            assert_eq!(config.run.accumulate, 1);
+            assert_eq!(run.accumulate, 1);
             count += 1;
         }
-        assert_eq!(count, 22);
+        assert_eq!(count, 24);
     }
 }

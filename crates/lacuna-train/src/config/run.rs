@@ -87,6 +87,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether both take the same photos in each step.
+    pub(crate) fn same_batches(&self, other: &Self) -> bool {
+        (self.batch, self.accumulate) == (other.batch, other.accumulate)
+    }
+
     fn default_accumulate() -> usize {
         1
     }

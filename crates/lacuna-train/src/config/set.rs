@@ -1,8 +1,8 @@
 //! Changes of single keys: `--set run.steps=100`.
 
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::RunConfig;
 use crate::{Error, Result};
 
 /// Applies the changes `KEY=VALUE` to the run file `text`. A key is a path with dots; a value is written as in TOML,
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Config`] if a change has no `=`, or the run file has no such key or rejects the value.
-pub fn apply(text: &str, changes: &[String]) -> Result<RunConfig> {
+pub fn apply<C: DeserializeOwned>(text: &str, changes: &[String]) -> Result<C> {
     let mut table: Table = toml::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
     for change in changes {
         let (key, value) = change
@@ -20,9 +20,7 @@ pub fn apply(text: &str, changes: &[String]) -> Result<RunConfig> {
         let problem = |problem: String| Error::Config(format!("--set {key}: {problem}"));
         put(&mut table, key, parse(value.trim())).map_err(problem)?;
         // Checked after each change, so that the message names the wrong one.
-        Value::Table(table.clone())
-            .try_into::<RunConfig>()
-            .map_err(|error| problem(error.message().to_owned()))?;
+        Value::Table(table.clone()).try_into::<C>().map_err(|error| problem(error.message().to_owned()))?;
     }
     Value::Table(table).try_into().map_err(|error: toml::de::Error| Error::Config(error.to_string()))
 }
@@ -56,6 +54,7 @@ fn put(table: &mut Table, key: &str, value: Value) -> std::result::Result<(), St
 
 #[cfg(test)]
 mod tests {
+    use super::super::RunConfig;
     use super::super::tests::SMALL;
     use super::*;
 

@@ -43,6 +43,8 @@ pub struct LoaderOptions {
     pub start: Position,
     /// Which batches to make, counted from there.
     pub part: Part,
+    /// Crops of each photo, which take turns from epoch to epoch while masks are always new; without a number, crops are new too.
+    pub crops: Option<u64>,
 }
 
 /// A photo that could not be read.
@@ -334,9 +336,19 @@ impl Worker {
                     }
                 };
             // The position in the epoch decides, not the photo that happens to fill it.
-            let mut rng = sample_rng(self.options.seed, task.epoch, task.candidates[0] as u64);
-            let crop = (self.crop)(&photo, &mut rng);
-            let mask = (self.draw)(&mut rng);
+            let LoaderOptions { seed, crops, .. } = self.options;
+            let rng = |seed: u64, epoch: u64| sample_rng(seed, epoch, task.candidates[0] as u64);
+            let (crop, mask) = match crops {
+                None => {
+                    let mut rng = rng(seed, task.epoch);
+                    ((self.crop)(&photo, &mut rng), (self.draw)(&mut rng))
+                }
+                Some(crops) => {
+                    let crop = (self.crop)(&photo, &mut rng(seed, task.epoch % crops));
+                    // Another seed than the crop's, which is independent of it in the first epochs, too.
+                    (crop, (self.draw)(&mut rng(!seed, task.epoch)))
+                }
+            };
             let side = self.options.side;
             assert_eq!(crop.dimensions(), (side as u32, side as u32), "the crop's size");
             assert_eq!((mask.width(), mask.height()), (side, side), "the hole's size");
@@ -384,6 +396,7 @@ mod tests {
             ahead: 2,
             start: Position::default(),
             part: Part::WHOLE,
+            crops: None,
         }
     }
 
@@ -419,6 +432,28 @@ mod tests {
         assert_eq!(names.len(), 6);
         assert_eq!(expected[0].images.len(), 3 * 3 * SIDE * SIDE);
         assert!(expected[0].masks.iter().all(|&value| value == 0.0 || value == 1.0));
+    }
+
+    #[test]
+    fn crops_take_turns_and_masks_are_new() {
+        let folder = photos_folder(4);
+        let epochs = |crops| -> Vec<BTreeMap<String, (Vec<f32>, Vec<f32>)>> {
+            let batches = batches(folder.path(), LoaderOptions { crops, ..options(4) }, 4);
+            let of_batch = |batch: Batch| {
+                let images = batch.images.chunks_exact(3 * SIDE * SIDE).map(<[f32]>::to_vec);
+                let masks = batch.masks.chunks_exact(SIDE * SIDE).map(<[f32]>::to_vec);
+                batch.names.into_iter().zip(images.zip(masks)).collect()
+            };
+            batches.into_iter().map(of_batch).collect()
+        };
+        let (new, turns) = (epochs(None), epochs(Some(2)));
+        for name in turns[0].keys() {
+            let [one, two, three, four] = [0, 1, 2, 3].map(|epoch| &turns[epoch][name]);
+            assert_eq!((&one.0, &two.0), (&three.0, &four.0), "{name}");
+            assert_ne!(one.0, two.0, "{name}");
+            assert!(one.1 != three.1 && two.1 != four.1, "{name}");
+            assert_ne!(new[0][name].0, new[2][name].0, "{name}");
+        }
     }
 
     #[test]

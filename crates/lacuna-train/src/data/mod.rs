@@ -15,7 +15,7 @@ mod testing;
 
 pub use batch::{Batch, Position};
 pub use loader::{Crop, Draw, Loaded, Loader, LoaderOptions, Skipped};
-pub(crate) use open::{loader_of, photos_of};
+pub(crate) use open::Batches;
 pub use order::{Order, sample_rng};
 pub use part::Part;
 pub use photos::Photos;

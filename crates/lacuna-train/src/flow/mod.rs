@@ -1,14 +1,35 @@
-//! What a flow between latents is trained on: times, starts, and noisy latents between start and data.
+//! Training of a flow between a generator's latents (run files with `task = "flow"`).
 //!
-//! `x = (1 - s) data + s start` with a time `s` in `[0, 1]`: 0 is the data, 1 the start. See [`lacuna_diffusion::flow`].
+//! `x = (1 - s) data + s start` with a time `s` in `[0, 1]`: 0 is the data, 1 the start; see [`lacuna_diffusion::flow`]. This file has
+//! times, starts, and noisy latents between start and data. `generator.rs` is the frozen network, `latents.rs` makes its normalised
+//! latents (`statistics.rs`) from masked crops, of which `cache.rs` keeps those of the ground truth, `learner.rs` has the training step, [`fit_flow`] is the loop with `checkpoint.rs` and
+//! `validate.rs`, for which `sample.rs` generates fills.
 
+mod cache;
+mod checkpoint;
+pub(crate) mod fit;
+mod generator;
+mod latents;
+mod learner;
+mod sample;
+mod statistics;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
+
+pub use cache::LatentCache;
+pub use fit::fit_flow;
+pub use generator::FrozenGenerator;
+pub use latents::{LatentMaker, Latents};
+pub use learner::{FlowLearner, FlowParts};
+pub use sample::Sampling;
+pub use statistics::{LatentSums, Normaliser};
+pub use validate::FlowScores;
 
 /// How times are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

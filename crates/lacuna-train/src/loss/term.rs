@@ -35,6 +35,8 @@ pub enum Term {
     AnswerDifferenceL1,
     /// Fraction of the photos whose first answer is the best; logged, not minimised.
     FirstIsBest,
+    /// Mean squared error of a flow's velocity, over generated cells.
+    VelocityMse,
     /// The discriminator's loss on real images.
     DiscriminatorReal,
     /// The discriminator's loss on predicted images.
@@ -67,6 +69,7 @@ impl Term {
             Self::ModeSeekingL1 => "mode_seeking_l1",
             Self::AnswerDifferenceL1 => "answer_difference_l1",
             Self::FirstIsBest => "first_is_best",
+            Self::VelocityMse => "velocity_mse",
             Self::DiscriminatorReal => "discriminator_real",
             Self::DiscriminatorFake => "discriminator_fake",
             Self::DiscriminatorR1 => "discriminator_r1",

@@ -132,7 +132,7 @@ pub fn study(
     let runs = Runs { options };
     // Invalid settings are refused before the first hour of computing.
     runs.check()?;
-    let panel = Panel::new(Validation::open(&runs.validation_config()?)?, judge);
+    let panel = Panel::new(Validation::open(&runs.validation_config()?.data)?, judge);
     let mut results = vec![Results::new(); plan.arms.len()];
     for seed in 1..=options.seeds {
         for (arm, results) in plan.arms.iter().zip(&mut results) {

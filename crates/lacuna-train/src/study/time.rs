@@ -12,7 +12,7 @@ use lacuna::atomic::write_bytes_atomically;
 
 use super::StudyEvent;
 use super::arm::{Job, Runs};
-use crate::data::{Batch, Part, Position, loader_of, photos_of};
+use crate::data::{Batch, Part, Position};
 use crate::step::Learner;
 use crate::{Error, Result};
 
@@ -38,10 +38,10 @@ pub(super) fn measure(
             continue;
         }
         let config = run.config;
-        let photos = photos_of(&config)?;
+        let photos = config.batches().photos()?;
         let accumulate = config.run.accumulate;
         let part = Part::of_rank(0, 1, options.devices.len());
-        let mut loader = loader_of(&config, photos, Position::default(), part)?;
+        let mut loader = config.batches().loader(photos, Position::default(), part)?;
         let batches: Vec<Batch> = (0..accumulate).map(|_| Ok(loader.next()?.batch)).collect::<Result<_>>()?;
         let learner = Learner::new(config, &options.devices)?;
         timed.push((arm.name.clone(), learner, batches, Vec::new()));

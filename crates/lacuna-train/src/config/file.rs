@@ -1,0 +1,58 @@
+//! A run file of any task.
+
+use std::path::Path;
+
+use super::{FlowConfig, RunConfig};
+use crate::{Error, Result};
+
+/// A run file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunFile {
+    /// Trains a network.
+    Network(Box<RunConfig>),
+    /// Trains a denoiser of a network's latents.
+    Flow(Box<FlowConfig>),
+}
+
+/// The value of `task` in the run file of a denoiser.
+const FLOW: &str = "flow";
+
+impl RunFile {
+    /// Reads and checks a run file, with the changes of `--set`.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Config`], which names the file and the key.
+    pub fn open(path: &Path, changes: &[String]) -> Result<Self> {
+        read(path, |text| Self::parse(text, changes))
+    }
+
+    /// Parses and checks the text of a run file, with the changes of `--set`.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn parse(text: &str, changes: &[String]) -> Result<Self> {
+        let table: toml::Table = toml::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
+        match table.get("task").and_then(toml::Value::as_str) {
+            Some(FLOW) => Ok(Self::Flow(Box::new(FlowConfig::parse(text, changes)?))),
+            _ => Ok(Self::Network(Box::new(RunConfig::parse(text, changes)?))),
+        }
+    }
+
+    /// Optimizer steps.
+    pub fn steps(&self) -> u64 {
+        match self {
+            Self::Network(config) => config.run.steps,
+            Self::Flow(config) => config.run.steps,
+        }
+    }
+}
+
+/// What `parse` makes of the text of a run file. Its errors get the file's name.
+///
+/// # Errors
+/// [`Error::Read`]; those of `parse`.
+pub(super) fn read<C>(path: &Path, parse: impl FnOnce(&str) -> Result<C>) -> Result<C> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    parse(&text).map_err(|error| Error::Config(format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,253 @@
+//! The training loop of a denoiser: from a run file to a flow file in a run folder.
+//!
+//! The folder is that of [`crate::fit()`]; `last.safetensors` and `best.safetensors` are flow files, `latents.cache` keeps latents of crops. Frozen generator, statistics and
+//! validation latents are computed at the start; a resumed run takes the statistics from its checkpoint.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+use lacuna::flow::Statistics;
+use lacuna_nets::weights::read_tensor;
+use serde_json::{Value, json};
+
+use super::cache::LatentCache;
+use super::checkpoint::{FlowSaved, encode};
+use super::generator::FrozenGenerator;
+use super::latents::LatentMaker;
+use super::learner::FlowLearner;
+use super::statistics::LatentSums;
+use super::validate::{FlowScores, FlowValidation};
+use crate::checkpoint::{Best, Checkpoints, Progress};
+use crate::config::FlowConfig;
+use crate::data::{Loader, Part, Photos, Position, Skipped};
+use crate::fit::{Event, FitOptions, Outcome};
+use crate::run_folder::{EXAMPLES, another_run, newest_intact};
+use crate::run_logs::{Interval, Logs};
+use crate::step::{Pictures, count_parameters};
+use crate::{Error, Result};
+
+/// Runs `config` until its last step, or until `stop` is set; then it writes a checkpoint first.
+///
+/// # Errors
+/// All errors of [`Error`]. The run folder then still has its last checkpoint.
+pub fn fit_flow(
+    config: &FlowConfig,
+    options: &FitOptions,
+    stop: &AtomicBool,
+    watch: &mut (dyn FnMut(Event) + Send),
+) -> Result<Outcome> {
+    let photos = config.batches().photos()?;
+    let device = single_device(&options.devices, options.ranks.size())?;
+    lacuna_nets::ops::among_workers(|| Fit::start(config, options, photos, device, watch)?.run(stop, watch))
+}
+
+/// The device of a run.
+///
+/// # Errors
+/// [`Error::Config`] if there are several: one trains a denoiser.
+pub(crate) fn single_device(devices: &[Device], processes: usize) -> Result<&Device> {
+    match devices {
+        [device] if processes == 1 => Ok(device),
+        _ => Err(Error::Config(format!(
+            "task = \"flow\" is trained on one device in one process, got {} devices and {processes} processes",
+            devices.len()
+        ))),
+    }
+}
+
+/// Mean and deviation of the latents of a run's first crops.
+///
+/// # Errors
+/// If a photo cannot be read or the generator fails.
+pub(crate) fn statistics_of(
+    config: &FlowConfig,
+    photos: Arc<Photos>,
+    generator: &FrozenGenerator,
+) -> Result<Statistics> {
+    let mut loader = config.batches().loader(photos, Position::default(), Part::WHOLE)?;
+    let mut sums = LatentSums::new(generator.channels());
+    let mut crops = 0;
+    while crops < config.flow.statistics {
+        let batch = loader.next()?.batch;
+        let Pictures { image, mask } = Pictures::new(&batch, &generator.device());
+        let latent = generator.refined(image, mask.zeros_like())?;
+        let [_, _, height, width] = latent.dims();
+        sums.add(&read_tensor(latent)?.values, height * width);
+        crops += batch.names.len();
+    }
+    sums.statistics()
+}
+
+struct Fit<'a> {
+    config: &'a FlowConfig,
+    folder: &'a Path,
+    learner: FlowLearner,
+    loader: Loader,
+    progress: Progress,
+    validation: FlowValidation,
+    checkpoints: Checkpoints,
+    logs: Logs,
+    interval: Interval,
+    skipped: BTreeSet<Skipped>,
+}
+
+impl<'a> Fit<'a> {
+    fn start(
+        config: &'a FlowConfig,
+        options: &'a FitOptions,
+        photos: Arc<Photos>,
+        device: &Device,
+        watch: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Self> {
+        let folder = options.folder.as_path();
+        if options.resume {
+            same_run(config, folder)?;
+        }
+        let generator = FrozenGenerator::open(config.start.network.as_deref(), device)?;
+        let checkpoints = Checkpoints::of_run(folder, config.run.keep);
+        let channels = generator.channels();
+        let saved = newest_intact(&checkpoints, options, |path| FlowSaved::open(path, channels), watch)?;
+        let statistics = match &saved {
+            Some(saved) => saved.statistics().clone(),
+            None => statistics_of(config, Arc::clone(&photos), &generator)?,
+        };
+        let maker = LatentMaker::new(generator, statistics, config.flow.halo);
+        let mut learner = FlowLearner::new(config.clone(), maker, device)?;
+        let mut progress = Progress::default();
+        if let Some(saved) = saved {
+            progress = saved.progress();
+            saved.restore(&mut learner)?;
+        }
+        if config.flow.crops.is_some() {
+            let cache = LatentCache::open(&folder.join("latents.cache"), learner.maker(), config.data.side)?;
+            learner = learner.with_cache(cache);
+        }
+        let validation = FlowValidation::open(config, learner.maker())?;
+        let about = json!({
+            "lacuna": env!("CARGO_PKG_VERSION"),
+            "seed": config.seed,
+            "devices": [format!("{device:?}")],
+            "generator": learner.maker().generator().fingerprint(),
+            "denoiser": learner.parts.denoiser.config().label(),
+            "parameters": count_parameters(&learner.parts.denoiser, |_| true),
+        });
+        let logs = Logs::open(folder, &config.to_toml(), &about, learner.parts.step)?;
+        watch(Event::Started { step: learner.parts.step, photos: photos.len() });
+        let loader = config.batches().loader(photos, progress.position, Part::WHOLE)?;
+        let (interval, skipped) = (Interval::default(), BTreeSet::new());
+        Ok(Self {
+            config,
+            folder,
+            learner,
+            loader,
+            progress,
+            validation,
+            checkpoints,
+            logs,
+            interval,
+            skipped,
+        })
+    }
+
+    fn run(mut self, stop: &AtomicBool, watch: &mut (dyn FnMut(Event) + Send)) -> Result<Outcome> {
+        let run = &self.config.run;
+        let (mut scores, mut saved_at) = (None, None);
+        while self.learner.parts.step < run.steps && !stop.load(Ordering::Relaxed) {
+            self.step(watch)?;
+            let step = self.learner.parts.step;
+            let due = |every: u64| every > 0 && (step.is_multiple_of(every) || step == run.steps);
+            if due(run.log_every) {
+                let means = self.interval.take_means();
+                self.logs.record("train", step, means)?;
+            }
+            if due(run.grid_every) && !self.validation.is_empty() {
+                self.logs.draw(&self.validation.sheet(&self.learner, EXAMPLES)?, step)?;
+            }
+            if due(run.validate_every) && !self.validation.is_empty() {
+                scores = Some(self.validate(watch)?);
+            }
+            if due(run.checkpoint_every) {
+                self.save(watch)?;
+                saved_at = Some(step);
+            }
+        }
+        let step = self.learner.parts.step;
+        if saved_at != Some(step) {
+            self.save(watch)?;
+        }
+        self.learner.export(&self.folder.join("last.safetensors"))?;
+        let scores = scores.map(|scores: FlowScores| scores.fills);
+        Ok(Outcome { step, stopped: step < run.steps, scores, seconds: self.progress.seconds })
+    }
+
+    fn step(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
+        let start = Instant::now();
+        let mut waited = Duration::ZERO;
+        let mut batches = Vec::with_capacity(self.config.run.accumulate);
+        for _ in 0..self.config.run.accumulate {
+            let loaded = self.loader.next()?;
+            waited += loaded.waited;
+            self.progress.position = loaded.position;
+            batches.push(loaded.batch);
+        }
+        let report = self.learner.step(&batches)?;
+        let took = start.elapsed();
+        self.progress.seconds += took.as_secs_f64();
+        self.interval.add(&report, took, waited);
+        let photos = batches.iter().map(|batch| batch.names.len()).sum();
+        watch(Event::Step { report: &report, photos, took, waited });
+        self.list_skipped(watch)
+    }
+
+    /// Lists photos that could not be read since the last call.
+    fn list_skipped(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
+        let before = self.skipped.len();
+        for photo in self.loader.skipped() {
+            if self.skipped.insert(photo.clone()) {
+                watch(Event::Skipped(&photo));
+            }
+        }
+        if self.skipped.len() > before { self.logs.list_skipped(self.skipped.iter()) } else { Ok(()) }
+    }
+
+    /// Scores the denoiser, and writes it if it is the best so far.
+    fn validate(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<FlowScores> {
+        let step = self.learner.parts.step;
+        let scores = self.validation.evaluate(&self.learner)?;
+        let by = self.config.run.best_by;
+        let value = scores.fills.value(by);
+        let best = self.progress.best.is_none_or(|best| by.is_better(value, best.value));
+        if best {
+            self.learner.export(&self.folder.join("best.safetensors"))?;
+            self.progress.best = Some(Best { step, value });
+        }
+        let Value::Object(values) = json!(scores) else { unreachable!("scores are a table") };
+        self.logs.record("validation", step, values)?;
+        watch(Event::FlowValidated { step, scores, best });
+        Ok(scores)
+    }
+
+    fn save(&self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
+        let bytes = encode(&self.learner, self.progress)?;
+        let path = self.checkpoints.save(self.learner.parts.step, &bytes)?;
+        watch(Event::Saved(&path));
+        Ok(())
+    }
+}
+
+/// Refuses to resume another run than the one in the folder. Its length and its intervals of writing may change.
+fn same_run(config: &FlowConfig, folder: &Path) -> Result<()> {
+    let path = folder.join("config.toml");
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut old = FlowConfig::open(&path, &[])?;
+    let same_batches = old.run.same_batches(&config.run);
+    old.run = config.run.clone();
+    old.data.workers = config.data.workers;
+    if old == *config && same_batches { Ok(()) } else { Err(another_run(&path)) }
+}

@@ -1,0 +1,138 @@
+//! The generator of a flow: frozen, without autodiff, its norms in evaluation.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use lacuna::checkpoint::Checkpoint;
+use lacuna::default_network;
+use lacuna_nets::tensors::device_of;
+use lacuna_nets::{Features, Generator};
+use lacuna_network::Family;
+
+use crate::{Error, Result};
+
+/// A generator whose refined latents a denoiser generates.
+#[derive(Clone, Debug)]
+pub struct FrozenGenerator {
+    network: Generator,
+    fingerprint: String,
+}
+
+impl FrozenGenerator {
+    /// The network of a weights file, by default the one that ships, on `device` without autodiff.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its network has no latent or several answers.
+    pub fn open(path: Option<&Path>, device: &Device) -> Result<Self> {
+        let checkpoint = match path {
+            Some(path) => Checkpoint::open(path)?,
+            None => default_network()?,
+        };
+        let label = checkpoint.config().label();
+        match checkpoint.config().generator() {
+            Some((Family::Fourier | Family::Regular, _)) => {}
+            Some((Family::Sampled, _)) => {
+                return Err(Error::Config(format!(
+                    "start.network: {label} has several answers already, expected a network with one"
+                )));
+            }
+            None => {
+                return Err(Error::Config(format!(
+                    "start.network: {label} has no latent, expected a network with encoder, refiner and decoder"
+                )));
+            }
+        }
+        Ok(Self {
+            network: Generator::from_checkpoint(&checkpoint, &without_autodiff(device))?,
+            fingerprint: checkpoint.fingerprint(),
+        })
+    }
+
+    /// [`Checkpoint::fingerprint`] of its weights.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Channels of its latent.
+    pub fn channels(&self) -> usize {
+        self.network.config().latent().total()
+    }
+
+    /// Number of its trained values.
+    pub fn num_params(&self) -> usize {
+        self.network.num_params()
+    }
+
+    /// Its device, without autodiff.
+    pub fn device(&self) -> Device {
+        device_of(&self.network)
+    }
+
+    /// The refined latent of a masked image. With an empty mask it is the one that the decoder needs for the whole image.
+    ///
+    /// # Shapes
+    /// - `image`: `[batch, 3, height, width]` in `[0, 1]`
+    /// - `mask`: `[batch, 1, height, width]`, 1 = hole
+    /// - the result: `[batch, channels, height / 8, width / 8]`
+    ///
+    /// # Errors
+    /// [`lacuna_nets::Error::Shape`] for other shapes.
+    pub fn refined(&self, image: Tensor<4>, mask: Tensor<4>) -> Result<Tensor<4>> {
+        Ok(self.network.refine(self.network.encode(image, mask)?).concat())
+    }
+
+    /// The image of a refined latent, `[batch, 3, height, width]` in `[0, 1]`.
+    ///
+    /// # Shapes
+    /// As [`FrozenGenerator::refined`].
+    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
+        self.network.decode(Features::split(latent, self.network.config().latent()))
+    }
+}
+
+/// The device without autodiff.
+pub(super) fn without_autodiff(device: &Device) -> Device {
+    if device.is_autodiff() { device.clone().inner() } else { device.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{rng, small_config};
+    use lacuna::checkpoint::{NamedTensor, Storage, save};
+    use lacuna_nets::Network;
+    use lacuna_network::{Architecture, ContextEncoder, ContextHole, Middle};
+
+    #[test]
+    fn networks_without_a_latent_or_with_several_answers_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("network.safetensors");
+        let shape = small_config(3, true).shape().clone();
+        let context =
+            ContextEncoder { side: 32, hole: ContextHole::Region, width: 2, middle: Middle::ChannelWise };
+        for (config, words) in [
+            (Family::Sampled.network(shape.clone()), "several answers already"),
+            (Architecture::ContextEncoder(context), "has no latent"),
+        ] {
+            let network = Network::new(&config, rng(1), &Device::flex()).unwrap();
+            let tensors = network.weights().unwrap().into_iter().map(|named| NamedTensor {
+                name: named.name,
+                shape: named.weight.shape,
+                values: named.weight.values.into(),
+            });
+            save(&path, &config, "", tensors, Storage::F32).unwrap();
+            let error = FrozenGenerator::open(Some(&path), &Device::flex()).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains(&config.label()), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_network_that_ships_is_the_default() {
+        let generator = FrozenGenerator::open(None, &Device::flex().autodiff()).unwrap();
+        let shipped = default_network().unwrap();
+        assert_eq!(generator.fingerprint(), shipped.fingerprint());
+        assert_eq!(generator.channels(), shipped.config().latent().total());
+        assert!(!generator.device().is_autodiff());
+    }
+}

@@ -1,0 +1,220 @@
+//! Validation of a denoiser, always on the same crops, masks, times and noise.
+
+use burn::tensor::{Tensor, TensorData};
+use image::RgbImage;
+use lacuna::{Mask, Planes};
+use lacuna_diffusion::noise::Origin;
+use lacuna_diffusion::{Draw, MapShape, Noise};
+use lacuna_eval::report::sheet::{arrange, masked};
+use lacuna_nets::Denoiser;
+use lacuna_nets::weights::read_tensor;
+use serde::{Deserialize, Serialize};
+
+use super::Path;
+use super::latents::{LatentMaker, Latents};
+use super::learner::{FlowLearner, start_of};
+use super::sample::Sampling;
+use crate::Result;
+use crate::config::FlowConfig;
+use crate::data::{Batch, sample_rng};
+use crate::loss::velocity::{KnownCells, mse};
+use crate::step::Pictures;
+use crate::validate::{Scores, VALIDATION_EPOCH, Validation};
+
+/// Euler steps of a fill. More do not improve flows that start at a fill (reference specification of diffusion, 4.4).
+const STEPS: usize = 4;
+
+/// The scores of a denoiser.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowScores {
+    /// Mean squared error of the velocity over the generated cells of all crops.
+    pub velocity_mse: f64,
+    /// The same for a network that predicts zero.
+    pub trivial_mse: f64,
+    /// Their ratio: 1 for a new network.
+    pub ratio: f64,
+    /// Scores of fills with four steps.
+    #[serde(flatten)]
+    pub fills: Scores,
+}
+
+/// Validation crops with their latents, in batches.
+#[derive(Debug)]
+pub(crate) struct FlowValidation {
+    validation: Validation,
+    batches: Vec<ValidationBatch>,
+}
+
+#[derive(Debug)]
+struct ValidationBatch {
+    pictures: Pictures,
+    latents: Latents,
+    times: Vec<f64>,
+    /// Noise of the velocity loss.
+    noise: Tensor<4>,
+    /// The number of the first crop.
+    first: usize,
+}
+
+impl FlowValidation {
+    /// Reads the validation photos of the run file and computes their latents.
+    ///
+    /// # Errors
+    /// If a source cannot be opened or the generator fails.
+    pub fn open(config: &FlowConfig, maker: &LatentMaker) -> Result<Self> {
+        let validation = Validation::open(&config.data)?;
+        let pairs = validation.pairs();
+        // Stratified times are spread over all crops.
+        let mut rng = sample_rng(0, VALIDATION_EPOCH, u64::MAX);
+        let times = config.flow.times().draw(pairs.len(), &mut rng);
+        let mut batches = Vec::new();
+        for (number, pairs) in pairs.chunks(config.run.batch).enumerate() {
+            let first = number * config.run.batch;
+            let batch = batch_of(pairs, config.data.side);
+            let latents = maker.latents(&batch)?;
+            let device = maker.generator().device();
+            let [count, channels, height, width] = latents.data.dims();
+            let shape = MapShape::one(channels, height, width);
+            let noise: Vec<f32> = (first..first + count)
+                .flat_map(|crop| Noise::new(crop as u64).map(Draw::Known(0), shape, Origin::default()))
+                .collect();
+            let noise = Tensor::from_data(TensorData::new(noise, latents.data.dims()), &device);
+            let times = times[first..first + count].to_vec();
+            batches.push(ValidationBatch {
+                pictures: Pictures::new(&batch, &device),
+                latents,
+                times,
+                noise,
+                first,
+            });
+        }
+        Ok(Self { validation, batches })
+    }
+
+    /// Whether there are no validation photos.
+    pub fn is_empty(&self) -> bool {
+        self.validation.is_empty()
+    }
+
+    /// Scores the learner's average.
+    ///
+    /// # Errors
+    /// If the denoiser fails.
+    pub fn evaluate(&self, learner: &FlowLearner) -> Result<FlowScores> {
+        let denoiser = learner.averaged();
+        let [velocity_mse, trivial_mse] = self.velocity(learner, &denoiser)?;
+        let fills = self.fills(learner, &denoiser, self.validation.pairs().len())?;
+        let fills = self.validation.score(|index, _, _| Ok(fills[index].clone()))?.scores;
+        Ok(FlowScores { velocity_mse, trivial_mse, ratio: velocity_mse / trivial_mse, fills })
+    }
+
+    /// The loss of the denoiser, and that of a network that predicts zero.
+    fn velocity(&self, learner: &FlowLearner, denoiser: &Denoiser) -> Result<[f64; 2]> {
+        let start = learner.config().flow.start;
+        let (mut sums, mut cells) = ([0.0; 2], 0.0);
+        for ValidationBatch { latents, times, noise, .. } in &self.batches {
+            let Latents { data, fill, free, .. } = latents;
+            let start = start_of(start, fill, noise.clone());
+            let path = Path { data: data.clone(), start, times: times.clone() };
+            let condition = latents.condition();
+            let trained = mse(&path, free, KnownCells::Clean, |x| denoiser.forward(x, times, &condition))?;
+            let trivial = mse(&path, free, KnownCells::Clean, |x| Ok(x.zeros_like()))?;
+            let weight = f64::from(free.clone().sum().into_scalar::<f32>());
+            for (sum, loss) in sums.iter_mut().zip([trained, trivial]) {
+                *sum += weight * f64::from(loss.into_scalar::<f32>());
+            }
+            cells += weight;
+        }
+        Ok(sums.map(|sum| sum / cells.max(1.0)))
+    }
+
+    /// The flow's fills of the first crops.
+    fn fills(&self, learner: &FlowLearner, denoiser: &Denoiser, count: usize) -> Result<Vec<Planes>> {
+        let flow = learner.flow();
+        let sampling = Sampling { denoiser, flow: &flow, steps: STEPS };
+        let mut fills = Vec::with_capacity(count);
+        for ValidationBatch { pictures, latents, first, .. } in &self.batches {
+            if fills.len() >= count {
+                break;
+            }
+            let Pictures { image, mask } = pictures.clone();
+            fills.extend(planes(sampling.fill(learner.maker(), latents, [image, mask], *first as u64)?)?);
+        }
+        Ok(fills)
+    }
+
+    /// A grid with one row for each of the first crops: photo, masked photo, the generator's fill, the flow's fill.
+    ///
+    /// # Errors
+    /// If a network fails.
+    pub fn sheet(&self, learner: &FlowLearner, rows: usize) -> Result<RgbImage> {
+        let examples = self.validation.examples(rows);
+        let flow = self.fills(learner, &learner.averaged(), examples.len())?;
+        let mut generated = Vec::with_capacity(examples.len());
+        for ValidationBatch { pictures: Pictures { image, mask }, .. } in &self.batches {
+            if generated.len() >= examples.len() {
+                break;
+            }
+            let generator = learner.maker().generator();
+            let decoded = generator.decode(generator.refined(image.clone(), mask.clone())?);
+            let known = mask.clone().neg().add_scalar(1.0);
+            generated.extend(planes(decoded * mask.clone() + image.clone() * known)?);
+        }
+        let fills = generated.into_iter().zip(flow);
+        let rows: Vec<Vec<Planes>> = (examples.iter().zip(fills))
+            .map(|((photo, mask), (generated, flow))| {
+                vec![photo.clone(), masked(photo, mask), generated, flow]
+            })
+            .collect();
+        Ok(arrange(&rows))
+    }
+}
+
+/// Photos and masks as a batch.
+fn batch_of(pairs: &[(Planes, Mask)], side: usize) -> Batch {
+    let hole =
+        |mask: &Mask| mask.hole().iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+    Batch {
+        side,
+        images: pairs.iter().flat_map(|(photo, _)| photo.values().to_vec()).collect(),
+        masks: pairs.iter().flat_map(|(_, mask)| hole(mask)).collect(),
+        names: vec![String::new(); pairs.len()],
+    }
+}
+
+/// The images of a tensor `[batch, 3, height, width]`.
+fn planes(images: Tensor<4>) -> Result<Vec<Planes>> {
+    let [_, channels, height, width] = images.dims();
+    let values = read_tensor(images)?.values;
+    let images = values.chunks_exact(channels * height * width);
+    Ok(images.map(|values| Planes::new(width, height, values.to_vec())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::small_flow;
+    use testkit::pictures::write_noise_photos;
+
+    #[test]
+    fn a_new_denoiser_has_the_ratio_one_and_scores_as_its_start() {
+        let folder = tempfile::tempdir().unwrap();
+        write_noise_photos(folder.path(), 3, 32);
+        let photos = format!("data.validation=[{{ kind = \"folder\", path = {:?} }}]", folder.path());
+        let learner = small_flow(&[&photos, "data.validation_masks={ kind = \"half\" }"]);
+        let validation = FlowValidation::open(learner.config(), learner.maker()).unwrap();
+        assert!(!validation.is_empty());
+        let scores = validation.evaluate(&learner).unwrap();
+        assert_eq!((scores.velocity_mse, scores.ratio), (scores.trivial_mse, 1.0));
+        assert!(
+            scores.trivial_mse > 0.0 && scores.fills.l1 > 0.0 && scores.fills.lpips.is_none(),
+            "{scores:?}"
+        );
+        assert_eq!(validation.evaluate(&learner).unwrap(), scores);
+        // Three rows of photo, masked photo and two fills, of 32 pixels and a border of 4.
+        let sheet = validation.sheet(&learner, 3).unwrap();
+        assert_eq!(sheet.dimensions(), (4 + 4 * 36, 4 + 3 * 36));
+        let json = serde_json::to_value(scores).unwrap();
+        assert!(json["ratio"].is_number() && json["ssim"].is_number());
+    }
+}

@@ -1,0 +1,180 @@
+//! A run that trains a denoiser, killed at any event and resumed, ends as an undisturbed one; its result is a flow file.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use lacuna::checkpoint::Checkpoint;
+use lacuna::flow::{FlowFile, FlowStart};
+use lacuna_nets::Device;
+use lacuna_train::{Alone, Event, FitOptions, FlowConfig, Outcome, Result, fit_flow};
+use testkit::fixtures;
+use testkit::pictures::write_noise_photos;
+
+/// Four steps: a score after two and four, a checkpoint after three and four.
+const RUN_FILE: &str = r#"
+    task = "flow"
+    seed = 1
+    start.network = "NETWORK"
+    ema = { on = true, decay = 0.9 }
+    optimizer = { learning_rate = 1e-3, clip = 1.0, betas = [0.9, 0.99], schedule = { warm_up = 2, decay = "linear-end" } }
+    run = { steps = 4, batch = 2, checkpoint_every = 3, validate_every = 2, grid_every = 2, log_every = 1 }
+
+    [flow]
+    denoiser = { width = 16, levels = [1, 2], blocks = 1 }
+    start = { mean = { deviation = 0.5 } }
+    statistics = 4
+
+    [data]
+    train = [{ kind = "folder", path = "PHOTOS" }]
+    validation = [{ kind = "folder", path = "PHOTOS" }]
+    validation_photos = 3
+    side = 24
+    augment = "light"
+    masks = { kind = "half" }
+    validation_masks = { kind = "half" }
+"#;
+
+const NETWORK: &str = "control/weights.safetensors";
+
+fn config(folder: &Path, changes: &[&str]) -> FlowConfig {
+    let photos = folder.join("photos");
+    if !photos.exists() {
+        write_noise_photos(&photos, 4, 32);
+    }
+    let network = fixtures::path(NETWORK);
+    let text = RUN_FILE.replace("PHOTOS", photos.to_str().unwrap());
+    let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
+    FlowConfig::parse(&text.replace("NETWORK", network.to_str().unwrap()), &changes).unwrap()
+}
+
+fn options(folder: &Path, resume: bool) -> FitOptions {
+    FitOptions { folder: folder.to_owned(), resume, devices: vec![Device::flex()], ranks: Arc::new(Alone) }
+}
+
+/// Runs, or resumes, until the end or until the event of this number, at which the run is killed.
+fn run(config: &FlowConfig, folder: &Path, killed_at: usize) -> (usize, Option<Result<Outcome>>) {
+    let mut events = 0;
+    let mut watch = |_: Event| {
+        assert!(events < killed_at, "killed");
+        events += 1;
+    };
+    let stop = AtomicBool::new(false);
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| fit_flow(config, &options(folder, true), &stop, &mut watch)));
+    (events, outcome.ok())
+}
+
+/// What a run leaves, without times.
+fn results(folder: &Path) -> (Vec<u8>, Vec<u8>, Vec<(u64, String)>) {
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    let metrics = String::from_utf8(read("metrics.jsonl")).unwrap();
+    let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines = lines.map(|line| (line["step"].as_u64().unwrap(), line["kind"].to_string())).collect();
+    (read("last.safetensors"), read("best.safetensors"), lines)
+}
+
+#[test]
+fn a_run_resumes_after_a_kill_at_any_event() {
+    resumes_after_kills(&[]);
+}
+
+#[test]
+fn a_run_with_a_cache_of_latents_resumes_after_a_kill_at_any_event() {
+    resumes_after_kills(&["flow.crops=1"]);
+}
+
+fn resumes_after_kills(changes: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), changes);
+    let whole = folder.path().join("whole");
+    let (events, outcome) = run(&config, &whole, usize::MAX);
+    outcome.unwrap().unwrap();
+    // Start, four steps, two scores, two checkpoints.
+    assert_eq!(events, 9);
+    let expected = results(&whole);
+    assert_eq!(whole.join("latents.cache").exists(), config.flow.crops.is_some());
+    for event in 0..events {
+        let killed = folder.path().join(format!("killed-{event}"));
+        assert!(run(&config, &killed, event).1.is_none(), "event {event}");
+        let (_, outcome) = run(&config, &killed, usize::MAX);
+        assert_eq!(outcome.unwrap().unwrap().step, 4);
+        assert!(results(&killed) == expected, "killed at event {event}");
+    }
+}
+
+#[test]
+fn a_run_leaves_a_flow_of_its_generator_and_all_that_is_promised() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), &["run.accumulate=2", "flow.start=noise", "flow.halo=0"]);
+    let out = folder.path().join("out");
+    run(&config, &out, usize::MAX).1.unwrap().unwrap();
+    let file = FlowFile::open(out.join("last.safetensors")).unwrap();
+    let network = Checkpoint::open(fixtures::path(NETWORK)).unwrap();
+    file.check_generator(&network).unwrap();
+    assert_eq!((file.flow().start, file.flow().halo), (FlowStart::Noise, 0));
+    assert_eq!(file.flow().denoiser.latent, network.config().latent().total());
+    assert_eq!(file.provenance(), "lacuna train, task flow, seed 1, step 4");
+    // A new denoiser predicts zero; a trained one does not.
+    assert!(file.values("conv_out.weight").unwrap().iter().any(|&value| value != 0.0));
+
+    let metrics = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let validation: Vec<_> = lines.iter().filter(|line| line["kind"] == "validation").collect();
+    assert_eq!((lines.len(), validation.len()), (6, 2));
+    for line in &validation {
+        let get = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{name} of {line}"));
+        assert!((get("ratio") - get("velocity_mse") / get("trivial_mse")).abs() < 1e-9);
+        assert!(get("ssim") < 1.0 && get("l1") > 0.0);
+    }
+    assert!(lines.iter().filter(|line| line["kind"] == "train").all(|line| line["velocity_mse"].is_number()));
+    // Three rows of photo, masked photo, the generator's fill and the flow's.
+    let sheet = image::open(out.join("grids/step-000000004.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (4 + 4 * 28, 4 + 3 * 28));
+    for name in ["config.toml", "run.json", "best.safetensors", "checkpoints/step-000000003.safetensors"] {
+        assert!(out.join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let plain = config(folder.path(), &[]);
+    let attempt = |config: &FlowConfig, options: &FitOptions| {
+        let outcome = fit_flow(config, options, &AtomicBool::new(false), &mut |_| ());
+        outcome.unwrap_err().to_string()
+    };
+    let two = FitOptions { devices: vec![Device::flex(), Device::flex()], ..options(&out, false) };
+    assert!(attempt(&plain, &two).contains("one device in one process, got 2 devices"));
+
+    run(&plain, &out, usize::MAX).1.unwrap().unwrap();
+    assert!(attempt(&plain, &options(&out, false)).contains("already contains a run"));
+    let other = config(folder.path(), &["flow.halo=2"]);
+    assert!(attempt(&other, &options(&out, true)).contains("contains another run"));
+    // A longer run may continue.
+    let longer = config(folder.path(), &["run.steps=5"]);
+    fit_flow(&longer, &options(&out, true), &AtomicBool::new(false), &mut |_| ()).unwrap();
+}
+
+#[test]
+fn a_run_does_not_resume_on_another_generator() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = folder.path().join("network.safetensors");
+    fs::copy(fixtures::path(NETWORK), &network).unwrap();
+    let config = config(folder.path(), &[&format!("start.network={}", network.display())]);
+    let out = folder.path().join("out");
+    run(&config, &out, usize::MAX).1.unwrap().unwrap();
+    // Another network of the same sides.
+    let other = fixtures::path("generator/bare.safetensors");
+    fs::copy(&other, &network).unwrap();
+    let outcome = fit_flow(&config, &options(&out, true), &AtomicBool::new(false), &mut |_| ());
+    let problem = outcome.unwrap_err().to_string();
+    for path in [fixtures::path(NETWORK), other] {
+        let hash = Checkpoint::open(path).unwrap().fingerprint();
+        assert!(problem.contains(&hash), "{problem}");
+    }
+}
