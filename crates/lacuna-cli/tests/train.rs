@@ -498,3 +498,30 @@ fn the_history_compares_networks_and_methods() {
     assert!(place.path("out/examples.png").exists());
     run("paper").code(2).stderr(contains("choose the scale tiny, smoke or small"));
 }
+
+#[test]
+fn the_study_of_sampling_trains_two_flows_and_samples_them() {
+    let place = Workplace::new();
+    let run = |args: &str| {
+        let mut command = cargo_bin_cmd!("lacuna");
+        command.current_dir(place.folder.path());
+        command.env("LACUNA_MODELS", place.path("models")).env_remove("LACUNA_METRIC_WEIGHTS");
+        let study =
+            "study sampling --scale tiny --seeds 1 --photos photos --validation photos --threads 2 -o out";
+        command.args(format!("{study} {args}").split_whitespace()).assert()
+    };
+    let report = run("--time 1").success().stderr(contains("== fill-4, seed 1, 3 steps").count(1));
+    let report = String::from_utf8(report.get_output().stdout.clone()).unwrap();
+    for row in
+        ["The network's own fill", "From the fill, 16 steps", "From noise, RePaint's jumps", "s per fill"]
+    {
+        assert!(report.contains(&format!("| {row} |")), "{row}: {report}");
+    }
+    assert!(!report.contains("NaN"), "{report}");
+    // Two are trained, each once, and nothing is repeated.
+    let trained = std::fs::read_dir(place.path("out/seed-1")).unwrap();
+    let trained = trained.filter(|folder| folder.as_ref().unwrap().path().join("last.safetensors").exists());
+    assert_eq!(trained.count(), 2);
+    let again = run("").success().stderr(contains("== fill-4, seed 1, 3 steps").not());
+    assert_eq!(String::from_utf8(again.get_output().stdout.clone()).unwrap(), report);
+}

@@ -24,7 +24,7 @@ use crate::units::{Threads, start_threads};
 #[derive(Args)]
 pub struct StudyArgs {
     /// What is compared: table-5.1, table-5.2, table-A.1 (of the thesis), history (methods since 2001), grid (each of the
-    /// thesis's changes alone), or a .toml file (docs/training.md)
+    /// thesis's changes alone), sampling (of a flow of latents), or a .toml file (docs/training.md)
     study: String,
     /// Size of everything: tiny (seconds), smoke (minutes), small (hours on two cores), paper (as the run files say: days on
     /// a GPU)

@@ -22,7 +22,7 @@ pub use data::{Data, Masks};
 pub use file::RunFile;
 #[cfg(test)]
 pub(crate) use flow::tests::SMALL as FLOW_SMALL;
-pub use flow::{DenoiserOptions, FlowConfig, FlowNetwork, FlowOptions, FlowTask};
+pub use flow::{DenoiserOptions, DenoiserShape, FlowConfig, FlowNetwork, FlowOptions, FlowTask};
 pub use loss::{
     AdversarialLoss, ContextAdversarialLoss, ContextLoss, LatentAdversarialLoss, LatentLoss, Loss, VggConfig,
     Weighted,

@@ -7,22 +7,25 @@ use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use lacuna::Predictor;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::Checkpoint;
 use lacuna::hash::sha256;
+use lacuna::method::Build;
+use lacuna::{Method, Predictor, default_network, network_predictor};
 use lacuna_eval::published::{LPIPS_ALEX, LPIPS_VGG};
 use lacuna_eval::report::sheet::masked;
 use lacuna_nets::Network as Trained;
 use lacuna_network::Delta;
 
+use super::flow::FlowJob;
 use super::plan::{Arm, Work, autoencoder_text};
 use super::scores::Panel;
 use super::{ArmResult, StudyEvent, StudyOptions, differences};
 use crate::collective::Alone;
-use crate::config::{Conditioning, Network, RunConfig, Task};
+use crate::config::{Conditioning, Data, FlowConfig, Network, RunConfig, RunFile, Task};
 use crate::data::Source;
-use crate::fit::{FitOptions, fit};
+use crate::fit::{FitOptions, Outcome, fit};
+use crate::flow::fit_flow;
 use crate::validate::fill;
 use crate::{Error, Result};
 
@@ -43,6 +46,8 @@ pub(super) struct Runs<'a> {
 pub(super) enum Job {
     /// A network that is trained.
     Train(Box<Run>),
+    /// A flow, trained by this arm or another.
+    Flow(Box<FlowJob>),
     /// A method that needs no training.
     Fill(Arc<dyn Predictor>),
 }
@@ -63,18 +68,24 @@ impl Runs<'_> {
     pub fn check(&self) -> Result<()> {
         let plan = &self.options.plan;
         for (index, arm) in plan.arms.iter().enumerate() {
-            let Job::Train(run) = self.job(arm, 1)? else { continue };
             let like = match &arm.like {
                 Some(name) => plan.arm(name),
-                None if index > 0 => plan.arms.first(),
-                None => None,
+                None => plan.arms[..index].iter().find(|other| matches!(other.work, Work::Train { .. })),
             };
+            let job = self.job(arm, 1)?;
             let Some(like) = like else { continue };
-            let Job::Train(other) = self.job(like, 1)? else { continue };
-            // Arms that start from the same kind of autoencoder may need one of another shape.
-            let (mut one, mut other) = (other.config, run.config);
-            (one.start.autoencoder, other.start.autoencoder) = (None, None);
-            differences::check(&arm.name, &one, &other, &arm.differ_in)?;
+            match (self.job(like, 1)?, job) {
+                (Job::Train(one), Job::Train(other)) => {
+                    // Arms that start from the same kind of autoencoder may need one of another shape.
+                    let (mut one, mut other) = (one.config, other.config);
+                    (one.start.autoencoder, other.start.autoencoder) = (None, None);
+                    differences::check(&arm.name, &one, &other, &arm.differ_in)?;
+                }
+                (Job::Flow(one), Job::Flow(other)) if other.sampling.is_none() => {
+                    differences::check(&arm.name, &one.config, &other.config, &arm.differ_in)?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -82,7 +93,7 @@ impl Runs<'_> {
     /// The folder of an arm. A method that does not use the seed has one result for all.
     pub fn folder(&self, arm: &Arm, seed: u64) -> PathBuf {
         let seed = match arm.work {
-            Work::Fill(build) if !build().uses_seed() => 1,
+            Work::Fill(method) if !predictor(method).is_ok_and(|method| method.uses_seed()) => 1,
             _ => seed,
         };
         self.options.folder.join(format!("seed-{seed}")).join(arm.folder())
@@ -90,14 +101,27 @@ impl Runs<'_> {
 
     /// What fills the holes of an arm with a seed.
     pub fn job(&self, arm: &Arm, seed: u64) -> Result<Job> {
-        let (file, text, set) = match &arm.work {
-            Work::Fill(build) => return Ok(Job::Fill(build())),
-            Work::Train { file, text, set } => (file, text, set),
-        };
-        let mut config = self.config(text, set, seed).map_err(|error| match error {
+        let named = |error| match error {
             Error::Config(problem) => Error::Config(format!("arm {:?}: {problem}", arm.name)),
             other => other,
-        })?;
+        };
+        let (file, text, set) = match &arm.work {
+            Work::Fill(method) => return Ok(Job::Fill(predictor(*method)?)),
+            Work::Sample { flow, sampling } => {
+                let trainer = self.options.plan.arm(flow).expect("a plan is checked when it is read");
+                return match self.job(trainer, seed)? {
+                    Job::Flow(job) => Ok(Job::Flow(Box::new(FlowJob { sampling: Some(*sampling), ..*job }))),
+                    _ => Err(named(Error::Config(format!("arm {flow:?} trains no flow")))),
+                };
+            }
+            Work::Train { file, text, set } => (file, text, set),
+        };
+        if matches!(RunFile::parse(text, &[])?, RunFile::Flow(_)) {
+            let config = self.flow_config(text, set, seed).map_err(named)?;
+            let (trainer, folder) = (arm.name.clone(), self.folder(arm, seed));
+            return Ok(Job::Flow(Box::new(FlowJob { config, trainer, folder, sampling: None })));
+        }
+        let mut config = self.config(text, set, seed).map_err(named)?;
         let starts = config.task == Task::Inpainting
             && config.network.generator().is_some()
             && (config.start.autoencoder_init || config.loss.needs_target_latent());
@@ -135,14 +159,11 @@ impl Runs<'_> {
 
     /// A run file with the changes of its arm, at the study's scale, with the plan's and the study's changes.
     fn config(&self, text: &str, set: &[String], seed: u64) -> Result<RunConfig> {
-        let StudyOptions { plan, scale, photos, validation, metric_weights, .. } = self.options;
+        let StudyOptions { plan, scale, .. } = self.options;
         let mut config = RunConfig::parse(text, &[set, &plan.set].concat())?;
         config.seed = seed;
         scale.apply(&mut config);
-        config.data.train = vec![Source::Folder { path: photos.clone() }];
-        config.data.validation = vec![Source::Folder { path: validation.clone() }];
-        let alex = metric_weights.join(LPIPS_ALEX);
-        config.data.lpips_weights = alex.is_file().then_some(alex);
+        self.set_data(&mut config.data);
         let with_changes = |config: &RunConfig| RunConfig::parse(&config.to_toml(), &self.options.set);
         let mut config = with_changes(&config)?;
         // Validations follow the number of steps, unless their distance is among the changes.
@@ -150,17 +171,42 @@ impl Runs<'_> {
         with_changes(&config)
     }
 
-    /// The run file whose validation photos and masks all arms are scored on: that of the first arm with training.
-    pub fn validation_config(&self) -> Result<RunConfig> {
+    /// As [`Self::config`], for the run file of a flow.
+    fn flow_config(&self, text: &str, set: &[String], seed: u64) -> Result<FlowConfig> {
+        let StudyOptions { plan, scale, .. } = self.options;
+        let mut config = FlowConfig::parse(text, &[set, &plan.set].concat())?;
+        config.seed = seed;
+        scale.apply_to_flow(&mut config);
+        self.set_data(&mut config.data);
+        let with_changes = |config: &FlowConfig| FlowConfig::parse(&config.to_toml(), &self.options.set);
+        let mut config = with_changes(&config)?;
+        scale.space_flow_validations(&mut config);
+        with_changes(&config)
+    }
+
+    /// The photos of a study, and the weights for its curves.
+    fn set_data(&self, data: &mut Data) {
+        let StudyOptions { photos, validation, metric_weights, .. } = self.options;
+        data.train = vec![Source::Folder { path: photos.clone() }];
+        data.validation = vec![Source::Folder { path: validation.clone() }];
+        data.held_out.clear();
+        let alex = metric_weights.join(LPIPS_ALEX);
+        data.lpips_weights = alex.is_file().then_some(alex);
+    }
+
+    /// The validation photos and masks that all arms are scored on: those of the first arm with training.
+    pub fn validation_data(&self) -> Result<Data> {
         let StudyOptions { plan, scale, .. } = self.options;
         for arm in &plan.arms {
-            if let Job::Train(run) = self.job(arm, 1)? {
-                let mut config = run.config;
-                config.data.validation_photos = scale.validation_photos();
-                // Metrics are the study's own.
-                config.data.lpips_weights = None;
-                return Ok(config);
-            }
+            let mut data = match self.job(arm, 1)? {
+                Job::Train(run) => run.config.data,
+                Job::Flow(job) => job.config.data,
+                Job::Fill(_) => continue,
+            };
+            data.validation_photos = scale.validation_photos();
+            // Metrics are the study's own.
+            data.lpips_weights = None;
+            return Ok(data);
         }
         Err(Error::Config(format!("{plan}: expected at least one arm with run")))
     }
@@ -186,15 +232,31 @@ impl Runs<'_> {
         }
         let (steps, learning, values) = match &job {
             Job::Fill(predictor) => (0, 0, score_method(&**predictor, seed, panel)?),
+            Job::Flow(job) => {
+                let FlowJob { config, trainer, folder, .. } = &**job;
+                let text = config.to_toml();
+                if !is_done(&text, folder) {
+                    watch(StudyEvent::Run { name: trainer, seed, steps: config.run.steps });
+                    let trained = |options: &FitOptions, watch: &mut (dyn FnMut(StudyEvent) + Send)| {
+                        fit_flow(config, options, stop, &mut |event| watch(StudyEvent::Event(event)))
+                    };
+                    if !self.finished(folder, trained, watch)? {
+                        return Ok(None);
+                    }
+                }
+                (config.run.steps, learning(folder), score_method(&job.predictor()?, seed, panel)?)
+            }
             Job::Train(run) => {
                 let Run { config, autoencoder } = &**run;
                 if let Some((config, folder)) = autoencoder
-                    && !is_done(config, folder)
+                    && !is_done(&config.to_toml(), folder)
                     && !self.train("autoencoder", config, folder, stop, watch)?
                 {
                     return Ok(None);
                 }
-                if !is_done(config, &folder) && !self.train(&arm.name, config, &folder, stop, watch)? {
+                if !is_done(&config.to_toml(), &folder)
+                    && !self.train(&arm.name, config, &folder, stop, watch)?
+                {
                     return Ok(None);
                 }
                 let network = self.network(&folder)?;
@@ -231,13 +293,26 @@ impl Runs<'_> {
         watch: &mut (dyn FnMut(StudyEvent) + Send),
     ) -> Result<bool> {
         watch(StudyEvent::Run { name, seed: config.seed, steps: config.run.steps });
+        let trained = |options: &FitOptions, watch: &mut (dyn FnMut(StudyEvent) + Send)| {
+            fit(config, options, stop, &mut |event| watch(StudyEvent::Event(event)))
+        };
+        self.finished(folder, trained, watch)
+    }
+
+    /// Runs a training that resumes in `folder`, and marks it if it finished.
+    fn finished(
+        &self,
+        folder: &Path,
+        train: impl FnOnce(&FitOptions, &mut (dyn FnMut(StudyEvent) + Send)) -> Result<Outcome>,
+        watch: &mut (dyn FnMut(StudyEvent) + Send),
+    ) -> Result<bool> {
         let options = FitOptions {
             folder: folder.to_owned(),
             resume: true,
             devices: self.options.devices.clone(),
             ranks: Arc::new(Alone),
         };
-        let outcome = fit(config, &options, stop, &mut |event| watch(StudyEvent::Event(event)))?;
+        let outcome = train(&options, watch)?;
         if !outcome.stopped {
             write_bytes_atomically(&folder.join(DONE), b"")?;
         }
@@ -245,17 +320,20 @@ impl Runs<'_> {
     }
 }
 
-/// Whether a run with this file is finished.
-fn is_done(config: &RunConfig, folder: &Path) -> bool {
-    let same = fs::read_to_string(folder.join("config.toml")).is_ok_and(|text| text == config.to_toml());
+/// Whether a run with this text of its file is finished.
+fn is_done(config: &str, folder: &Path) -> bool {
+    let same = fs::read_to_string(folder.join("config.toml")).is_ok_and(|text| text == config);
     same && folder.join("last.safetensors").exists() && folder.join(DONE).exists()
 }
 
 /// The result in a folder, if it is that of this job and panel.
 fn earlier(job: &Job, folder: &Path, panel: &Panel) -> Option<ArmResult> {
-    if let Job::Train(run) = job
-        && !is_done(&run.config, folder)
-    {
+    let trained = match job {
+        Job::Train(run) => is_done(&run.config.to_toml(), folder),
+        Job::Flow(job) => is_done(&job.config.to_toml(), &job.folder),
+        Job::Fill(_) => true,
+    };
+    if !trained {
         return None;
     }
     let text = fs::read_to_string(folder.join(RESULT)).ok()?;
@@ -268,11 +346,20 @@ fn identity(job: &Job, panel: &Panel) -> String {
     let work = match job {
         Job::Fill(predictor) => format!("{} {}", predictor.name(), predictor.version()),
         Job::Train(run) => run.config.to_toml(),
+        Job::Flow(job) => job.identity(),
     };
     sha256(format!("{} {work}", panel.identity).as_bytes())
 }
 
-/// Scores a method that is not trained.
+/// A method without training, with the network that ships if it needs one.
+fn predictor(method: Method) -> Result<Arc<dyn Predictor>> {
+    Ok(match method.build {
+        Build::Alone(build) => build(),
+        Build::WithNetwork(build) => build(network_predictor(&default_network()?)?)?,
+    })
+}
+
+/// Scores a method that is not trained, or a flow.
 fn score_method(predictor: &dyn Predictor, seed: u64, panel: &Panel) -> Result<Vec<super::Value>> {
     let photos = panel.pairs().len() as u64;
     panel.score(|index, photo, mask| {
@@ -285,7 +372,8 @@ fn score_method(predictor: &dyn Predictor, seed: u64, panel: &Panel) -> Result<V
 fn learning(folder: &Path) -> usize {
     let about = fs::read_to_string(folder.join("run.json")).ok();
     let about: Option<serde_json::Value> = about.and_then(|text| serde_json::from_str(&text).ok());
-    about.and_then(|about| about["learning"].as_u64()).unwrap_or_default() as usize
+    let number = |about: serde_json::Value| about["learning"].as_u64().or(about["parameters"].as_u64());
+    about.and_then(number).unwrap_or_default() as usize
 }
 
 #[cfg(test)]

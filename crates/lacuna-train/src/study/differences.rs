@@ -1,13 +1,14 @@
 //! In which keys two run files differ.
 
+use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::config::RunConfig;
 use crate::{Error, Result};
 
 /// The keys whose values differ, as paths with dots.
-pub(super) fn differing_keys(one: &RunConfig, other: &RunConfig) -> Vec<String> {
-    let [one, other] = [one, other].map(|config| Table::try_from(config).expect("plain data"));
+pub(super) fn differing_keys(one: &impl Serialize, other: &impl Serialize) -> Vec<String> {
+    let one = Table::try_from(one).expect("plain data");
+    let other = Table::try_from(other).expect("plain data");
     let mut keys = Vec::new();
     collect(&one, &other, "", &mut keys);
     keys
@@ -31,7 +32,7 @@ fn collect(one: &Table, other: &Table, prefix: &str, keys: &mut Vec<String>) {
 ///
 /// # Errors
 /// [`Error::Config`] names the first key that is not allowed.
-pub(super) fn check(arm: &str, one: &RunConfig, other: &RunConfig, allowed: &[String]) -> Result<()> {
+pub(super) fn check<C: Serialize>(arm: &str, one: &C, other: &C, allowed: &[String]) -> Result<()> {
     let keys = differing_keys(one, other);
     if keys.is_empty() {
         return Err(Error::Config(format!("arm {arm:?} is the same as the one that it is a change of")));
@@ -50,6 +51,7 @@ pub(super) fn check(arm: &str, one: &RunConfig, other: &RunConfig, allowed: &[St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RunConfig;
     use crate::config::tests::SMALL;
 
     fn config(changes: &[&str]) -> RunConfig {

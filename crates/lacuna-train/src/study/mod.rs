@@ -4,6 +4,7 @@
 mod arm;
 mod differences;
 mod effects;
+mod flow;
 mod grid;
 mod plan;
 mod report;
@@ -132,7 +133,7 @@ pub fn study(
     let runs = Runs { options };
     // Invalid settings are refused before the first hour of computing.
     runs.check()?;
-    let panel = Panel::new(Validation::open(&runs.validation_config()?.data)?, judge);
+    let panel = Panel::new(Validation::open(&runs.validation_data()?)?, judge);
     let mut results = vec![Results::new(); plan.arms.len()];
     for seed in 1..=options.seeds {
         for (arm, results) in plan.arms.iter().zip(&mut results) {
@@ -145,7 +146,7 @@ pub fn study(
             results.insert(seed, result);
         }
     }
-    if options.time_rounds > 0 && !time::measure(&runs, stop, watch)? {
+    if options.time_rounds > 0 && !time::measure(&runs, &panel, stop, watch)? {
         return Ok(None);
     }
     report::write(&runs, &results, &panel).map(Some)

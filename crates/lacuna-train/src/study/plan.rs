@@ -1,15 +1,14 @@
 //! Plans: what a study compares, in TOML.
 //!
-//! A plan lists arms, or factors with levels, from which arms are made ([`super::grid`]). Every arm is a run file with changes, or a method that
-//! needs no training.
+//! A plan lists arms, or factors with levels, from which arms are made ([`super::grid`]). Every arm is a run file with changes, a method that
+//! needs no training, or another way to sample the flow of another arm.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use lacuna::method::Build;
-use lacuna::{Method, Predictor};
+use lacuna::Method;
+use lacuna::flow::Sampling;
 use lacuna_eval::classic;
 use serde::Deserialize;
 
@@ -60,7 +59,7 @@ pub struct Arm {
 /// What fills the holes of an arm.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// A network that is trained.
+    /// A network or a flow that is trained.
     Train {
         /// The run file's name in messages.
         file: String,
@@ -69,8 +68,15 @@ pub enum Work {
         /// Changes of it, as of `--set`.
         set: Vec<String>,
     },
-    /// A method that needs no training: the constructor of its predictor.
-    Fill(fn() -> Arc<dyn Predictor>),
+    /// A method that needs no training; if it needs a network, that which ships.
+    Fill(Method),
+    /// The flow that another arm trains, sampled in another way.
+    Sample {
+        /// The arm.
+        flow: String,
+        /// The way.
+        sampling: Sampling,
+    },
 }
 
 /// The thesis's values.
@@ -146,6 +152,8 @@ struct ArmFile {
     title: Option<String>,
     run: Option<String>,
     method: Option<String>,
+    flow: Option<String>,
+    sampling: Option<Sampling>,
     #[serde(default)]
     set: Vec<String>,
     #[serde(default)]
@@ -159,7 +167,7 @@ macro_rules! texts {
     };
 }
 
-texts!(PLANS, "plans/", "table-5.1", "table-5.2", "table-A.1", "history", "grid");
+texts!(PLANS, "plans/", "table-5.1", "table-5.2", "table-A.1", "history", "grid", "sampling");
 texts!(
     RUN_FILES,
     "../../../../configs/",
@@ -173,7 +181,8 @@ texts!(
     "pixel-delta",
     "latent-control-delta",
     "latent-control-signed-delta",
-    "context-small"
+    "context-small",
+    "flow-s"
 );
 
 /// The run file of the autoencoder that arms start from.
@@ -263,6 +272,13 @@ impl Plan {
                 return Err(format!("two arms are called {:?}", arm.name));
             }
         }
+        for arm in &self.arms {
+            if let Work::Sample { flow, .. } = &arm.work
+                && !matches!(self.arm(flow), Some(Arm { work: Work::Train { .. }, .. }))
+            {
+                return Err(format!("arm {:?}: no arm {flow:?} that trains a flow", arm.name));
+            }
+        }
         for claim in &self.claims {
             for name in [&claim.from, &claim.to] {
                 if self.arm(name).is_none() {
@@ -273,6 +289,16 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Whether it compares ways to sample: the time of a fill then counts, not that of a training step.
+    pub fn compares_samplings(&self) -> bool {
+        self.arms.iter().any(|arm| matches!(arm.work, Work::Sample { .. }))
+    }
+
+    /// What its times are of.
+    pub fn timed(&self) -> &'static str {
+        if self.compares_samplings() { "s per fill" } else { "s per step" }
     }
 
     /// The arm with a name.
@@ -292,9 +318,9 @@ impl Arm {
 
 impl ArmFile {
     fn read(self, folder: &Path, columns: usize) -> Result<Arm, String> {
-        let Self { name, title, run, method, set, about, thesis } = self;
-        let work = match (run, method) {
-            (Some(file), None) => {
+        let Self { name, title, run, method, flow, sampling, set, about, thesis } = self;
+        let work = match (run, method, flow, sampling) {
+            (Some(file), None, None, None) => {
                 let text = match find(RUN_FILES, &file) {
                     Some(text) => text.to_owned(),
                     None => fs::read_to_string(folder.join(&file)).map_err(|error| {
@@ -303,20 +329,17 @@ impl ArmFile {
                 };
                 Work::Train { file, text, set }
             }
-            (None, Some(method)) => {
-                let alone = |known: Method| match known.build {
-                    Build::Alone(build) => Some((known.name, build)),
-                    Build::WithNetwork(_) => None,
-                };
-                let known: Vec<_> = classic::with_classic().into_iter().filter_map(alone).collect();
-                let found = known.iter().find(|(known, _)| *known == method);
-                let (_, build) = found.ok_or_else(|| {
-                    let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+            (None, Some(method), None, None) => {
+                let known = classic::with_classic().into_iter().filter(|known| *known != Method::FLOW);
+                let known: Vec<Method> = known.collect();
+                let found = known.iter().find(|known| known.name == method);
+                Work::Fill(*found.ok_or_else(|| {
+                    let names: Vec<_> = known.iter().map(|known| known.name).collect();
                     format!("arm {name:?}: unknown method {method:?}, expected one of {}", names.join(", "))
-                })?;
-                Work::Fill(*build)
+                })?)
             }
-            _ => return Err(format!("arm {name:?}: expected either run or method")),
+            (None, None, Some(flow), Some(sampling)) => Work::Sample { flow, sampling },
+            _ => return Err(format!("arm {name:?}: expected run, method, or flow and sampling")),
         };
         if about.len() != columns {
             return Err(format!("arm {name:?}: about has {} texts, the plan {columns} columns", about.len()));

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Augment;
-use crate::config::{Network, RunConfig, Task};
+use crate::config::{DenoiserOptions, DenoiserShape, FlowConfig, Network, RunConfig, Task};
 
 /// Validations during a run, for curves over steps.
 const VALIDATIONS: u64 = 8;
@@ -89,6 +89,38 @@ impl Scale {
                 Task::Autoencoder => 0,
                 Task::Inpainting => (config.run.steps / VALIDATIONS).max(1),
             };
+        }
+    }
+
+    /// Applies this size to the training of a flow.
+    pub fn apply_to_flow(self, config: &mut FlowConfig) {
+        config.run.grid_every = 0;
+        let Some(sizes) = self.sizes() else { return };
+        // Latents of small images have few cells.
+        let shape = |width: usize, levels: &[usize]| {
+            DenoiserOptions::Shape(DenoiserShape { width, levels: levels.into(), blocks: 1 })
+        };
+        match self {
+            Self::Tiny => config.flow.denoiser = shape(16, &[1, 2]),
+            Self::Smoke => config.flow.denoiser = shape(32, &[1, 2, 3]),
+            Self::Small | Self::Paper => {}
+        }
+        config.flow.statistics = config.flow.statistics.min(8 * sizes.batch);
+        config.flow.crops = None;
+        config.data.side = sizes.side;
+        config.data.augment = sizes.augment;
+        config.data.validation_photos = sizes.curve_photos;
+        config.run.batch = sizes.batch;
+        config.run.steps = sizes.steps;
+        config.run.checkpoint_every = (sizes.steps / 4).max(1);
+        config.run.keep = 1;
+        config.optimizer.schedule.warm_up = config.optimizer.schedule.warm_up.min(sizes.steps / 10);
+    }
+
+    /// Spaces the validations of a flow's training at this size over its steps, for its curve.
+    pub fn space_flow_validations(self, config: &mut FlowConfig) {
+        if self.sizes().is_some() {
+            config.run.validate_every = (config.run.steps / VALIDATIONS).max(1);
         }
     }
 

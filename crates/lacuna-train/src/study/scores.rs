@@ -100,7 +100,8 @@ impl<'a> Panel<'a> {
     }
 }
 
-fn composite(fill: &Planes, photo: &Planes, mask: &Mask) -> Planes {
+/// A fill whose known pixels are the photo's, rounded to 8 bits.
+pub(super) fn composite(fill: &Planes, photo: &Planes, mask: &Mask) -> Planes {
     let values = photo.values().iter().zip(fill.values()).zip(mask.hole().iter().cycle());
     let inpainted =
         values.map(|((&known, &fill), &hole)| if hole { f32::from(to_byte(fill)) / 255.0 } else { known });

@@ -6,17 +6,19 @@ mod table;
 mod text;
 
 use std::io::Cursor;
+use std::path::Path;
 
 use image::RgbImage;
 use lacuna::atomic::write_bytes_atomically;
+use lacuna::{Mask, Planes, Predictor as _};
 use lacuna_eval::report::sheet::{arrange, masked};
 use lacuna_nets::Network;
 use serde_json::json;
 
-use super::arm::Runs;
+use super::arm::{Job, Runs};
 use super::effects::{self, Judged};
-use super::plan::{Claim, Plan};
-use super::scores::Panel;
+use super::plan::{Arm, Claim, Plan};
+use super::scores::{Panel, composite};
 use super::time::Times;
 use super::{Results, time};
 use crate::config::Task;
@@ -75,23 +77,42 @@ pub(super) fn write(runs: &Runs, results: &[Results], panel: &Panel) -> Result<S
 
 /// Photos, masked photos and the fills of all trained arms, for the first seed.
 fn examples(runs: &Runs, panel: &Panel) -> Result<RgbImage> {
-    let mut networks: Vec<Network> = Vec::new();
+    let mut networks: Vec<Filler> = Vec::new();
     for arm in &runs.options.plan.arms {
-        let folder = runs.folder(arm, 1);
-        if folder.join("last.safetensors").exists() {
-            networks.push(runs.network(&folder)?);
-        }
+        networks.extend(filler(runs, arm)?);
     }
     let count = EXAMPLES.min(panel.pairs().len());
     let mut rows = Vec::new();
     for (photo, mask) in &panel.pairs()[..count] {
         let mut row = vec![photo.clone(), masked(photo, mask)];
         for network in &networks {
-            row.push(fill(Task::Inpainting, network, 0, photo, mask)?);
+            row.push(network(photo, mask)?);
         }
         rows.push(row);
     }
     Ok(arrange(&rows))
+}
+
+/// Fills a photo.
+type Filler = Box<dyn Fn(&Planes, &Mask) -> Result<Planes>>;
+
+/// What fills photos in an arm with training, with the first seed; none if it was not trained.
+fn filler(runs: &Runs, arm: &Arm) -> Result<Option<Filler>> {
+    let is_there = |folder: &Path| folder.join("last.safetensors").exists();
+    Ok(match runs.job(arm, 1)? {
+        Job::Train(_) if is_there(&runs.folder(arm, 1)) => {
+            let network: Network = runs.network(&runs.folder(arm, 1))?;
+            Some(Box::new(move |photo, mask| fill(Task::Inpainting, &network, 0, photo, mask)))
+        }
+        Job::Flow(job) if is_there(&job.folder) => {
+            let flow = job.predictor()?;
+            Some(Box::new(move |photo, mask| {
+                let predicted = flow.predict(&masked(photo, mask), mask, 0)?;
+                Ok(composite(&predicted, photo, mask))
+            }))
+        }
+        _ => None,
+    })
 }
 
 fn png(picture: &RgbImage) -> Result<Vec<u8>> {

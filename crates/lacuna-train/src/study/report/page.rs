@@ -34,7 +34,7 @@ pub fn page(
     let values = json!({
         "title": options.plan.title, "style": STYLE, "command": command(options), "photos": table.photos, "seeds": options.seeds,
         "claims": claims.iter().map(claim).collect::<Vec<_>>(),
-        "columns": table.columns, "timed": table.has_times(),
+        "columns": table.columns, "timed": table.has_times(), "timed_what": options.plan.timed(),
         "measures": table.measures.iter().map(|measure| json!({
             "title": measure.title(), "arrow": if measure.less_is_better() { "↓" } else { "↑" },
         })).collect::<Vec<_>>(),

@@ -25,7 +25,7 @@ pub fn markdown(options: &StudyOptions, table: &Table, claims: &[JudgedClaim]) -
     ];
     let headings: Vec<String> = table.measures.iter().map(|measure| measure.title()).collect();
     let about: String = table.columns.iter().map(|column| format!(" {column} |")).collect();
-    let timed = if table.has_times() { " s per step |" } else { "" };
+    let timed = if table.has_times() { format!(" {} |", options.plan.timed()) } else { String::new() };
     lines.push(format!("| arm |{about} trained | seeds | {} |{timed}", headings.join(" | ")));
     lines.push(format!(
         "|{}",
