@@ -63,7 +63,13 @@ pub(crate) fn check_rows(mask: &[bool], width: usize) -> Result<usize> {
 }
 
 /// The mask grown by `by` in each of the eight directions, as by a square brush.
-pub(crate) fn grown(mask: &[bool], width: usize, by: usize) -> Vec<bool> {
+///
+/// # Shapes
+/// `mask` and the result: `[rows, width]`.
+///
+/// # Panics
+/// If the width is 0.
+pub fn grown(mask: &[bool], width: usize, by: usize) -> Vec<bool> {
     let height = mask.len() / width;
     let near = |place: usize, length: usize| place.saturating_sub(by)..(place + by + 1).min(length);
     let along_rows: Vec<bool> = (0..mask.len())

@@ -87,7 +87,7 @@ impl Plan {
     }
 
     /// Forecast time of some stages of a run in seconds, as [`Plan::forecast_seconds`].
-    pub(crate) fn stage_seconds(&self, stages: &[Stage], rate: f64) -> f64 {
+    pub fn stage_seconds(&self, stages: &[Stage], rate: f64) -> f64 {
         self.steps().iter().filter(|step| stages.contains(&step.stage)).map(cost).sum::<f64>() / rate
     }
 }
