@@ -135,6 +135,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     match outcome? {
         [reached, goal] if reached < goal => Ok(()),
-        [reached, goal] => Err(format!("LPIPS (Alex) in the hole is {reached:.4}, expected below {goal:.4}").into()),
+        [reached, goal] => {
+            Err(format!("LPIPS (Alex) in the hole is {reached:.4}, expected below {goal:.4}").into())
+        }
     }
 }
