@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// [`Error::Config`], which names the keys.
 pub(super) fn check_shared(data: &Data, optimizer: &Optimizer, ema: &EmaConfig, run: &Run) -> Result<()> {
     let refuse = |problem: String| Err(Error::Config(problem));
-    if data.side % MULTIPLE != 0 || data.side < SMALLEST_SIDE {
+    if !data.side.is_multiple_of(MULTIPLE) || data.side < SMALLEST_SIDE {
         return refuse(format!(
             "data.side: expected a multiple of {MULTIPLE}, at least {SMALLEST_SIDE}, got {}",
             data.side

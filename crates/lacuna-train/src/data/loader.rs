@@ -436,8 +436,10 @@ mod tests {
 
     #[test]
     fn crops_take_turns_and_masks_are_new() {
+        /// Image and mask of each photo.
+        type Epoch = BTreeMap<String, (Vec<f32>, Vec<f32>)>;
         let folder = photos_folder(4);
-        let epochs = |crops| -> Vec<BTreeMap<String, (Vec<f32>, Vec<f32>)>> {
+        let epochs = |crops| -> Vec<Epoch> {
             let batches = batches(folder.path(), LoaderOptions { crops, ..options(4) }, 4);
             let of_batch = |batch: Batch| {
                 let images = batch.images.chunks_exact(3 * SIDE * SIDE).map(<[f32]>::to_vec);
