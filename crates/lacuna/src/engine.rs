@@ -149,6 +149,18 @@ impl EnginePredictor {
         Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
     }
 
+    /// The refined latent of one image, see [`Engine::refined`]; a batch is computed in parallel by several calls.
+    ///
+    /// # Shapes
+    /// `input`: image `[3, height, width]` in `[0, 1]` and mask `[height, width]`; the result: `[channels, height / 8, width / 8]`.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] if the network does not accept that size.
+    pub fn refined(&self, width: usize, height: usize, input: (&[f32], &[bool])) -> Result<Vec<f32>> {
+        let plan = self.plan(width, height)?;
+        self.engine.refined(&plan, input, &|_| true).map_err(|error| self.failed(error))
+    }
+
     pub(crate) fn failed(&self, error: EngineError) -> Error {
         if matches!(error, EngineError::Stopped) {
             return Error::Stopped;
