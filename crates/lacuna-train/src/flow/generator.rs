@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 /// A generator whose refined latents a denoiser generates.
 ///
-/// On processors the engine computes them, several crops at a time: six times as fast as the training stack at these sizes.
+/// On processors the engine computes them, several crops at a time.
 #[derive(Clone, Debug)]
 pub struct FrozenGenerator {
     network: Generator,
