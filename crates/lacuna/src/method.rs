@@ -22,13 +22,16 @@ pub struct Method {
     pub build: Build,
 }
 
+/// A constructor that is given a network.
+pub type BuildWithNetwork = fn(Arc<dyn Predictor>) -> Result<Arc<dyn Predictor>>;
+
 /// The constructor of a method's predictor.
 #[derive(Clone, Copy)]
 pub enum Build {
     /// Needs nothing.
     Alone(fn() -> Arc<dyn Predictor>),
     /// Needs a loaded network, and may refuse one.
-    WithNetwork(fn(Arc<dyn Predictor>) -> Result<Arc<dyn Predictor>>),
+    WithNetwork(BuildWithNetwork),
 }
 
 impl Method {

@@ -92,7 +92,6 @@ pub(super) struct Mix {
 
 /// A block of the middle.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "five of them live in a network of megabytes")]
 pub(super) enum Middle {
     Residual(Residual),
     Mix(Mix),
