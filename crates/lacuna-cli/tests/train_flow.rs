@@ -38,7 +38,7 @@ fn place() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_denoiser_is_trained_and_its_file_is_no_network() {
+fn a_denoiser_is_trained_and_its_flow_fills_a_hole() {
     let folder = place();
     let place = folder.path();
     lacuna(place, "train run.toml -o one --threads 1 --profile")
@@ -51,13 +51,15 @@ fn a_denoiser_is_trained_and_its_file_is_no_network() {
     let read = |name: &str| fs::read(place.join(name)).unwrap();
     assert!(read("one/last.safetensors") == read("two/last.safetensors"));
 
-    lacuna(place, "model info one/last.safetensors").failure().stderr(contains("is a flow file"));
+    lacuna(place, "model info one/last.safetensors").success().stdout(contains("denoiser-c256-w16"));
+    lacuna(place, "model plan one/last.safetensors").failure().stderr(contains("is a flow file"));
     image::GrayImage::from_fn(40, 40, |x, y| image::Luma([if x.min(y) > 24 { 255 } else { 0 }]))
         .save(place.join("mask.png"))
         .unwrap();
     let photo = fs::read_dir(place.join("photos")).unwrap().next().unwrap().unwrap().path();
     let args = format!("inpaint {} mask.png -o filled.png --model one/last.safetensors", photo.display());
-    lacuna(place, &args).failure().stderr(contains("is a flow file"));
+    lacuna(place, &args).success();
+    assert!(place.join("filled.png").exists());
 }
 
 #[test]
