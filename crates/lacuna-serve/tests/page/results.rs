@@ -164,7 +164,7 @@ fn several_answers_are_there_to_choose_from() {
         desk.page.click("#undo");
         wait("document.querySelectorAll('#history li')[0].firstChild.ariaCurrent === 'step'");
         desk.set("answers", "9");
-        desk.set("method", "network");
+        desk.set("method", "guided");
         desk.page.click("#refine");
         desk.page.click("#fill");
         desk.page
