@@ -161,7 +161,9 @@ mod tests {
     fn latents_are_those_of_the_training_stack() {
         let generator = FrozenGenerator::open(None, &Device::flex()).unwrap();
         let (height, width) = (40, 24);
-        let image = crate::testing::random([2, 3, height, width], 1).abs();
+        let image =
+            testkit::pictures::noise(1, 2 * 3 * height * width).iter().map(|value| value.abs()).collect();
+        let image = crate::testing::tensor([2, 3, height, width], image);
         let hole = testkit::pictures::hole(width, height);
         let hole: Vec<f32> = hole.iter().map(|&hole| if hole { 1.0 } else { 0.0 }).collect();
         let mask = Tensor::from_data(

@@ -374,10 +374,10 @@ mod tests {
         for (text, expected) in [
             ("title = \"t\"", "p: expected at least one [[arm]] or a [base]"),
             (&format!("title = \"t\"\n{arm}{arm}"), "two arms are called \"a\""),
-            ("title = \"t\"\n[[arm]]\nname = \"a\"", "arm \"a\": expected either run or method"),
+            ("title = \"t\"\n[[arm]]\nname = \"a\"", "arm \"a\": expected run, method, or flow and sampling"),
             (
-                "title = \"t\"\n[[arm]]\nname = \"a\"\nmethod = \"network\"",
-                "unknown method \"network\", expected",
+                "title = \"t\"\n[[arm]]\nname = \"a\"\nmethod = \"flow\"",
+                "unknown method \"flow\", expected one of mean-colour",
             ),
             ("title = \"t\"\n[[arm]]\nname = \"a\"\nrun = \"b.toml\"", "arm \"a\": nowhere/b.toml: "),
             (&format!("title = \"t\"\ncolumns = [\"loss\"]\n{arm}"), "about has 0 texts, the plan 1 columns"),
@@ -385,6 +385,12 @@ mod tests {
             (
                 &format!("title = \"t\"\n{arm}[[claim]]\ntext = \"c\"\nfrom = \"a\"\nto = \"b\""),
                 "claim \"c\": no arm \"b\", expected one of \"a\"",
+            ),
+            (
+                &format!(
+                    "title = \"t\"\n{arm}[[arm]]\nname = \"b\"\nflow = \"c\"\nsampling = {{ steps = 4 }}"
+                ),
+                "arm \"b\": no arm \"c\" that trains a flow",
             ),
             ("titel = \"t\"", "unknown field `titel`"),
         ] {
