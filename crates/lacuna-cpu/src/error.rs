@@ -89,3 +89,10 @@ pub enum Error {
     #[error(transparent)]
     Isa(#[from] IsaError),
 }
+
+impl Error {
+    /// Checks the number of values of an input.
+    pub(crate) fn check_length(what: &'static str, expected: usize, found: usize) -> Result<()> {
+        if expected == found { Ok(()) } else { Err(Self::Input { what, expected, found }) }
+    }
+}

@@ -13,7 +13,7 @@ use lacuna_eval::metric::{Areas, Lpips, Region};
 use lacuna_nets::weights::read_tensor;
 use lacuna_train::FlowConfig;
 use lacuna_train::data::{Batch, Loader, LoaderOptions, Part, Photos, Position};
-use lacuna_train::flow::{FlowLearner, FrozenGenerator, LatentMaker, LatentSums, Sampling};
+use lacuna_train::flow::{DeviceSampling, FlowLearner, FrozenGenerator, LatentMaker, LatentSums};
 use lacuna_train::step::Pictures;
 
 const CROPS: usize = 8;
@@ -109,7 +109,7 @@ fn run(photos: &str, lpips: &str, steps: u64) -> Result<[f64; 2], Box<dyn Error>
         let report = learner.step_on(vec![latents.clone()], &batch.names)?;
         if step % EVERY == 0 || step == steps as usize {
             let (denoiser, flow) = (learner.averaged(), learner.flow());
-            let sampling = Sampling { denoiser: &denoiser, flow: &flow, steps: EULER_STEPS };
+            let sampling = DeviceSampling { denoiser: &denoiser, flow: &flow, steps: EULER_STEPS };
             let filled = sampling.fill(&maker, &latents, [image.clone(), mask.clone()], 1)?;
             reached = distance(&lpips, filled, &batch)?;
             println!(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use lacuna::atomic::write_bytes_atomically;
-use lacuna::checkpoint::{Tensors, parse_tensors};
+use lacuna::checkpoint::{FloatTensor, Tensors, parse_tensors};
 use lacuna_nets::weights::{self, NamedWeight};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -92,11 +92,7 @@ pub fn encode(learner: &Learner, progress: Progress) -> Result<Vec<u8>> {
     let Progress { position, best, seconds } = progress;
     let Parts { generator, adam, ema, pixels, latents, means, step } = &learner.parts;
     let mut all = Vec::new();
-    let mut add = |prefix: &str, tensors: Vec<NamedWeight>| {
-        let named =
-            tensors.into_iter().map(|NamedWeight { name, weight }| (format!("{prefix}.{name}"), weight));
-        all.extend(named);
-    };
+    let mut add = |prefix: &str, tensors: Vec<NamedWeight>| all.extend(prefixed(prefix, tensors));
     add("generator", generator.weights()?);
     add("adam", adam.state()?);
     if let Some(ema) = ema {
@@ -244,6 +240,14 @@ impl Saved {
     fn adam(&mut self, prefix: &str, betas: [f64; 2], steps: u64, device: &Device) -> Result<Adam> {
         Adam::restore(betas, steps, named(self.part(prefix)), device)
     }
+}
+
+/// Tensors below `prefix`.
+pub(crate) fn prefixed(
+    prefix: &str,
+    tensors: Vec<NamedWeight>,
+) -> impl Iterator<Item = (String, FloatTensor)> + use<'_> {
+    tensors.into_iter().map(move |NamedWeight { name, weight }| (format!("{prefix}.{name}"), weight))
 }
 
 /// Removes and returns the tensors below `prefix`.

@@ -23,8 +23,8 @@ use lacuna::hash::sha256;
 
 use crate::checkpoint::{self, Checkpoints, Progress};
 use crate::collective::Collective;
-use crate::config::RunConfig;
-use crate::data::{Loader, Part, Photos, Skipped};
+use crate::config::{RunConfig, RunFile};
+use crate::data::{LoadedStep, Loader, Part, Photos, Skipped};
 use crate::flow::FlowScores;
 pub use crate::run_folder::export;
 use crate::run_folder::{RunFolder, newest_intact, same_run};
@@ -227,14 +227,8 @@ impl<'a> Fit<'a> {
 
     fn step(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
         let start = Instant::now();
-        let mut waited = Duration::ZERO;
-        let mut batches = Vec::with_capacity(self.batches);
-        for _ in 0..self.batches {
-            let loaded = self.loader.next()?;
-            waited += loaded.waited;
-            self.progress.position = loaded.position;
-            batches.push(loaded.batch);
-        }
+        let LoadedStep { batches, position, waited } = self.loader.step(self.batches)?;
+        self.progress.position = position;
         let report = self.learner.step(&batches)?;
         let took = start.elapsed();
         self.progress.seconds += took.as_secs_f64();
@@ -307,7 +301,7 @@ fn restore(
     watch: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Progress> {
     if options.resume {
-        same_run(config, &options.folder)?;
+        same_run(&RunFile::Network(Box::new(config.clone())), &options.folder)?;
     }
     let checkpoints = Checkpoints::of_run(&options.folder, config.run.keep);
     let Some(saved) = newest_intact(&checkpoints, options, checkpoint::open, watch)? else {

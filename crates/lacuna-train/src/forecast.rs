@@ -127,17 +127,11 @@ fn time_steps(
     let mut waited = 0.0;
     for number in 0..WARM_UP + TIMED {
         let start = Instant::now();
-        let mut own = Vec::with_capacity(batches);
-        for _ in 0..batches {
-            let loaded = loader.next()?;
-            if number >= WARM_UP {
-                waited += loaded.waited.as_secs_f64();
-            }
-            own.push(loaded.batch);
-        }
-        step(&own)?;
+        let loaded = loader.step(batches)?;
+        step(&loaded.batches)?;
         if number >= WARM_UP {
             times.push(start.elapsed().as_secs_f64());
+            waited += loaded.waited.as_secs_f64();
         }
     }
     times.sort_by(f64::total_cmp);

@@ -7,7 +7,7 @@ use lacuna_nets::Network;
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::{self, Best, Checkpoints, Progress};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, RunFile};
 use crate::data::Skipped;
 use crate::fit::{Event, FitOptions};
 use crate::grid;
@@ -113,24 +113,23 @@ impl<'a> RunFolder<'a> {
 }
 
 /// Refuses to resume another run than the one in the folder. Its length and its intervals of writing may change.
-pub(crate) fn same_run(config: &RunConfig, folder: &Path) -> Result<()> {
+pub(crate) fn same_run(config: &RunFile, folder: &Path) -> Result<()> {
     let path = folder.join("config.toml");
     if !path.exists() {
         return Ok(());
     }
-    let mut old = RunConfig::open(&path, &[])?;
-    let same_batches = old.run.same_batches(&config.run);
-    old.run = config.run.clone();
-    old.data.workers = config.data.workers;
-    if old == *config && same_batches { Ok(()) } else { Err(another_run(&path)) }
-}
-
-/// The error of a folder that contains another run.
-pub(crate) fn another_run(config: &Path) -> Error {
-    Error::Config(format!(
+    let mut old = RunFile::open(&path, &[])?;
+    let same_batches = old.run().same_batches(config.run());
+    let (run, data) = old.run_and_data();
+    *run = config.run().clone();
+    data.workers = config.workers();
+    if old == *config && same_batches {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
         "{} contains another run: only run.steps, data.workers and the intervals of writing may change",
-        config.display()
-    ))
+        path.display()
+    )))
 }
 
 /// The newest intact checkpoint of a run folder, if the run is to be resumed and there is one. Damaged ones are reported.

@@ -1,15 +1,16 @@
 //! A run that trains a denoiser, killed at any event and resumed, ends as an undisturbed one; its result is a flow file.
 
+mod kills;
+
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use kills::{assert_resumes_after_kills, options};
 use lacuna::checkpoint::Checkpoint;
 use lacuna::flow::{FlowFile, FlowStart};
 use lacuna_nets::Device;
-use lacuna_train::{Alone, Event, FitOptions, FlowConfig, Outcome, Result, fit_flow};
+use lacuna_train::{FitOptions, FlowConfig, fit_flow};
 use testkit::fixtures;
 use testkit::pictures::write_noise_photos;
 
@@ -50,30 +51,12 @@ fn config(folder: &Path, changes: &[&str]) -> FlowConfig {
     FlowConfig::parse(&text.replace("NETWORK", network.to_str().unwrap()), &changes).unwrap()
 }
 
-fn options(folder: &Path, resume: bool) -> FitOptions {
-    FitOptions { folder: folder.to_owned(), resume, devices: vec![Device::flex()], ranks: Arc::new(Alone) }
-}
-
-/// Runs, or resumes, until the end or until the event of this number, at which the run is killed.
-fn run(config: &FlowConfig, folder: &Path, killed_at: usize) -> (usize, Option<Result<Outcome>>) {
-    let mut events = 0;
-    let mut watch = |_: Event| {
-        assert!(events < killed_at, "killed");
-        events += 1;
-    };
-    let stop = AtomicBool::new(false);
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| fit_flow(config, &options(folder, true), &stop, &mut watch)));
-    (events, outcome.ok())
-}
-
-/// What a run leaves, without times.
-fn results(folder: &Path) -> (Vec<u8>, Vec<u8>, Vec<(u64, String)>) {
-    let read = |name: &str| fs::read(folder.join(name)).unwrap();
-    let metrics = String::from_utf8(read("metrics.jsonl")).unwrap();
-    let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let lines = lines.map(|line| (line["step"].as_u64().unwrap(), line["kind"].to_string())).collect();
-    (read("last.safetensors"), read("best.safetensors"), lines)
+/// Trains as [`kills::run`] does, without kills.
+fn run(config: &FlowConfig, folder: &Path) {
+    kills::run(&|options, stop, watch| fit_flow(config, options, stop, watch), folder, usize::MAX)
+        .1
+        .unwrap()
+        .unwrap();
 }
 
 #[test]
@@ -89,20 +72,12 @@ fn a_run_with_a_cache_of_latents_resumes_after_a_kill_at_any_event() {
 fn resumes_after_kills(changes: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), changes);
-    let whole = folder.path().join("whole");
-    let (events, outcome) = run(&config, &whole, usize::MAX);
-    outcome.unwrap().unwrap();
-    // Start, four steps, two scores, two checkpoints.
-    assert_eq!(events, 9);
-    let expected = results(&whole);
-    assert_eq!(whole.join("latents.cache").exists(), config.flow.crops.is_some());
-    for event in 0..events {
-        let killed = folder.path().join(format!("killed-{event}"));
-        assert!(run(&config, &killed, event).1.is_none(), "event {event}");
-        let (_, outcome) = run(&config, &killed, usize::MAX);
-        assert_eq!(outcome.unwrap().unwrap().step, 4);
-        assert!(results(&killed) == expected, "killed at event {event}");
-    }
+    assert_resumes_after_kills(
+        &|options, stop, watch| fit_flow(&config, options, stop, watch),
+        folder.path(),
+    );
+    let cache = folder.path().join("whole/latents.cache");
+    assert_eq!(cache.exists(), config.flow.crops.is_some());
 }
 
 #[test]
@@ -110,7 +85,7 @@ fn a_run_leaves_a_flow_of_its_generator_and_all_that_is_promised() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), &["run.accumulate=2", "flow.start=noise", "flow.halo=0"]);
     let out = folder.path().join("out");
-    run(&config, &out, usize::MAX).1.unwrap().unwrap();
+    run(&config, &out);
     let file = FlowFile::open(out.join("last.safetensors")).unwrap();
     let network = Checkpoint::open(fixtures::path(NETWORK)).unwrap();
     file.check_generator(&network).unwrap();
@@ -151,7 +126,7 @@ fn what_does_not_fit_is_refused() {
     let two = FitOptions { devices: vec![Device::flex(), Device::flex()], ..options(&out, false) };
     assert!(attempt(&plain, &two).contains("one device in one process, got 2 devices"));
 
-    run(&plain, &out, usize::MAX).1.unwrap().unwrap();
+    run(&plain, &out);
     assert!(attempt(&plain, &options(&out, false)).contains("already contains a run"));
     let other = config(folder.path(), &["flow.halo=2"]);
     assert!(attempt(&other, &options(&out, true)).contains("contains another run"));
@@ -167,7 +142,7 @@ fn a_run_does_not_resume_on_another_generator() {
     fs::copy(fixtures::path(NETWORK), &network).unwrap();
     let config = config(folder.path(), &[&format!("start.network={}", network.display())]);
     let out = folder.path().join("out");
-    run(&config, &out, usize::MAX).1.unwrap().unwrap();
+    run(&config, &out);
     // Another network of the same sides.
     let other = fixtures::path("generator/bare.safetensors");
     fs::copy(&other, &network).unwrap();

@@ -83,7 +83,7 @@ fn train(args: &TrainArgs, ranks: Arc<dyn Collective>) -> Result<Outcome> {
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem));
     let options = FitOptions { folder: folder.clone(), resume: args.resume, devices, ranks };
     let stop = stop_on_interrupt()?;
-    let mut progress = Progress::new(config.steps());
+    let mut progress = Progress::new(config.run().steps);
     let mut watch = |event: Event| progress.report(&event);
     let outcome = match &config {
         RunFile::Network(config) => fit(config, &options, &stop, &mut watch),
@@ -96,7 +96,7 @@ fn train(args: &TrainArgs, ranks: Arc<dyn Collective>) -> Result<Outcome> {
     progress.finish(args.profile);
     let folder = folder.display();
     if outcome.stopped {
-        eprintln!("stopped after step {} of {}; continue with --resume", outcome.step, config.steps());
+        eprintln!("stopped after step {} of {}; continue with --resume", outcome.step, config.run().steps);
     }
     print(&format!("{folder}/last.safetensors"))?;
     Ok(Outcome::Done)

@@ -56,9 +56,7 @@ impl Engine {
         let picture = self.picture(plan, image, mask)?;
         let channels = &self.network.levels[LEVELS];
         let expected = channels.total() * (plan.width >> LEVELS) * (plan.height >> LEVELS);
-        if refined.len() != expected {
-            return Err(Error::Input { what: "refined latent", expected, found: refined.len() });
-        }
+        Error::check_length("refined latent", expected, refined.len())?;
         self.stages(plan, &[Stage::Decode], proceed, |run| {
             let layout = run.latent_layout();
             let [memory] = plan.places.pick(run.arena, [plan.buffers.decoder[LEVELS].buffer]);

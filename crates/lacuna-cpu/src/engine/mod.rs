@@ -163,13 +163,10 @@ impl Engine {
     }
 
     fn check_sample(&self, plan: &Plan, sample: &Sample<'_>) -> Result<()> {
-        let check = |what: &'static str, expected: usize, found: usize| {
-            if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
-        };
         let blocks = if self.is_sampled() { self.network.refiner.len() } else { 0 };
-        check("maps of noise", blocks, sample.maps.len())?;
+        Error::check_length("maps of noise", blocks, sample.maps.len())?;
         let places = plan.width / MULTIPLE * (plan.height / MULTIPLE);
-        sample.maps.iter().try_for_each(|map| check("map of noise", places, map.len()))
+        sample.maps.iter().try_for_each(|map| Error::check_length("map of noise", places, map.len()))
     }
 
     /// Memory of exactly the plan's size: no more than was forecast.
@@ -181,9 +178,6 @@ impl Engine {
 
 /// Checks the sizes of an image and its mask.
 fn check_input(width: usize, height: usize, image: &[f32], mask: &[bool]) -> Result<()> {
-    let check = |what: &'static str, expected: usize, found: usize| {
-        if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
-    };
-    check("image", 3 * width * height, image.len())?;
-    check("mask", width * height, mask.len())
+    Error::check_length("image", 3 * width * height, image.len())?;
+    Error::check_length("mask", width * height, mask.len())
 }

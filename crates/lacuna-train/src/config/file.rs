@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{FlowConfig, RunConfig};
+use super::{Data, FlowConfig, Run, RunConfig};
 use crate::{Error, Result};
 
 /// A run file.
@@ -38,11 +38,27 @@ impl RunFile {
         }
     }
 
-    /// Optimizer steps.
-    pub fn steps(&self) -> u64 {
+    /// Duration, and when to write what.
+    pub fn run(&self) -> &Run {
         match self {
-            Self::Network(config) => config.run.steps,
-            Self::Flow(config) => config.run.steps,
+            Self::Network(config) => &config.run,
+            Self::Flow(config) => &config.run,
+        }
+    }
+
+    /// Threads that load photos.
+    pub(crate) fn workers(&self) -> usize {
+        match self {
+            Self::Network(config) => config.data.workers,
+            Self::Flow(config) => config.data.workers,
+        }
+    }
+
+    /// What a resumed run may change.
+    pub(crate) fn run_and_data(&mut self) -> (&mut Run, &mut Data) {
+        match self {
+            Self::Network(config) => (&mut config.run, &mut config.data),
+            Self::Flow(config) => (&mut config.run, &mut config.data),
         }
     }
 }

@@ -67,6 +67,17 @@ pub struct Loaded {
     pub waited: Duration,
 }
 
+/// The batches of a step, and their cost.
+#[derive(Debug)]
+pub struct LoadedStep {
+    /// The batches, at least one.
+    pub batches: Vec<Batch>,
+    /// Position after the last of them.
+    pub position: Position,
+    /// Time spent waiting for all.
+    pub waited: Duration,
+}
+
 /// Makes batches.
 pub struct Loader {
     photos: Arc<Photos>,
@@ -246,6 +257,22 @@ impl Loader {
         }
         self.plan();
         Ok(Loaded { batch, position: self.position.position, waited })
+    }
+
+    /// The next `count` batches; one if `count` is 0.
+    ///
+    /// # Errors
+    /// As [`Loader::next`].
+    pub fn step(&mut self, count: usize) -> Result<LoadedStep> {
+        let Loaded { batch, position, waited } = self.next()?;
+        let mut step = LoadedStep { batches: vec![batch], position, waited };
+        for _ in 1..count {
+            let Loaded { batch, position, waited } = self.next()?;
+            step.batches.push(batch);
+            step.position = position;
+            step.waited += waited;
+        }
+        Ok(step)
     }
 
     fn sample(&mut self) -> std::result::Result<Sample, String> {

@@ -14,7 +14,7 @@ mod source;
 mod testing;
 
 pub use batch::{Batch, Position};
-pub use loader::{Crop, Draw, Loaded, Loader, LoaderOptions, Skipped};
+pub use loader::{Crop, Draw, Loaded, LoadedStep, Loader, LoaderOptions, Skipped};
 pub(crate) use open::Batches;
 pub use order::{Order, sample_rng};
 pub use part::Part;

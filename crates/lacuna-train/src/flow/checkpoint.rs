@@ -9,7 +9,7 @@ use lacuna_nets::weights::{self, NamedWeight};
 use serde::{Deserialize, Serialize};
 
 use super::learner::{FlowLearner, FlowParts};
-use crate::checkpoint::{Best, Progress, decode_parts, encode_parts, filled, named, part};
+use crate::checkpoint::{Best, Progress, decode_parts, encode_parts, filled, named, part, prefixed};
 use crate::data::Position;
 use crate::optim::{Adam, Ema};
 use crate::{Error, Result};
@@ -44,11 +44,7 @@ pub(crate) fn encode(learner: &FlowLearner, progress: Progress) -> Result<Vec<u8
     let Progress { position, best, seconds } = progress;
     let FlowParts { denoiser, adam, ema, step } = &learner.parts;
     let mut all = Tensors::new();
-    let mut add = |prefix: &str, tensors: Vec<NamedWeight>| {
-        let named =
-            tensors.into_iter().map(|NamedWeight { name, weight }| (format!("{prefix}.{name}"), weight));
-        all.extend(named);
-    };
+    let mut add = |prefix: &str, tensors: Vec<NamedWeight>| all.extend(prefixed(prefix, tensors));
     add("denoiser", weights::read(denoiser)?);
     add("adam", adam.state()?);
     if let Some(ema) = ema {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::tensor::Device;
 use lacuna::flow::Statistics;
@@ -22,10 +22,10 @@ use super::learner::FlowLearner;
 use super::statistics::LatentSums;
 use super::validate::{FlowScores, FlowValidation};
 use crate::checkpoint::{Best, Checkpoints, Progress};
-use crate::config::FlowConfig;
-use crate::data::{Loader, Part, Photos, Position, Skipped};
+use crate::config::{FlowConfig, RunFile};
+use crate::data::{LoadedStep, Loader, Part, Photos, Position, Skipped};
 use crate::fit::{Event, FitOptions, Outcome};
-use crate::run_folder::{EXAMPLES, another_run, newest_intact};
+use crate::run_folder::{EXAMPLES, newest_intact, same_run};
 use crate::run_logs::{Interval, Logs};
 use crate::step::{Pictures, count_parameters};
 use crate::{Error, Result};
@@ -105,7 +105,7 @@ impl<'a> Fit<'a> {
     ) -> Result<Self> {
         let folder = options.folder.as_path();
         if options.resume {
-            same_run(config, folder)?;
+            same_run(&RunFile::Flow(Box::new(config.clone())), folder)?;
         }
         let generator = FrozenGenerator::open(config.start.network.as_deref(), device)?;
         let checkpoints = Checkpoints::of_run(folder, config.run.keep);
@@ -186,14 +186,8 @@ impl<'a> Fit<'a> {
 
     fn step(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
         let start = Instant::now();
-        let mut waited = Duration::ZERO;
-        let mut batches = Vec::with_capacity(self.config.run.accumulate);
-        for _ in 0..self.config.run.accumulate {
-            let loaded = self.loader.next()?;
-            waited += loaded.waited;
-            self.progress.position = loaded.position;
-            batches.push(loaded.batch);
-        }
+        let LoadedStep { batches, position, waited } = self.loader.step(self.config.run.accumulate)?;
+        self.progress.position = position;
         let report = self.learner.step(&batches)?;
         let took = start.elapsed();
         self.progress.seconds += took.as_secs_f64();
@@ -237,17 +231,4 @@ impl<'a> Fit<'a> {
         watch(Event::Saved(&path));
         Ok(())
     }
-}
-
-/// Refuses to resume another run than the one in the folder. Its length and its intervals of writing may change.
-fn same_run(config: &FlowConfig, folder: &Path) -> Result<()> {
-    let path = folder.join("config.toml");
-    if !path.exists() {
-        return Ok(());
-    }
-    let mut old = FlowConfig::open(&path, &[])?;
-    let same_batches = old.run.same_batches(&config.run);
-    old.run = config.run.clone();
-    old.data.workers = config.data.workers;
-    if old == *config && same_batches { Ok(()) } else { Err(another_run(&path)) }
 }

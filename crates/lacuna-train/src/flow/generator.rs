@@ -32,10 +32,7 @@ impl FrozenGenerator {
     /// # Errors
     /// If the file cannot be read, or its network has no latent or several answers.
     pub fn open(path: Option<&Path>, device: &Device) -> Result<Self> {
-        let checkpoint = match path {
-            Some(path) => Checkpoint::open(path)?,
-            None => default_network()?,
-        };
+        let checkpoint = generator_file(path)?;
         let label = checkpoint.config().label();
         match checkpoint.config().generator() {
             Some((Family::Fourier | Family::Regular, _)) => {}
@@ -111,6 +108,15 @@ impl FrozenGenerator {
         Ok(Tensor::from_data(TensorData::new(latents.concat(), shape), &self.device()))
     }
 
+    /// The image with the hole of a refined latent's image.
+    ///
+    /// # Shapes
+    /// As [`FrozenGenerator::refined`]; the result: `[batch, 3, height, width]` in `[0, 1]`.
+    pub fn fill(&self, latent: Tensor<4>, [image, mask]: [Tensor<4>; 2]) -> Tensor<4> {
+        let known = mask.clone().neg().add_scalar(1.0);
+        self.decode(latent) * mask + image * known
+    }
+
     /// The image of a refined latent, `[batch, 3, height, width]` in `[0, 1]`.
     ///
     /// # Shapes
@@ -120,8 +126,19 @@ impl FrozenGenerator {
     }
 }
 
+/// The weights file of a generator, by default that of the network that ships.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn generator_file(path: Option<&Path>) -> Result<Checkpoint> {
+    Ok(match path {
+        Some(path) => Checkpoint::open(path)?,
+        None => default_network()?,
+    })
+}
+
 /// The device without autodiff.
-pub(super) fn without_autodiff(device: &Device) -> Device {
+pub(crate) fn without_autodiff(device: &Device) -> Device {
     if device.is_autodiff() { device.clone().inner() } else { device.clone() }
 }
 

@@ -21,7 +21,7 @@ use crate::data::{Batch, sample_rng};
 use crate::loss::Term;
 use crate::loss::velocity::{KnownCells, mse};
 use crate::optim::{Adam, Ema, Gradients};
-use crate::step::StepReport;
+use crate::step::{StepReport, clip};
 use crate::{Error, Result};
 
 /// The epoch number of times and noise; no epoch of photos has it.
@@ -134,13 +134,7 @@ impl FlowLearner {
         }
         let loss = sum / count as f32;
         let gradients = gradients.scale(1.0 / count as f64);
-        let (gradients, gradient_norm) = match self.config.optimizer.clip {
-            Some(largest) => gradients.clip(largest),
-            None => {
-                let norm = gradients.norm();
-                (gradients, norm)
-            }
-        };
+        let (gradients, gradient_norm) = clip(gradients, self.config.optimizer.clip);
         let step = self.parts.step + 1;
         for (term, value) in
             [(Term::VelocityMse.name(), loss), ("the norm of the gradients", gradient_norm as f32)]

@@ -25,9 +25,10 @@ use serde::{Deserialize, Serialize};
 pub use cache::LatentCache;
 pub use fit::fit_flow;
 pub use generator::FrozenGenerator;
+pub(crate) use generator::{generator_file, without_autodiff};
 pub use latents::{LatentMaker, Latents};
 pub use learner::{FlowLearner, FlowParts};
-pub use sample::Sampling;
+pub use sample::DeviceSampling;
 pub use statistics::{LatentSums, Normaliser};
 pub use validate::FlowScores;
 

@@ -1,10 +1,9 @@
 //! Fills by a denoiser in training: sampling on its device.
 
 use burn::tensor::{Tensor, TensorData};
-use lacuna::flow::{Flow, FlowStart};
-use lacuna_diffusion::flow::FlowGrid;
+use lacuna::flow::{Flow, Sampling};
 use lacuna_diffusion::noise::Origin;
-use lacuna_diffusion::{Draw, FlowSampler, KnownRegion, KnownWay, MapShape, Noise, Start};
+use lacuna_diffusion::{Draw, KnownRegion, MapShape, Noise};
 use lacuna_nets::Denoiser;
 use lacuna_nets::weights::read_tensor;
 
@@ -13,7 +12,7 @@ use crate::{Error, Result};
 
 /// What generates latents.
 #[derive(Clone, Copy, Debug)]
-pub struct Sampling<'a> {
+pub struct DeviceSampling<'a> {
     /// The denoiser, without autodiff.
     pub denoiser: &'a Denoiser,
     /// Its flow.
@@ -22,7 +21,7 @@ pub struct Sampling<'a> {
     pub steps: usize,
 }
 
-impl Sampling<'_> {
+impl DeviceSampling<'_> {
     /// Generates the free cells of a batch. The noise of image `k` is that of the seed `seed + k`.
     ///
     /// # Shapes
@@ -49,15 +48,11 @@ impl Sampling<'_> {
                 (0..batch as u64).map(|image| Noise::new(seed + image).map(draw, one, Origin::default()));
             maps.flatten().collect()
         };
-        let start = match self.flow.start {
-            FlowStart::Noise => Start::Noise,
-            FlowStart::Mean { deviation } => Start::Mean { mean: &fill, deviation: deviation as f32 },
-        };
         let sampled = || {
             let region = KnownRegion::new(MapShape { batch, channels, height, width }, &fill, &free)?;
             // Crops have the size of training, for which no step is shifted.
-            let sampler = FlowSampler { grid: FlowGrid::new(self.steps, 1.0)?, way: KnownWay::Clean };
-            sampler.sample(start, &region, noise, predict)
+            let start = (self.flow.start.of(&fill), 1.0);
+            Sampling::steps(self.steps).sample(start, &region, noise, predict)
         };
         let x: Vec<f32> = sampled().map_err(|SampleError(error)| error)?;
         Ok(Tensor::from_data(TensorData::new(x, shape), &device))
@@ -70,7 +65,7 @@ impl Sampling<'_> {
     /// - `mask`: `[batch, 1, height, width]`, 1 = hole
     ///
     /// # Errors
-    /// As [`Sampling::latents`].
+    /// As [`DeviceSampling::latents`].
     pub fn fill(
         &self,
         maker: &LatentMaker,
@@ -79,9 +74,7 @@ impl Sampling<'_> {
         seed: u64,
     ) -> Result<Tensor<4>> {
         let latent = maker.normaliser().restore(self.latents(latents, seed)?);
-        let decoded = maker.generator().decode(latent);
-        let known = mask.clone().neg().add_scalar(1.0);
-        Ok(decoded * mask + image * known)
+        Ok(maker.generator().fill(latent, [image, mask]))
     }
 }
 
@@ -112,7 +105,7 @@ mod tests {
     fn fill(learner: &FlowLearner, batch: &Batch, seed: u64) -> Vec<f32> {
         let latents = learner.maker().latents(batch).unwrap();
         let (denoiser, flow) = (learner.averaged(), learner.flow());
-        let sampling = Sampling { denoiser: &denoiser, flow: &flow, steps: 2 };
+        let sampling = DeviceSampling { denoiser: &denoiser, flow: &flow, steps: 2 };
         let Pictures { image, mask } = Pictures::new(batch, &learner.maker().generator().device());
         values(sampling.fill(learner.maker(), &latents, [image, mask], seed).unwrap())
     }
@@ -148,7 +141,7 @@ mod tests {
         let learner = small_flow(&[]);
         let latents = learner.maker().latents(&small_batch()).unwrap();
         let (denoiser, flow) = (learner.averaged(), learner.flow());
-        let sampling = Sampling { denoiser: &denoiser, flow: &flow, steps: 0 };
+        let sampling = DeviceSampling { denoiser: &denoiser, flow: &flow, steps: 0 };
         let error = sampling.latents(&latents, 0).unwrap_err().to_string();
         assert_eq!(error, "steps of a flow: 0, possible are 1 and more");
     }

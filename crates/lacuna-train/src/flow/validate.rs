@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Path;
 use super::latents::{LatentMaker, Latents};
 use super::learner::{FlowLearner, start_of};
-use super::sample::Sampling;
+use super::sample::DeviceSampling;
 use crate::Result;
 use crate::config::FlowConfig;
 use crate::data::{Batch, sample_rng};
@@ -131,7 +131,7 @@ impl FlowValidation {
     /// The flow's fills of the first crops.
     fn fills(&self, learner: &FlowLearner, denoiser: &Denoiser, count: usize) -> Result<Vec<Planes>> {
         let flow = learner.flow();
-        let sampling = Sampling { denoiser, flow: &flow, steps: STEPS };
+        let sampling = DeviceSampling { denoiser, flow: &flow, steps: STEPS };
         let mut fills = Vec::with_capacity(count);
         for ValidationBatch { pictures, latents, first, .. } in &self.batches {
             if fills.len() >= count {
@@ -156,9 +156,8 @@ impl FlowValidation {
                 break;
             }
             let generator = learner.maker().generator();
-            let decoded = generator.decode(generator.refined(image.clone(), mask.clone())?);
-            let known = mask.clone().neg().add_scalar(1.0);
-            generated.extend(planes(decoded * mask.clone() + image.clone() * known)?);
+            let latent = generator.refined(image.clone(), mask.clone())?;
+            generated.extend(planes(generator.fill(latent, [image.clone(), mask.clone()]))?);
         }
         let fills = generated.into_iter().zip(flow);
         let rows: Vec<Vec<Planes>> = (examples.iter().zip(fills))

@@ -354,7 +354,8 @@ fn compute_until(is_finished: impl Fn() -> bool) {
     }
 }
 
-pub(super) fn clip(gradients: Gradients, largest: Option<f64>) -> (Gradients, f64) {
+/// Gradients that are clipped to a norm, if there is one, and their norm before.
+pub(crate) fn clip(gradients: Gradients, largest: Option<f64>) -> (Gradients, f64) {
     match largest {
         Some(largest) => gradients.clip(largest),
         None => {

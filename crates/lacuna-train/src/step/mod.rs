@@ -13,6 +13,7 @@ mod sums;
 
 pub use adversary::Adversary;
 pub use count::count_parameters;
+pub(crate) use learner::clip;
 pub use learner::{Learner, Parts, StepReport};
 pub use pass::{Fixed, Pictures};
 

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use burn::module::Module;
-use burn::tensor::Device;
 use lacuna::atomic::write_bytes_atomically;
 use lacuna::checkpoint::Checkpoint;
 use lacuna::hash::sha256;
@@ -25,7 +24,7 @@ use crate::collective::Alone;
 use crate::config::{Conditioning, Data, FlowConfig, Network, RunConfig, RunFile, Task};
 use crate::data::Source;
 use crate::fit::{FitOptions, Outcome, fit};
-use crate::flow::fit_flow;
+use crate::flow::{fit_flow, without_autodiff};
 use crate::validate::fill;
 use crate::{Error, Result};
 
@@ -277,8 +276,7 @@ impl Runs<'_> {
 
     /// The trained network in a run's folder, on the first device, without autodiff.
     pub fn network(&self, folder: &Path) -> Result<Trained> {
-        let device: &Device = &self.options.devices[0];
-        let device = if device.is_autodiff() { device.clone().inner() } else { device.clone() };
+        let device = without_autodiff(&self.options.devices[0]);
         let checkpoint = Checkpoint::open(folder.join("last.safetensors"))?;
         Ok(Trained::from_checkpoint(&checkpoint, &device)?.valid())
     }
@@ -355,8 +353,18 @@ fn identity(job: &Job, panel: &Panel) -> String {
 fn predictor(method: Method) -> Result<Arc<dyn Predictor>> {
     Ok(match method.build {
         Build::Alone(build) => build(),
-        Build::WithNetwork(build) => build(network_predictor(&default_network()?)?)?,
+        Build::WithNetwork(build) => build(shipped_network()?)?,
     })
+}
+
+/// The network that ships. Its weights are packed once: arms are asked for what fills their holes again and again.
+fn shipped_network() -> Result<Arc<dyn Predictor>> {
+    static NETWORK: OnceLock<Arc<dyn Predictor>> = OnceLock::new();
+    if let Some(network) = NETWORK.get() {
+        return Ok(Arc::clone(network));
+    }
+    let network = network_predictor(&default_network()?)?;
+    Ok(Arc::clone(NETWORK.get_or_init(|| network)))
 }
 
 /// Scores a method that is not trained, or a flow.

@@ -1,13 +1,12 @@
 //! Arms that train a flow, or sample the flow of another arm in another way.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use lacuna::checkpoint::Checkpoint;
-use lacuna::default_network;
 use lacuna::flow::{FlowFile, FlowPredictor, Sampling};
 
 use crate::Result;
 use crate::config::FlowConfig;
+use crate::flow::generator_file;
 
 /// What an arm samples with one seed.
 pub(super) struct FlowJob {
@@ -33,7 +32,7 @@ impl FlowJob {
     /// # Errors
     /// If it is not there, or cannot be sampled so.
     pub fn predictor(&self) -> Result<FlowPredictor> {
-        let generator = generator(self.config.start.network.as_deref())?;
+        let generator = generator_file(self.config.start.network.as_deref())?;
         let file = FlowFile::open(self.folder.join("last.safetensors"))?;
         let predictor = FlowPredictor::new(&file, &generator, None)?;
         Ok(match self.sampling {
@@ -41,11 +40,4 @@ impl FlowJob {
             None => predictor,
         })
     }
-}
-
-fn generator(path: Option<&Path>) -> Result<Checkpoint> {
-    Ok(match path {
-        Some(path) => Checkpoint::open(path)?,
-        None => default_network()?,
-    })
 }

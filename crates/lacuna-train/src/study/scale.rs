@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Augment;
-use crate::config::{DenoiserOptions, DenoiserShape, FlowConfig, Network, RunConfig, Task};
+use crate::config::{Data, DenoiserOptions, DenoiserShape, FlowConfig, Network, Run, RunConfig, Task};
 
 /// Validations during a run, for curves over steps.
 const VALIDATIONS: u64 = 8;
@@ -35,6 +35,20 @@ struct Sizes {
     curve_photos: usize,
     augment: Augment,
     discriminator: usize,
+}
+
+impl Sizes {
+    /// What all kinds of runs have.
+    fn apply(&self, data: &mut Data, run: &mut Run, steps: u64) {
+        data.side = self.side;
+        data.augment = self.augment;
+        // For curves alone.
+        data.validation_photos = self.curve_photos;
+        run.batch = self.batch;
+        run.steps = steps;
+        run.checkpoint_every = (steps / 4).max(1);
+        run.keep = 1;
+    }
 }
 
 impl Scale {
@@ -84,11 +98,20 @@ impl Scale {
 
     /// Spaces the validations of a run at this size over its steps, for its curve. An autoencoder has none.
     pub fn space_validations(self, config: &mut RunConfig) {
+        self.space(&mut config.run);
+        if self.sizes().is_some() && config.task == Task::Autoencoder {
+            config.run.validate_every = 0;
+        }
+    }
+
+    /// The same for the training of a flow.
+    pub fn space_flow_validations(self, config: &mut FlowConfig) {
+        self.space(&mut config.run);
+    }
+
+    fn space(self, run: &mut Run) {
         if self.sizes().is_some() {
-            config.run.validate_every = match config.task {
-                Task::Autoencoder => 0,
-                Task::Inpainting => (config.run.steps / VALIDATIONS).max(1),
-            };
+            run.validate_every = (run.steps / VALIDATIONS).max(1);
         }
     }
 
@@ -107,21 +130,8 @@ impl Scale {
         }
         config.flow.statistics = config.flow.statistics.min(8 * sizes.batch);
         config.flow.crops = None;
-        config.data.side = sizes.side;
-        config.data.augment = sizes.augment;
-        config.data.validation_photos = sizes.curve_photos;
-        config.run.batch = sizes.batch;
-        config.run.steps = sizes.steps;
-        config.run.checkpoint_every = (sizes.steps / 4).max(1);
-        config.run.keep = 1;
         config.optimizer.schedule.warm_up = config.optimizer.schedule.warm_up.min(sizes.steps / 10);
-    }
-
-    /// Spaces the validations of a flow's training at this size over its steps, for its curve.
-    pub fn space_flow_validations(self, config: &mut FlowConfig) {
-        if self.sizes().is_some() {
-            config.run.validate_every = (config.run.steps / VALIDATIONS).max(1);
-        }
+        sizes.apply(&mut config.data, &mut config.run, sizes.steps);
     }
 
     /// Applies this size to a run.
@@ -132,18 +142,11 @@ impl Scale {
         if let Some(network) = config.network.generator_mut() {
             network.blocks = sizes.blocks;
         }
-        config.data.side = sizes.side;
         if let Network::ContextEncoder(network) = &mut config.network {
             network.side = sizes.side;
         }
-        config.data.augment = sizes.augment;
-        config.run.batch = sizes.batch;
-        config.run.steps =
-            if config.task == Task::Autoencoder { sizes.autoencoder_steps } else { sizes.steps };
-        config.run.checkpoint_every = (config.run.steps / 4).max(1);
-        // For curves alone.
-        config.data.validation_photos = sizes.curve_photos;
-        config.run.keep = 1;
+        let steps = if config.task == Task::Autoencoder { sizes.autoencoder_steps } else { sizes.steps };
+        sizes.apply(&mut config.data, &mut config.run, steps);
         if let Some(adversarial) = &mut config.loss.adversarial {
             adversarial.width = sizes.discriminator;
         }

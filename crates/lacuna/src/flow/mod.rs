@@ -11,13 +11,14 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
+use lacuna_diffusion::Start;
 use lacuna_network::Denoiser;
 use serde::{Deserialize, Serialize};
 
 pub use file::FlowFile;
 pub use predictor::FlowPredictor;
 pub(crate) use predictor::METHOD;
-pub use sampling::Sampling;
+pub use sampling::{Sampling, Velocity};
 pub use statistics::{CLIP, Statistics};
 
 /// Most cells by which the generated cells exceed the hole.
@@ -50,6 +51,19 @@ pub enum FlowStart {
         /// Standard deviation of the noise.
         deviation: f64,
     },
+}
+
+impl FlowStart {
+    /// The start of a sampler.
+    ///
+    /// # Shapes
+    /// `fill`: the normalised latent of the generator's fill, `[batch, channels, height, width]`.
+    pub fn of(self, fill: &[f32]) -> Start<'_> {
+        match self {
+            Self::Noise => Start::Noise,
+            Self::Mean { deviation } => Start::Mean { mean: fill, deviation: deviation as f32 },
+        }
+    }
 }
 
 impl Flow {

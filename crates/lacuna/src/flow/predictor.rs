@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lacuna_cpu::engine::{DenoiserEngine, Known, Stage, Wanted};
 use lacuna_cpu::{Error as EngineError, Isa};
 use lacuna_diffusion::cells::grown;
-use lacuna_diffusion::flow::{Start, resolution_shift};
+use lacuna_diffusion::flow::resolution_shift;
 use lacuna_diffusion::noise::Origin;
 use lacuna_diffusion::ring::{RING_PIXELS, match_ring};
 use lacuna_diffusion::{Cells, KnownRegion, KnownWay, MapShape, Noise};
@@ -121,10 +121,7 @@ impl FlowPredictor {
         self.flow.statistics.normalise(&mut fill, cells);
         let shape = MapShape::one(self.flow.denoiser.latent, rows, columns);
         let region = KnownRegion::new(shape, &fill, &hole.free).map_err(|problem| self.failed(problem))?;
-        let start = match self.flow.start {
-            FlowStart::Noise => Start::Noise,
-            FlowStart::Mean { deviation } => Start::Mean { mean: &fill, deviation: deviation as f32 },
-        };
+        let start = self.flow.start.of(&fill);
         let known = Known { masked: &fill, fraction: &hole.fraction, mean: None };
         let plan = self.denoiser.plan(rows, columns, rayon::current_num_threads());
         let mut run = plan.and_then(|plan| plan.start(known)).map_err(|error| self.engine_failed(error))?;

@@ -27,7 +27,7 @@ fn clean() -> KnownWay {
 }
 
 /// What the denoiser predicts: the velocity of values at a time.
-pub(super) trait Velocity<E>: FnMut(&[f32], f64) -> Result<Vec<f32>, E> {}
+pub trait Velocity<E>: FnMut(&[f32], f64) -> Result<Vec<f32>, E> {}
 
 impl<E, F: FnMut(&[f32], f64) -> Result<Vec<f32>, E>> Velocity<E> for F {}
 
@@ -61,7 +61,13 @@ impl Sampling {
 
     /// Generates the free cells. `shift` makes more of the steps where there is much noise; RePaint's levels are those of the cosine
     /// schedule.
-    pub(super) fn sample<E: From<lacuna_diffusion::Error>>(
+    ///
+    /// # Shapes
+    /// As [`FlowSampler::sample`].
+    ///
+    /// # Errors
+    /// As [`FlowSampler::sample`].
+    pub fn sample<E: From<lacuna_diffusion::Error>>(
         &self,
         (start, shift): (Start, f64),
         region: &KnownRegion,

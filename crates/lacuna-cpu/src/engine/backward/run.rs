@@ -102,10 +102,7 @@ impl LatentRun<'_> {
     ) -> Result<()> {
         let Picture { height, width, .. } = self.picture;
         for (what, found) in [("prediction", predicted.len()), ("gradient", gradient.len())] {
-            let expected = 3 * height * width;
-            if found != expected {
-                return Err(Error::Input { what, expected, found });
-            }
+            Error::check_length(what, 3 * height * width, found)?;
         }
         let plan = &self.plan.forward;
         let mut profile = Profile::from_environment();

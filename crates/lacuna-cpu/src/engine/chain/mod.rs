@@ -85,9 +85,7 @@ impl Chain {
     /// [`Error::Input`] if the image has another size, [`Error::Stopped`] if the run was cancelled.
     pub fn run(&self, image: &[f32], proceed: &dyn Fn(f32) -> bool) -> Result<Vec<f32>> {
         let expected = IMAGE_CHANNELS * self.side * self.side;
-        if image.len() != expected {
-            return Err(Error::Input { what: "image", expected, found: image.len() });
-        }
+        Error::check_length("image", expected, image.len())?;
         let mut x = image.to_vec();
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.run(self.isa, &x);

@@ -1,8 +1,9 @@
 //! Runs a denoiser's plan.
 
+use rayon::prelude::*;
+
 use super::DenoiserPlan;
-use super::norm::add_bias;
-use super::norm::{Change, Smooth};
+use super::norm::{Change, Smooth, add_bias};
 use super::plan::{Operation, View};
 use crate::After;
 use crate::engine::conv::{Store, Target};
@@ -52,7 +53,7 @@ impl<'n> DenoiserPlan<'n> {
             ("fraction of hole pixels", cells, known.fraction.len()),
             ("latent of the fill", expected_mean, known.mean.map_or(0, <[f32]>::len)),
         ] {
-            check(what, expected, found)?;
+            Error::check_length(what, expected, found)?;
         }
         let bytes = self.arena_bytes();
         let arena = Arena::new(self.places.numbers + self.scratch);
@@ -107,7 +108,7 @@ impl DenoiserRun<'_> {
     pub fn predict(&mut self, x: &[f32], time: f64, proceed: &dyn Fn(f32) -> bool) -> Result<Vec<f32>> {
         let engine = self.plan.engine;
         let latent = &engine.network.latent;
-        check("noisy latent", latent.total() * self.plan.rows * self.plan.columns, x.len())?;
+        Error::check_length("noisy latent", latent.total() * self.plan.rows * self.plan.columns, x.len())?;
         let changes = engine.network.changes(time);
         let (memory, scratch, fourier) = self.memory();
         let plan = memory.plan;
@@ -184,7 +185,6 @@ fn run(
 
 /// Writes every pixel of `from` to a square of 2x2 pixels of `to`, as far as there are.
 fn enlarge(from: Map<'_>, to: Map<'_>) {
-    use rayon::prelude::*;
     let (rows, columns) = (to.height, to.columns());
     (0..to.layout.blocks * rows).into_par_iter().for_each(|task| {
         let (block, row) = (task / rows, task % rows);
@@ -197,8 +197,4 @@ fn enlarge(from: Map<'_>, to: Map<'_>) {
             }
         }
     });
-}
-
-fn check(what: &'static str, expected: usize, found: usize) -> Result<()> {
-    if expected == found { Ok(()) } else { Err(Error::Input { what, expected, found }) }
 }
