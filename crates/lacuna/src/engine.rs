@@ -149,16 +149,17 @@ impl EnginePredictor {
         Ok(Planes::new(width, height, predicted.map_err(|error| self.failed(error))?))
     }
 
-    /// The refined latent of one image, see [`Engine::refined`]; a batch is computed in parallel by several calls.
+    /// The refined latents of images of one size, see [`Engine::refined_batch`].
     ///
     /// # Shapes
-    /// `input`: image `[3, height, width]` in `[0, 1]` and mask `[height, width]`; the result: `[channels, height / 8, width / 8]`.
+    /// `images`: `[batch, 3, height, width]` in `[0, 1]`; `masks`: `[batch, height, width]`; the result: `[batch, channels, height / 8,
+    /// width / 8]`.
     ///
     /// # Errors
-    /// [`Error::Predict`] if the network does not accept that size.
-    pub fn refined(&self, width: usize, height: usize, input: (&[f32], &[bool])) -> Result<Vec<f32>> {
+    /// [`Error::Predict`] if the network does not accept that size, or there is not a mask for each image.
+    pub fn refined(&self, [height, width]: [usize; 2], images: &[f32], masks: &[bool]) -> Result<Vec<f32>> {
         let plan = self.plan(width, height)?;
-        self.engine.refined(&plan, input, &|_| true).map_err(|error| self.failed(error))
+        self.engine.refined_batch(&plan, images, masks).map_err(|error| self.failed(error))
     }
 
     pub(crate) fn failed(&self, error: EngineError) -> Error {

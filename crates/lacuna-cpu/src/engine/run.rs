@@ -171,31 +171,55 @@ impl Run<'_> {
 
     /// Refines the latent; with the weights and noise of an answer, if there is one.
     pub fn refine(&mut self, answer: Option<&Answer>) -> Result<()> {
-        let (network, sizes) = (self.network, self.sizes());
-        let fourier = Fourier::new(network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS));
-        let layers = network.layers.refiner.iter().flatten();
-        let halves = network.refiner.iter().flatten().zip(layers);
-        for (index, ((half, layer), buffers)) in halves.zip(&self.plan.buffers.halves).enumerate() {
-            let styled = answer.map(|answer| &answer.halves[index / 2][index % 2]);
-            if let (Some(modulation), Some(answer), 0) = (&network.modulation, answer, index % 2) {
-                let layout = self.latent_layout();
-                let [input] = self.plan.places.pick(self.arena, [buffers.input]);
-                modulation.add_noise(answer, index / 2, input, layout);
-            }
-            let reduce = styled.map(|styled| &styled.reduce);
-            self.spectral(&layer.path, (half, reduce), buffers, &fourier);
-            let convolve = styled.map_or(&half.convolve, |styled| &styled.convolve);
-            self.convolve(&layer.path, (half, convolve), buffers);
-            self.pace.passed(Stage::Refine, 2 * network.refiner.len())?;
+        let fourier = self.fourier();
+        for index in 0..self.plan.buffers.halves.len() {
+            self.refine_half(index, answer, &fourier, None)?;
         }
-        if network.layers.adds_latent {
-            let buffers = [self.buffers().encoder[LEVELS].buffer, self.buffers().decoder[LEVELS].buffer];
-            let [latent, refined] = self.plan.places.pick(self.arena, buffers);
-            self.profile.time(format_args!("refiner.delta"), || {
-                refined.iter_mut().zip(latent).for_each(|(refined, latent)| *refined += *latent);
-            });
-        }
+        self.add_latent();
         Ok(())
+    }
+
+    /// Transforms for the latent's size.
+    pub fn fourier(&self) -> Fourier {
+        let sizes = self.sizes();
+        Fourier::new(self.network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS))
+    }
+
+    /// Half of a residual block, counted over all blocks; `transformed` are its weights, if they were transformed already.
+    pub fn refine_half(
+        &mut self,
+        index: usize,
+        answer: Option<&Answer>,
+        fourier: &Fourier,
+        transformed: Option<&[f32]>,
+    ) -> Result<()> {
+        let network = self.network;
+        let (half, layer) =
+            (&network.refiner[index / 2][index % 2], &network.layers.refiner[index / 2][index % 2]);
+        let buffers = &self.plan.buffers.halves[index];
+        let styled = answer.map(|answer| &answer.halves[index / 2][index % 2]);
+        if let (Some(modulation), Some(answer), 0) = (&network.modulation, answer, index % 2) {
+            let layout = self.latent_layout();
+            let [input] = self.plan.places.pick(self.arena, [buffers.input]);
+            modulation.add_noise(answer, index / 2, input, layout);
+        }
+        let reduce = styled.map(|styled| &styled.reduce);
+        self.spectral(&layer.path, (half, reduce), buffers, fourier);
+        let convolve = styled.map_or(&half.convolve, |styled| &styled.convolve);
+        self.convolve(&layer.path, (half, convolve), buffers, transformed);
+        self.pace.passed(Stage::Refine, 2 * network.refiner.len())
+    }
+
+    /// Adds the latent to the refined one, in networks that do so.
+    pub fn add_latent(&mut self) {
+        if !self.network.layers.adds_latent {
+            return;
+        }
+        let buffers = [self.buffers().encoder[LEVELS].buffer, self.buffers().decoder[LEVELS].buffer];
+        let [latent, refined] = self.plan.places.pick(self.arena, buffers);
+        self.profile.time(format_args!("refiner.delta"), || {
+            refined.iter_mut().zip(latent).for_each(|(refined, latent)| *refined += *latent);
+        });
     }
 
     pub fn latent_layout(&self) -> Layout {
@@ -260,7 +284,13 @@ impl Run<'_> {
     }
 
     /// The spatial convolutions, with norm, activation and residual.
-    fn convolve(&mut self, name: &str, (half, convolve): (&Half, &Winograd), buffers: &HalfBuffers) {
+    fn convolve(
+        &mut self,
+        name: &str,
+        (half, convolve): (&Half, &Winograd),
+        buffers: &HalfBuffers,
+        transformed: Option<&[f32]>,
+    ) {
         let (layout, threads) = (self.latent_layout(), self.plan.threads);
         let HalfBuffers { input, output, scratch, residual, signs, .. } = *buffers;
         let Half { bias, add_from, after, .. } = half;
@@ -277,8 +307,12 @@ impl Run<'_> {
             None => Signed::No,
         };
         let ending = Ending { bias, add_from: *add_from, after: *after, signs, residual };
-        self.profile.time(format_args!("{name}.convolve"), || {
-            convolve.run(input, output, ending, scratch, threads);
+        self.profile.time(format_args!("{name}.convolve"), || match transformed {
+            Some(weights) => {
+                let maps = &mut scratch[convolve.weight_numbers()..];
+                convolve.multiply(input, output, ending, weights, maps, threads);
+            }
+            None => convolve.run(input, output, ending, scratch, threads),
         });
     }
 

@@ -11,8 +11,7 @@ use lacuna_nets::tensors::device_of;
 use lacuna_nets::weights::read_tensor;
 use lacuna_nets::{Features, Generator};
 use lacuna_network::Family;
-use lacuna_network::geometry::{IMAGE_CHANNELS, MULTIPLE};
-use rayon::prelude::*;
+use lacuna_network::geometry::MULTIPLE;
 
 use crate::{Error, Result};
 
@@ -92,20 +91,11 @@ impl FrozenGenerator {
 
     /// The same, computed by the engine.
     fn refined_by(&self, engine: &EnginePredictor, image: Tensor<4>, mask: Tensor<4>) -> Result<Tensor<4>> {
-        let [batch, channels, height, width] = image.dims();
-        let pixels = height * width;
+        let [batch, _, height, width] = image.dims();
         let holes: Vec<bool> = read_tensor(mask)?.values.iter().map(|&value| value > 0.0).collect();
-        let images = read_tensor(image)?.values;
-        if channels != IMAGE_CHANNELS || holes.len() != batch * pixels {
-            let problem = format!("{batch} images of {channels} channels, masks of {} pixels", holes.len());
-            return Err(lacuna_nets::Error::Shape(problem).into());
-        }
-        let crops = images.par_chunks_exact(IMAGE_CHANNELS * pixels).zip(holes.par_chunks_exact(pixels));
-        let latents: Vec<Vec<f32>> = crops
-            .map(|(image, hole)| engine.refined(width, height, (image, hole)))
-            .collect::<lacuna::Result<_>>()?;
+        let latents = engine.refined([height, width], &read_tensor(image)?.values, &holes)?;
         let shape = [batch, self.channels(), height / MULTIPLE, width / MULTIPLE];
-        Ok(Tensor::from_data(TensorData::new(latents.concat(), shape), &self.device()))
+        Ok(Tensor::from_data(TensorData::new(latents, shape), &self.device()))
     }
 
     /// The image with the hole of a refined latent's image.

@@ -144,7 +144,8 @@ impl Winograd {
         self.weight_numbers() + scratch.tasks * (scratch.input + scratch.output)
     }
 
-    fn weight_numbers(&self) -> usize {
+    /// Values of transformed weights: the first part of the scratch memory.
+    pub fn weight_numbers(&self) -> usize {
         self.products.iter().map(|product| PLACES * product.place()).sum()
     }
 
@@ -165,8 +166,12 @@ impl Winograd {
         self.multiply(input, output, ending, weights, maps, threads);
     }
 
-    /// Convolves `input` into `output` with transformed weights.
-    fn multiply(
+    /// Convolves `input` into `output` with weights that [`Winograd::transform_weights`] has transformed; `maps` is the scratch memory after
+    /// its first part.
+    ///
+    /// # Panics
+    /// As [`Winograd::run`].
+    pub fn multiply(
         &self,
         input: Map<'_>,
         output: Map<'_>,
@@ -217,7 +222,8 @@ impl Winograd {
         );
     }
 
-    fn transform_weights(&self, weights: &mut [f32]) {
+    /// Transforms the weights into [`Winograd::weight_numbers`] values.
+    pub fn transform_weights(&self, weights: &mut [f32]) {
         let mut rest = weights;
         for product in &self.products {
             let here;
