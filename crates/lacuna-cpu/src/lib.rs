@@ -1,7 +1,7 @@
 //! Lacuna on processors, without a tensor library.
 //!
 //! [`kernels`] are plain functions on slices, forward and backward, for training. [`engine`] compiles a network into a
-//! plan over one block of memory and runs it. Both select their instruction set at run time, see [`isa`].
+//! plan over one block of memory and runs it. [`squares`] compares patches of pictures. All select their instruction set at run time, see [`isa`].
 
 mod after;
 pub mod engine;
@@ -10,6 +10,7 @@ pub mod isa;
 pub mod kernels;
 mod shared;
 mod simd;
+pub mod squares;
 mod tiles;
 
 pub use after::After;

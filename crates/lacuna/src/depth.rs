@@ -1,5 +1,7 @@
 //! Depth of pixels inside the hole.
 
+use crate::mask::bounds;
+
 /// Chessboard distance to the nearest known pixel, in pixels: 0 outside the hole, 1 at its edge; `u16::MAX` if nothing
 /// is known.
 ///
@@ -7,8 +9,10 @@
 /// `hole` and the result: `[height, width]`.
 pub(crate) fn depths(width: usize, height: usize, hole: &[bool]) -> Vec<u16> {
     let mut depths: Vec<u16> = hole.iter().map(|&hole| if hole { u16::MAX } else { 0 }).collect();
-    for y in 0..height {
-        for x in 0..width {
+    let Some(bounds) = bounds(width, hole) else { return depths };
+    let (rows, columns) = (bounds.y..bounds.bottom(), bounds.x..bounds.right());
+    for y in rows.clone() {
+        for x in columns.clone() {
             let index = y * width + x;
             let mut nearest = depths[index];
             if x > 0 {
@@ -23,8 +27,8 @@ pub(crate) fn depths(width: usize, height: usize, hole: &[bool]) -> Vec<u16> {
             depths[index] = nearest;
         }
     }
-    for y in (0..height).rev() {
-        for x in (0..width).rev() {
+    for y in rows.rev() {
+        for x in columns.clone().rev() {
             let index = y * width + x;
             let mut nearest = depths[index];
             if x + 1 < width {

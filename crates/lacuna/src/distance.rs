@@ -5,6 +5,8 @@
 //! stand on them.
 //! Differs from it in: columns need no parabolas, because their pixels are either in the set or not.
 
+use rayon::prelude::*;
+
 /// The parabola over one pixel of a row: `height + (x - centre)²`.
 struct Parabola {
     centre: f64,
@@ -24,11 +26,10 @@ pub(crate) fn squared_distances(
     is_in: impl Fn(usize, usize) -> bool,
 ) -> Vec<f64> {
     let mut squares = distances_in_columns(width, height, is_in);
-    let mut parabolas = Vec::new();
-    for row in squares.chunks_exact_mut(width.max(1)) {
+    squares.par_chunks_exact_mut(width.max(1)).for_each_init(Vec::new, |parabolas, row| {
         row.iter_mut().for_each(|distance| *distance *= *distance);
-        lowest(row, &mut parabolas);
-    }
+        lowest(row, parabolas);
+    });
     squares
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use image::{GrayImage, Luma};
+use rayon::prelude::*;
 
 use crate::distance::squared_distances;
 use crate::picture::{Limits, Picture, Samples};
@@ -189,12 +190,7 @@ impl Mask {
 
     /// The smallest window that contains the whole hole; `None` for an empty mask.
     pub fn bounds(&self) -> Option<Rect> {
-        let rows = || self.hole.chunks_exact(self.width);
-        let top = rows().position(|row| row.contains(&true))?;
-        let bottom = rows().rposition(|row| row.contains(&true))?;
-        let left = rows().filter_map(|row| row.iter().position(|&hole| hole)).min()?;
-        let right = rows().filter_map(|row| row.iter().rposition(|&hole| hole)).max()?;
-        Some(Rect { x: left, y: top, width: right + 1 - left, height: bottom + 1 - top })
+        bounds(self.width, &self.hole)
     }
 
     /// The part of the mask in a window.
@@ -242,7 +238,7 @@ fn last_of_each<T: Copy>(samples: &[T], channels: usize, is_met: impl Fn(T) -> b
 }
 
 /// Thresholds interleaved samples.
-fn holes<T: Copy + Ord + Into<u32>>(
+fn holes<T: Copy + Ord + Into<u32> + Sync>(
     samples: &[T],
     channels: usize,
     opaque: T,
@@ -250,7 +246,7 @@ fn holes<T: Copy + Ord + Into<u32>>(
     options: &MaskOptions,
 ) -> Vec<bool> {
     let has_alpha = channels.is_multiple_of(2);
-    let pixels = || samples.chunks_exact(channels);
+    let pixels = || samples.par_chunks_exact(channels);
     let by_alpha = match options.channel {
         MaskChannel::Auto => has_alpha && pixels().any(|pixel| pixel[channels - 1] < opaque),
         MaskChannel::Brightness => false,
@@ -272,6 +268,23 @@ fn holes<T: Copy + Ord + Into<u32>>(
         }
     };
     pixels().map(|pixel| (value(pixel) > threshold) != options.invert).collect()
+}
+
+/// The smallest window that contains all `true` pixels; `None` if there are none.
+///
+/// # Shapes
+/// `pixels`: `[height, width]`.
+pub(crate) fn bounds(width: usize, pixels: &[bool]) -> Option<Rect> {
+    let rows = || pixels.chunks_exact(width);
+    let top = rows().position(|row| row.contains(&true))?;
+    let bottom = rows().rposition(|row| row.contains(&true))? + 1;
+    // Columns beyond what is known to be inside: fewer with every row.
+    let (mut left, mut right) = (width, 0);
+    for row in rows().take(bottom).skip(top) {
+        left = row[..left].iter().position(|&pixel| pixel).unwrap_or(left);
+        right += row[right..].iter().rposition(|&pixel| pixel).map_or(0, |last| last + 1);
+    }
+    Some(Rect { x: left, y: top, width: right - left, height: bottom - top })
 }
 
 #[cfg(test)]

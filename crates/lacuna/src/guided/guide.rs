@@ -44,8 +44,11 @@ impl Scale {
 
 /// The largest distance of a hole pixel to a known one, in pixels.
 pub(super) fn depth(mask: &Mask) -> f64 {
-    let known = Mask::new(mask.width(), mask.height(), mask.hole().iter().map(|hole| !hole).collect());
-    let whole = Rect::whole(mask.width(), mask.height());
+    let Some(bounds) = mask.bounds() else { return 0.0 };
+    // Around the bounds all pixels are known, and none beyond them is nearer.
+    let window = mask.cut(bounds.grown(1, mask.width(), mask.height()));
+    let known = Mask::new(window.width(), window.height(), window.hole().iter().map(|hole| !hole).collect());
+    let whole = Rect::whole(known.width(), known.height());
     known.squared_distances(whole).into_iter().fold(0.0, f64::max).sqrt()
 }
 

@@ -98,19 +98,20 @@ fn fill_smoothly(image: &Planes, areas: &Areas<'_>) -> Planes {
 
 /// The last vote, on the picture itself instead of its 11-bit copy, and the correction of seams.
 fn finish(image: &Planes, mask: &Mask, level: Level, field: Field) -> Planes {
-    let size = (level.width, level.height);
+    let (width, window) = (level.width, seam::window(mask));
     let planes = [image.plane(0), image.plane(1), image.plane(2)];
     let weights = Weights::new(&level, &field, level.patches.targets());
     let votes = Votes { level: &level, field: &field, weights: &weights };
     let concerns = |x, y| mask.is_hole(x, y) || seam::is_rim(mask, x, y);
-    let colours = vote::by_row(size, |_, x, y| concerns(x, y).then(|| votes.colour(planes, x, y)).flatten());
+    let colours =
+        vote::by_row(width, window, |_, x, y| concerns(x, y).then(|| votes.colour(planes, x, y)).flatten());
     let mut voted = image.clone();
     for (index, colour) in colours.into_iter().flatten() {
         for (channel, value) in colour.into_iter().enumerate() {
             voted.plane_mut(channel)[index as usize] = value;
         }
     }
-    let jumps = vote::by_row(size, |_, x, y| {
+    let jumps = vote::by_row(width, window, |_, x, y| {
         concerns(x, y).then(|| seam::jump(&voted, mask, (x, y), votes.steps(planes, x, y))).flatten()
     });
     drop((level, field, weights));

@@ -16,8 +16,8 @@ use super::search::Seeds;
 use crate::Result;
 
 /// Candidates are judged at the finest level with at most so many patches to match: what sets them apart is decided by
-/// then.
-pub(super) const MOST_JUDGED: usize = 1 << 16;
+/// then. With four times as many LPIPS (VGG) of 184 crops with thick holes is the same (0.0000, 95 %: -0.0003 to 0.0003).
+pub(super) const MOST_JUDGED: usize = 1 << 14;
 
 /// A completion as far as the level at which it is judged.
 pub(super) struct Candidate {

@@ -12,17 +12,16 @@ const BYTES_PER_PIXEL: u64 = 54;
 const BYTES: u64 = 8 << 20;
 
 /// Seconds of one thread for a pixel of the frame and a round at the finest level: every round passes over the whole frame.
-/// Measured on a Zen 4 core in scans of 4000 x 3000 pixels, as processor time beyond reading and writing: a hole of 500 x 500
-/// pixels takes 1.6 s, one of 1000 x 1000 7.4 s, 50 ellipses 9 s, and 3,000 specks with 20 scratches, in 192 small frames of
-/// fewer rounds, 12 s.
-const SECONDS_PER_PIXEL_AND_ROUND: f64 = 0.225e-6;
+/// Measured on a Zen 4 core in a photo of 4000 x 3000 pixels, as processor time beyond reading and writing: a hole of 500 x 500
+/// pixels takes 0.8 s, one of 1000 x 1000 3.5 s, 50 ellipses 5 s.
+const SECONDS_PER_PIXEL_AND_ROUND: f64 = 0.095e-6;
 
-/// Seconds of one thread for a pixel of the hole, measured in the same scans.
-const SECONDS_PER_HOLE_PIXEL: f64 = 1e-6;
+/// Seconds of one thread for a pixel of the hole, measured in the same photo.
+const SECONDS_PER_HOLE_PIXEL: f64 = 1.4e-6;
 
 /// Seconds of one thread for a pixel of the hole and each further candidate, where candidates are judged: four bars of 30 x
-/// 1600 pixels take 6.7 s.
-const SECONDS_PER_CANDIDATE_PIXEL: f64 = 4e-6;
+/// 1600 pixels take 1.3 s.
+const SECONDS_PER_CANDIDATE_PIXEL: f64 = 2e-6;
 
 /// Peak memory in bytes beyond the picture itself.
 pub(super) fn bytes(width: usize, height: usize) -> u64 {

@@ -3,8 +3,8 @@
 use super::areas::Areas;
 use super::patch_map::PatchMap;
 use super::roughness;
-use crate::Planes;
 use crate::depth::depths;
+use crate::{Planes, Rect, mask};
 use rayon::prelude::*;
 
 /// Red, green, blue and roughness, each in `[0, FULL_SCALE]`: four 16-bit lanes, so that a row of a patch fits into
@@ -14,6 +14,9 @@ pub(super) type Pixel = [i16; 4];
 /// The number for 1.0. With 11 bits the distance of two patches, at most 4 * 49 * 2047^2, fits into 32 bits,
 /// and 8-bit pictures keep every step.
 pub(super) const FULL_SCALE: f32 = 2047.0;
+
+/// Pixels of a level beyond which it is large.
+const LARGE: usize = 512 * 512;
 
 /// A picture at one resolution; inside the hole it holds the current estimate.
 pub(super) struct Level {
@@ -25,6 +28,8 @@ pub(super) struct Level {
     pub(super) pixels: Vec<Pixel>,
     /// `[height, width]`, `true` = missing.
     pub(super) hole: Vec<bool>,
+    /// The window that the hole needs.
+    pub(super) bounds: Rect,
     /// `[height, width]`, `true` = must not be copied; none if all that is known may be.
     pub(super) barred: Option<Vec<bool>>,
     /// `[height, width]`, how deep inside the hole each pixel lies; 0 outside.
@@ -55,11 +60,17 @@ impl Level {
             height,
             pixels,
             depths: depths(width, height, &hole),
+            bounds: bounds(width, &hole),
             hole,
             barred,
             patches,
             guide: None,
         }
+    }
+
+    /// Whether time matters more than it does for small pictures.
+    pub(super) fn is_large(&self) -> bool {
+        self.pixels.len() > LARGE
     }
 
     /// The picture at full size, whose whole hole is filled from anywhere.
@@ -95,8 +106,14 @@ impl Level {
         let pixels = every().map(pixel).collect();
         let guide = self.guide.as_ref().map(|guide| every().map(|index| mean(guide, block(index))).collect());
         let patches = PatchMap::new(width, height, &hole, barred.as_deref());
-        Self { width, height, pixels, depths: depths(width, height, &hole), hole, barred, patches, guide }
+        let (depths, bounds) = (depths(width, height, &hole), bounds(width, &hole));
+        Self { width, height, pixels, hole, bounds, barred, depths, patches, guide }
     }
+}
+
+/// The window that a hole needs.
+fn bounds(width: usize, hole: &[bool]) -> Rect {
+    mask::bounds(width, hole).unwrap_or(Rect { x: 0, y: 0, width: 0, height: 0 })
 }
 
 /// The mean of the four pixels of a block, rounded.

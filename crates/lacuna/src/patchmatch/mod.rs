@@ -44,7 +44,7 @@ use std::sync::Arc;
 const LARGEST_SIDE: usize = 1 << 16;
 
 /// See [`Predictor::version`]: raised with every change of the pixels that PatchMatch fills in.
-const PATCHMATCH_VERSION: u32 = 4;
+const PATCHMATCH_VERSION: u32 = 5;
 
 /// The method, for the table in [`Method`].
 pub(crate) const METHOD: Method = Method {

@@ -2,6 +2,7 @@
 
 use rand::Rng;
 use rand_pcg::Pcg32;
+use rayon::prelude::*;
 
 /// Side of a patch in pixels. 7 is the size of Wexler et al. 2007 and Barnes et al. 2009: large enough to hold
 /// the structure of a texture at some pyramid level, small enough that good matches exist.
@@ -19,14 +20,14 @@ const BLIND_DRAWS: usize = 32;
 /// Patches that would stick out of the frame do not exist; pixels near the frame's edge belong to fewer patches.
 ///
 /// # Shapes
-/// `touches` and `barred`: `[height, width]` of pixels; `false` also where no patch fits.
+/// `touches` and `sources`: `[height, width]` of pixels; `false` also where no patch fits.
 pub(super) struct PatchMap {
     width: usize,
     columns: usize,
     rows: usize,
     touches: Vec<bool>,
-    /// Patches that hold a pixel that must not be copied.
-    barred: Option<Vec<bool>>,
+    /// Those that may be copied, 64 in a number: a search asks for places all over the frame.
+    sources: Vec<u64>,
     /// Sources in the rows above each row; one entry more than rows.
     sources_above: Vec<u32>,
 }
@@ -39,10 +40,20 @@ impl PatchMap {
         let barred = barred.map(|barred| touching(width, height, barred));
         let columns = (width + 1).saturating_sub(PATCH);
         let rows = if columns == 0 { 0 } else { (height + 1).saturating_sub(PATCH) };
-        let mut map = Self { width, columns, rows, touches, barred, sources_above: vec![0] };
-        for y in 0..rows {
-            let sources = (0..columns).filter(|&x| map.is_source(x, y)).count();
-            map.sources_above.push(map.sources_above[y] + sources as u32);
+        let is_source = |patch: usize| {
+            patch % width < columns && !touches[patch] && barred.as_ref().is_none_or(|barred| !barred[patch])
+        };
+        let patches = rows * width;
+        let word = |first: usize| {
+            (first..(first + 64).min(patches))
+                .fold(0, |word, patch| word | u64::from(is_source(patch)) << (patch - first))
+        };
+        let sources = (0..patches.div_ceil(64)).into_par_iter().map(|index| word(64 * index)).collect();
+        let mut map = Self { width, columns, rows, touches, sources, sources_above: vec![0] };
+        let in_row = |y| (0..columns).filter(|&x| map.is_source(x, y)).count() as u32;
+        let in_rows: Vec<u32> = (0..rows).into_par_iter().map(in_row).collect();
+        for (y, sources) in in_rows.into_iter().enumerate() {
+            map.sources_above.push(map.sources_above[y] + sources);
         }
         map
     }
@@ -69,7 +80,7 @@ impl PatchMap {
             return false;
         }
         let patch = y * self.width + x;
-        !self.touches[patch] && self.barred.as_ref().is_none_or(|barred| !barred[patch])
+        self.sources[patch / 64] >> (patch % 64) & 1 != 0
     }
 
     /// Targets, by pixel index of their top left corner.
@@ -119,21 +130,20 @@ pub(super) fn touching(width: usize, height: usize, pixels: &[bool]) -> Vec<bool
     if width < PATCH || height < PATCH {
         return touches;
     }
-    for (pixels, touches) in pixels.chunks_exact(width).zip(touches.chunks_exact_mut(width)) {
-        for (window, touches) in pixels.windows(PATCH).zip(touches) {
-            *touches = window.iter().fold(false, |any, &pixel| any | pixel);
+    let mut in_row = vec![false; width * height];
+    in_row.par_chunks_exact_mut(width).zip(pixels.par_chunks_exact(width)).for_each(|(in_row, pixels)| {
+        for (in_row, window) in in_row.iter_mut().zip(pixels.windows(PATCH)) {
+            *in_row = window.iter().fold(false, |any, &pixel| any | pixel);
         }
-    }
+    });
     let rows = height + 1 - PATCH;
-    for y in 0..rows {
-        let (row, below) = touches[y * width..].split_at_mut(width);
-        for lower in below.chunks_exact(width).take(PATCH - 1) {
-            for (upper, &lower) in row.iter_mut().zip(lower) {
-                *upper |= lower;
+    touches.par_chunks_exact_mut(width).take(rows).enumerate().for_each(|(y, touches)| {
+        for in_row in in_row[y * width..(y + PATCH) * width].chunks_exact(width) {
+            for (touches, in_row) in touches.iter_mut().zip(in_row) {
+                *touches |= in_row;
             }
         }
-    }
-    touches[rows * width..].fill(false);
+    });
     touches
 }
 

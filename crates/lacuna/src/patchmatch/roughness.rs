@@ -23,18 +23,25 @@ const GAIN: f32 = 3.5;
 /// Result: `[height, width]`, in `[0, FULL_SCALE]`.
 pub(super) fn of_known(image: &Planes, mask: &Mask) -> Vec<i16> {
     let (width, height) = (image.width(), image.height());
+    // No number where there is none.
+    let mut steep = vec![f32::NAN; width * height];
+    steep.par_chunks_mut(width).enumerate().for_each(|(y, steep)| {
+        for (x, steep) in steep.iter_mut().enumerate() {
+            *steep = steepness(image, mask, x, y).unwrap_or(f32::NAN);
+        }
+    });
     let mut roughness = vec![0; width * height];
     roughness.par_chunks_mut(width).enumerate().for_each_init(
         || (vec![0.0; width], vec![0.0; width]),
         |(sums, counts), (y, roughness)| {
             sums.fill(0.0);
             counts.fill(0.0);
-            for row in y.saturating_sub(REACH)..(y + REACH + 1).min(height) {
-                for x in 0..width {
-                    if let Some(steepness) = steepness(image, mask, x, row) {
-                        sums[x] += steepness;
-                        counts[x] += 1.0;
-                    }
+            let rows = y.saturating_sub(REACH)..(y + REACH + 1).min(height);
+            for steep in steep[rows.start * width..rows.end * width].chunks_exact(width) {
+                for ((sum, count), &steep) in sums.iter_mut().zip(&mut *counts).zip(steep) {
+                    let counted = !steep.is_nan();
+                    *sum += if counted { steep } else { 0.0 };
+                    *count += if counted { 1.0 } else { 0.0 };
                 }
             }
             for (x, roughness) in roughness.iter_mut().enumerate() {

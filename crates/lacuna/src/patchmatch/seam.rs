@@ -11,7 +11,7 @@
 //! jumps occur where structures do not meet, and get a smaller weight, so that they are not smeared.
 
 use super::membrane::{self, Cell};
-use crate::{Mask, Planes};
+use crate::{Mask, Planes, Rect};
 use rayon::prelude::*;
 
 /// A jump of this size, for colours in `[0, 1]`, has weight one half. Over 40 photos LPIPS Alex is 0.081 without jumps,
@@ -71,28 +71,43 @@ fn share(error: [f32; 3], half: f32) -> f32 {
     1.0 / (1.0 + (largest / half).powi(2))
 }
 
+/// The hole and its rim.
+///
+/// # Panics
+/// If there is no hole.
+pub(super) fn window(mask: &Mask) -> Rect {
+    mask.bounds().expect("a hole").grown(1, mask.width(), mask.height())
+}
+
 /// The fill of `image`: `voted`, with voted colours in the hole and at its edge, with corrected seams. Values in the
 /// hole stay in `[0, 1]`, known pixels are those of `image`.
+///
+/// # Panics
+/// If there is no hole.
 pub(super) fn correct(
     mut voted: Planes,
     image: &Planes,
     mask: &Mask,
     jumps: Vec<Box<[(u32, Jump)]>>,
 ) -> Planes {
-    let (width, height) = (mask.width(), mask.height());
-    let mut cells: Vec<Cell> =
-        mask.hole().iter().map(|&hole| if hole { Cell::Free } else { Cell::Outside }).collect();
-    for (y, row) in cells.chunks_exact_mut(width).enumerate() {
-        for (x, cell) in row.iter_mut().enumerate() {
-            if is_rim(mask, x, y) {
-                *cell = Cell::Fixed;
-            }
+    let (frame, window) = (mask.width(), window(mask));
+    // Cells and loads are those of the window.
+    let size = window.area();
+    let in_frame = |cell: usize| (window.y + cell / window.width) * frame + window.x + cell % window.width;
+    let in_window = |index: usize| (index / frame - window.y) * window.width + index % frame - window.x;
+    let cell = |cell: usize| {
+        let index = in_frame(cell);
+        match mask.hole()[index] {
+            true => Cell::Free,
+            false if is_rim(mask, index % frame, index / frame) => Cell::Fixed,
+            false => Cell::Outside,
         }
-    }
-    let mut loads = [0, 1, 2].map(|_| vec![0.0; width * height]);
+    };
+    let cells: Vec<Cell> = (0..size).into_par_iter().map(cell).collect();
+    let mut loads = [0, 1, 2].map(|_| vec![0.0; size]);
     for (index, jump) in jumps.into_iter().flatten() {
-        let here = index as usize;
-        for (jump, there) in [(jump.right, here + 1), (jump.down, here + width)] {
+        let here = in_window(index as usize);
+        for (jump, there) in [(jump.right, here + 1), (jump.down, here + window.width)] {
             for (load, jump) in loads.iter_mut().zip(jump).filter(|(_, jump)| *jump != 0) {
                 let jump = f32::from(jump) / JUMP_SCALE;
                 load[here] += jump;
@@ -100,26 +115,29 @@ pub(super) fn correct(
             }
         }
     }
-    let rim_shares: Vec<(usize, f32)> = (0..width * height)
-        .filter(|&index| cells[index] == Cell::Fixed)
-        .map(|index| {
+    let rim: Vec<(usize, usize, f32)> = (0..size)
+        .filter(|&cell| cells[cell] == Cell::Fixed)
+        .map(|cell| {
+            let index = in_frame(cell);
             let error = std::array::from_fn(|c| image.plane(c)[index] - voted.plane(c)[index]);
-            (index, share(error, HALF_RIM_ERROR))
+            (cell, index, share(error, HALF_RIM_ERROR))
         })
         .collect();
-    let planes = voted.values_mut().par_chunks_mut(width * height).zip(loads).enumerate();
+    let planes = voted.values_mut().par_chunks_mut(mask.hole().len()).zip(loads).enumerate();
     planes.for_each(|(channel, (plane, load))| {
         let known = image.plane(channel);
-        let mut correction = vec![0.0; width * height];
-        for &(index, share) in &rim_shares {
-            correction[index] = (known[index] - plane[index]) * share;
+        let mut correction = vec![0.0; size];
+        for &(cell, index, share) in &rim {
+            correction[cell] = (known[index] - plane[index]) * share;
         }
-        membrane::fill(width, height, &mut correction, &cells, &load);
-        for (index, value) in plane.iter_mut().enumerate() {
-            *value = match cells[index] {
-                Cell::Free => (*value + correction[index]).clamp(0.0, 1.0),
-                Cell::Fixed | Cell::Outside => known[index],
-            };
+        membrane::fill(window.width, window.height, &mut correction, &cells, &load);
+        for (cell, correction) in correction.into_iter().enumerate() {
+            let index = in_frame(cell);
+            match cells[cell] {
+                Cell::Free => plane[index] = (plane[index] + correction).clamp(0.0, 1.0),
+                Cell::Fixed => plane[index] = known[index],
+                Cell::Outside => {}
+            }
         }
     });
     voted

@@ -8,6 +8,7 @@ use super::field::Field;
 use super::level::{Level, Pixel};
 use super::patch_map::{PATCH, PATCH_AREA};
 use super::weights::Weights;
+use crate::Rect;
 use rayon::prelude::*;
 
 /// The power of the last vote. Higher ones are not blurred less visibly but show seams between sources.
@@ -127,13 +128,15 @@ impl Votes<'_> {
     }
 }
 
-/// What `vote` says of each pixel, by index, column and row; rows in parallel, in their order.
+/// What `vote` says of each pixel of a window in a frame of this width, by index, column and row; rows in parallel, in their
+/// order.
 pub(super) fn by_row<T: Send>(
-    (width, height): (usize, usize),
+    width: usize,
+    window: Rect,
     vote: impl Fn(usize, usize, usize) -> Option<T> + Sync,
 ) -> Vec<Box<[(u32, T)]>> {
-    let rows = (0..height).into_par_iter().map(|y| {
-        let row = (0..width).map(|x| (y * width + x, x));
+    let rows = (window.y..window.bottom()).into_par_iter().map(|y| {
+        let row = (window.x..window.right()).map(|x| (y * width + x, x));
         row.filter_map(|(index, x)| Some((index as u32, vote(index, x, y)?))).collect()
     });
     rows.collect()
@@ -147,8 +150,8 @@ pub(super) fn repaint(
     which: impl Fn(&Level, usize) -> bool + Sync,
 ) {
     let votes = Votes { level, field, weights };
-    let size = (level.width, level.height);
-    let means = by_row(size, |index, x, y| which(level, index).then(|| votes.mean(x, y)));
+    let means =
+        by_row(level.width, level.bounds, |index, x, y| which(level, index).then(|| votes.mean(x, y)));
     for (index, pixel) in means.into_iter().flatten() {
         level.pixels[index as usize] = pixel;
     }
