@@ -55,9 +55,7 @@ impl Engine {
         for (what, expected, found) in
             [("images", IMAGE_CHANNELS * expected, images.len()), ("masks", expected, masks.len())]
         {
-            if found != expected {
-                return Err(Error::Input { what, expected, found });
-            }
+            Error::check_length(what, expected, found)?;
         }
         if self.is_sampled() {
             // Each image has styled weights of its own.

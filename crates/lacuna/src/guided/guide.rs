@@ -1,7 +1,8 @@
 //! The guide: a network's rough prediction of the hole, structure and colour without detail.
 
+use crate::distance::squared_distances;
 use crate::resample::{KnownScaling, Padding, UP_SMOOTH, blacken, resize, scale_down};
-use crate::{Mask, Planes, Predictor, Rect, Result, Watch};
+use crate::{Mask, Planes, Predictor, Result, Watch};
 
 /// The network sees the image at a scale at which no hole pixel is farther than this from a known one: as deep as the
 /// holes of `train-256` at the 128 pixels that the default network was trained on.
@@ -46,10 +47,9 @@ impl Scale {
 pub(super) fn depth(mask: &Mask) -> f64 {
     let Some(bounds) = mask.bounds() else { return 0.0 };
     // Around the bounds all pixels are known, and none beyond them is nearer.
-    let window = mask.cut(bounds.grown(1, mask.width(), mask.height()));
-    let known = Mask::new(window.width(), window.height(), window.hole().iter().map(|hole| !hole).collect());
-    let whole = Rect::whole(known.width(), known.height());
-    known.squared_distances(whole).into_iter().fold(0.0, f64::max).sqrt()
+    let window = bounds.grown(1, mask.width(), mask.height());
+    let is_known = |x, y| !mask.is_hole(window.x + x, window.y + y);
+    squared_distances(window.width, window.height, is_known).into_iter().fold(0.0, f64::max).sqrt()
 }
 
 /// The image with its hole filled by the network, without detail.
