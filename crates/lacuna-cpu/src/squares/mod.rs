@@ -20,20 +20,37 @@ pub type Row = [i16; ROW];
 
 /// Instructions for sums of squared differences. A value of an implementing type proves that the processor has them.
 pub trait Squares: Copy + Send + Sync {
+    /// The differences of two rows.
+    type Differences: Copy;
     /// Sums of some of the numbers, not added up yet.
     type Sums: Copy;
 
     /// Sums of nothing.
     fn none(self) -> Self::Sums;
 
-    /// Adds the squared differences of two rows.
-    fn add(self, sums: Self::Sums, a: &Row, b: &Row) -> Self::Sums;
+    /// `a - b`.
+    fn differences(self, a: &Row, b: &Row) -> Self::Differences;
 
-    /// The same where all bits of `counted` are set; it is 0 elsewhere.
-    fn add_where(self, sums: Self::Sums, a: &Row, b: &Row, counted: &Row) -> Self::Sums;
+    /// The differences where all bits of `counted` are set, 0 where none is.
+    fn kept(self, differences: Self::Differences, counted: &Row) -> Self::Differences;
+
+    /// Adds their squares.
+    fn add_squares(self, sums: Self::Sums, differences: Self::Differences) -> Self::Sums;
 
     /// The whole sum.
     fn total(self, sums: Self::Sums) -> u32;
+
+    /// Adds the squared differences of two rows.
+    #[inline(always)]
+    fn add(self, sums: Self::Sums, a: &Row, b: &Row) -> Self::Sums {
+        self.add_squares(sums, self.differences(a, b))
+    }
+
+    /// The same where all bits of `counted` are set; it is 0 elsewhere.
+    #[inline(always)]
+    fn add_where(self, sums: Self::Sums, a: &Row, b: &Row, counted: &Row) -> Self::Sums {
+        self.add_squares(sums, self.kept(self.differences(a, b), counted))
+    }
 }
 
 /// What is compiled for every instruction set.

@@ -1,41 +1,28 @@
 //! 64-bit Arm's NEON: products of eight numbers are added to two vectors of sums.
 
 use std::arch::aarch64::*;
+use std::array::from_fn;
 
 use super::{ROW, Row, Squares};
 
-/// Numbers in a vector.
+/// Numbers in a vector, and such vectors in a row; half a vector remains.
 const EIGHT: usize = 8;
+const VECTORS: usize = ROW / EIGHT;
 
 #[derive(Clone, Copy)]
 pub struct Neon;
 
-/// Adds the squares of eight numbers.
-#[inline(always)]
-fn squares(sums: int32x4_t, numbers: int16x8_t) -> int32x4_t {
-    // SAFETY: every processor of this architecture has NEON.
-    unsafe {
-        let low = vget_low_s16(numbers);
-        vmlal_high_s16(vmlal_s16(sums, low, low), numbers, numbers)
+// SAFETY of all below: every processor of this architecture has NEON, and the slices have as many numbers as are read.
+impl Neon {
+    #[inline(always)]
+    fn row(self, row: &Row) -> ([int16x8_t; VECTORS], int16x4_t) {
+        let vector = |index| unsafe { vld1q_s16(row[EIGHT * index..][..EIGHT].as_ptr()) };
+        (from_fn(vector), unsafe { vld1_s16(row[EIGHT * VECTORS..].as_ptr()) })
     }
 }
 
-/// Eight numbers from the place `from` on.
-#[inline(always)]
-fn eight(row: &Row, from: usize) -> int16x8_t {
-    // SAFETY: as above, and the slice has eight numbers.
-    unsafe { vld1q_s16(row[from..from + EIGHT].as_ptr()) }
-}
-
-/// The last four numbers of a row.
-#[inline(always)]
-fn rest(row: &Row) -> int16x4_t {
-    // SAFETY: as above, and the slice has four numbers.
-    unsafe { vld1_s16(row[ROW - EIGHT / 2..].as_ptr()) }
-}
-
-// SAFETY of all below: every processor of this architecture has NEON.
 impl Squares for Neon {
+    type Differences = ([int16x8_t; VECTORS], int16x4_t);
     type Sums = int32x4_t;
 
     #[inline(always)]
@@ -44,25 +31,27 @@ impl Squares for Neon {
     }
 
     #[inline(always)]
-    fn add(self, mut sums: int32x4_t, a: &Row, b: &Row) -> int32x4_t {
-        for from in (0..ROW / EIGHT).map(|vector| EIGHT * vector) {
-            sums = squares(sums, unsafe { vsubq_s16(eight(a, from), eight(b, from)) });
-        }
+    fn differences(self, a: &Row, b: &Row) -> Self::Differences {
+        let ((a, rest_a), (b, rest_b)) = (self.row(a), self.row(b));
+        unsafe { (from_fn(|index| vsubq_s16(a[index], b[index])), vsub_s16(rest_a, rest_b)) }
+    }
+
+    #[inline(always)]
+    fn kept(self, (differences, rest): Self::Differences, counted: &Row) -> Self::Differences {
+        let (counted, rest_counted) = self.row(counted);
         unsafe {
-            let difference = vsub_s16(rest(a), rest(b));
-            vmlal_s16(sums, difference, difference)
+            (from_fn(|index| vandq_s16(differences[index], counted[index])), vand_s16(rest, rest_counted))
         }
     }
 
     #[inline(always)]
-    fn add_where(self, mut sums: int32x4_t, a: &Row, b: &Row, counted: &Row) -> int32x4_t {
-        for from in (0..ROW / EIGHT).map(|vector| EIGHT * vector) {
-            let difference = unsafe { vsubq_s16(eight(a, from), eight(b, from)) };
-            sums = squares(sums, unsafe { vandq_s16(difference, eight(counted, from)) });
-        }
+    fn add_squares(self, mut sums: int32x4_t, (differences, rest): Self::Differences) -> int32x4_t {
         unsafe {
-            let difference = vand_s16(vsub_s16(rest(a), rest(b)), rest(counted));
-            vmlal_s16(sums, difference, difference)
+            for numbers in differences {
+                let low = vget_low_s16(numbers);
+                sums = vmlal_high_s16(vmlal_s16(sums, low, low), numbers, numbers);
+            }
+            vmlal_s16(sums, rest, rest)
         }
     }
 

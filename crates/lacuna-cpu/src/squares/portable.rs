@@ -1,11 +1,14 @@
 //! What the compiler makes of plain loops.
 
+use std::array::from_fn;
+
 use super::{Row, Squares};
 
 #[derive(Clone, Copy)]
 pub struct Portable;
 
 impl Squares for Portable {
+    type Differences = Row;
     type Sums = i32;
 
     #[inline(always)]
@@ -14,16 +17,18 @@ impl Squares for Portable {
     }
 
     #[inline(always)]
-    fn add(self, sums: i32, a: &Row, b: &Row) -> i32 {
-        let squares = a.iter().zip(b).map(|(a, b)| i32::from(a - b).pow(2));
-        sums + squares.sum::<i32>()
+    fn differences(self, a: &Row, b: &Row) -> Row {
+        from_fn(|index| a[index] - b[index])
     }
 
     #[inline(always)]
-    fn add_where(self, sums: i32, a: &Row, b: &Row, counted: &Row) -> i32 {
-        let squares =
-            a.iter().zip(b).zip(counted).map(|((a, b), counted)| i32::from((a - b) & counted).pow(2));
-        sums + squares.sum::<i32>()
+    fn kept(self, differences: Row, counted: &Row) -> Row {
+        from_fn(|index| differences[index] & counted[index])
+    }
+
+    #[inline(always)]
+    fn add_squares(self, sums: i32, differences: Row) -> i32 {
+        sums + differences.iter().map(|&difference| i32::from(difference).pow(2)).sum::<i32>()
     }
 
     #[inline(always)]

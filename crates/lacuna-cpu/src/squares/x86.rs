@@ -26,7 +26,15 @@ pub struct Avx512(());
 
 // SAFETY of all below: only `with_avx512` makes such a value, whose caller promised the instructions; the numbers beyond a row
 // are masked and not read.
+impl Avx512 {
+    #[inline(always)]
+    fn row(self, row: &Row) -> __m512i {
+        unsafe { _mm512_maskz_loadu_epi16(WHOLE, row.as_ptr()) }
+    }
+}
+
 impl Squares for Avx512 {
+    type Differences = __m512i;
     type Sums = __m512i;
 
     #[inline(always)]
@@ -35,24 +43,18 @@ impl Squares for Avx512 {
     }
 
     #[inline(always)]
-    fn add(self, sums: __m512i, a: &Row, b: &Row) -> __m512i {
-        unsafe {
-            let a = _mm512_maskz_loadu_epi16(WHOLE, a.as_ptr());
-            let b = _mm512_maskz_loadu_epi16(WHOLE, b.as_ptr());
-            let difference = _mm512_sub_epi16(a, b);
-            _mm512_add_epi32(sums, _mm512_madd_epi16(difference, difference))
-        }
+    fn differences(self, a: &Row, b: &Row) -> __m512i {
+        unsafe { _mm512_sub_epi16(self.row(a), self.row(b)) }
     }
 
     #[inline(always)]
-    fn add_where(self, sums: __m512i, a: &Row, b: &Row, counted: &Row) -> __m512i {
-        unsafe {
-            let a = _mm512_maskz_loadu_epi16(WHOLE, a.as_ptr());
-            let b = _mm512_maskz_loadu_epi16(WHOLE, b.as_ptr());
-            let counted = _mm512_maskz_loadu_epi16(WHOLE, counted.as_ptr());
-            let difference = _mm512_and_si512(_mm512_sub_epi16(a, b), counted);
-            _mm512_add_epi32(sums, _mm512_madd_epi16(difference, difference))
-        }
+    fn kept(self, differences: __m512i, counted: &Row) -> __m512i {
+        unsafe { _mm512_and_si512(differences, self.row(counted)) }
+    }
+
+    #[inline(always)]
+    fn add_squares(self, sums: __m512i, differences: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(sums, _mm512_madd_epi16(differences, differences)) }
     }
 
     #[inline(always)]
@@ -70,18 +72,19 @@ static NEW: [i16; 16] = [0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 #[derive(Clone, Copy)]
 pub struct Avx2(());
 
-/// The two vectors of a row.
-///
-/// # Safety
-/// The processor must have AVX2.
-#[inline(always)]
-unsafe fn halves(row: &Row) -> [__m256i; 2] {
-    let read = |from: usize| unsafe { _mm256_loadu_si256(row[from..from + 16].as_ptr().cast()) };
-    [read(0), read(SECOND)]
+// SAFETY of all below: only `with_avx2` makes such a value, whose caller promised the instructions; the slices have as many
+// numbers as are read.
+impl Avx2 {
+    /// The two vectors of a row.
+    #[inline(always)]
+    fn row(self, row: &Row) -> [__m256i; 2] {
+        let (first, second) = (&row[..16], &row[SECOND..]);
+        unsafe { [_mm256_loadu_si256(first.as_ptr().cast()), _mm256_loadu_si256(second.as_ptr().cast())] }
+    }
 }
 
-// SAFETY of all below: only `with_avx2` makes such a value, whose caller promised the instructions.
 impl Squares for Avx2 {
+    type Differences = [__m256i; 2];
     type Sums = __m256i;
 
     #[inline(always)]
@@ -90,29 +93,26 @@ impl Squares for Avx2 {
     }
 
     #[inline(always)]
-    fn add(self, sums: __m256i, a: &Row, b: &Row) -> __m256i {
+    fn differences(self, a: &Row, b: &Row) -> [__m256i; 2] {
+        let ([a, second_a], [b, second_b]) = (self.row(a), self.row(b));
         unsafe {
-            let ([a, second_a], [b, second_b]) = (halves(a), halves(b));
-            let first = _mm256_sub_epi16(a, b);
             let new = _mm256_loadu_si256(NEW.as_ptr().cast());
-            let second = _mm256_and_si256(_mm256_sub_epi16(second_a, second_b), new);
-            let products =
-                _mm256_add_epi32(_mm256_madd_epi16(first, first), _mm256_madd_epi16(second, second));
-            _mm256_add_epi32(sums, products)
+            [_mm256_sub_epi16(a, b), _mm256_and_si256(_mm256_sub_epi16(second_a, second_b), new)]
         }
     }
 
     #[inline(always)]
-    fn add_where(self, sums: __m256i, a: &Row, b: &Row, counted: &Row) -> __m256i {
+    fn kept(self, [first, second]: [__m256i; 2], counted: &Row) -> [__m256i; 2] {
+        let [counted, second_counted] = self.row(counted);
+        unsafe { [_mm256_and_si256(first, counted), _mm256_and_si256(second, second_counted)] }
+    }
+
+    #[inline(always)]
+    fn add_squares(self, sums: __m256i, [first, second]: [__m256i; 2]) -> __m256i {
         unsafe {
-            let ([a, second_a], [b, second_b]) = (halves(a), halves(b));
-            let [counted, second_counted] = halves(counted);
-            let new = _mm256_and_si256(_mm256_loadu_si256(NEW.as_ptr().cast()), second_counted);
-            let first = _mm256_and_si256(_mm256_sub_epi16(a, b), counted);
-            let second = _mm256_and_si256(_mm256_sub_epi16(second_a, second_b), new);
-            let products =
+            let squares =
                 _mm256_add_epi32(_mm256_madd_epi16(first, first), _mm256_madd_epi16(second, second));
-            _mm256_add_epi32(sums, products)
+            _mm256_add_epi32(sums, squares)
         }
     }
 

@@ -115,5 +115,5 @@ fn finish(image: &Planes, mask: &Mask, level: Level, field: Field) -> Planes {
         concerns(x, y).then(|| seam::jump(&voted, mask, (x, y), votes.steps(planes, x, y))).flatten()
     });
     drop((level, field, weights));
-    seam::correct(voted, image, mask, jumps)
+    seam::correct(voted, image, mask, window, jumps)
 }

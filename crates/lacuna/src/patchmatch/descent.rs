@@ -149,8 +149,7 @@ impl<'a> Pace<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patchmatch::field::Region;
-    use crate::{Mask, Planes};
+    use crate::{Mask, Planes, Rect};
 
     #[test]
     fn what_is_beside_a_new_match_is_searched_for_again() {
@@ -160,7 +159,7 @@ mod tests {
         let before = field.matches.clone();
         let mut active = vec![true; 1600];
         mark_changed(&level, &field, &before, &mut active);
-        let Region { x, y, width, height } = field.region;
+        let Rect { x, y, width, height } = field.region;
         let marked = |active: &[bool]| -> Vec<(usize, usize)> {
             let all = (0..width * height).map(|index| (index % width, index / width));
             all.filter(|&(column, row)| active[(y + row) * 40 + x + column]).collect()

@@ -2,6 +2,7 @@
 
 use super::level::Level;
 use super::patch_map::{PATCH, PatchMap};
+use crate::{Rect, mask};
 use rand::Rng;
 use rand_pcg::Pcg32;
 use rayon::prelude::*;
@@ -35,33 +36,12 @@ impl Match {
     }
 }
 
-/// A rectangle of patches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Region {
-    /// First column.
-    pub(super) x: usize,
-    /// First row.
-    pub(super) y: usize,
-    /// Columns.
-    pub(super) width: usize,
-    /// Rows.
-    pub(super) height: usize,
-}
-
-impl Region {
-    /// The smallest rectangle that holds all targets.
-    ///
-    /// # Panics
-    /// If there is no target.
-    pub(super) fn of_targets(level: &Level) -> Self {
-        let row = |y: usize| &level.patches.targets()[y * level.width..(y + 1) * level.width];
-        let rows: Vec<usize> = (0..level.height).filter(|&y| row(y).contains(&true)).collect();
-        let (first, last) = (rows[0], rows[rows.len() - 1]);
-        let left = rows.iter().filter_map(|&y| row(y).iter().position(|&target| target)).min();
-        let right = rows.iter().filter_map(|&y| row(y).iter().rposition(|&target| target)).max();
-        let (left, right) = (left.expect("a target"), right.expect("a target"));
-        Self { x: left, y: first, width: right + 1 - left, height: last + 1 - first }
-    }
+/// The smallest rectangle that holds all targets.
+///
+/// # Panics
+/// If there is no target.
+fn region_of(level: &Level) -> Rect {
+    mask::bounds(level.width, level.patches.targets()).expect("a target")
 }
 
 /// A match for every target in the region. What other patches of the region hold means nothing.
@@ -69,7 +49,8 @@ impl Region {
 /// # Shapes
 /// `matches`: `[region.height, region.width]`.
 pub(super) struct Field {
-    pub(super) region: Region,
+    /// The patches that have an entry.
+    pub(super) region: Rect,
     pub(super) matches: Vec<Match>,
 }
 
@@ -111,7 +92,7 @@ impl Field {
         seed: u64,
         guess: impl Fn(usize, usize, &mut Pcg32) -> Match + Sync,
     ) -> Self {
-        let region = Region::of_targets(level);
+        let region = region_of(level);
         let mut matches = vec![Match::default(); region.width * region.height];
         matches.par_chunks_mut(TASK_ROWS * region.width).enumerate().for_each(|(task, matches)| {
             let mut random = Pcg32::new(seed, task as u64);
@@ -170,7 +151,7 @@ mod tests {
     #[test]
     fn the_region_holds_all_targets() {
         let level = level(40, 30, |x, y| x == 20 && (10..12).contains(&y));
-        assert_eq!(Region::of_targets(&level), Region { x: 14, y: 4, width: 7, height: 8 });
+        assert_eq!(region_of(&level), Rect { x: 14, y: 4, width: 7, height: 8 });
     }
 
     #[test]

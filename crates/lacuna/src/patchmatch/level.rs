@@ -42,6 +42,9 @@ pub(super) struct Level {
 
 impl Level {
     /// The picture at full size, black where it is unknown whatever `image` holds there.
+    ///
+    /// # Panics
+    /// If there is no hole.
     pub(super) fn finest(image: &Planes, areas: &Areas<'_>) -> Self {
         let (width, height) = (image.width(), image.height());
         let unknown = areas.unknown.hole();
@@ -60,7 +63,7 @@ impl Level {
             height,
             pixels,
             depths: depths(width, height, &hole),
-            bounds: bounds(width, &hole),
+            bounds: mask::bounds(width, &hole).expect("a hole"),
             hole,
             barred,
             patches,
@@ -106,14 +109,10 @@ impl Level {
         let pixels = every().map(pixel).collect();
         let guide = self.guide.as_ref().map(|guide| every().map(|index| mean(guide, block(index))).collect());
         let patches = PatchMap::new(width, height, &hole, barred.as_deref());
-        let (depths, bounds) = (depths(width, height, &hole), bounds(width, &hole));
+        let depths = depths(width, height, &hole);
+        let bounds = mask::bounds(width, &hole).expect("a hole");
         Self { width, height, pixels, hole, bounds, barred, depths, patches, guide }
     }
-}
-
-/// The window that a hole needs.
-fn bounds(width: usize, hole: &[bool]) -> Rect {
-    mask::bounds(width, hole).unwrap_or(Rect { x: 0, y: 0, width: 0, height: 0 })
 }
 
 /// The mean of the four pixels of a block, rounded.

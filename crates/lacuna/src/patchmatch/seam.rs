@@ -80,17 +80,15 @@ pub(super) fn window(mask: &Mask) -> Rect {
 }
 
 /// The fill of `image`: `voted`, with voted colours in the hole and at its edge, with corrected seams. Values in the
-/// hole stay in `[0, 1]`, known pixels are those of `image`.
-///
-/// # Panics
-/// If there is no hole.
+/// hole stay in `[0, 1]`, known pixels are those of `image`; `window` holds hole and rim.
 pub(super) fn correct(
     mut voted: Planes,
     image: &Planes,
     mask: &Mask,
+    window: Rect,
     jumps: Vec<Box<[(u32, Jump)]>>,
 ) -> Planes {
-    let (frame, window) = (mask.width(), window(mask));
+    let frame = mask.width();
     // Cells and loads are those of the window.
     let size = window.area();
     let in_frame = |cell: usize| (window.y + cell / window.width) * frame + window.x + cell % window.width;
@@ -162,7 +160,7 @@ mod tests {
     #[test]
     fn a_fill_that_is_a_little_too_dark_is_lifted() {
         let (image, voted, mask) = case(|_| 0.48);
-        let corrected = correct(voted, &image, &mask, vec![]);
+        let corrected = correct(voted, &image, &mask, window(&mask), vec![]);
         // An error of 0.02 has weight 1 / (1 + (0.02 / 0.08)^2) = 0.941.
         assert!(corrected.values().iter().all(|value| (value - 0.5).abs() < 0.0013));
     }
@@ -170,7 +168,7 @@ mod tests {
     #[test]
     fn a_rest_at_the_rim_does_not_tint_the_fill() {
         let (image, voted, mask) = case(|_| 1.0);
-        let corrected = correct(voted, &image, &mask, vec![]);
+        let corrected = correct(voted, &image, &mask, window(&mask), vec![]);
         // An error of -0.5 has weight 1 / (1 + (0.5 / 0.08)^2) = 0.025.
         let tint = |index: usize| 1.0 - corrected.values()[index];
         assert!((0..400).filter(|&i| mask.hole()[i]).all(|index| (0.012..0.013).contains(&tint(index))));
@@ -190,7 +188,7 @@ mod tests {
             .collect();
         assert_eq!(jumps.len(), 10);
         assert_eq!(jumps[0].1.down, [0; 3]);
-        let corrected = correct(voted, &image, &mask, vec![jumps.into_boxed_slice()]);
+        let corrected = correct(voted, &image, &mask, window(&mask), vec![jumps.into_boxed_slice()]);
         let largest =
             corrected.values().iter().fold(0.0f32, |largest, value| largest.max((value - 0.5).abs()));
         assert!(largest < 0.002, "{largest} of 0.01 is left");

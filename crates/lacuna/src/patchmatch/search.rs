@@ -6,9 +6,10 @@
 //! Differs from it in: rows are cut into fixed tasks. The row before a task is read as it was before the pass,
 //! and each task has its own random numbers, so the result does not depend on the number of threads.
 
-use super::field::{Field, Match, Region, TASK_ROWS, draw_near};
+use super::field::{Field, Match, TASK_ROWS, draw_near};
 use super::level::Level;
 use super::metric::{Guided, Metric};
+use crate::Rect;
 use lacuna_cpu::Isa;
 use lacuna_cpu::squares::{Squares, Task, dispatch};
 use rand_pcg::Pcg32;
@@ -136,7 +137,7 @@ impl<M: Metric> Pass<'_, M> {
 /// The visit of a task's rows.
 struct Scan<'a, 'b, M> {
     pass: &'a Pass<'b, M>,
-    region: Region,
+    region: Rect,
     /// The first row in the frame.
     top: usize,
     matches: &'a mut [Match],
