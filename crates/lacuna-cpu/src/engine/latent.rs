@@ -3,7 +3,6 @@
 use lacuna_network::geometry::{IMAGE_CHANNELS, LEVELS};
 use rayon::prelude::*;
 
-use super::fourier::Fourier;
 use super::pace::Pace;
 use super::profile::Profile;
 use super::run::Run;
@@ -63,46 +62,39 @@ impl Engine {
                 pictures.iter().map(|picture| self.refined(plan, (picture.image, picture.mask), &|_| true));
             return Ok(latents.collect::<Result<Vec<_>>>()?.concat());
         }
-        let mut arenas: Vec<Arena> = pictures
-            .iter()
-            .map(|_| {
-                Arena::new(plan.places.numbers)
-                    .map_err(|source| Error::Allocation { bytes: plan.arena_bytes(), source })
-            })
-            .collect::<Result<_>>()?;
-        // Each image is one task: its own kernels find no idle thread.
-        let each = |arenas: &mut [Arena], work: &(dyn Fn(&mut Run<'_>, usize) -> Result<()> + Sync)| {
-            arenas.par_iter_mut().enumerate().try_for_each(|(index, arena)| {
-                let mut profile = Profile::default();
-                let pace = Pace::of(plan, &[Stage::Encode, Stage::Refine], &|_| true);
-                let arena = arena.numbers();
-                work(&mut Run { network: &self.network, plan, arena, profile: &mut profile, pace }, index)
-            })
-        };
-        each(&mut arenas, &|run, index| run.encode(pictures[index]))?;
+        let mut arenas: Vec<Arena> = pictures.iter().map(|_| self.arena(plan)).collect::<Result<_>>()?;
+        self.each(plan, &mut arenas, |run, index| run.encode(pictures[index]))?;
         let halves: Vec<_> = self.network.refiner.iter().flatten().collect();
         let most = halves.iter().map(|half| half.convolve.weight_numbers()).max().unwrap_or(0);
         let mut transformed = vec![0.0; most];
-        let sides = [plan.height, plan.width].map(|side| side >> LEVELS);
-        let fourier = Fourier::new(self.isa(), sides[0], sides[1]);
+        let fourier = plan.fourier(self.isa());
         for (index, half) in halves.into_iter().enumerate() {
             let weights = &mut transformed[..half.convolve.weight_numbers()];
             half.convolve.transform_weights(weights);
             let weights = &*weights;
-            each(&mut arenas, &|run, _| run.refine_half(index, None, &fourier, Some(weights)))?;
+            self.each(plan, &mut arenas, |run, _| run.refine_half(index, None, &fourier, Some(weights)))?;
         }
-        let latents: Vec<Vec<f32>> = arenas
-            .par_iter_mut()
-            .map(|arena| {
-                let mut profile = Profile::default();
-                let pace = Pace::of(plan, &[Stage::Refine], &|_| true);
-                let arena = arena.numbers();
-                let mut run = Run { network: &self.network, plan, arena, profile: &mut profile, pace };
-                run.add_latent();
-                self.refined_planes(&mut run)
-            })
-            .collect();
+        let latents = self.each(plan, &mut arenas, |run, _| {
+            run.add_latent();
+            Ok(self.refined_planes(run))
+        })?;
         Ok(latents.concat())
+    }
+
+    /// What `work` makes of each run and its index. Each is one task: its own kernels find no idle thread.
+    fn each<T: Send>(
+        &self,
+        plan: &Plan,
+        arenas: &mut [Arena],
+        work: impl Fn(&mut Run<'_>, usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let runs = arenas.par_iter_mut().enumerate().map(|(index, arena)| {
+            let mut profile = Profile::default();
+            let pace = Pace::of(plan, &[Stage::Encode, Stage::Refine], &|_| true);
+            let arena = arena.numbers();
+            work(&mut Run { network: &self.network, plan, arena, profile: &mut profile, pace }, index)
+        });
+        runs.collect()
     }
 
     /// The refined latent in a run's memory.

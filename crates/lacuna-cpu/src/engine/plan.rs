@@ -7,6 +7,7 @@ use lacuna_network::geometry::{LEVELS, MULTIPLE, SMALLEST_SIDE};
 use serde::Serialize;
 
 use super::buffers::{Buffers, Keep, Planner};
+use super::fourier::Fourier;
 use super::network::Network;
 use super::place::Places;
 use super::sizes::Sizes;
@@ -143,6 +144,11 @@ impl Plan {
     /// The steps in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Transforms for the latent's size.
+    pub(super) fn fourier(&self, isa: Isa) -> Fourier {
+        Fourier::new(isa, self.height >> LEVELS, self.width >> LEVELS)
     }
 
     /// Bytes of the arena.

@@ -171,18 +171,12 @@ impl Run<'_> {
 
     /// Refines the latent; with the weights and noise of an answer, if there is one.
     pub fn refine(&mut self, answer: Option<&Answer>) -> Result<()> {
-        let fourier = self.fourier();
+        let fourier = self.plan.fourier(self.network.isa);
         for index in 0..self.plan.buffers.halves.len() {
             self.refine_half(index, answer, &fourier, None)?;
         }
         self.add_latent();
         Ok(())
-    }
-
-    /// Transforms for the latent's size.
-    pub fn fourier(&self) -> Fourier {
-        let sizes = self.sizes();
-        Fourier::new(self.network.isa, sizes.rows(LEVELS), sizes.columns(LEVELS))
     }
 
     /// Half of a residual block, counted over all blocks; `transformed` are its weights, if they were transformed already.
