@@ -53,7 +53,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arena = plan()?.arena_bytes() + plan()?.latent_bytes();
     for _ in 0..RUNS {
         let start = Instant::now();
-        let mut run = plan()?.start(Known { masked: &masked, fraction: &fraction, mean: None })?;
+        let mut run =
+            plan()?.start(Known { masked: &masked, fraction: &fraction, mean: None, steering: None })?;
         let mut x = x.clone();
         for step in 0..steps {
             x = run.predict(&x, 1.0 - step as f64 / steps as f64, &|_| true)?;

@@ -32,7 +32,7 @@ use lacuna_network::Layers;
 
 pub use backward::{Backward, LatentPart, LatentPlan, LatentRun};
 pub use chain::Chain;
-pub use denoiser::{DenoiserEngine, DenoiserPlan, DenoiserRun, Known};
+pub use denoiser::{ControlEngine, DenoiserEngine, DenoiserPlan, DenoiserRun, Known, Steering};
 pub use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 pub use modulation::Sample;
 pub use plan::{Plan, PlanOptions, Strips, WINDOW_BYTES};

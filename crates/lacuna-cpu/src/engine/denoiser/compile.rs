@@ -1,7 +1,8 @@
-//! A denoiser with its weights packed for the kernels.
+//! A denoiser and a ControlNet branch with their weights packed for the kernels.
 
 use lacuna_network::{
-    Border, Denoiser, GroupNorm, Layer, Linear, MiddleBlock, ResidualBlock, SpectralMix, time_features,
+    Border, ControlNet, Denoiser, DenoiserEncoder, GroupNorm, Layer, Linear, MiddleBlock, ResidualBlock,
+    SpectralMix, time_features,
 };
 
 use super::norm::{Change, Norm};
@@ -23,15 +24,41 @@ pub(super) struct Network {
     pub inputs: Channels,
     /// Channels of the latent.
     pub latent: Channels,
-    time: [Dense; 2],
-    pub conv_in: Conv3,
-    pub down: Vec<(Vec<Residual>, Biased)>,
-    pub middle: Vec<Middle>,
+    pub encoder: Encoder,
     /// The first of these is the last to run.
     pub up: Vec<(Conv3, Vec<Residual>)>,
     pub norm_out: Norm,
     pub conv_out: Conv3,
+}
+
+/// The half of a denoiser that a ControlNet branch copies.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    time: [Dense; 2],
+    pub conv_in: Conv3,
+    pub down: Vec<(Vec<Residual>, Biased)>,
+    pub middle: Vec<Middle>,
     width: usize,
+}
+
+/// A compiled ControlNet branch.
+#[derive(Debug)]
+pub(super) struct Branch {
+    pub isa: Isa,
+    /// Channels of a hint.
+    pub hint: Channels,
+    /// From the hint to what is added to the first map. All but the last are followed by SiLU.
+    pub hint_layers: Vec<HintLayer>,
+    pub encoder: Encoder,
+    /// For each skip connection, then the middle.
+    pub zero: Vec<Biased>,
+}
+
+/// A layer of the encoder of hints.
+#[derive(Debug)]
+pub(super) enum HintLayer {
+    Same(Conv3),
+    Halving(Biased),
 }
 
 /// Full connections.
@@ -63,6 +90,10 @@ impl Biased {
     /// Blocks of its output.
     pub fn blocks(&self) -> usize {
         self.bias.len() / LANES
+    }
+
+    fn bytes(&self) -> usize {
+        self.conv.bytes() + size_of_val(self.bias.as_slice())
     }
 }
 
@@ -153,33 +184,30 @@ impl Network {
 
     /// Bytes of packed weights.
     pub fn bytes(&self) -> usize {
-        let time = self.time.iter().map(Dense::numbers).sum::<usize>() * size_of::<f32>();
-        let convs = self.conv_in.bytes() + self.conv_out.bytes();
-        let biased = |layer: &Biased| layer.conv.bytes() + size_of_val(layer.bias.as_slice());
-        let down = self
-            .down
-            .iter()
-            .map(|(blocks, layer)| blocks.iter().map(Residual::bytes).sum::<usize>() + biased(layer));
-        let middle = self.middle.iter().map(|block| match block {
-            Middle::Residual(block) => block.bytes(),
-            Middle::Mix(mix) => biased(&mix.reduce) + mix.fourier.bytes() + biased(&mix.expand),
-        });
-        let up = self
-            .up
-            .iter()
-            .map(|(conv, blocks)| conv.bytes() + blocks.iter().map(Residual::bytes).sum::<usize>());
-        time + convs + down.sum::<usize>() + middle.sum::<usize>() + up.sum::<usize>()
-    }
-
-    /// All residual blocks in the order of computation.
-    fn residuals(&self) -> impl Iterator<Item = &Residual> {
-        let down = self.down.iter().flat_map(|(blocks, _)| blocks);
-        let middle = self.middle.iter().filter_map(Middle::residual);
-        down.chain(middle).chain(self.up.iter().rev().flat_map(|(_, blocks)| blocks))
+        let up = self.up.iter().map(|(conv, blocks)| conv.bytes() + bytes_of(blocks));
+        self.encoder.bytes() + self.conv_out.bytes() + up.sum::<usize>()
     }
 
     /// What a time does in each residual block, in the order of computation.
     pub fn changes(&self, time: f64) -> Vec<Change> {
+        self.encoder.changes(time, self.up.iter().rev().flat_map(|(_, blocks)| blocks))
+    }
+}
+
+impl Encoder {
+    /// Bytes of packed weights.
+    fn bytes(&self) -> usize {
+        let time = self.time.iter().map(Dense::numbers).sum::<usize>() * size_of::<f32>();
+        let down = self.down.iter().map(|(blocks, halve)| bytes_of(blocks) + halve.bytes());
+        let middle = self.middle.iter().map(|block| match block {
+            Middle::Residual(block) => block.bytes(),
+            Middle::Mix(mix) => mix.reduce.bytes() + mix.fourier.bytes() + mix.expand.bytes(),
+        });
+        time + self.conv_in.bytes() + down.sum::<usize>() + middle.sum::<usize>()
+    }
+
+    /// What a time does in each of its residual blocks, then in those of `further`, in the order of computation.
+    pub fn changes<'r>(&'r self, time: f64, further: impl Iterator<Item = &'r Residual>) -> Vec<Change> {
         let silu = |values: Vec<f32>| -> Vec<f32> {
             values.iter().map(|&value| value / (1.0 + libm::expf(-value))).collect()
         };
@@ -191,8 +219,37 @@ impl Network {
             scale.iter_mut().for_each(|scale| *scale += 1.0);
             Change { scale, offset }
         };
-        self.residuals().map(change).collect()
+        let down = self.down.iter().flat_map(|(blocks, _)| blocks);
+        let middle = self.middle.iter().filter_map(Middle::residual);
+        down.chain(middle).chain(further).map(change).collect()
     }
+}
+
+impl Branch {
+    /// Packs the weights that `weights` gives by name.
+    ///
+    /// # Errors
+    /// If there is no such branch, or a tensor is missing or has another size.
+    pub fn compile<'w>(config: &ControlNet, isa: Isa, weights: impl Weights<'w>) -> Result<Self> {
+        config.check().map_err(|problem| Error::Structure {
+            layer: "the ControlNet branch".into(),
+            problem: problem.to_string(),
+        })?;
+        Compiler { isa, source: Source::new(weights) }.branch(config)
+    }
+
+    /// Bytes of packed weights.
+    pub fn bytes(&self) -> usize {
+        let hint = self.hint_layers.iter().map(|layer| match layer {
+            HintLayer::Same(conv) => conv.bytes(),
+            HintLayer::Halving(conv) => conv.bytes(),
+        });
+        self.encoder.bytes() + hint.sum::<usize>() + self.zero.iter().map(Biased::bytes).sum::<usize>()
+    }
+}
+
+fn bytes_of(blocks: &[Residual]) -> usize {
+    blocks.iter().map(Residual::bytes).sum()
 }
 
 struct Compiler<W> {
@@ -203,36 +260,52 @@ struct Compiler<W> {
 impl<'w, W: Weights<'w>> Compiler<W> {
     fn network(&self, config: &Denoiser) -> Result<Network> {
         let layers = config.layers();
-        let latent = config.latent;
-        let inputs = [latent, latent, 1].into_iter().chain(config.mean.then_some(latent));
-        let (inputs, latent) = (Channels::parts(inputs), Channels::parts([latent]));
-        let [first, second] = &layers.encoder.time;
-        let residuals = |blocks: &[ResidualBlock]| {
-            blocks.iter().map(|block| self.residual(block)).collect::<Result<Vec<_>>>()
-        };
-        let down = layers.encoder.down.iter();
-        let down = down.map(|level| Ok((residuals(&level.blocks)?, self.biased(&level.downsample)?)));
-        let middle = layers.encoder.middle.iter().map(|block| {
+        let up = layers.up.iter();
+        let up = up.map(|level| Ok((self.conv3(&level.upsample)?, self.residuals(&level.blocks)?)));
+        Ok(Network {
+            isa: self.isa,
+            inputs: inputs(config),
+            latent: Channels::parts([config.latent]),
+            encoder: self.encoder(config, &layers.encoder)?,
+            up: up.collect::<Result<_>>()?,
+            norm_out: self.norm(&layers.norm_out)?,
+            conv_out: self.conv3(&layers.conv_out)?,
+        })
+    }
+
+    fn branch(&self, config: &ControlNet) -> Result<Branch> {
+        let layers = config.layers();
+        let hint_layers = layers.hint.iter().map(|layer| {
+            Ok(match layer.form.stride {
+                1 => HintLayer::Same(self.conv3(layer)?),
+                _ => HintLayer::Halving(self.biased(layer)?),
+            })
+        });
+        Ok(Branch {
+            isa: self.isa,
+            hint: Channels::parts([config.hint]),
+            hint_layers: hint_layers.collect::<Result<_>>()?,
+            encoder: self.encoder(&config.denoiser, &layers.encoder)?,
+            zero: layers.zero.iter().map(|layer| self.biased(layer)).collect::<Result<_>>()?,
+        })
+    }
+
+    fn encoder(&self, config: &Denoiser, layers: &DenoiserEncoder) -> Result<Encoder> {
+        let [first, second] = &layers.time;
+        let down = layers.down.iter();
+        let down = down.map(|level| Ok((self.residuals(&level.blocks)?, self.biased(&level.downsample)?)));
+        let middle = layers.middle.iter().map(|block| {
             Ok(match block {
                 MiddleBlock::Residual(block) => Middle::Residual(self.residual(block)?),
                 MiddleBlock::Mix(mix) => Middle::Mix(self.mix(mix)?),
             })
         });
-        let up = layers.up.iter();
-        let up = up.map(|level| Ok((self.conv3(&level.upsample)?, residuals(&level.blocks)?)));
-        Ok(Network {
-            isa: self.isa,
+        Ok(Encoder {
             time: [self.dense(first)?, self.dense(second)?],
-            conv_in: self
-                .conv3_between(&layers.encoder.conv_in, (&inputs, &outputs(&layers.encoder.conv_in)))?,
+            conv_in: self.conv3_between(&layers.conv_in, (&inputs(config), &outputs(&layers.conv_in)))?,
             down: down.collect::<Result<_>>()?,
             middle: middle.collect::<Result<_>>()?,
-            up: up.collect::<Result<_>>()?,
-            norm_out: self.norm(&layers.norm_out)?,
-            conv_out: self.conv3(&layers.conv_out)?,
             width: config.width,
-            inputs,
-            latent,
         })
     }
 
@@ -271,6 +344,10 @@ impl<'w, W: Weights<'w>> Compiler<W> {
         Ok(Biased { conv, bias: outputs.spread(|channel| folded.offset(channel)) })
     }
 
+    fn residuals(&self, blocks: &[ResidualBlock]) -> Result<Vec<Residual>> {
+        blocks.iter().map(|block| self.residual(block)).collect()
+    }
+
     fn residual(&self, block: &ResidualBlock) -> Result<Residual> {
         let mut conv2 = self.conv3(&block.conv2)?;
         let skip = block.skip.as_ref().map(|skip| self.biased(skip)).transpose()?;
@@ -302,6 +379,12 @@ impl<'w, W: Weights<'w>> Compiler<W> {
             half,
         })
     }
+}
+
+/// Channels of a denoiser's inputs.
+fn inputs(config: &Denoiser) -> Channels {
+    let latent = config.latent;
+    Channels::parts([latent, latent, 1].into_iter().chain(config.mean.then_some(latent)))
 }
 
 fn outputs(layer: &Layer) -> Channels {

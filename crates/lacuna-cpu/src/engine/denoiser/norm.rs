@@ -75,6 +75,26 @@ pub(super) fn add_bias(isa: Isa, map: Map<'_>, bias: &[f32], after: Smooth) {
     });
 }
 
+/// SiLU of a map, in place.
+pub(super) fn smooth(isa: Isa, map: Map<'_>) {
+    add_bias(isa, map, &vec![0.0; map.layout.blocks * LANES], Smooth::Silu);
+}
+
+/// Adds `strength (from + bias)` to `to`.
+///
+/// # Panics
+/// If the maps have different sizes, or there is not one value of the bias for each lane.
+pub(super) fn add_scaled(isa: Isa, from: Map<'_>, to: Map<'_>, bias: &[f32], strength: f32) {
+    assert_eq!(from.layout.blocks * LANES, bias.len(), "lanes of a bias");
+    let pixels = pixels_of_both(from, to);
+    bias.par_chunks_exact(LANES).enumerate().for_each(|(block, bias)| {
+        let mut lanes = Lanes { scale: [strength; LANES], offset: [0.0; LANES] };
+        lanes.offset.iter_mut().zip(bias).for_each(|(offset, bias)| *offset = strength * bias);
+        let [from, to] = [from, to].map(|map| Pixels::of(map, block, pixels));
+        dispatch(isa, AddJob { from, to, lanes });
+    });
+}
+
 fn pixels_of_both(from: Map<'_>, to: Map<'_>) -> usize {
     assert_eq!(from.layout.blocks, to.layout.blocks, "blocks of both maps");
     assert_eq!(from.layout.pixels(), to.layout.pixels(), "pixels of both maps");
@@ -177,6 +197,31 @@ impl Op for LanesJob {
                         simd.store(to.start.add(pixel * LANES), silu(simd, changed(pixel)));
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Adds changed pixels to others.
+struct AddJob {
+    from: Pixels,
+    to: Pixels,
+    lanes: Lanes,
+}
+
+impl Op for AddJob {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { from, to, lanes: Lanes { scale, offset } } = self;
+        // SAFETY: arrays of LANES values, and pixels of both blocks.
+        unsafe {
+            let (scale, offset) = (simd.load(scale.as_ptr()), simd.load(offset.as_ptr()));
+            for pixel in 0..from.count {
+                let added = simd.mul_add(simd.load(from.start.add(pixel * LANES)), scale, offset);
+                let sum = to.start.add(pixel * LANES);
+                simd.store(sum, simd.add(simd.load(sum), added));
             }
         }
     }
