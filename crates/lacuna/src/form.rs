@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::anchor::{Anchor, AnchorScale};
+use crate::hint::HintStrength;
 use crate::hole::Expand;
 use crate::mask::MaskFrom;
 use crate::picture::{Format, SaveOptions};
@@ -42,7 +43,7 @@ pub enum FieldError {
 }
 
 /// All settings, without the files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// The method; none for the server's default.
     pub method: Option<Method>,
@@ -56,6 +57,8 @@ pub struct Settings {
     pub seed: u64,
     /// Answers besides the first one, each with the next seed.
     pub further_answers: u16,
+    /// How much a hint counts.
+    pub hint_strength: HintStrength,
     /// How the mask is read.
     pub mask: MaskOptions,
     /// What says where the hole is.
@@ -74,7 +77,7 @@ pub struct Settings {
 
 impl Settings {
     /// The names of all fields.
-    pub const FIELDS: [&str; 19] = [
+    pub const FIELDS: [&str; 20] = [
         "method",
         "model",
         "refine",
@@ -83,6 +86,7 @@ impl Settings {
         "long_side",
         "seed",
         "samples",
+        "hint_strength",
         "expand",
         "feather",
         "threshold",
@@ -116,6 +120,7 @@ impl Settings {
                 "long_side" => long_side = Some(field.number(SHORTEST_LONG_SIDE, u32::from(u16::MAX))?),
                 "seed" => settings.seed = field.number(0, u64::MAX)?,
                 "samples" => settings.further_answers = field.number(1, MOST_SAMPLES)? - 1,
+                "hint_strength" => settings.hint_strength = field.parsed()?,
                 "expand" => settings.expand = field.expand()?,
                 "feather" => settings.feather = field.number(0, MOST_GROWTH)?,
                 "threshold" => settings.mask.threshold = Some(field.number(0, u8::MAX - 1)?),
@@ -128,7 +133,11 @@ impl Settings {
                 "format" if value == SAME_FORMAT => settings.format = None,
                 "format" => settings.format = Some(field.word_or(SAME_FORMAT)?),
                 "quality" => settings.quality = Some(field.number(1, 100)?),
-                _ => return Err(field.unknown(&[&["image", "mask", "avoid"], &Self::FIELDS[..]].concat())),
+                _ => {
+                    return Err(
+                        field.unknown(&[&["image", "mask", "avoid", "hint"], &Self::FIELDS[..]].concat())
+                    );
+                }
             }
         }
         if let Some(long_side) = long_side.filter(|_| strategy != StrategyKind::Resize) {
@@ -165,6 +174,7 @@ impl Settings {
             feather: self.feather,
             sizing: self.sizing,
             seed: self.seed,
+            hint_strength: self.hint_strength,
             save: SaveOptions { format: self.format, quality: self.quality },
             ..FillJob::new(predictor)
         }
@@ -242,6 +252,17 @@ impl Field<'_> {
         number.ok_or_else(|| self.invalid(&format!("an integer from {least} to {most}")))
     }
 
+    /// Parses the value by its type's own rules.
+    ///
+    /// # Errors
+    /// [`FieldError::Invalid`] with the problem.
+    fn parsed<T: FromStr<Err = String>>(&self) -> Result<T, FieldError> {
+        self.value.parse().map_err(|problem| {
+            let value = excerpt(self.value);
+            FieldError::Invalid(format!("field {} is {value:?}: {problem}", self.name))
+        })
+    }
+
     fn invalid(&self, expected: &str) -> FieldError {
         let value = excerpt(self.value);
         FieldError::Invalid(format!("field {} is {value:?}, expected {expected}", self.name))
@@ -273,6 +294,7 @@ mod tests {
             ("long_side", "640"),
             ("seed", "18446744073709551615"),
             ("samples", "4"),
+            ("hint_strength", "0.5"),
             ("expand", "3"),
             ("feather", "2"),
             ("threshold", "254"),
@@ -291,6 +313,7 @@ mod tests {
             sizing: Sizing::Always(Strategy::Resize { long_side: 640 }),
             seed: u64::MAX,
             further_answers: 3,
+            hint_strength: HintStrength::new(0.5).unwrap(),
             mask: MaskOptions { threshold: Some(254), invert: true, channel: MaskChannel::Alpha },
             mask_from: MaskFrom::Alpha,
             fit: MaskFit::At(Anchor::BottomRight, AnchorScale::Width),
@@ -319,6 +342,7 @@ mod tests {
             (&[("seed", "+1")], "field seed is \"+1\""),
             (&[("seed", "")], "field seed is \"\""),
             (&[("samples", "0")], "an integer from 1 to 9"),
+            (&[("hint_strength", "3")], "field hint_strength is \"3\": a strength of 3, possible are 0 to 2"),
             (&[("samples", "10")], "an integer from 1 to 9"),
             (&[("expand", "1025")], "an integer from 0 to 1024"),
             (&[("expand", "wide")], "an integer from 0 to 1024"),

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::composite::composite;
 use crate::frame::Frame;
+use crate::hint::{Hint, HintStrength};
 use crate::predictor::Scene;
 use crate::strategy::{self, Plan, Strategy};
 use crate::{Budget, Error, Hole, Mask, Picture, Planes, Predictor, Result, Watch};
@@ -19,6 +20,8 @@ pub struct Inpainter {
     memory: Option<u64>,
     /// What must not be copied.
     avoid: Option<Arc<Mask>>,
+    /// What a person wants in the hole.
+    hint: Option<Arc<(Hint, HintStrength)>>,
     /// Whether the result is encoded as a file.
     is_written: bool,
     watch: Watch,
@@ -41,7 +44,8 @@ const SECONDS_PER_PIXEL: f64 = 0.06e-6;
 impl Inpainter {
     /// An inpainter.
     pub fn new(predictor: Arc<dyn Predictor>, strategy: Strategy) -> Self {
-        Self { predictor, strategy, memory: None, avoid: None, is_written: true, watch: Watch::default() }
+        let watch = Watch::default();
+        Self { predictor, strategy, memory: None, avoid: None, hint: None, is_written: true, watch }
     }
 
     /// This inpainter, with a promise that filling takes no more than `bytes` of memory, weights and picture
@@ -53,6 +57,11 @@ impl Inpainter {
     /// This inpainter, which copies nothing from these pixels of the image. Networks see them as they are.
     pub fn avoiding(self, avoid: Mask) -> Self {
         Self { avoid: Some(Arc::new(avoid)), ..self }
+    }
+
+    /// This inpainter, steered by a hint as large as the image, whose kind is [`Predictor::hint_kind`].
+    pub fn steered(self, hint: Hint, strength: HintStrength) -> Self {
+        Self { hint: Some(Arc::new((hint, strength))), ..self }
     }
 
     /// This inpainter, whose results stay in memory: no memory is planned for writing them.
@@ -125,12 +134,12 @@ impl Inpainter {
     /// # Errors
     /// As [`Inpainter::inpaint`].
     pub(crate) fn follow(&self, plan: &Plan, picture: &mut Picture, hole: &Hole, seed: u64) -> Result<()> {
-        let (mask, avoid) = (hole.mask(), self.avoid.as_deref());
+        let mask = hole.mask();
         let parts: Vec<Watch> =
             self.shares(plan, mask).windows(2).map(|ends| self.watch.part(ends[0], ends[1])).collect();
         let (small_parts, parts) = parts.split_at(plan.small.len());
         for (frames, parts) in plan.small.chunks(plan.at_a_time).zip(small_parts.chunks(plan.at_a_time)) {
-            let canvas = Canvas { picture, mask, avoid, seed };
+            let canvas = self.canvas(picture, mask, seed);
             let predict = |(frame, part)| canvas.predict(self.for_thin_holes(), frame, part);
             let filled: Vec<Result<Planes>> = frames.par_iter().zip(parts).map(predict).collect();
             for (frame, filled) in frames.iter().zip(filled) {
@@ -141,7 +150,8 @@ impl Inpainter {
             self.predictor.release();
         }
         for (frame, part) in plan.frames.iter().zip(parts) {
-            let filled = Canvas { picture, mask, avoid, seed }.predict(self.predictor.as_ref(), frame, part);
+            let canvas = self.canvas(picture, mask, seed);
+            let filled = canvas.predict(self.predictor.as_ref(), frame, part);
             if self.memory.is_some() {
                 // Nothing else is kept when a promise was made.
                 self.predictor.release();
@@ -149,6 +159,10 @@ impl Inpainter {
             composite(picture, hole, frame.hole, &filled?);
         }
         self.watch.reached(1.0)
+    }
+
+    fn canvas<'c>(&'c self, picture: &'c Picture, mask: &'c Mask, seed: u64) -> Canvas<'c> {
+        Canvas { picture, mask, avoid: self.avoid.as_deref(), hint: self.hint.as_deref(), seed }
     }
 
     /// Where each frame's part of the work begins, 0 to 1, and where the last one's ends.
@@ -166,10 +180,11 @@ impl Inpainter {
         [0.0].into_iter().chain(ends.into_iter().map(|end| (end / total) as f32)).collect()
     }
 
-    /// Bytes of an image's pixels, of the hole in it, and of what is avoided.
+    /// Bytes of an image's pixels, of the hole in it, of what is avoided, and of the hint.
     fn held_bytes(&self, picture: &Picture, mask: &Mask) -> u64 {
         let masks = 1 + u64::from(self.avoid.is_some());
-        picture.pixel_bytes() + masks * mask.hole().len() as u64
+        let hint = self.hint.as_ref().map_or(0, |hint| hint.0.bytes());
+        picture.pixel_bytes() + masks * mask.hole().len() as u64 + hint
     }
 
     /// Bytes of writing the result, beyond its pixels.
@@ -189,6 +204,7 @@ struct Canvas<'a> {
     picture: &'a Picture,
     mask: &'a Mask,
     avoid: Option<&'a Mask>,
+    hint: Option<&'a (Hint, HintStrength)>,
     seed: u64,
 }
 
@@ -198,8 +214,10 @@ impl Canvas<'_> {
         watch.reached(0.0)?;
         let (planes, mask) = frame.cut(self.picture, self.mask);
         let avoid = self.avoid.map(|avoid| frame.cut_mask(avoid));
+        let hint = self.hint.map(|(hint, strength)| (hint.cut(frame), *strength));
+        let hint = hint.as_ref().map(|(hint, strength)| (hint, *strength));
         let (avoid, wanted) = (avoid.as_ref(), frame.wanted());
-        let scene = Scene { avoid, wanted, ..Scene::new(&planes, &mask, self.seed) };
+        let scene = Scene { avoid, hint, wanted, ..Scene::new(&planes, &mask, self.seed) };
         let predicted = predictor.predict_scene(&scene, watch)?;
         if predicted.values().iter().any(|value| !value.is_finite()) {
             let problem = "the prediction holds values that are not numbers".into();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lacuna_network::geometry;
 
+use crate::hint::{FrameHint, HintKind, HintStrength};
 use crate::refine::Refinement;
 use crate::{Error, Mask, Planes, Rect, Result, Watch};
 
@@ -16,6 +17,8 @@ pub struct Scene<'a> {
     pub mask: &'a Mask,
     /// Pixels that must not be copied into the hole, as large as the image. They are known all the same.
     pub avoid: Option<&'a Mask>,
+    /// What a person wants in the hole, and how much it counts. For predictors with [`Predictor::hint_kind`].
+    pub hint: Option<(&'a FrameHint, HintStrength)>,
     /// The caller uses the fill within this window only: holes beyond it need not be filled.
     pub wanted: Rect,
     /// Seed of everything random.
@@ -26,7 +29,7 @@ impl<'a> Scene<'a> {
     /// An image whose whole hole is filled, from anywhere.
     pub fn new(image: &'a Planes, mask: &'a Mask, seed: u64) -> Self {
         let wanted = Rect::whole(image.width(), image.height());
-        Self { image, mask, avoid: None, wanted, seed }
+        Self { image, mask, avoid: None, hint: None, wanted, seed }
     }
 }
 
@@ -100,8 +103,8 @@ pub trait Predictor: Send + Sync {
     /// As [`Predictor::predict`]; [`crate::Error::Stopped`] if `watch` says so.
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes>;
 
-    /// [`Predictor::predict_watched`] for a scene. By default the whole hole is filled and [`Scene::avoid`] does not count,
-    /// which is right for a predictor that copies nothing.
+    /// [`Predictor::predict_watched`] for a scene. By default the whole hole is filled, and [`Scene::avoid`] and
+    /// [`Scene::hint`] do not count, which is right for a predictor that copies nothing and takes no hint.
     ///
     /// # Errors
     /// As [`Predictor::predict_watched`].
@@ -143,6 +146,11 @@ pub trait Predictor: Send + Sync {
     /// Whether it samples latents, as the method flow does.
     fn is_flow(&self) -> bool {
         false
+    }
+
+    /// The kind of hint that steers it, if one does.
+    fn hint_kind(&self) -> Option<HintKind> {
+        None
     }
 
     /// Whether predictions depend on the seed.

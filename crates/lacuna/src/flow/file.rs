@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lacuna_network::Denoiser;
 use serde::{Deserialize, Serialize};
 
-use super::{Flow, FlowStart, Statistics};
+use super::{Control, Flow, FlowStart, Statistics};
 use crate::checkpoint::{
     Checkpoint, Map, NamedTensor, Parsed, Storage, Stored, complete, header, printable, read_container, take,
     write_lacuna,
@@ -18,6 +18,9 @@ use crate::{Error, Result};
 const MEAN: &str = "latent.mean";
 const DEVIATION: &str = "latent.deviation";
 
+/// The beginning of the names of a ControlNet branch's tensors.
+const CONTROL: &str = "control.";
+
 /// The entry of the header.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +29,8 @@ struct Entry {
     generator: String,
     start: FlowStart,
     halo: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    control: Option<Control>,
 }
 
 /// A flow with the weights of its denoiser, in a mapped file.
@@ -63,10 +68,11 @@ impl FlowFile {
 
     /// Writes a flow file, atomically. The same weights give the same bytes.
     ///
-    /// `provenance` describes the origin of the weights, `tensors` are those of [`lacuna_network::DenoiserLayers::tensors`].
+    /// `provenance` describes the origin of the weights, `tensors` are those of [`lacuna_network::DenoiserLayers::tensors`], and those of
+    /// [`lacuna_network::ControlLayers::tensors`] with "control." before their names.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `flow` is invalid, `tensors` are not exactly those of its denoiser, a value is not finite, or a weight
+    /// [`Error::Argument`] if `flow` is invalid, `tensors` are not exactly those of its networks, a value is not finite, or a weight
     /// does not fit into 16 bits; [`Error::Write`] if the file cannot be written.
     pub fn save<'a>(
         path: impl AsRef<Path>,
@@ -76,18 +82,19 @@ impl FlowFile {
         storage: Storage,
     ) -> Result<()> {
         flow.check().map_err(Error::Argument)?;
-        let Flow { denoiser, generator, start, halo, statistics } = flow.clone();
+        let Flow { denoiser, generator, start, halo, statistics, control } = flow.clone();
         let rows = [(MEAN, &flow.statistics.mean), (DEVIATION, &flow.statistics.deviation)];
         let rows = rows.map(|(name, values)| NamedTensor {
             name: name.into(),
             shape: vec![statistics.mean.len()],
             values: Cow::Borrowed(values),
         });
-        let tensors = complete(expected(&denoiser), tensors.into_iter().chain(rows), storage)?;
+        let tensors = complete(expected(&denoiser, control), tensors.into_iter().chain(rows), storage)?;
         if let Some(tensor) = tensors.iter().find(|tensor| tensor.values.iter().any(|x| !x.is_finite())) {
             return Err(Error::Argument(format!("{} has values that are not finite", tensor.name)));
         }
-        let entry = serde_json::to_string(&Entry { denoiser, generator, start, halo }).expect("plain data");
+        let entry =
+            serde_json::to_string(&Entry { denoiser, generator, start, halo, control }).expect("plain data");
         write_lacuna(path.as_ref(), [header::FLOW, &entry], provenance, &tensors, storage)
     }
 
@@ -106,7 +113,7 @@ impl FlowFile {
         &self.path
     }
 
-    /// The tensors of the denoiser, sorted by name; those that are aligned 32-bit floats are borrowed from the file.
+    /// The tensors of the networks, sorted by name; those that are aligned 32-bit floats are borrowed from the file.
     pub fn tensors(&self) -> impl Iterator<Item = NamedTensor<'_>> {
         self.tensors.iter().map(|(name, tensor)| NamedTensor {
             name: name.clone(),
@@ -126,7 +133,12 @@ impl FlowFile {
         Some((tensor.shape.clone(), tensor.values(self.map.bytes()).into_owned()))
     }
 
-    /// Number of trained values of the denoiser.
+    /// A value of [`FlowFile::values`] for a tensor of the ControlNet branch.
+    pub fn control_values(&self, name: &str) -> Option<Cow<'_, [f32]>> {
+        self.values(&format!("{CONTROL}{name}"))
+    }
+
+    /// Number of trained values of the networks.
     pub fn parameters(&self) -> usize {
         self.tensors.values().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }
@@ -159,8 +171,12 @@ impl FlowFile {
 }
 
 /// Name and shape of every tensor of a flow file.
-fn expected(denoiser: &Denoiser) -> Vec<(String, Vec<usize>)> {
+fn expected(denoiser: &Denoiser, control: Option<Control>) -> Vec<(String, Vec<usize>)> {
     let mut tensors = denoiser.layers().tensors();
+    if let Some(control) = control {
+        let branch = control.network(denoiser).layers().tensors();
+        tensors.extend(branch.into_iter().map(|(name, shape)| (format!("{CONTROL}{name}"), shape)));
+    }
     tensors.extend([MEAN, DEVIATION].map(|name| (name.to_owned(), vec![denoiser.latent])));
     tensors
 }
@@ -177,15 +193,19 @@ fn read(file: &[u8]) -> Parsed<(Flow, String, BTreeMap<String, Stored>)> {
             header::FLOW
         ));
     }
-    let Entry { denoiser, generator, start, halo } =
+    let Entry { denoiser, generator, start, halo, control } =
         serde_json::from_str(header::text(metadata, header::FLOW)?)
             .map_err(|problem| format!("has a malformed {}: {problem}", header::FLOW))?;
     let provenance = header::text(metadata, header::PROVENANCE)?.to_owned();
     // Before the layers are listed: a hostile file could describe an endless network.
     denoiser.check().map_err(|problem| format!("describes a denoiser that does not exist: {problem}"))?;
-    let mut tensors = take(expected(&denoiser), &mut contents.tensors, str::to_owned)?;
+    if let Some(control) = control {
+        let branch = control.network(&denoiser).check();
+        branch.map_err(|problem| format!("describes a ControlNet branch that does not exist: {problem}"))?;
+    }
+    let mut tensors = take(expected(&denoiser, control), &mut contents.tensors, str::to_owned)?;
     if let Some(name) = contents.tensors.keys().next() {
-        return Err(format!("holds {name}, which its denoiser does not have"));
+        return Err(format!("holds {name}, which its networks do not have"));
     }
     for (name, tensor) in &tensors {
         tensor.check(file.len()).map_err(|problem| format!("{name} {problem}"))?;
@@ -198,7 +218,7 @@ fn read(file: &[u8]) -> Parsed<(Flow, String, BTreeMap<String, Stored>)> {
         tensor.values(file).into_owned()
     };
     let statistics = Statistics { mean: row(MEAN), deviation: row(DEVIATION) };
-    let flow = Flow { denoiser, generator, start, halo, statistics };
+    let flow = Flow { denoiser, generator, start, halo, statistics, control };
     flow.check().map_err(|problem| format!("describes a flow that does not exist: {problem}"))?;
     Ok((flow, provenance, tensors))
 }

@@ -4,6 +4,7 @@
 //! works on latents that are normalised for each channel by the mean and standard deviation of its training set ([`Statistics`]),
 //! and belongs to one generator: [`Flow::generator`] is the fingerprint of that generator's weights.
 
+mod control;
 mod file;
 mod predictor;
 mod sampling;
@@ -15,6 +16,7 @@ use lacuna_diffusion::Start;
 use lacuna_network::Denoiser;
 use serde::{Deserialize, Serialize};
 
+pub use control::{Control, HintPixels, hint_input};
 pub use file::FlowFile;
 pub use predictor::FlowPredictor;
 pub(crate) use predictor::METHOD;
@@ -38,6 +40,8 @@ pub struct Flow {
     pub halo: usize,
     /// Mean and deviation of the latent's channels.
     pub statistics: Statistics,
+    /// A ControlNet branch, which a hint can steer.
+    pub control: Option<Control>,
 }
 
 /// Where a flow starts, at time 1.
@@ -72,8 +76,11 @@ impl Flow {
     /// # Errors
     /// The value that is out of range, in words.
     pub fn check(&self) -> Result<(), String> {
-        let Self { denoiser, generator, start, halo, statistics } = self;
+        let Self { denoiser, generator, start, halo, statistics, control } = self;
         denoiser.check().map_err(|problem| problem.to_string())?;
+        if let Some(control) = control {
+            control.network(denoiser).check().map_err(|problem| problem.to_string())?;
+        }
         if denoiser.mean {
             return Err("a denoiser with the fill as a further input, which is its condition already".into());
         }

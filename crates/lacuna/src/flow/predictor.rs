@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use lacuna_cpu::engine::{DenoiserEngine, Known, Stage, Wanted};
+use lacuna_cpu::engine::{ControlEngine, DenoiserEngine, DenoiserPlan, Known, Stage, Steering, Wanted};
 use lacuna_cpu::{Error as EngineError, Isa};
 use lacuna_diffusion::cells::grown;
 use lacuna_diffusion::flow::resolution_shift;
@@ -12,9 +12,12 @@ use lacuna_diffusion::ring::{RING_PIXELS, match_ring};
 use lacuna_diffusion::{Cells, KnownRegion, KnownWay, MapShape, Noise};
 use lacuna_network::geometry::MULTIPLE;
 
-use super::{Flow, FlowFile, FlowStart, Sampling};
+use super::{Flow, FlowFile, FlowStart, HintPixels, Sampling, hint_input};
 use crate::checkpoint::Checkpoint;
+use crate::hint::{FrameHint, HintKind, HintStrength};
 use crate::method::{Build, Method};
+use crate::predictor::Scene;
+use crate::words::Word;
 use crate::{EnginePredictor, Error, Mask, Planes, Predictor, Result, Sides, Watch};
 
 /// A flow, for the table in [`Method`].
@@ -49,10 +52,14 @@ const LATENT_MAPS: usize = 5;
 ///
 /// Known cells keep the generator's values at every step. The decoder does not return known pixels exactly, so the colours of the result
 /// are matched to the ring of known pixels around the hole ([`match_ring`]).
+///
+/// If the file has a ControlNet branch, a hint steers the flow; without a hint, or with strength 0, fills have the same bits as without a
+/// branch.
 #[derive(Debug)]
 pub struct FlowPredictor {
     generator: Arc<EnginePredictor>,
     denoiser: DenoiserEngine,
+    control: Option<ControlEngine>,
     flow: Flow,
     sampling: Sampling,
     /// Evaluations of the denoiser.
@@ -70,8 +77,15 @@ impl FlowPredictor {
         file.check_generator(generator)?;
         let flow = file.flow().clone();
         let isa = Isa::selected().map_err(|error| Error::Argument(error.to_string()))?;
-        let denoiser = DenoiserEngine::compile(&flow.denoiser, isa, |name| file.values(name))
-            .map_err(|error| Error::checkpoint(file.path().display().to_string(), error.to_string()))?;
+        let refused =
+            |error: EngineError| Error::checkpoint(file.path().display().to_string(), error.to_string());
+        let denoiser =
+            DenoiserEngine::compile(&flow.denoiser, isa, |name| file.values(name)).map_err(refused)?;
+        let control = flow.control.map(|control| {
+            let network = control.network(&flow.denoiser);
+            ControlEngine::compile(&network, isa, |name| file.control_values(name)).map_err(refused)
+        });
+        let control = control.transpose()?;
         file.release();
         let [from_noise, from_fill] = STEPS;
         let steps = steps.unwrap_or(match flow.start {
@@ -80,7 +94,7 @@ impl FlowPredictor {
         });
         let sampling = Sampling::steps(steps);
         let generator = Arc::new(EnginePredictor::new(generator)?);
-        Self { generator, denoiser, flow, sampling, evaluations: steps }.sampled_by(sampling)
+        Self { generator, denoiser, control, flow, sampling, evaluations: steps }.sampled_by(sampling)
     }
 
     /// The same flow, sampled in another way.
@@ -111,8 +125,58 @@ impl FlowPredictor {
         }
     }
 
+    /// The branch and its encoded hint.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] if there is no branch for this kind of hint, or the hint has another size than the image.
+    fn guidance(
+        &self,
+        (hint, strength): (&FrameHint, HintStrength),
+        image: &Planes,
+        mask: &Mask,
+        watch: &Watch,
+    ) -> Result<Guidance> {
+        let Some(control) = self.control.as_ref().filter(|_| self.hint_kind() == Some(hint.kind())) else {
+            let takes = self.hint_kind().map_or("none", HintKind::name);
+            return Err(self.failed(format!("a hint of the kind {}, it takes {takes}", hint.kind())));
+        };
+        let (width, height) = (image.width(), image.height());
+        if hint.size() != (width, height) {
+            let (columns, rows) = hint.size();
+            return Err(
+                self.failed(format!("a hint of {columns} x {rows} for a frame of {width} x {height}"))
+            );
+        }
+        let pixels = match hint {
+            FrameHint::Lines(lines) => HintPixels::Lines(lines.hole()),
+            FrameHint::Guide(guide) => HintPixels::Guide(guide.values()),
+        };
+        let input = hint_input(pixels, image.values(), mask.hole());
+        let sides = [height / MULTIPLE, width / MULTIPLE];
+        let proceed = |fraction| watch.reached(fraction).is_ok();
+        let encoded = control.encode_hint(&input, sides, rayon::current_num_threads(), &proceed);
+        let hint = encoded.map_err(|error| self.engine_failed(error))?;
+        Ok(Guidance { hint, strength: strength.get() })
+    }
+
+    /// The plan of the denoiser, with or without the branch.
+    fn plan(&self, [rows, columns]: [usize; 2], steered: bool) -> Result<DenoiserPlan<'_>, EngineError> {
+        let threads = rayon::current_num_threads();
+        match self.control.as_ref().filter(|_| steered) {
+            Some(control) => self.denoiser.plan_steered(control, [rows, columns], threads),
+            None => self.denoiser.plan(rows, columns, threads),
+        }
+    }
+
     /// The refined latent with generated cells, from the generator's: `[channels, height / 8, width / 8]`.
-    fn sample(&self, refined: Vec<f32>, mask: &Mask, seed: u64, watch: &Watch) -> Result<Vec<f32>> {
+    fn sample(
+        &self,
+        refined: Vec<f32>,
+        mask: &Mask,
+        guidance: Option<&Guidance>,
+        seed: u64,
+        watch: &Watch,
+    ) -> Result<Vec<f32>> {
         let (rows, columns) = (mask.height() / MULTIPLE, mask.width() / MULTIPLE);
         let cells = rows * columns;
         let hole = Cells::of_mask(mask.hole(), mask.width(), MULTIPLE, self.flow.halo)
@@ -122,8 +186,10 @@ impl FlowPredictor {
         let shape = MapShape::one(self.flow.denoiser.latent, rows, columns);
         let region = KnownRegion::new(shape, &fill, &hole.free).map_err(|problem| self.failed(problem))?;
         let start = self.flow.start.of(&fill);
-        let known = Known { masked: &fill, fraction: &hole.fraction, mean: None };
-        let plan = self.denoiser.plan(rows, columns, rayon::current_num_threads());
+        let steering =
+            guidance.map(|guidance| Steering { hint: &guidance.hint, strength: guidance.strength });
+        let known = Known { masked: &fill, fraction: &hole.fraction, mean: None, steering };
+        let plan = self.plan([rows, columns], guidance.is_some());
         let mut run = plan.and_then(|plan| plan.start(known)).map_err(|error| self.engine_failed(error))?;
         let mut step = 0;
         let predict = |x: &[f32], time: f64| -> Result<Vec<f32>, Failure> {
@@ -158,23 +224,35 @@ impl FlowPredictor {
         if matches!(error, EngineError::Stopped) { Error::Stopped } else { self.failed(error) }
     }
 
-    /// Fractions of the work that are done after the generator's fill and after sampling, for a frame of this size.
-    fn shares(&self, width: usize, height: usize) -> [f32; 2] {
-        let [fill, sampling, decoding] = self.seconds(width, height);
-        let total = (fill + sampling + decoding) as f32;
-        [fill as f32 / total, (fill + sampling) as f32 / total]
+    /// Fractions of the work that are done after the generator's fill, after encoding the hint, and after sampling, for a frame of this
+    /// size.
+    fn shares(&self, width: usize, height: usize, steered: bool) -> [f32; 3] {
+        let seconds = self.seconds(width, height, steered);
+        let total: f64 = seconds.iter().sum();
+        [1, 2, 3].map(|parts| (seconds[..parts].iter().sum::<f64>() / total) as f32)
     }
 
-    /// Forecast times of the generator's fill, of sampling, and of decoding, in seconds.
-    fn seconds(&self, width: usize, height: usize) -> [f64; 3] {
+    /// Forecast times of the generator's fill, of encoding the hint, of sampling, and of decoding, in seconds.
+    fn seconds(&self, width: usize, height: usize, steered: bool) -> [f64; 4] {
         let rate = self.generator.rate();
         let (rows, columns) = (height / MULTIPLE, width / MULTIPLE);
-        let sampling = self.evaluations as f64 * self.denoiser.forecast_seconds(rows, columns, rate);
+        let control = self.control.as_ref().filter(|_| steered);
+        let added = control.map_or(0.0, |control| control.forecast_seconds(rows, columns, rate));
+        let hint = control.map_or(0.0, |control| control.forecast_hint_seconds(rows, columns, rate));
+        let step = self.denoiser.forecast_seconds(rows, columns, rate) + added;
+        let sampling = self.evaluations as f64 * step;
         // Frames have sizes that the network accepts.
-        let Ok(plan) = self.generator.plan(width, height) else { return [f64::INFINITY; 3] };
+        let Ok(plan) = self.generator.plan(width, height) else { return [f64::INFINITY; 4] };
         let stages = |stages: &[Stage]| plan.stage_seconds(stages, rate);
-        [stages(&[Stage::Encode, Stage::Refine]), sampling, stages(&[Stage::Decode])]
+        [stages(&[Stage::Encode, Stage::Refine]), hint, sampling, stages(&[Stage::Decode])]
     }
+}
+
+/// What steers a fill.
+struct Guidance {
+    /// The encoded hint.
+    hint: Vec<f32>,
+    strength: f32,
 }
 
 /// Why a sampler ended early.
@@ -208,17 +286,30 @@ impl Predictor for FlowPredictor {
         true
     }
 
+    fn hint_kind(&self) -> Option<HintKind> {
+        self.flow.control.map(|control| control.hint)
+    }
+
     fn predict_watched(&self, image: &Planes, mask: &Mask, seed: u64, watch: &Watch) -> Result<Planes> {
+        self.predict_scene(&Scene::new(image, mask, seed), watch)
+    }
+
+    fn predict_scene(&self, scene: &Scene<'_>, watch: &Watch) -> Result<Planes> {
+        let &Scene { image, mask, seed, .. } = scene;
         self.check_frame(image, mask)?;
+        let hint = scene.hint.filter(|(_, strength)| strength.get() > 0.0);
         let (width, height) = (image.width(), image.height());
         let (engine, plan) = (self.generator.engine(), self.generator.plan(width, height)?);
         let input = (image.values(), mask.hole());
-        let [filled, sampled] = self.shares(width, height);
+        let [filled, encoded, sampled] = self.shares(width, height, hint.is_some());
         let failed = |error| self.engine_failed(error);
 
         let part = watch.part(0.0, filled);
         let refined = engine.refined(&plan, input, &|fraction| part.reached(fraction).is_ok());
-        let latent = self.sample(refined.map_err(failed)?, mask, seed, &watch.part(filled, sampled))?;
+        let refined = refined.map_err(failed)?;
+        let guidance = hint.map(|hint| self.guidance(hint, image, mask, &watch.part(filled, encoded)));
+        let guidance = guidance.transpose()?;
+        let latent = self.sample(refined, mask, guidance.as_ref(), seed, &watch.part(encoded, sampled))?;
         let part = watch.part(sampled, 1.0);
         let proceed = |fraction| part.reached(fraction).is_ok();
         // The ring is predicted as well: its colours are compared with the known ones.
@@ -238,23 +329,27 @@ impl Predictor for FlowPredictor {
     fn forecast_bytes(&self, width: usize, height: usize) -> u64 {
         let (rows, columns) = (height / MULTIPLE, width / MULTIPLE);
         let map = (self.flow.denoiser.latent * rows * columns * size_of::<f32>()) as u64;
-        let Ok(plan) = self.denoiser.plan(rows, columns, rayon::current_num_threads()) else {
-            return u64::MAX;
-        };
+        // With a hint, if there may be one.
+        let Ok(plan) = self.plan([rows, columns], true) else { return u64::MAX };
+        let pixels = (width * height * size_of::<f32>()) as u64;
+        let hint = self.control.as_ref().map_or(0, |control| {
+            let input = control.config().hint as u64 * pixels;
+            input + control.hint_bytes(rows, columns, rayon::current_num_threads())
+        });
         // The generator keeps its memory while the denoiser runs. Twice the image: what is decoded, and with matched colours.
-        let image = (3 * width * height * size_of::<f32>()) as u64;
         self.generator.forecast_bytes(width, height)
-            + plan.arena_bytes()
+            + plan.arena_bytes().max(hint)
             + LATENT_MAPS as u64 * map
-            + 2 * image
+            + 2 * 3 * pixels
     }
 
     fn forecast_seconds(&self, width: usize, height: usize, _hole_pixels: usize) -> f64 {
-        self.seconds(width, height).iter().sum()
+        self.seconds(width, height, true).iter().sum()
     }
 
     fn resident_bytes(&self) -> u64 {
-        self.generator.resident_bytes() + self.denoiser.weight_bytes()
+        let control = self.control.as_ref().map_or(0, ControlEngine::weight_bytes);
+        self.generator.resident_bytes() + self.denoiser.weight_bytes() + control
     }
 
     fn release(&self) {
@@ -266,7 +361,7 @@ impl Predictor for FlowPredictor {
 mod tests {
     use super::*;
     use crate::checkpoint::{NamedTensor, Storage};
-    use crate::flow::Statistics;
+    use crate::flow::{Control, Statistics};
     use lacuna_diffusion::{Jumps, KnownNoise, When};
     use lacuna_network::Denoiser;
     use std::borrow::Cow;
@@ -280,10 +375,23 @@ mod tests {
 
     /// A flow whose weights are noise of this size.
     fn predictor(start: FlowStart, size: f32, steps: Option<usize>) -> Result<FlowPredictor> {
+        predictor_with(None, start, size, steps)
+    }
+
+    fn predictor_with(
+        hint: Option<HintKind>,
+        start: FlowStart,
+        size: f32,
+        steps: Option<usize>,
+    ) -> Result<FlowPredictor> {
         let generator = generator();
         let latent = generator.config().latent().total();
         let denoiser = Denoiser { latent, width: 16, levels: vec![1, 2], blocks: 1, mean: false };
-        let tensors = denoiser.layers().tensors().into_iter().enumerate().map(|(seed, (name, shape))| {
+        let control = hint.map(|hint| Control { hint, hint_widths: [4, 8, 8, 16] });
+        let branch = control.map(|control| control.network(&denoiser).layers().tensors()).unwrap_or_default();
+        let branch = branch.into_iter().map(|(name, shape)| (format!("control.{name}"), shape));
+        let tensors = denoiser.layers().tensors().into_iter().chain(branch);
+        let tensors = tensors.enumerate().map(|(seed, (name, shape))| {
             let values = pictures::noise(seed as u64, shape.iter().product());
             let values = Cow::Owned(values.iter().map(|value| size * value).collect());
             NamedTensor { name, shape, values }
@@ -296,6 +404,7 @@ mod tests {
             start,
             halo: 1,
             statistics,
+            control,
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flow.safetensors");
@@ -416,6 +525,67 @@ mod tests {
         });
         for (index, fill) in fills.iter().enumerate() {
             assert!(fills[..index].iter().all(|other| other != fill), "{:?}", samplings[index]);
+        }
+    }
+
+    /// A hint changes the fill; without one, with strength 0, or outside the hole, it does not.
+    #[test]
+    fn hints_steer_and_nothing_else_changes() {
+        let (image, mask) = scene();
+        let [width, height] = SIDES;
+        let lines = |drawn: &dyn Fn(usize) -> bool| {
+            FrameHint::Lines(Mask::new(width, height, (0..width * height).map(drawn).collect()))
+        };
+        let guide =
+            |shade: f32| FrameHint::Guide(Planes::new(width, height, vec![shade; 3 * width * height]));
+        let plain = predictor(MEAN, 0.1, None).unwrap().predict(&image, &mask, 1).unwrap();
+        let hole = mask.hole();
+        for (kind, one, other, outside) in [
+            (HintKind::Lines, lines(&|at| at % 3 == 0), lines(&|at| at % 4 == 0), lines(&|at| !hole[at])),
+            (HintKind::Guide, guide(0.2), guide(0.9), guide(0.2)),
+        ] {
+            let steered = predictor_with(Some(kind), MEAN, 0.1, None).unwrap();
+            assert_eq!(steered.hint_kind(), Some(kind));
+            let fill = |hint: &FrameHint, strength: f32| {
+                let hint = Some((hint, HintStrength::new(strength).unwrap()));
+                let (scene, watch) = (Scene { hint, ..Scene::new(&image, &mask, 1) }, Watch::default());
+                let fill = steered.predict_scene(&scene, &watch).unwrap();
+                assert!((watch.done() - 1.0).abs() < 1e-5, "{kind}: {}", watch.done());
+                fill
+            };
+            assert_eq!(steered.predict(&image, &mask, 1).unwrap(), plain, "{kind}");
+            assert_eq!(fill(&one, 0.0), plain, "{kind}");
+            let fills = [fill(&one, 1.0), fill(&other, 1.0), fill(&one, 0.5), plain.clone()];
+            for (index, fill) in fills.iter().enumerate() {
+                assert!(fills[..index].iter().all(|other| other != fill), "{kind}: {index}");
+            }
+            if kind == HintKind::Lines {
+                let none = lines(&|_| false);
+                assert_eq!(fill(&outside, 1.0), fill(&none, 1.0));
+            }
+            assert!(
+                steered.forecast_bytes(width, height)
+                    > predictor(MEAN, 0.1, None).unwrap().forecast_bytes(width, height)
+            );
+        }
+    }
+
+    #[test]
+    fn hints_that_do_not_fit_are_refused() {
+        let (image, mask) = scene();
+        let [width, height] = SIDES;
+        let small = FrameHint::Lines(Mask::new(8, 16, vec![true; 8 * 16]));
+        let guide = FrameHint::Guide(Planes::new(width, height, vec![0.0; 3 * width * height]));
+        let of_lines = predictor_with(Some(HintKind::Lines), MEAN, 0.1, None).unwrap();
+        for (predictor, hint, words) in [
+            (&of_lines, &small, "a hint of 8 x 16 for a frame of 64 x 48"),
+            (&of_lines, &guide, "a hint of the kind guide, it takes lines"),
+            (&predictor(MEAN, 0.1, None).unwrap(), &guide, "a hint of the kind guide, it takes none"),
+        ] {
+            let hint = Some((hint, HintStrength::default()));
+            let scene = Scene { hint, ..Scene::new(&image, &mask, 1) };
+            let problem = predictor.predict_scene(&scene, &Watch::default()).unwrap_err().to_string();
+            assert!(problem.contains(words), "{problem}");
         }
     }
 }

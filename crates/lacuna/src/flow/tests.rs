@@ -7,7 +7,8 @@ use std::path::Path;
 use lacuna_network::Denoiser;
 use testkit::fixtures;
 
-use super::{Flow, FlowFile, FlowStart, Statistics};
+use super::{Control, Flow, FlowFile, FlowStart, Statistics};
+use crate::HintKind;
 use crate::checkpoint::{Checkpoint, NamedTensor, Storage};
 
 fn generator() -> Checkpoint {
@@ -22,12 +23,16 @@ fn flow() -> Flow {
         start: FlowStart::Mean { deviation: 0.5 },
         halo: 1,
         statistics: Statistics { mean: vec![0.25; latent], deviation: vec![2.0; latent] },
+        control: None,
     }
 }
 
 /// Every value of a tensor is its number in the list.
 fn tensors(flow: &Flow) -> Vec<NamedTensor<'static>> {
-    let named = flow.denoiser.layers().tensors().into_iter().enumerate();
+    let branch = flow.control.map(|control| control.network(&flow.denoiser).layers().tensors());
+    let branch = branch.unwrap_or_default().into_iter();
+    let named = branch.map(|(name, shape)| (format!("control.{name}"), shape));
+    let named = flow.denoiser.layers().tensors().into_iter().chain(named).enumerate();
     named
         .map(|(index, (name, shape))| {
             let values = Cow::Owned(vec![index as f32; shape.iter().product()]);
@@ -99,6 +104,45 @@ fn the_header_is_the_documented_one() {
     for tensor in tensors(&noise) {
         assert_eq!(halves[&tensor.name], *tensor.values, "{}", tensor.name);
     }
+}
+
+#[test]
+fn a_branch_is_saved_with_its_flow() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, _) = saved(folder.path());
+    let path = folder.path().join("steered.safetensors");
+    let control = Control { hint: HintKind::Lines, hint_widths: [4, 8, 8, 16] };
+    let steered = Flow { control: Some(control), ..flow() };
+    FlowFile::save(&path, &steered, "", tensors(&steered), Storage::F32).unwrap();
+    let file = FlowFile::open(&path).unwrap();
+    assert_eq!(*file.flow(), steered);
+    assert!(file.parameters() > FlowFile::open(plain).unwrap().parameters());
+    assert_eq!(file.control_values("zero.1.bias").unwrap().len(), 32);
+    assert!(file.control_values("conv_out.bias").is_none());
+    let bytes = std::fs::read(&path).unwrap();
+    let header = r#"\"halo\":1,\"control\":{\"hint\":\"lines\",\"hint_widths\":[4,8,8,16]}}"#;
+    assert!(String::from_utf8_lossy(&bytes).contains(header));
+    let replaced = |from: &'static str, to: &'static str| with_header(&bytes, |text| text.replace(from, to));
+    for (bytes, words) in [
+        (replaced("[4,8,8,16]", "[4,8,0,16]"), "0 channels in the hint's encoder"),
+        (replaced("[4,8,8,16]", "[4,8,8,16000]"), "16000 channels in the hint's encoder"),
+        (
+            replaced("[4,8,8,16]", "[4,8,16,16]"),
+            "control.hint.4.weight: expected [16, 8, 3, 3], found [8, 8, 3, 3]",
+        ),
+        (replaced(r#"\"lines\""#, r#"\"dots\""#), "malformed lacuna.flow"),
+        (
+            replaced("control.zero.1.bias", "control.zero.2.bias"),
+            "control.zero.1.bias: expected [32], found nothing",
+        ),
+    ] {
+        let problem = problem(folder.path(), &bytes);
+        assert!(problem.contains(words), "{words}: {problem}");
+    }
+    // Weights of a branch that the flow does not have.
+    let refused =
+        FlowFile::save(&path, &flow(), "", tensors(&steered), Storage::F32).unwrap_err().to_string();
+    assert!(refused.contains("control."), "{refused}");
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct Inputs<'a> {
     pub mask: MaskSource<'a>,
     /// A mask of what must not be copied into the hole.
     pub avoid: Option<Source<'a>>,
+    /// What a person wants in the hole: lines or a picture, whatever the predictor takes ([`crate::Predictor::hint_kind`]).
+    pub hint: Option<Source<'a>>,
 }
 
 /// What says where the hole is.
@@ -43,7 +45,7 @@ pub enum MaskSource<'a> {
 impl<'a> Inputs<'a> {
     /// An image and its mask file.
     pub fn new(image: Source<'a>, mask: Source<'a>) -> Self {
-        Self { image, mask: MaskSource::File(mask), avoid: None }
+        Self { image, mask: MaskSource::File(mask), avoid: None, hint: None }
     }
 }
 

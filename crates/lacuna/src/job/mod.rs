@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub use inputs::{Inputs, MaskSource, Source};
 
+use crate::hint::{Hint, HintKind, HintStrength};
 use crate::hole::Expand;
 use crate::inpainter::{Forecast, check_sizes};
 use crate::mask_fit::MaskFile;
@@ -15,8 +16,8 @@ use crate::picture::{Format, Limits, SaveOptions};
 use crate::soft_edge::soft_edge;
 use crate::strategy::Plan;
 use crate::{
-    Budget, Hole, HoleOptions, Inpainter, Mask, MaskFit, MaskOptions, Picture, Predictor, Result, Sizing,
-    Watch,
+    Budget, Error, Hole, HoleOptions, Inpainter, Mask, MaskFit, MaskOptions, Picture, Predictor, Result,
+    Sizing, Watch,
 };
 
 /// The options of a fill, without its files.
@@ -40,6 +41,8 @@ pub struct FillJob {
     pub sizing: Sizing,
     /// Seed of all randomness.
     pub seed: u64,
+    /// How much a hint counts.
+    pub hint_strength: HintStrength,
     /// Options for writing the result.
     pub save: SaveOptions,
 }
@@ -57,6 +60,7 @@ impl FillJob {
             feather: 0,
             sizing: Sizing::default(),
             seed: 0,
+            hint_strength: HintStrength::default(),
             save: SaveOptions::default(),
         }
     }
@@ -75,12 +79,16 @@ impl FillJob {
     /// [`crate::Error::Picture`] or [`crate::Error::TooLarge`] for the image; the same in [`crate::Error::Mask`] for a
     /// mask; [`crate::Error::MaskSize`], [`crate::Error::MaskShape`] and [`crate::Error::NoKnownPixels`] for a mask that does
     /// not fit; [`crate::Error::Unfit`] if the output format cannot hold the image; [`crate::Error::Memory`] if the memory
-    /// limit is too low; [`crate::Error::Read`] if a file cannot be read.
+    /// limit is too low; [`crate::Error::Argument`] for a hint of another size, or for a predictor that takes none;
+    /// [`crate::Error::Read`] if a file cannot be read.
     pub fn prepare<'a>(&'a self, inputs: Inputs<'a>) -> Result<Prepared<'a>> {
-        let Opened { picture, hole, avoid, mask_pixels, format, notes } = self.open(inputs)?;
+        let Opened { picture, hole, avoid, hint, mask_pixels, format, notes } = self.open(inputs)?;
         let mut inpainter = self.inpainter(&picture);
         if let Some(avoid) = avoid {
             inpainter = inpainter.avoiding(avoid);
+        }
+        if let Some(hint) = hint {
+            inpainter = inpainter.steered(hint, self.hint_strength);
         }
         let plan = inpainter.plan(&picture, hole.mask())?;
         Ok(Prepared {
@@ -120,8 +128,10 @@ impl FillJob {
             self.read_mask(source, &options, &picture, budget, &mut notes)
         });
         let avoid = avoid.transpose()?.filter(|avoid| avoid.count() > 0);
+        let hint = inputs.hint.map(|source| self.read_hint(source, &picture, budget, &mut notes));
+        let hint = hint.transpose()?.flatten();
         notes.extend(picture.writing_notes(&self.save));
-        Ok(Opened { picture, hole, avoid, mask_pixels, format, notes })
+        Ok(Opened { picture, hole, avoid, hint, mask_pixels, format, notes })
     }
 
     /// Fills the hole of an image in memory; no file is read or written. Pixels outside the hole keep their bits. `avoid`
@@ -177,6 +187,43 @@ impl FillJob {
             notes.push(format!("{}: none of its hole lies on the photo", file.name()));
         }
         Ok(mask)
+    }
+
+    /// Reads a hint; none if it has no lines. Appends notes for the user.
+    fn read_hint(
+        &self,
+        source: Source<'_>,
+        picture: &Picture,
+        budget: Option<Budget>,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Hint>> {
+        match self.predictor.hint_kind() {
+            None => Err(Error::Argument(format!(
+                "{} takes no hint: that needs a flow file with a ControlNet branch as model, and method flow or network",
+                self.predictor.name()
+            ))),
+            Some(HintKind::Lines) => {
+                let options = MaskOptions { invert: false, ..self.mask };
+                let lines = self.read_mask(source, &options, picture, budget, notes)?;
+                Ok((lines.count() > 0).then_some(Hint::Lines(lines)))
+            }
+            Some(HintKind::Guide) => {
+                let guide = source.open(&Limits { memory: budget, ..self.limits })?;
+                let [expected, found] = [picture, &guide].map(|it| (it.width(), it.height()));
+                if expected != found {
+                    return Err(Error::Argument(format!(
+                        "{}: a hint of {} x {} pixels for a photo of {} x {}",
+                        guide.name(),
+                        found.0,
+                        found.1,
+                        expected.0,
+                        expected.1
+                    )));
+                }
+                notes.extend_from_slice(guide.notes());
+                Ok(Some(Hint::Guide(guide)))
+            }
+        }
     }
 
     /// The hole of a mask.
@@ -237,6 +284,8 @@ pub(crate) struct Opened {
     pub hole: Hole,
     /// What must not be copied.
     pub avoid: Option<Mask>,
+    /// What a person wants in the hole.
+    pub hint: Option<Hint>,
     /// Pixels of the mask before the hole grows.
     pub mask_pixels: usize,
     /// The format of the result.
@@ -349,8 +398,10 @@ impl<'a> Prepared<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::Planes;
     use crate::error::Limit;
+    use crate::hint::FrameHint;
+    use crate::predictor::Scene;
     use crate::predictor::tests::Constant;
     use image::{DynamicImage, ImageBuffer, Luma, Rgb};
 
@@ -501,6 +552,78 @@ mod tests {
         (Picture::decode(&bytes, "a", &Limits::default()).unwrap(), notes)
     }
 
+    /// Gives the hint back as the fill: white lines on black, or the guide.
+    struct Drawn(HintKind);
+
+    impl Predictor for Drawn {
+        fn name(&self) -> String {
+            "drawn".into()
+        }
+
+        fn hint_kind(&self) -> Option<HintKind> {
+            Some(self.0)
+        }
+
+        fn predict_watched(&self, image: &Planes, _: &Mask, _: u64, _: &Watch) -> Result<Planes> {
+            Ok(Planes::new(image.width(), image.height(), vec![0.0; image.values().len()]))
+        }
+
+        fn predict_scene(&self, scene: &Scene<'_>, watch: &Watch) -> Result<Planes> {
+            let (width, height) = (scene.image.width(), scene.image.height());
+            match scene.hint {
+                None => self.predict_watched(scene.image, scene.mask, 0, watch),
+                Some((FrameHint::Guide(guide), _)) => Ok(guide.clone()),
+                Some((FrameHint::Lines(lines), strength)) => {
+                    let line = lines.hole().iter().map(|&line| strength.get() * f32::from(line));
+                    Ok(Planes::new(width, height, line.clone().chain(line.clone()).chain(line).collect()))
+                }
+            }
+        }
+
+        fn sides(&self) -> crate::Sides {
+            crate::Sides::NETWORK
+        }
+
+        fn forecast_bytes(&self, _: usize, _: usize) -> u64 {
+            0
+        }
+
+        fn forecast_seconds(&self, _: usize, _: usize, _: usize) -> f64 {
+            0.0
+        }
+    }
+
+    #[test]
+    fn hints_reach_the_predictor_where_they_were_drawn() {
+        let (photo, hole) = (photo(60, 40), mask(60, 40, |x, y| (9..30).contains(&x) && y > 20));
+        let (lines, guide) = (mask(60, 40, |x, _| x % 5 == 0), photo.clone());
+        let (empty, small) = (mask(60, 40, |_, _| false), mask(30, 20, |_, _| true));
+        let inputs = |hint| Inputs {
+            hint: Some(source("hint.png", hint)),
+            ..Inputs::new(source("photo.png", &photo), source("mask.png", &hole))
+        };
+        let job = |kind| FillJob::new(Arc::new(Drawn(kind)));
+        let half = HintStrength::new(0.5).unwrap();
+        let (drawn, _) = filled(&FillJob { hint_strength: half, ..job(HintKind::Lines) }, inputs(&lines));
+        let (guided, _) = filled(&job(HintKind::Guide), inputs(&guide));
+        let shade = |picture: &Picture, x, y| picture.pixels().to_rgb8().get_pixel(x, y).0;
+        assert_eq!((shade(&drawn, 20, 30), shade(&drawn, 21, 30)), ([128; 3], [0; 3]));
+        assert_eq!(shade(&guided, 21, 30), [21, 30, (21 * 30 % 256) as u8]);
+        // An empty sketch is no hint.
+        let (none, _) = filled(&job(HintKind::Lines), inputs(&empty));
+        assert_eq!(shade(&none, 20, 30), [0; 3]);
+        let refused = |job: &FillJob, hint| job.prepare(inputs(hint)).err().unwrap().to_string();
+        for (kind, words) in [
+            (HintKind::Lines, "30 x 20"),
+            (HintKind::Guide, "hint.png: a hint of 30 x 20 pixels for a photo of 60 x 40"),
+        ] {
+            let problem = refused(&job(kind), &small);
+            assert!(problem.contains(words) && problem.contains("60 x 40"), "{problem}");
+        }
+        let problem = refused(&super::tests::job(), &lines);
+        assert!(problem.contains("takes no hint") && problem.contains("ControlNet"), "{problem}");
+    }
+
     #[test]
     fn transparent_pixels_are_filled_and_opaque_then() {
         let with_alpha = |alpha: fn(u32) -> u8| {
@@ -508,7 +631,7 @@ mod tests {
             encoded(DynamicImage::ImageRgba8(ImageBuffer::from_fn(40, 30, pixel)))
         };
         let cut_out = with_alpha(|x| if x < 5 { 0 } else { 255 });
-        let inputs = |photo| Inputs { image: photo, mask: MaskSource::Alpha, avoid: None };
+        let inputs = |photo| Inputs { image: photo, mask: MaskSource::Alpha, avoid: None, hint: None };
         let (picture, _) = filled(&job(), inputs(source("a.png", &cut_out)));
         assert!(!picture.has_alpha(), "all is opaque");
         let pixels = picture.pixels().to_rgb8();
