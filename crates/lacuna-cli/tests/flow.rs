@@ -6,9 +6,10 @@ use std::path::Path;
 use assert_cmd::assert::Assert;
 use assert_cmd::cargo::cargo_bin_cmd;
 use image::{ImageBuffer, Luma, Rgb, RgbImage};
+use lacuna::HintKind;
 use lacuna::checkpoint::{NamedTensor, Storage};
 use lacuna::default_network;
-use lacuna::flow::{Flow, FlowFile, FlowStart, Statistics};
+use lacuna::flow::{Control, Flow, FlowFile, FlowStart, Statistics};
 use lacuna_network::Denoiser;
 use predicates::str::contains;
 
@@ -27,20 +28,29 @@ fn folder() -> tempfile::TempDir {
     photo.save(folder.path().join("photo.png")).unwrap();
     let mask = ImageBuffer::from_fn(width, height, |x, y| Luma([if in_hole(x, y) { 255u8 } else { 0 }]));
     mask.save(folder.path().join("mask.png")).unwrap();
-    write_flow(&folder.path().join("flow.safetensors"), default_network().unwrap().fingerprint());
+    let generator = default_network().unwrap().fingerprint();
+    write_flow(&folder.path().join("flow.safetensors"), &generator, None);
+    for hint in [HintKind::Lines, HintKind::Guide] {
+        write_flow(&folder.path().join(format!("{hint}.safetensors")), &generator, Some(hint));
+    }
     folder
 }
 
-fn write_flow(path: &Path, generator: String) {
+fn write_flow(path: &Path, generator: &str, hint: Option<HintKind>) {
     let latent = default_network().unwrap().config().latent().total();
     let denoiser = Denoiser { latent, width: 16, levels: vec![1, 2], blocks: 1, mean: false };
-    let tensors = denoiser.layers().tensors().into_iter().enumerate().map(|(seed, (name, shape))| {
+    let control = hint.map(|hint| Control { hint, hint_widths: [4, 8, 8, 16] });
+    let branch = control.map(|control| control.network(&denoiser).layers().tensors()).unwrap_or_default();
+    let branch = branch.into_iter().map(|(name, shape)| (format!("control.{name}"), shape));
+    let tensors = denoiser.layers().tensors().into_iter().chain(branch);
+    let tensors = tensors.enumerate().map(|(seed, (name, shape))| {
         let values = testkit::pictures::noise(seed as u64, shape.iter().product());
         NamedTensor { name, shape, values: Cow::Owned(values.iter().map(|value| 0.4 * value).collect()) }
     });
     let statistics = Statistics { mean: vec![0.3; latent], deviation: vec![0.6; latent] };
     let start = FlowStart::Mean { deviation: 0.5 };
-    let flow = Flow { denoiser: denoiser.clone(), generator, start, halo: 1, statistics };
+    let generator = generator.to_owned();
+    let flow = Flow { denoiser: denoiser.clone(), generator, start, halo: 1, statistics, control };
     FlowFile::save(path, &flow, "noise", tensors, Storage::F32).unwrap();
 }
 
@@ -83,11 +93,49 @@ fn answers_differ_in_the_hole_alone_and_come_again() {
     lacuna(folder, "inpaint photo.png mask.png -o d.png --method guided --model flow.safetensors").success();
 }
 
+/// Hints change the hole alone; without one, or without strength, a branch changes nothing.
+#[test]
+fn hints_steer_fills() {
+    let folder = folder();
+    let folder = folder.path();
+    let photo = open(folder, "photo.png");
+    let [width, height] = SIDES;
+    let lines = ImageBuffer::from_fn(width, height, |x, y| Luma([if x.abs_diff(y) < 3 { 255u8 } else { 0 }]));
+    lines.save(folder.join("sketch.png")).unwrap();
+    let fill = |name: &str, arguments: &str| {
+        lacuna(folder, &format!("inpaint photo.png mask.png -o {name} --steps 2 {arguments}")).success();
+        open(folder, name)
+    };
+    let plain = fill("plain.png", "--model flow.safetensors");
+    for hint in ["lines", "guide"] {
+        let model = format!("--model {hint}.safetensors");
+        assert!(fill(&format!("{hint}-none.png"), &model) == plain);
+        let file = if hint == "lines" { "sketch.png" } else { "photo.png" };
+        let given = |name: &str, strength: &str| {
+            fill(&format!("{hint}-{name}.png"), &format!("{model} --hint {file} --hint-strength {strength}"))
+        };
+        assert!(given("zero", "0") == plain);
+        let (whole, half) = (given("whole", "1"), given("half", "0.5"));
+        assert!(whole != plain && half != plain && whole != half, "{hint}");
+        for (x, y, pixel) in whole.enumerate_pixels() {
+            assert!(in_hole(x, y) || pixel == photo.get_pixel(x, y), "{hint} at {x}, {y}");
+        }
+    }
+    lacuna(folder, "model info lines.safetensors").success().stdout(contains("hint        lines"));
+    lacuna(
+        folder,
+        "inpaint photo.png mask.png -o sketch.png --overwrite --model lines.safetensors --hint sketch.png",
+    )
+    .code(2)
+    .stderr(contains("sketch.png is an input and would be overwritten"));
+}
+
 #[test]
 fn what_does_not_fit_is_refused_and_nothing_is_written() {
     let folder = folder();
     let folder = folder.path();
-    write_flow(&folder.join("other.safetensors"), "0".repeat(64));
+    write_flow(&folder.join("other.safetensors"), &"0".repeat(64), None);
+    image::GrayImage::new(9, 9).save(folder.join("small.png")).unwrap();
     for (arguments, code, words) in [
         ("--method flow", 1, "method flow needs a flow file as model"),
         ("--steps 4", 2, "--steps needs a flow file as --model"),
@@ -96,6 +144,14 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
         ("--model other.safetensors", 1, "0000000000000000"),
         ("--model flow.safetensors --steps 0", 2, "0 is not in 1..=1000"),
         ("--model flow.safetensors --refine", 1, "cannot be refined"),
+        ("--model flow.safetensors --hint mask.png", 1, "takes no hint"),
+        ("--hint mask.png", 1, "takes no hint: that needs a flow file with a ControlNet branch"),
+        ("--method guided --model lines.safetensors --hint mask.png", 1, "takes no hint"),
+        ("--model lines.safetensors --hint absent.png", 1, "absent.png"),
+        ("--model lines.safetensors --hint small.png", 1, "9 x 9"),
+        ("--model guide.safetensors --hint small.png", 1, "a hint of 9 x 9 pixels for a photo of 104 x 90"),
+        ("--model lines.safetensors --hint mask.png --hint-strength 3", 2, "possible are 0 to 2"),
+        ("--model lines.safetensors --hint-strength 1", 2, "--hint"),
         (
             "--model flow.safetensors --engine burn",
             2,

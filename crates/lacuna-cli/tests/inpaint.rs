@@ -192,7 +192,7 @@ fn bad_files_give_one_clear_line() {
     for (args, words) in [
         ("photo.png masks -o out.png", "masks is a folder, photo.png a single photo"),
         ("masks mask.png -o photo.png", "photo.png is a file, masks a folder"),
-        ("photo.png mask.png -o mask.png --overwrite", "is a mask and would be overwritten"),
+        ("photo.png mask.png -o mask.png --overwrite", "is an input and would be overwritten"),
         ("photo.png mask.png -o out.png --resume", "a single photo has no manifest"),
         ("photo.png mask.png", "--output"),
     ] {

@@ -4,10 +4,14 @@ import { byId, onClick } from "./dom.js";
 import { say } from "./dialogs.js";
 import { divide } from "./comparing.js";
 import { fill } from "./filling.js";
-import { avoiding, beginStroke, endStroke } from "./masking.js";
+import { aim, beginStroke, endStroke } from "./masking.js";
 import { onState, page, view } from "./state.js";
 import { text } from "./texts.js";
 import { Tools } from "./tools.js";
+
+/** The size of the brush that is not in use: for lines, or for everything else. */
+let otherSize = 5;
+let isFine = false;
 
 const tools = new Tools(view, {
   begin: beginStroke,
@@ -15,7 +19,7 @@ const tools = new Tools(view, {
     endStroke(outcome.isCancelled);
     // By keyboard a hole is drawn in many small strokes, and erasing means that the hole is not finished.
     const isWhole = !outcome.isCancelled && !outcome.erases && !outcome.byKeys;
-    if (isWhole && !page.layers.isAvoiding && byId("at-once").checked && page.mask.masked > 0) fill();
+    if (isWhole && page.layers.aim === "hole" && byId("at-once").checked && page.mask.masked > 0) fill();
   },
   divide,
   say: (key) => say(text(key)),
@@ -47,11 +51,28 @@ function sizeChanged() {
   view.draw();
 }
 
-/** Switches between drawing the hole and drawing what must not be copied. */
-export function toggleAvoiding() {
+/** Switches between drawing on a layer, "avoid" or "sketch", and drawing the hole. */
+export function toggleAim(name) {
+  if (!page.canEdit || byId(name).closest(".field").hidden) return;
+  cancelStroke();
+  aim(page.layers.aim === name ? "hole" : name);
+}
+
+/** Lets the tools draw the hole again. */
+export function aimAtHole() {
   if (!page.canEdit) return;
   cancelStroke();
-  avoiding(!page.layers.isAvoiding);
+  aim("hole");
+}
+
+/** The brush has a size of its own for lines: a hole is drawn broadly, a line finely. */
+function chooseSize() {
+  const isLine = page.layers?.aim === "sketch";
+  if (isLine === isFine) return;
+  isFine = isLine;
+  const input = byId("size");
+  [input.value, otherSize] = [otherSize, Number(input.value)];
+  sizeChanged();
 }
 
 export function connectTools() {
@@ -59,11 +80,15 @@ export function connectTools() {
     button.addEventListener("click", () => chooseTool(button.id.slice("tool-".length)));
   }
   byId("size").addEventListener("input", sizeChanged);
-  onClick("avoid-done", toggleAvoiding);
+  onClick("aim-done", aimAtHole);
   onState((canEdit) => {
-    const isAvoiding = Boolean(canEdit && page.layers.isAvoiding);
-    byId("avoiding").hidden = !isAvoiding;
-    byId("avoid").setAttribute("aria-pressed", String(isAvoiding));
+    const aimed = canEdit ? page.layers.aim : "hole";
+    byId("aiming").hidden = aimed === "hole";
+    for (const name of ["avoid", "sketch"]) {
+      byId(name).setAttribute("aria-pressed", String(aimed === name));
+      byId(`aiming-${name}`).hidden = aimed !== name;
+    }
+    chooseSize();
   });
   sizeChanged();
 }

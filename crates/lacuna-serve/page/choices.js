@@ -45,6 +45,11 @@ export function hasAnswers() {
   return value("method") !== "network" || Boolean(chosenModel()?.answers);
 }
 
+/** Whether lines can be drawn that must go on in the hole. */
+export function takesLines() {
+  return ["flow", "network"].includes(value("method")) && chosenModel()?.hint === "lines";
+}
+
 const chosenModel = () => page.server?.models.find((model) => model.id === value("model"));
 
 /** Forward passes of a refined fill. */
@@ -142,6 +147,7 @@ export function choicesChanged() {
   byId("quality-field").hidden = !takesQuality();
   byId("expand").disabled = byId("expand-auto").checked;
   byId("latent").hidden = !latentModel();
+  byId("sketch").closest(".field").hidden = !takesLines();
   for (const id of Object.keys(NUMBERS)) if (byId(id).checkValidity()) showFieldError(byId(id), false);
   if (page.photo && !page.isBusy) settle();
 }

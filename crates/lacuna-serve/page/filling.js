@@ -1,11 +1,11 @@
 // Filling the hole, once or with several answers, and again with another seed.
 
 import * as api from "./api.js";
-import { answers, check, loadServer, settings } from "./choices.js";
+import { answers, check, loadServer, settings, takesLines } from "./choices.js";
 import { compare } from "./comparing.js";
 import { clearMessages, say, showMessage } from "./dialogs.js";
 import { byId, onClick } from "./dom.js";
-import { avoidingDrawn, drawnHole } from "./masking.js";
+import { drawnHole, withDrawn } from "./masking.js";
 import { load } from "./photos.js";
 import { busily, failed, onState, page, progress, setState } from "./state.js";
 import { add, chooseVariant } from "./steps.js";
@@ -25,15 +25,15 @@ export async function fill() {
 }
 
 /**
- * Fills the hole of the current step again, with another seed and what is drawn now as not to be copied; the earlier results
- * stay as variants.
+ * Fills the hole of the current step again, with another seed and with what is drawn now besides the hole; the earlier results stay
+ * as variants.
  */
 export async function another() {
   if (!canRepeat()) return;
   clearMessages();
   const { from, hole, variants } = page.photo;
   const seed = Math.max(...variants.map((variant) => variant.seed)) + 1;
-  await produce({ photo: from, place: page.current, findHole: () => avoidingDrawn(hole), seeds: [seed] });
+  await produce({ photo: from, place: page.current, findHole: () => withDrawn(hole), seeds: [seed] });
 }
 
 function canRepeat() {
@@ -51,7 +51,7 @@ async function produce({ photo, place, findHole, seeds }) {
       await loadServer();
       const hole = await findHole();
       // The same for all answers, whatever is changed meanwhile.
-      const asked = { ...settings(), ...hole.fields, avoid: hole.avoid };
+      const asked = { ...settings(), ...hole.fields, avoid: hole.avoid, hint: takesLines() ? hole.hint : null };
       for (const [index, seed] of seeds.entries()) {
         // A result that is shown ends the work's state.
         if (index > 0) setState("filling");
@@ -61,8 +61,8 @@ async function produce({ photo, place, findHole, seeds }) {
         const loaded = await load(named, null, { signal });
         page.unsaved = true;
         page.lastHole = hole;
-        // What must not be copied into this hole must not be copied into the next one either.
-        const layers = { hole: null, avoid: hole.avoided };
+        // What must not be copied into this hole must not be copied into the next one either; lines stay for another answer.
+        const layers = { hole: null, avoid: hole.avoided, sketch: hole.sketched };
         const result = { ...loaded, saveAs: filled.file.name, layers, from: photo, hole, seed, notes: filled.notes };
         add(result, place);
         results.push(result);

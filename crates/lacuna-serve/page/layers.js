@@ -1,9 +1,11 @@
-// The two layers that are drawn on a photo, with one history: the hole, and what must not be copied into it.
+// The layers that are drawn on a photo, with one history: the hole, what must not be copied into it, and lines that must go on in it.
 
-import { AVOID_COLOUR, Mask } from "./mask.js";
+import { AVOID_COLOUR, Mask, SKETCH_COLOUR } from "./mask.js";
 
 /** Undo steps that are kept; each takes one bit per pixel, half a megabyte at most. */
 const STEPS = 100;
+
+const LAYERS = ["hole", "avoid", "sketch"];
 
 export class Layers {
   #undo = [];
@@ -11,24 +13,24 @@ export class Layers {
   /** The redo steps from before the last change. */
   #dropped = [];
 
-  /** Layers of a preview's size, empty or as in a packed { hole, avoid }. */
+  /** Layers of a preview's size, empty or as in a packed { hole, avoid, sketch }. */
   constructor(width, height, packed) {
     this.hole = new Mask(width, height);
     this.avoid = new Mask(width, height, AVOID_COLOUR);
+    this.sketch = new Mask(width, height, SKETCH_COLOUR);
     /** The layer that the tools draw on. */
     this.target = this.hole;
-    if (packed?.hole) this.hole.restore(packed.hole);
-    if (packed?.avoid) this.avoid.restore(packed.avoid);
+    for (const name of LAYERS) if (packed?.[name]) this[name].restore(packed[name]);
   }
 
   /** The layers at one bit per pixel, without their history. */
   packed() {
-    return { hole: this.hole.snapshot(), avoid: this.avoid.masked ? this.avoid.snapshot() : null };
+    return Object.fromEntries(LAYERS.map((name) => [name, this[name].masked ? this[name].snapshot() : null]));
   }
 
-  /** Whether the tools draw what must not be copied. */
-  get isAvoiding() {
-    return this.target === this.avoid;
+  /** The name of the layer that the tools draw on. */
+  get aim() {
+    return LAYERS.find((name) => this[name] === this.target);
   }
 
   /** Records a layer; called before it changes. */

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Batch } from "./batch.js";
-import { cancelStroke, connectTools, toggleAvoiding } from "./brush.js";
+import { cancelStroke, connectTools, toggleAim } from "./brush.js";
 import { connectChoices, fillChoices, loadServer, settings } from "./choices.js";
 import { connectComparing } from "./comparing.js";
 import { askForToken } from "./dialogs.js";
@@ -90,12 +90,14 @@ function connectButtons() {
     sheet(false);
     byId("show-settings").focus();
   });
-  onClick("avoid", () => {
-    toggleAvoiding();
-    // The sheet would cover the photo to draw on.
-    sheet(false);
-    byId("canvas").focus();
-  });
+  for (const name of ["avoid", "sketch"]) {
+    onClick(name, () => {
+      toggleAim(name);
+      // The sheet would cover the photo to draw on.
+      sheet(false);
+      byId("canvas").focus();
+    });
+  }
 }
 
 function connectFiles() {

@@ -5,6 +5,7 @@ import { maskPng } from "./files.js";
 /** The colours of the layers; see layers.js. They differ in brightness too. */
 export const HOLE_COLOUR = "#ff2d6f";
 export const AVOID_COLOUR = "#1f4fd8";
+export const SKETCH_COLOUR = "#ffd60a";
 /** A pixel is masked if at least half of it is covered. */
 const HALF = 128;
 /** Rows scaled at a time. */

@@ -44,12 +44,12 @@ function changed(layer) {
   if (layer === page.mask) page.imported = null;
 }
 
-/** Lets the tools draw what must not be copied, or the hole again. */
-export function avoiding(isAvoiding) {
+/** Lets the tools draw on a layer: the hole, "avoid" or "sketch". */
+export function aim(name) {
   const { layers } = page;
-  if (!layers || layers.isAvoiding === isAvoiding) return;
-  layers.target = isAvoiding ? layers.avoid : layers.hole;
-  say(text(isAvoiding ? "avoidOn" : "avoidOff"));
+  if (!layers || layers.aim === name) return;
+  layers.target = layers[name];
+  say(text(`${name}On`));
   view.draw();
   settle();
 }
@@ -71,25 +71,30 @@ function step(layer, otherwise) {
 }
 
 /**
- * The current hole: { width, height, drawn, avoided, file, avoid, fields } with the photo's size, snapshots of the two layers,
- * the mask files and the form fields for the server. Further drawing does not change it.
+ * The current hole: { width, height, drawn, avoided, sketched, file, avoid, hint, fields } with the photo's size, snapshots of the
+ * layers, the mask files and the form fields for the server. Further drawing does not change it.
  */
 export async function drawnHole() {
   const { imported, mask, photo } = page;
   const { width, height } = photo;
-  const whole = await avoidingDrawn({ width, height, drawn: mask.snapshot() });
+  const whole = await withDrawn({ width, height, drawn: mask.snapshot() });
   if (imported?.isAlpha) return { ...whole, file: null, fields: { mask_from: "alpha" } };
   if (imported) return { ...whole, file: imported.file, fields: { threshold: 127, invert: imported.invert } };
   return { ...whole, file: await mask.file(width, height), fields: {} };
 }
 
-/** A hole with what is drawn now as not to be copied into it. */
-export async function avoidingDrawn(hole) {
-  const { avoid } = page.layers;
-  if (avoid.masked === 0) return { ...hole, avoided: null, avoid: null };
-  const avoided = avoid.snapshot();
-  const file = await avoid.file(hole.width, hole.height);
-  return { ...hole, avoided, avoid: new File([file], "avoid.png", { type: file.type }) };
+/** A hole with what is drawn now as not to be copied into it, and as lines that must go on in it. */
+export async function withDrawn(hole) {
+  const { avoid, sketch } = page.layers;
+  const named = async (layer, name) => {
+    if (layer.masked === 0) return { snapshot: null, file: null };
+    const snapshot = layer.snapshot();
+    const file = await layer.file(hole.width, hole.height);
+    return { snapshot, file: new File([file], name, { type: file.type }) };
+  };
+  const avoided = await named(avoid, "avoid.png");
+  const sketched = await named(sketch, "sketch.png");
+  return { ...hole, avoided: avoided.snapshot, avoid: avoided.file, sketched: sketched.snapshot, hint: sketched.file };
 }
 
 /** Masks what is transparent in the photo, which is opaque once it is filled. */

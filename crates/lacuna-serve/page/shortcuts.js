@@ -1,6 +1,6 @@
 // Keyboard shortcuts and the list of them.
 
-import { changeSize, chooseTool, toggleAvoiding } from "./brush.js";
+import { aimAtHole, changeSize, chooseTool, toggleAim } from "./brush.js";
 import { byId } from "./dom.js";
 import { hold, release } from "./comparing.js";
 import { keyOf } from "./keys.js";
@@ -26,7 +26,8 @@ const SINGLE_KEYS = {
   Delete: click("clear"),
   Backspace: click("clear"),
   m: click("mask-again"),
-  n: toggleAvoiding,
+  n: () => toggleAim("avoid"),
+  s: () => toggleAim("sketch"),
   "[": () => changeSize(-1),
   "]": () => changeSize(1),
   "+": click("zoom-in"),
@@ -47,7 +48,7 @@ const SINGLE_KEYS = {
 const KEY_LIST = [
   ["open", "O"], ["brush", "B"], ["eraser", "E"], ["rectangle", "R"], ["rectangleEraser", "Shift + R"], ["lasso", "L"], ["lassoEraser", "Shift + L"],
   ["eraseKey", "Alt"], ["straightKey", "Shift"], ["brushSize", "[ ]  Shift + wheel"], ["invert", "I"], ["grow", "G"], ["shrink", "Shift + G"],
-  ["clear", "Del"], ["maskAgain", "M"], ["avoid", "N"], ["undo", "Ctrl + Z"], ["redo", "Ctrl + Shift + Z"], ["fill", "F"], ["another", "A"], ["variantKeys", "1 – 9"],
+  ["clear", "Del"], ["maskAgain", "M"], ["avoid", "N"], ["sketch", "S"], ["undo", "Ctrl + Z"], ["redo", "Ctrl + Shift + Z"], ["fill", "F"], ["another", "A"], ["variantKeys", "1 – 9"],
   ["holdKey", "C"], ["zoomIn", "+"], ["zoomOut", "−"], ["fit", "0"], ["oneToOne", "P"], ["zoomHole", "Z"], ["download", "D"], ["copy", "Ctrl + C"],
 ];
 
@@ -56,7 +57,7 @@ export function onKeyDown(event) {
   const key = keyOf(event);
   if (event.ctrlKey || event.metaKey) return withControl(event, key.toLowerCase());
   if (event.key === "Escape" && page.running) return page.running.abort();
-  if (event.key === "Escape" && page.layers?.isAvoiding) return toggleAvoiding();
+  if (event.key === "Escape" && page.photo && page.layers.aim !== "hole") return aimAtHole();
   if (event.altKey || !byId("single-keys").checked || (event.repeat && key === "c")) return;
   const action = /^[1-9]$/.test(key) ? () => chooseVariant(Number(key)) : (SINGLE_KEYS[key] ?? SINGLE_KEYS[key.toLowerCase()]);
   if (!action) return;

@@ -77,7 +77,8 @@ export function describe() {
   const { width, height } = photo;
   const label = text("canvas", { width, height, share: share(layers.hole) });
   const avoided = layers.avoid.masked ? text("canvasAvoid", { share: share(layers.avoid) }) : "";
-  byId("canvas").setAttribute("aria-label", label + avoided);
+  const sketched = layers.sketch.masked ? text("canvasSketch", { share: share(layers.sketch) }) : "";
+  byId("canvas").setAttribute("aria-label", label + avoided + sketched);
 }
 
 /** Shows an error. */

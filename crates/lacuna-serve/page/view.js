@@ -153,10 +153,12 @@ export class View {
       context.drawImage(this.overlay, 0, 0, width, height);
       context.globalAlpha = 1;
     } else if (this.layers) {
-      const { hole, avoid, target, isAvoiding } = this.layers;
+      const { hole, avoid, sketch, target, aim } = this.layers;
       // Before and after are compared without it.
-      if (split === 0) this.#drawLayer(avoid, target, isAvoiding ? MASK_OPACITY : PALE_OPACITY);
-      this.#drawLayer(hole, target, MASK_OPACITY);
+      if (split === 0) this.#drawLayer(avoid, target, aim === "avoid" ? MASK_OPACITY : PALE_OPACITY);
+      this.#drawLayer(hole, target, aim === "sketch" ? PALE_OPACITY : MASK_OPACITY);
+      // A result is looked at without the lines that led to it.
+      if (split === 0 && (aim === "sketch" || hole.masked)) this.#drawLayer(sketch, target, 1);
     }
     if (split > 0 && split < 1) this.#drawDivider(split * width, height);
     this.hint?.(context, this.scale);

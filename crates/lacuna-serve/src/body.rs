@@ -36,6 +36,8 @@ pub struct Form {
     pub mask: Option<Upload>,
     /// The part `avoid`.
     pub avoid: Option<Upload>,
+    /// The part `hint`.
+    pub hint: Option<Upload>,
     /// All other parts, in order.
     pub fields: Vec<(String, String)>,
 }
@@ -61,6 +63,7 @@ impl Form {
                 "image" => Some(&mut form.image),
                 "mask" => Some(&mut form.mask),
                 "avoid" => Some(&mut form.avoid),
+                "hint" => Some(&mut form.hint),
                 _ => None,
             };
             let file_name = file_name(part.file_name().unwrap_or(&name));

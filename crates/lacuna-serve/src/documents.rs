@@ -25,6 +25,13 @@ pub struct InpaintForm {
     /// A second mask: what it marks is not copied into the hole. Networks see it all the same.
     #[schema(value_type = Option<String>, format = Binary, nullable = false)]
     avoid: Option<Vec<u8>>,
+    /// What you want in the hole, for a model whose `hint` says what it takes: `lines`, a mask of lines that must go on; or `guide`, a
+    /// picture as large as the photo.
+    #[schema(value_type = Option<String>, format = Binary, nullable = false)]
+    hint: Option<Vec<u8>>,
+    /// How much the hint counts, 0 to 2: 1 as trained. Default 1.
+    #[schema(nullable = false, minimum = 0, maximum = 2)]
+    hint_strength: Option<f32>,
     /// The method; see `GET /v1/models`.
     #[schema(nullable = false)]
     method: Option<MethodName>,
@@ -204,7 +211,7 @@ mod tests {
         let schema = serde_json::to_value(InpaintForm::schema()).unwrap();
         let described: BTreeSet<&str> =
             schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-        let read = Settings::FIELDS.into_iter().chain(["image", "mask", "avoid"]).collect();
+        let read = Settings::FIELDS.into_iter().chain(["image", "mask", "avoid", "hint"]).collect();
         assert_eq!(described, read);
     }
 }

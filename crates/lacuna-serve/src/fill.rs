@@ -48,6 +48,8 @@ pub struct FillRequest {
     pub mask: MaskUpload,
     /// A mask of what must not be copied into the hole.
     pub avoid: Option<Upload>,
+    /// What a person wants in the hole.
+    pub hint: Option<Upload>,
     /// The settings.
     pub settings: Settings,
 }
@@ -123,10 +125,13 @@ impl FillRequest {
             MaskUpload::File(mask) => Some(mask),
             MaskUpload::Alpha => None,
         };
-        let files: Vec<&Upload> =
-            [Some(&self.image), mask, self.avoid.as_ref()].into_iter().flatten().collect();
+        let files: Vec<&Upload> = [Some(&self.image), mask, self.avoid.as_ref(), self.hint.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
         // The same two files may be image and mask, or image and what is avoided.
-        key("fill", &(&self.settings, mask.is_some()), &files)
+        let given = [mask.is_some(), self.avoid.is_some(), self.hint.is_some()];
+        key("fill", &(&self.settings, given), &files)
     }
 
     /// Fills the hole, once or several times.
@@ -178,8 +183,8 @@ impl FillRequest {
             MaskUpload::File(mask) => MaskSource::File(mask.source()),
             MaskUpload::Alpha => MaskSource::Alpha,
         };
-        let avoid = self.avoid.as_ref().map(Upload::source);
-        let prepared = job.prepare(Inputs { image: self.image.source(), mask, avoid });
+        let [avoid, hint] = [&self.avoid, &self.hint].map(|file| file.as_ref().map(Upload::source));
+        let prepared = job.prepare(Inputs { image: self.image.source(), mask, avoid, hint });
         let prepared = prepared.map_err(|error| Problem::of(&error))?;
         let format = prepared.format();
         let strategy = prepared.plan().map_or("none", |plan| &plan.strategy).to_owned();
@@ -320,7 +325,7 @@ mod tests {
         let upload = |name: &str, bytes: &'static [u8]| Upload { name: name.into(), bytes: bytes.into() };
         let request = |image, mask, seed| {
             let settings = Settings { seed, ..Settings::default() };
-            FillRequest { image, mask: MaskUpload::File(mask), avoid: None, settings }.key()
+            FillRequest { image, mask: MaskUpload::File(mask), avoid: None, hint: None, settings }.key()
         };
         let base = request(upload("a", b"12"), upload("m", b"3"), 0);
         assert_eq!(request(upload("a", b"12"), upload("m", b"3"), 0), base);

@@ -8,7 +8,7 @@ use lacuna::{Mask, Method, Picture, Planes, Predictor, Refinement};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::name::{MethodName, Name};
+use crate::name::{HintName, MethodName, Name};
 use crate::problem::{Code, Problem};
 
 /// The default method of a server without networks.
@@ -82,6 +82,10 @@ pub struct ModelDocument {
     answers: bool,
     /// Whether the method flow can use it.
     flow: bool,
+    /// What it takes as hint, if it takes one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<HintName>,
 }
 
 /// The method and model of requests that name none.
@@ -130,6 +134,7 @@ impl Models {
             refines: model.network.can_refine(),
             answers: model.network.uses_seed(),
             flow: model.network.is_flow(),
+            hint: model.network.hint_kind().map(Name),
         };
         self.networks.iter().map(document).collect()
     }

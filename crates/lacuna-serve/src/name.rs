@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use lacuna::Method;
 use lacuna::anchor::{Anchor, AnchorScale};
 use lacuna::mask::{MaskChannel, MaskFrom};
 use lacuna::strategy::StrategyKind;
 use lacuna::words::{Word, names};
+use lacuna::{HintKind, Method};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -23,6 +23,8 @@ pub type StrategyName = Name<StrategyKind>;
 pub type MaskChannelName = Name<MaskChannel>;
 /// A source of masks, by name.
 pub type MaskFromName = Name<MaskFrom>;
+/// A kind of hint, by name.
+pub type HintName = Name<HintKind>;
 /// An anchor, by name.
 pub type AnchorName = Name<Anchor>;
 /// A scale of masks at an anchor, by name.

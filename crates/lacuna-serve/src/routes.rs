@@ -61,7 +61,8 @@ pub async fn inpaint(
     let settings = Settings::from_fields(&form.fields)?;
     let image = form.take_image()?;
     let mask = form.take_mask_from(settings.mask_from)?;
-    let fill = FillRequest { image, mask, avoid: form.avoid.take(), settings };
+    let (avoid, hint) = (form.avoid.take(), form.hint.take());
+    let fill = FillRequest { image, mask, avoid, hint, settings };
     let ticket = submit_fill(&app, client, fill)?;
     if asynchronous {
         let (id, ticket) = app.jobs.add(ticket);

@@ -186,8 +186,10 @@ fn fill(
         MaskFrom::File => MaskSource::File(Source::Bytes { name: "mask", bytes: mask }),
         MaskFrom::Alpha => MaskSource::Alpha,
     };
+    // No model of the page takes a hint.
     let avoid = (!avoid.is_empty()).then_some(Source::Bytes { name: "avoid", bytes: avoid });
-    let prepared = job.prepare(Inputs { image: Source::Bytes { name, bytes: photo }, mask, avoid })?;
+    let prepared =
+        job.prepare(Inputs { image: Source::Bytes { name, bytes: photo }, mask, avoid, hint: None })?;
     let format = prepared.format();
     let strategy = prepared.plan().map_or("none", |plan| &plan.strategy).to_owned();
     let mut notes = prepared.notes().to_vec();

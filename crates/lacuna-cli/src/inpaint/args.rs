@@ -8,7 +8,7 @@ use lacuna::hole::Expand;
 use lacuna::mask::{MaskChannel, MaskFrom};
 use lacuna::picture::Format;
 use lacuna::strategy::{DEFAULT_LONG_SIDE, SHORTEST_LONG_SIDE, StrategyKind};
-use lacuna::{MaskFit, MaskOptions, Strategy};
+use lacuna::{HintStrength, MaskFit, MaskOptions, Strategy};
 
 use super::shard::ShardArg;
 use crate::limits::LimitArgs;
@@ -36,6 +36,8 @@ Examples:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --samples 6 --contact-sheet sheet.png
   Do not copy from what another mask marks:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --avoid people.png
+  Lines that must go on in the hole, for a flow file with a ControlNet branch:
+    lacuna inpaint photo.jpg mask.png -o clean.jpg --model lines.safetensors --hint lines.png
   From standard input to standard output:
     curl https://example.com/photo.png | lacuna inpaint - mask.png -o - --format jpeg > clean.jpg
   A table of image,mask,output; continue an interrupted run:
@@ -99,6 +101,12 @@ pub struct InpaintArgs {
     /// Write N answers for each hole, NAME-1 to NAME-N: answer k has the seed plus k - 1, whatever N is
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MOST_SAMPLES), conflicts_with = "csv")]
     pub samples: u16,
+    /// What you want in the hole, for a flow file with a ControlNet branch as model: lines, as a mask, or a picture as large as the photo
+    #[arg(long, value_name = "FILE", conflicts_with = "frames")]
+    pub hint: Option<PathBuf>,
+    /// How much the hint counts, 0 to 2: 1 as trained
+    #[arg(long, value_name = "S", default_value = "1", requires = "hint")]
+    pub hint_strength: HintStrength,
     /// With --samples: the hole and all answers in one image
     #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "dry_run"])]
     pub contact_sheet: Option<PathBuf>,
@@ -184,7 +192,7 @@ impl InpaintArgs {
 
     /// All settings that change the pixels of an output, as text: part of what `--resume` compares.
     pub fn settings(&self, method: &str) -> String {
-        let Self { seed, quality, format, mask_options: mask, .. } = self;
+        let Self { seed, quality, format, hint_strength, mask_options: mask, .. } = self;
         format!(
             "{method}; seed {seed}; {:?}; memory {:?}; {:?} from {}; {:?}; expand {}, feather {}; quality {quality:?}, \
              format {format:?}",
@@ -195,7 +203,7 @@ impl InpaintArgs {
             mask.fit(),
             mask.expand,
             mask.feather
-        )
+        ) + &self.hint.as_ref().map_or(String::new(), |_| format!("; hint strength {}", hint_strength.get()))
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use lacuna::error::panic_text;
-use lacuna::job::{Inputs, Prepared};
+use lacuna::job::Prepared;
 use lacuna::picture::{Format, SaveOptions};
 use lacuna::{FillJob, Watch};
 
 use super::args::InpaintArgs;
-use super::place::{Input, Output};
+use super::further::Further;
+use super::place::Output;
 use super::row::{Fill, Planned, Row, Status};
 use super::task::Task;
 use crate::hints::message;
@@ -22,8 +23,8 @@ pub struct Filler<'a> {
     pub args: &'a InpaintArgs,
     /// How each image is filled, except for its output format.
     pub job: FillJob,
-    /// What must not be copied.
-    pub avoid: Option<Input>,
+    /// Files besides photo and mask.
+    pub further: Further,
     /// Cancels fills, or asks for the best result so far.
     pub watch: Watch,
 }
@@ -61,8 +62,7 @@ impl Filler<'_> {
         let memory = self.job.memory.map(|bytes| bytes.saturating_sub(task.held_bytes()));
         let seed = self.job.seed.wrapping_add(task.answer);
         let job = FillJob { save, memory, seed, ..self.job.clone() };
-        let avoid = self.avoid.as_ref().map(Input::source);
-        let prepared = job.prepare(Inputs { avoid, ..task.inputs() })?;
+        let prepared = job.prepare(self.further.with(task.inputs()))?;
         notes.extend_from_slice(prepared.notes());
         let fill = self.describe(&prepared);
         if self.args.dry_run {

@@ -97,10 +97,9 @@ pub fn run(filler: &Filler<'_>, tasks: &[Task], manifest: &Manifest) -> Result<O
         let replace = args.overwrite || (args.resume && manifest.is_ours(task.output.path()));
         ensure!(replace || !task.output.exists(), "{} exists (--overwrite replaces it)", task.output);
     }
-    let avoid = filler.avoid.as_ref().map(Input::source);
     let files = tasks.iter().map(|task| {
         let save = SaveOptions { format: filler.format(&task.output)?, quality: args.quality };
-        Ok(FrameFiles { inputs: Inputs { avoid, ..task.inputs() }, save })
+        Ok(FrameFiles { inputs: filler.further.with(task.inputs()), save })
     });
     let files: Vec<FrameFiles<'_>> = files.collect::<Result<_>>()?;
     let progress = Progress::new(Some(tasks.len()), args.json);

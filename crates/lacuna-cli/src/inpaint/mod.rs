@@ -4,6 +4,7 @@ mod answers;
 mod args;
 mod fill;
 mod frames;
+mod further;
 mod lines;
 mod manifest;
 mod merge;
@@ -24,6 +25,7 @@ use lacuna::{FillJob, Sizing, Watch};
 
 pub use args::InpaintArgs;
 use fill::Filler;
+use further::Further;
 use manifest::Manifest;
 use merge::manifest_of;
 use progress::Progress;
@@ -45,8 +47,8 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
     if let (Some(table), true) = (&args.csv, args.merge_manifests) {
         return merge::merge(table).map(|()| Outcome::Done);
     }
-    let avoid = task::avoid(args)?;
-    let work = Work::find(args, avoid.as_ref())?;
+    let further = Further::find(args)?;
+    let work = Work::find(args, &further)?;
     let memory = args.limits.max_memory.map(|Bytes(bytes)| bytes);
     let predictor = args.method.load(memory)?;
     ensure_usage!(
@@ -63,19 +65,17 @@ pub fn run(args: &InpaintArgs) -> Result<Outcome> {
         feather: args.mask_options.feather,
         sizing: Sizing::Always(args.strategy()),
         seed: args.seed,
+        hint_strength: args.hint_strength,
         ..FillJob::new(predictor.clone())
     };
     if let Some(bytes) = memory {
         job = job.with_shared_memory(bytes, args.jobs);
     }
-    let filler = Filler { args, job, avoid, watch: Watch::default() };
+    let filler = Filler { args, job, further, watch: Watch::default() };
     // A dry run writes no manifest.
     let settings = || -> Result<String> {
-        let mut settings = args.settings(&args.method.identity(predictor.as_ref())?.to_string());
-        if let Some(avoid) = &filler.avoid {
-            settings += &format!("; avoid {}", avoid.sha256()?);
-        }
-        Ok(settings)
+        let settings = args.settings(&args.method.identity(predictor.as_ref())?.to_string());
+        Ok(settings + &filler.further.settings()?)
     };
     let open = |path: &Path, also: Option<&Path>| -> Result<Option<Manifest>> {
         if args.dry_run {

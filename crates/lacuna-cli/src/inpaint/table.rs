@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use lacuna::mask::MaskFrom;
 
-use super::place::{Input, MaskInput};
+use super::further::Further;
+use super::place::MaskInput;
 use super::shard::Shard;
 use super::task::Task;
 use crate::usage::ensure_usage;
@@ -29,17 +30,17 @@ impl Table {
     ///
     /// # Errors
     /// If the table cannot be read, a row is malformed, or an output is a mask or the output of another row.
-    pub fn open(path: &Path, from: MaskFrom, shard: Option<Shard>, avoid: Option<&Input>) -> Result<Self> {
+    pub fn open(path: &Path, from: MaskFrom, shard: Option<Shard>, further: &Further) -> Result<Self> {
         let mut rows = Rows::open(path, from)?;
         let folder = rows.folder.clone();
         let (mut count, mut outputs) = (0, Vec::new());
         while let Some(row) = rows.next()? {
             let output = plain(row.output);
-            let is_mask = row.mask.is_some_and(|mask| plain(mask) == output)
-                || avoid.is_some_and(|avoid| *avoid == Input::File(folder.join(output)));
+            let is_mask =
+                row.mask.is_some_and(|mask| plain(mask) == output) || further.is_one(&folder.join(output));
             ensure_usage!(
                 !is_mask,
-                "{}: {} is a mask and would be overwritten",
+                "{}: {} is an input and would be overwritten",
                 row.place(path),
                 folder.join(output).display()
             );
@@ -245,13 +246,14 @@ fn explained(path: &Path, error: csv::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inpaint::place::Input;
     use std::fs;
 
     /// Writes a table, and opens it.
     fn open(folder: &Path, text: &[u8], from: MaskFrom) -> Result<Table, String> {
         let path = folder.join("list.csv");
         fs::write(&path, text).unwrap();
-        Table::open(&path, from, None, None).map_err(|error| format!("{error:#}"))
+        Table::open(&path, from, None, &Further::default()).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -301,7 +303,7 @@ mod tests {
         let path = folder.path().join("list.csv");
         fs::write(&path, "image,mask,output\na,b,c\n").unwrap();
         let avoid = Input::File(folder.path().join("c"));
-        let error = Table::open(&path, MaskFrom::File, None, Some(&avoid)).unwrap_err();
+        let error = Table::open(&path, MaskFrom::File, None, &avoid.into()).unwrap_err();
         assert!(error.to_string().contains("line 2: "), "{error}");
     }
 }

@@ -12,6 +12,7 @@ use lacuna::picture::Format;
 use super::answers::{check_sheet, several};
 use super::args::InpaintArgs;
 use super::frames;
+use super::further::Further;
 use super::merge::MANIFEST;
 use super::place::{Input, MaskInput, Output};
 use super::table::Table;
@@ -43,7 +44,7 @@ impl Task {
             MaskInput::File(mask) => MaskSource::File(mask.source()),
             MaskInput::Alpha => MaskSource::Alpha,
         };
-        Inputs { image: self.image.source(), mask, avoid: None }
+        Inputs { image: self.image.source(), mask, avoid: None, hint: None }
     }
 
     /// The bytes of its inputs that are in memory all the time.
@@ -79,12 +80,12 @@ impl Work {
     ///
     /// # Errors
     /// If a path does not exist, a table is malformed, or two photos would be written to one file.
-    pub fn find(args: &InpaintArgs, avoid: Option<&Input>) -> Result<Self> {
+    pub fn find(args: &InpaintArgs, further: &Further) -> Result<Self> {
         match (&args.csv, &args.image, &args.output) {
             (Some(csv), ..) => {
                 let shard =
                     args.shard.map(|shard| shard.resolve(|name| std::env::var(name).ok())).transpose()?;
-                Ok(Self::Table(Table::open(csv, args.mask_options.mask_from, shard, avoid)?))
+                Ok(Self::Table(Table::open(csv, args.mask_options.mask_from, shard, further)?))
             }
             (None, Some(image), Some(output)) if TarFile::is_named(image) && !args.frames => {
                 ensure_usage!(
@@ -114,7 +115,7 @@ impl Work {
                     "--json and the photo cannot both go to standard output"
                 );
                 tasks.tasks = several(tasks.tasks, args.samples)?;
-                tasks.check(avoid)?;
+                tasks.check(further)?;
                 if let Some(sheet) = &args.contact_sheet {
                     ensure_usage!(
                         tasks.manifest.is_none(),
@@ -128,17 +129,6 @@ impl Work {
             _ => bail_usage!("give IMAGE, MASK and --output, or --csv"),
         }
     }
-}
-
-/// The mask of `--avoid`.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn avoid(args: &InpaintArgs) -> Result<Option<Input>> {
-    let Some(avoid) = &args.mask_options.avoid else { return Ok(None) };
-    ensure_usage!(!Input::is_stream(avoid), "--avoid takes a file, not standard input");
-    avoid.metadata().with_context(|| format!("cannot read {}", avoid.display()))?;
-    Ok(Some(avoid.clone().into()))
 }
 
 impl Tasks {
@@ -184,14 +174,14 @@ impl Tasks {
         }
     }
 
-    fn check(&self, avoid: Option<&Input>) -> Result<()> {
+    fn check(&self, further: &Further) -> Result<()> {
         let mut outputs = HashSet::new();
         for task in &self.tasks {
             ensure!(outputs.insert(task.output.path()), "two photos would be written to {}", task.output);
             let is_mask = |mask: &Input| *mask == Input::File(task.output.path().into());
             ensure_usage!(
-                !task.mask.file().into_iter().chain(avoid).any(is_mask),
-                "{} is a mask and would be overwritten",
+                !task.mask.file().is_some_and(is_mask) && !further.is_one(task.output.path()),
+                "{} is an input and would be overwritten",
                 task.output
             );
         }

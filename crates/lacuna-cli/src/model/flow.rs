@@ -1,6 +1,7 @@
 //! Descriptions of flow files.
 
 use anyhow::Result;
+use lacuna::HintKind;
 use lacuna::default_network;
 use lacuna::flow::{FlowFile, FlowStart};
 use lacuna::hash::sha256_of_file;
@@ -17,6 +18,9 @@ struct FlowInfo {
     parameters: usize,
     start: FlowStart,
     halo: usize,
+    /// What its ControlNet branch takes, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<HintKind>,
     /// SHA-256 of the generator's weights.
     generator: String,
     /// Whether that is the network that ships.
@@ -41,6 +45,7 @@ pub fn describe(model: &ModelArg, json: bool, verified: bool) -> Result<()> {
         parameters: file.parameters(),
         start: flow.start,
         halo: flow.halo,
+        hint: flow.control.map(|control| control.hint),
         generator: flow.generator.clone(),
         for_shipped_network: flow.generator == default_network()?.fingerprint(),
         provenance: file.provenance().to_owned(),
@@ -65,6 +70,9 @@ fn text(info: &FlowInfo) -> String {
         format!("generator   {}{shipped}", info.generator),
         format!("provenance  {}", info.provenance),
     ];
+    if let Some(hint) = info.hint {
+        lines.insert(6, format!("hint        {hint}"));
+    }
     if let Some(hash) = &info.sha256 {
         lines.extend([format!("SHA-256     {hash}"), "sound       yes".into()]);
     }

@@ -174,7 +174,7 @@ impl IopaintRequest {
         let mask = MaskOptions { threshold: Some(THRESHOLD), ..MaskOptions::default() };
         let settings = Settings { sizing, seed, mask, ..Settings::default() };
         let (image, mask) = (self.image?, MaskUpload::File(self.mask?));
-        Ok(FillRequest { image, mask, avoid: None, settings })
+        Ok(FillRequest { image, mask, avoid: None, hint: None, settings })
     }
 }
 

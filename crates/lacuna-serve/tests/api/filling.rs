@@ -8,8 +8,8 @@ use lacuna::{Mask, Planes, Predictor, Sides, Watch};
 use testkit::http::{Part, Request, Response};
 use zip::ZipArchive;
 
-use crate::server::{Running, config, encode, mask, models, photo, png};
-use crate::support::{code, fill};
+use crate::server::{Running, config, draughtsman, encode, mask, models, photo, png};
+use crate::support::{code, fill, json};
 
 #[test]
 fn a_fill_changes_the_hole_and_nothing_else() {
@@ -205,6 +205,30 @@ fn what_is_avoided_is_not_copied_and_soft_edges_are_noted() {
     let inverted = png(GrayImage::from_fn(96, 72, |x, y| Luma([if (x, y) == (40, 40) { 0 } else { 255 }])));
     let inverted = fill(&photo, &inverted, &[]).send(server.address);
     assert!(inverted.header("x-lacuna-notes").unwrap().contains("nearly the whole mask"));
+}
+
+#[test]
+fn a_hint_steers_models_that_take_one() {
+    let server = Running::start(config(), draughtsman());
+    let models = json(&Request::new("GET", "/v1/models").send(server.address));
+    assert_eq!(models["models"][0]["hint"], "lines");
+    let (photo, hole) = (png(photo(96, 72)), png(mask(96, 72)));
+    let lines = png(GrayImage::from_fn(96, 72, |x, _| Luma([if x % 2 == 0 { 255 } else { 0 }])));
+    let hint = || Part::file("hint", "lines.png", &lines);
+    let place = (0..96 * 72).find(|&at| {
+        let hole = image::load_from_memory(&hole).unwrap().to_luma8();
+        hole.get_pixel(at % 96, at / 96)[0] > 0 && at % 2 == 0
+    });
+    let (x, y) = place.map(|at| (at % 96, at / 96)).unwrap();
+    let line = |more: &[Part<'_>]| pixel(&fill(&photo, &hole, more).send(server.address), x, y);
+    assert_eq!(line(&[]), [0, 0, 0]);
+    assert_eq!(line(&[hint()]), [255, 255, 255]);
+    assert_eq!(line(&[hint(), Part::value("hint_strength", "0.2")]), [51, 51, 51]);
+    let wrong = fill(&photo, &hole, &[hint(), Part::value("hint_strength", "9")]).send(server.address);
+    assert_eq!((wrong.status, code(&wrong).as_str()), (422, "field-invalid"), "{}", wrong.text());
+    assert!(wrong.text().contains("possible are 0 to 2"), "{}", wrong.text());
+    let refused = fill(&photo, &hole, &[hint(), Part::value("method", "patchmatch")]).send(server.address);
+    assert!(refused.status == 422 && refused.text().contains("takes no hint"), "{}", refused.text());
 }
 
 #[test]

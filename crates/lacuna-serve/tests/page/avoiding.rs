@@ -14,7 +14,7 @@ fn avoided(desk: &Desk) -> f64 {
 }
 
 fn is_avoiding(desk: &Desk) -> bool {
-    desk.page.ask("Boolean(document.getElementById('avoiding').offsetParent)") == true
+    desk.page.ask("Boolean(document.getElementById('aiming').offsetParent)") == true
 }
 
 fn start_avoiding(desk: &Desk) {
@@ -44,7 +44,7 @@ fn what_must_not_be_copied_has_a_layer_of_its_own_and_one_history_with_the_hole(
     desk.page.click("#grow");
     desk.page.click("#clear");
     assert_eq!((avoided(&desk), desk.masked()), (0.0, hole));
-    desk.page.click("#avoid-done");
+    desk.page.click("#aim-done");
     assert!(!is_avoiding(&desk));
     desk.page.click("#clear");
     assert_eq!(desk.masked(), 0.0);
@@ -99,7 +99,7 @@ fn what_is_painted_is_not_copied_by_this_fill_and_the_next_ones() {
         start_avoiding(desk);
         desk.drag(&[(0.0, 0.0), (0.75, 1.0)]);
         assert_eq!(desk.steps(), 2, "painting it fills nothing");
-        desk.page.click("#avoid-done");
+        desk.page.click("#aim-done");
         desk.page.click("#another");
         desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#variants li').length === 2"));
         assert!(is_green(place(0.33, 0.35)), "the same hole again, but not from there");
@@ -111,7 +111,7 @@ fn what_is_painted_is_not_copied_by_this_fill_and_the_next_ones() {
         start_avoiding(desk);
         desk.page.click("#clear");
         assert_eq!(avoided(desk), 0.0);
-        desk.page.click("#avoid-done");
+        desk.page.click("#aim-done");
         desk.drag(&[(0.1, 0.1), (0.14, 0.15)]);
         steps(4);
         assert!(!is_green(place(0.12, 0.125)));
@@ -161,8 +161,8 @@ fn phones_show_the_photo_while_it_is_painted() {
         start_avoiding(&desk);
         desk.page.wait_for("getComputedStyle(document.getElementById('settings')).visibility === 'hidden'");
         let wrong = desk.page.ask(
-            "(() => { const chip = document.getElementById('avoiding').getBoundingClientRect(); \
-             const done = document.getElementById('avoid-done').getBoundingClientRect(); \
+            "(() => { const chip = document.getElementById('aiming').getBoundingClientRect(); \
+             const done = document.getElementById('aim-done').getBoundingClientRect(); \
              const fits = chip.left >= 0 && chip.right <= innerWidth && chip.top >= 0 && done.height >= 44; \
              return fits ? '' : JSON.stringify([chip, done, innerWidth]); })()",
         );
@@ -170,7 +170,7 @@ fn phones_show_the_photo_while_it_is_painted() {
         assert_eq!(desk.page.ask("document.documentElement.scrollWidth"), width);
         desk.drag(&[(0.2, 0.5), (0.6, 0.5)]);
         assert!(avoided(&desk) > 1.0);
-        desk.page.click("#avoid-done");
+        desk.page.click("#aim-done");
         assert!(!is_avoiding(&desk));
     }
 }

@@ -165,7 +165,7 @@ fn nobody_is_left_out() {
     desk.page.press("Escape");
     desk.page.click("#avoid");
     assert_eq!(findings(&desk.page, &axe), none, "painting what must not be copied");
-    desk.page.click("#avoid-done");
+    desk.page.click("#aim-done");
     let files = ["a.png", "b.png"].map(|name| desk.write(name, png(photo(60, 40))));
     desk.page.choose_files("#open-input", &files);
     desk.page.wait_for("document.getElementById('batch-dialog').open");

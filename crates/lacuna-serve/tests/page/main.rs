@@ -12,4 +12,5 @@ mod results;
 #[path = "../server/mod.rs"]
 mod server;
 mod settings;
+mod sketching;
 mod static_page;

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageEncoder as _, ImageFormat, Luma, Rgb, RgbImage};
-use lacuna::Predictor;
+use lacuna::hint::FrameHint;
 use lacuna::patchmatch::PatchMatch;
-use lacuna_serve::{Config, Models, Server};
+use lacuna::predictor::Scene;
+use lacuna::{HintKind, Mask, Method, Planes, Predictor, Sides, Watch};
+use lacuna_serve::{Config, Model, Models, Server};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -67,6 +69,65 @@ pub fn config() -> Config {
 
 pub fn models(patchmatch: Arc<dyn Predictor>) -> Models {
     Models::new(patchmatch, Vec::new())
+}
+
+/// A model that draws the lines of its hint in white on black.
+pub fn draughtsman() -> Models {
+    let model = Model {
+        id: "draughtsman".into(),
+        label: None,
+        method: Method::NETWORK,
+        device: "cpu".into(),
+        parameters: 1,
+        network: Arc::new(Draughtsman),
+        latent: None,
+    };
+    Models::new(Arc::new(PatchMatch::default()), vec![model])
+}
+
+struct Draughtsman;
+
+impl Predictor for Draughtsman {
+    fn name(&self) -> String {
+        "draughtsman".into()
+    }
+
+    fn hint_kind(&self) -> Option<HintKind> {
+        Some(HintKind::Lines)
+    }
+
+    fn predict_watched(
+        &self,
+        image: &Planes,
+        mask: &Mask,
+        seed: u64,
+        watch: &Watch,
+    ) -> lacuna::Result<Planes> {
+        self.predict_scene(&Scene::new(image, mask, seed), watch)
+    }
+
+    fn predict_scene(&self, scene: &Scene<'_>, _: &Watch) -> lacuna::Result<Planes> {
+        let (width, height) = (scene.image.width(), scene.image.height());
+        let shade = match scene.hint {
+            Some((FrameHint::Lines(lines), strength)) => {
+                lines.hole().iter().map(|&line| strength.get() * f32::from(line)).collect()
+            }
+            _ => vec![0.0; width * height],
+        };
+        Ok(Planes::new(width, height, shade.repeat(3)))
+    }
+
+    fn sides(&self) -> Sides {
+        Sides::any(4096)
+    }
+
+    fn forecast_bytes(&self, _: usize, _: usize) -> u64 {
+        0
+    }
+
+    fn forecast_seconds(&self, _: usize, _: usize, _: usize) -> f64 {
+        0.0
+    }
 }
 
 /// An image with a pattern.
