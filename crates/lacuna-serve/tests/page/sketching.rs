@@ -41,7 +41,7 @@ fn lines_go_on_in_the_hole_and_stay_for_another_answer() {
     let at = |x: f64, y: f64| ((x * f64::from(WIDTH)) as u32, (y * f64::from(HEIGHT)) as u32);
     let result = || {
         desk.page.ask("document.getElementById('download').click()");
-        image::load_from_memory(&desk.downloaded("photo-inpainted.png")).unwrap().to_rgb8()
+        image::load_from_memory(&desk.downloaded("dots-inpainted.png")).unwrap().to_rgb8()
     };
     let filled = result();
     let (line, beside, outside) = (at(0.5, 0.5), at(0.5, 0.35), at(0.15, 0.5));
@@ -56,7 +56,7 @@ fn lines_go_on_in_the_hole_and_stay_for_another_answer() {
     assert!(!is_shown(&desk, "aiming"));
     desk.page.click("#another");
     desk.page.wait_for(&format!("{READY} && document.querySelectorAll('#variants li').length === 2"));
-    std::fs::remove_file(desk.folder.path().join("photo-inpainted.png")).unwrap();
+    std::fs::remove_file(desk.folder.path().join("dots-inpainted.png")).unwrap();
     assert_eq!(result()[line], Rgb([0; 3]));
 }
 
