@@ -60,7 +60,9 @@ impl Files {
             Some(mask) => MaskSource::File(mask.source()),
             None => MaskSource::Alpha,
         };
-        Inputs { image: self.image.source(), mask, avoid: self.avoid.as_ref().map(NamedBytes::source) }
+        let avoid = self.avoid.as_ref().map(NamedBytes::source);
+        // No model of the package takes a hint.
+        Inputs { image: self.image.source(), mask, avoid, hint: None }
     }
 
     /// A hash of everything that decides the result's bytes.

@@ -103,13 +103,13 @@ fn run(photos: &str, lpips: &str, steps: u64) -> Result<[f64; 2], Box<dyn Error>
     let fill = distance(&lpips, decode(&latents.fill), &batch)?;
     let best = distance(&lpips, decode(&latents.data), &batch)?;
     println!("{{\"fill\":{fill:.4},\"true_latent\":{best:.4}}}");
-    let mut learner = FlowLearner::new(config, maker.clone(), &device)?;
+    let mut learner = FlowLearner::new(&config, maker.clone(), &device)?;
     let (started, mut reached) = (Instant::now(), f64::INFINITY);
     for step in 1..=steps as usize {
         let report = learner.step_on(vec![latents.clone()], &batch.names)?;
         if step % EVERY == 0 || step == steps as usize {
-            let (denoiser, flow) = (learner.averaged(), learner.flow());
-            let sampling = DeviceSampling { denoiser: &denoiser, flow: &flow, steps: EULER_STEPS };
+            let (velocities, flow) = (learner.averaged(), learner.flow());
+            let sampling = DeviceSampling { velocities: &velocities, flow: &flow, steps: EULER_STEPS };
             let filled = sampling.fill(&maker, &latents, [image.clone(), mask.clone()], 1)?;
             reached = distance(&lpips, filled, &batch)?;
             println!(

@@ -46,7 +46,7 @@ fn measure(config: FlowConfig) -> Result<(), lacuna_train::Error> {
     let mut sums = LatentSums::new(generator.channels());
     sums.add(&read_tensor(truth)?.values, side / 8 * (side / 8));
     let maker = LatentMaker::new(generator, sums.statistics()?, config.flow.halo);
-    let mut learner = FlowLearner::new(config, maker.clone(), &device)?;
+    let mut learner = FlowLearner::new(&config, maker.clone(), &device)?;
     let latents = maker.latents(&batch)?;
 
     let truth = median(|| drop(black_box(maker.truth(&batch).map(|latent| latent.into_data()))));
@@ -70,7 +70,7 @@ fn measure(config: FlowConfig) -> Result<(), lacuna_train::Error> {
     if let Some(error) = failed {
         return Err(error);
     }
-    let label = learner.parts.denoiser.config().label();
+    let label = learner.parts.model.denoiser().label();
     println!("{label}, batch of {count} crops of {side} pixels, seconds:");
     for (what, seconds) in [
         ("true latents", truth),

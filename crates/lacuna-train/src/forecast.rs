@@ -10,11 +10,11 @@ use lacuna::budget::peak_bytes;
 
 use crate::Result;
 use crate::collective::Collective;
-use crate::config::{FlowConfig, FlowOptions, RunConfig};
+use crate::config::{ControlConfig, FlowConfig, FlowOptions, RunConfig};
 use crate::data::{Batch, Loader, Part, Position};
 use crate::fit::batches_of_each;
-use crate::flow::fit::{single_device, statistics_of};
-use crate::flow::{FlowLearner, FrozenGenerator, LatentMaker};
+use crate::flow::fit::single_device;
+use crate::flow::run::FlowRun;
 use crate::step::{Learner, count_parameters};
 
 /// Warm-up steps, which start threads and grow the heap.
@@ -85,30 +85,41 @@ impl Forecast {
     /// # Errors
     /// As [`crate::fit_flow`].
     pub fn measure_flow(config: &FlowConfig, devices: &[Device], processes: usize) -> Result<Self> {
+        let short = FlowOptions { statistics: 1, ..config.flow.clone() };
+        Self::of_flow(&FlowRun::Denoiser(FlowConfig { flow: short, ..config.clone() }), devices, processes)
+    }
+
+    /// Runs the first steps of `config`, which trains a ControlNet branch.
+    ///
+    /// # Errors
+    /// As [`crate::fit_control`].
+    pub fn measure_control(config: &ControlConfig, devices: &[Device], processes: usize) -> Result<Self> {
+        Self::of_flow(&FlowRun::branch(config)?, devices, processes)
+    }
+
+    fn of_flow(run: &FlowRun, devices: &[Device], processes: usize) -> Result<Self> {
         let device = single_device(devices, processes)?;
-        let photos = config.batches().photos()?;
+        let recipe = run.recipe();
+        let photos = recipe.batches().photos()?;
         lacuna_nets::ops::among_workers(|| {
-            let generator = FrozenGenerator::open(config.start.network.as_deref(), device)?;
-            let frozen = generator.num_params();
-            let short = FlowOptions { statistics: 1, ..config.flow.clone() };
-            let short = FlowConfig { flow: short, ..config.clone() };
-            let statistics = statistics_of(&short, Arc::clone(&photos), &generator)?;
-            let maker = LatentMaker::new(generator, statistics, config.flow.halo);
-            let mut learner = FlowLearner::new(config.clone(), maker, device)?;
+            let generator = run.generator(device)?;
+            let mut frozen = generator.num_params();
+            let mut learner = run.learner(generator, None, Arc::clone(&photos), device)?;
+            frozen += learner.averaged().base.map_or(0, |base| base.num_params());
             let count = photos.len();
-            let mut loader = config.batches().loader(photos, Position::default(), Part::WHOLE)?;
+            let mut loader = recipe.batches().loader(photos, Position::default(), Part::WHOLE)?;
             let (seconds_per_step, loader_wait) =
-                time_steps(&mut loader, config.run.accumulate, |batches| {
+                time_steps(&mut loader, recipe.run.accumulate, |batches| {
                     learner.step(batches)?;
                     Ok(())
                 })?;
-            let learning = count_parameters(&learner.parts.denoiser, |_| true);
+            let learning = count_parameters(&learner.parts.model, |_| true);
             Ok(Self {
                 photos: count,
                 parameters: frozen + learning,
                 learning,
                 discriminators: 0,
-                steps: config.run.steps,
+                steps: recipe.run.steps,
                 seconds_per_step,
                 loader_wait,
                 peak_bytes: peak_bytes(),

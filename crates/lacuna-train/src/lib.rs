@@ -4,7 +4,7 @@
 //! A run: [`config`] reads its file, [`data`] and [`augment`] make batches, [`step`] trains on them with the terms of
 //! [`loss`] and the optimizer of [`optim`], [`fit()`] is the loop around it, [`validate`] scores the network, and
 //! [`checkpoint`] makes runs resumable. [`collective`] is what several processes of one run exchange. [`flow`] trains denoisers of
-//! a network's latents.
+//! a network's latents, and ControlNet branches of them.
 
 #![forbid(unsafe_code)]
 
@@ -32,9 +32,9 @@ pub mod validate;
 mod testing;
 
 pub use self::fit::{Event, FitOptions, Outcome, fit};
-pub use self::flow::fit_flow;
+pub use self::flow::{fit_control, fit_flow};
 pub use collective::{Alone, Collective};
-pub use config::{FlowConfig, RunConfig, RunFile};
+pub use config::{ControlConfig, FlowConfig, RunConfig, RunFile};
 pub use error::{Error, Result};
 pub use forecast::Forecast;
 

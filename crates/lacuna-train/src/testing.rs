@@ -13,8 +13,9 @@ use rand_pcg::Pcg64;
 use testkit::fixtures::{Fixture, Fixtures};
 use testkit::pictures::noise;
 
-use crate::config::FlowConfig;
+use crate::config::{ControlConfig, FlowConfig};
 use crate::data::Batch;
+use crate::flow::run::FlowRun;
 use crate::flow::{FlowLearner, FrozenGenerator, LatentMaker, Path, mean_start};
 use crate::net::{Discriminator, Kind};
 
@@ -161,5 +162,23 @@ pub fn small_batch() -> Batch {
 pub fn small_flow(changes: &[&str]) -> FlowLearner {
     let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
     let config = FlowConfig::parse(crate::config::FLOW_SMALL, &changes).expect("a run file");
-    FlowLearner::new(config, small_maker(), &device()).expect("a learner")
+    FlowLearner::new(&config, small_maker(), &device()).expect("a learner")
+}
+
+/// A branch's run that steers the denoiser of `flow`, with changes of its run file; its folder holds the flow file.
+pub fn small_control(flow: &FlowLearner, folder: &std::path::Path, changes: &[&str]) -> FlowLearner {
+    let path = folder.join("flow.safetensors");
+    flow.export(&path).expect("a flow file");
+    let mut changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
+    changes.push(format!("control.flow={}", path.display()));
+    changes
+        .push(format!("start.network={}", testkit::fixtures::path("control/weights.safetensors").display()));
+    let config = ControlConfig::parse(crate::config::CONTROL_SMALL, &changes).expect("a run file");
+    let run = FlowRun::branch(&config).expect("a flow without a branch");
+    let generator = run.generator(&device()).expect("the flow's generator");
+    let photos = folder.join("photos");
+    testkit::pictures::write_noise_photos(&photos, 1, 32);
+    let source = crate::data::Source::Folder { path: photos };
+    let photos = std::sync::Arc::new(crate::data::Photos::open(&[source]).expect("photos"));
+    run.learner(generator, None, photos, &device()).expect("a learner")
 }

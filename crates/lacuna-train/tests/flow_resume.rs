@@ -1,4 +1,5 @@
-//! A run that trains a denoiser, killed at any event and resumed, ends as an undisturbed one; its result is a flow file.
+//! Runs that train a denoiser or a ControlNet branch of one, killed at any event and resumed, end as undisturbed ones; their result is a
+//! flow file.
 
 mod kills;
 
@@ -10,7 +11,7 @@ use kills::{assert_resumes_after_kills, options};
 use lacuna::checkpoint::Checkpoint;
 use lacuna::flow::{FlowFile, FlowStart};
 use lacuna_nets::Device;
-use lacuna_train::{FitOptions, FlowConfig, fit_flow};
+use lacuna_train::{ControlConfig, FitOptions, FlowConfig, fit_control, fit_flow};
 use testkit::fixtures;
 use testkit::pictures::write_noise_photos;
 
@@ -152,4 +153,62 @@ fn a_run_does_not_resume_on_another_generator() {
         let hash = Checkpoint::open(path).unwrap().fingerprint();
         assert!(problem.contains(&hash), "{problem}");
     }
+}
+
+/// A branch of the denoiser that `folder/out` has, whose validation shows hints.
+fn control(folder: &Path) -> ControlConfig {
+    let base = config(folder, &[]);
+    run(&base, &folder.join("out"));
+    let text = base.to_toml();
+    let shared = text.split("[flow]").next().unwrap().replace("task = \"flow\"", "task = \"control\"");
+    let rest = text.split("[data]").nth(1).unwrap();
+    let flow = folder.join("out/last.safetensors");
+    let branch = format!(
+        "[control]\nflow = {flow:?}\nhint = {{ kind = \"lines\", shown = 0.5 }}\nhint_widths = [4, 8, 8, 16]\n[data]{rest}"
+    );
+    ControlConfig::parse(&(shared + &branch), &[]).unwrap()
+}
+
+#[test]
+fn a_run_of_a_branch_resumes_after_a_kill_at_any_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = control(folder.path());
+    assert_resumes_after_kills(
+        &|options, stop, watch| fit_control(&config, options, stop, watch),
+        folder.path(),
+    );
+    let out = folder.path().join("whole");
+    let file = FlowFile::open(out.join("last.safetensors")).unwrap();
+    assert!(file.flow().control.is_some());
+    let metrics = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let validation: Vec<_> = lines.filter(|line| line["kind"] == "validation").collect();
+    assert_eq!(validation.len(), 2);
+    for line in validation {
+        for name in ["velocity_mse", "unsteered_velocity_mse", "hint_distance", "unsteered_hint_distance"] {
+            assert!(line[name].as_f64().is_some_and(|value| value > 0.0), "{name} of {line}");
+        }
+    }
+    // Three rows of photo, masked photo, hint, the generator's fill, and the flow's without and with the hint.
+    let sheet = image::open(out.join("grids/step-000000004.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (4 + 6 * 28, 4 + 3 * 28));
+}
+
+#[test]
+fn a_branch_does_not_resume_on_another_flow() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = control(folder.path());
+    let out = folder.path().join("branch");
+    let fit =
+        |resume: bool| fit_control(&config, &options(&out, resume), &AtomicBool::new(false), &mut |_| ());
+    fit(false).unwrap();
+    let path = &config.control.flow;
+    let before = lacuna::hash::sha256_of_file(path).unwrap();
+    let other = folder.path().join("other");
+    run(&self::config(folder.path(), &["run.steps=3"]), &other);
+    fs::copy(other.join("last.safetensors"), path).unwrap();
+    let after = lacuna::hash::sha256_of_file(path).unwrap();
+    assert_ne!(before, after);
+    let problem = fit(true).unwrap_err().to_string();
+    assert!(problem.contains(&before) && problem.contains(&after), "{problem}");
 }

@@ -49,7 +49,7 @@ pub enum Hint {
     /// Lines: true on a line.
     Lines(Mask),
     /// A picture.
-    Guide(Picture),
+    Guide(Box<Picture>),
 }
 
 impl Hint {

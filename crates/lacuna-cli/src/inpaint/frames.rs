@@ -6,7 +6,6 @@ use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacuna::frames::{Clip, FilledFrame, FrameFiles};
 use lacuna::hash::sha256;
-use lacuna::job::Inputs;
 use lacuna::picture::SaveOptions;
 
 use super::args::InpaintArgs;

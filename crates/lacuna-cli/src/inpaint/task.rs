@@ -382,8 +382,8 @@ mod tests {
         let file = |name: &str| PathBuf::from(name);
         let task = |output: &str| Task::new(file("a").into(), file("m").into(), file(output).into());
         let twice = Tasks { tasks: vec![task("o"), task("o")], ..Tasks::default() };
-        assert!(twice.check(None).unwrap_err().to_string().contains("two photos"));
+        assert!(twice.check(&Further::default()).unwrap_err().to_string().contains("two photos"));
         let over_mask = Tasks { tasks: vec![task("m")], ..Tasks::default() };
-        assert!(over_mask.check(None).unwrap_err().to_string().contains("is a mask"));
+        assert!(over_mask.check(&Further::default()).unwrap_err().to_string().contains("is an input"));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use clap::Args;
 use lacuna_nets::DeviceName;
-use lacuna_train::{Collective, Event, FitOptions, Forecast, RunFile, fit, fit_flow};
+use lacuna_train::{Collective, Event, FitOptions, Forecast, RunFile, fit, fit_control, fit_flow};
 
 pub use study::{StudyArgs, study};
 
@@ -22,7 +22,7 @@ use crate::units::{Threads, start_threads};
 use crate::usage::UsageError;
 use progress::{Progress, duration};
 
-/// Train a network, or a denoiser of a network's latents, from a run file
+/// Train a network, a denoiser of a network's latents, or a ControlNet branch of a denoiser, from a run file
 #[derive(Args)]
 pub struct TrainArgs {
     /// The run file, such as configs/autoencoder.toml
@@ -75,6 +75,7 @@ fn train(args: &TrainArgs, ranks: Arc<dyn Collective>) -> Result<Outcome> {
         let forecast = match &config {
             RunFile::Network(config) => Forecast::measure(config, &devices, &ranks),
             RunFile::Flow(config) => Forecast::measure_flow(config, &devices, ranks.size()),
+            RunFile::Control(config) => Forecast::measure_control(config, &devices, ranks.size()),
         };
         let forecast = forecast.map_err(usage)?;
         return if is_writer { print_forecast(&forecast) } else { Ok(Outcome::Done) };
@@ -88,6 +89,7 @@ fn train(args: &TrainArgs, ranks: Arc<dyn Collective>) -> Result<Outcome> {
     let outcome = match &config {
         RunFile::Network(config) => fit(config, &options, &stop, &mut watch),
         RunFile::Flow(config) => fit_flow(config, &options, &stop, &mut watch),
+        RunFile::Control(config) => fit_control(config, &options, &stop, &mut watch),
     };
     let outcome = outcome.map_err(usage)?;
     if !is_writer {

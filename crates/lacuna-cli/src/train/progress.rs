@@ -71,10 +71,14 @@ impl Progress {
             }
             Event::FlowValidated { step, scores, best } => {
                 let best = if *best { "  best so far" } else { "" };
-                let FlowScores { velocity_mse, trivial_mse, ratio, fills } = scores;
+                let FlowScores { velocity_mse, trivial_mse, ratio, steered, fills } = scores;
+                let steered = steered.map_or_else(String::new, |steered| {
+                    let (with, without) = (steered.hint_distance, steered.unsteered_hint_distance);
+                    format!("  hint {with:.4}, without {without:.4}")
+                });
                 let lpips = fills.lpips.map_or_else(String::new, |lpips| format!("  LPIPS {lpips:.4}"));
                 self.line(&format!(
-                    "step {step}: velocity {velocity_mse:.4}, {ratio:.3} of {trivial_mse:.4}  fills: SSIM {:.4}{lpips}{best}",
+                    "step {step}: velocity {velocity_mse:.4}, {ratio:.3} of {trivial_mse:.4}  fills: SSIM {:.4}{lpips}{steered}{best}",
                     fills.ssim
                 ));
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Data, FlowConfig, Run, RunConfig};
+use super::{ControlConfig, Data, FlowConfig, Run, RunConfig};
 use crate::{Error, Result};
 
 /// A run file.
@@ -12,10 +12,15 @@ pub enum RunFile {
     Network(Box<RunConfig>),
     /// Trains a denoiser of a network's latents.
     Flow(Box<FlowConfig>),
+    /// Trains a ControlNet branch of a denoiser.
+    Control(Box<ControlConfig>),
 }
 
 /// The value of `task` in the run file of a denoiser.
 const FLOW: &str = "flow";
+
+/// … and in that of a ControlNet branch.
+const CONTROL: &str = "control";
 
 impl RunFile {
     /// Reads and checks a run file, with the changes of `--set`.
@@ -34,6 +39,7 @@ impl RunFile {
         let table: toml::Table = toml::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
         match table.get("task").and_then(toml::Value::as_str) {
             Some(FLOW) => Ok(Self::Flow(Box::new(FlowConfig::parse(text, changes)?))),
+            Some(CONTROL) => Ok(Self::Control(Box::new(ControlConfig::parse(text, changes)?))),
             _ => Ok(Self::Network(Box::new(RunConfig::parse(text, changes)?))),
         }
     }
@@ -43,6 +49,7 @@ impl RunFile {
         match self {
             Self::Network(config) => &config.run,
             Self::Flow(config) => &config.run,
+            Self::Control(config) => &config.run,
         }
     }
 
@@ -51,6 +58,7 @@ impl RunFile {
         match self {
             Self::Network(config) => config.data.workers,
             Self::Flow(config) => config.data.workers,
+            Self::Control(config) => config.data.workers,
         }
     }
 
@@ -59,6 +67,7 @@ impl RunFile {
         match self {
             Self::Network(config) => (&mut config.run, &mut config.data),
             Self::Flow(config) => (&mut config.run, &mut config.data),
+            Self::Control(config) => (&mut config.run, &mut config.data),
         }
     }
 }

@@ -8,9 +8,7 @@ use lacuna_network::{Denoiser, DenoiserSize};
 use serde::{Deserialize, Serialize};
 
 use super::check_shared::check_shared;
-use super::{Data, EmaConfig, Optimizer, Run, file, set};
-use crate::data::Batches;
-use crate::flow::Times;
+use super::{Data, EmaConfig, FlowRecipe, Optimizer, Run, file, set};
 use crate::{Error, Result};
 
 /// A run that trains a denoiser.
@@ -115,14 +113,6 @@ impl FlowOptions {
             }
         }
     }
-
-    /// How times are drawn.
-    pub fn times(&self) -> Times {
-        match self.start {
-            FlowStart::Noise => Times::LogitNormal,
-            FlowStart::Mean { .. } => Times::Stratified,
-        }
-    }
 }
 
 impl FlowConfig {
@@ -177,9 +167,18 @@ impl FlowConfig {
         Ok(())
     }
 
-    /// What decides its batches.
-    pub(crate) fn batches(&self) -> Batches<'_> {
-        Batches { data: &self.data, batch: self.run.batch, seed: self.seed, crops: self.flow.crops }
+    /// What the training loop needs.
+    pub fn recipe(&self) -> FlowRecipe {
+        FlowRecipe {
+            seed: self.seed,
+            start: self.flow.start,
+            halo: self.flow.halo,
+            crops: self.flow.crops,
+            data: self.data.clone(),
+            optimizer: self.optimizer,
+            ema: self.ema,
+            run: self.run.clone(),
+        }
     }
 
     /// The run file, complete with all defaults.
@@ -192,6 +191,7 @@ impl FlowConfig {
 pub(crate) mod tests {
     use super::super::RunFile;
     use super::*;
+    use crate::flow::Times;
 
     /// A complete run file that runs quickly.
     pub const SMALL: &str = r#"
@@ -218,7 +218,7 @@ pub(crate) mod tests {
         let config = FlowConfig::parse(SMALL, &sized).unwrap();
         assert_eq!(config.flow.denoiser(128).label(), "denoiser-c128-w64-1-2-3-n2");
         assert_eq!(FlowConfig::parse(&config.to_toml(), &[]).unwrap(), config);
-        assert_eq!((config.flow.halo, config.flow.times()), (1, Times::Stratified));
+        assert_eq!((config.flow.halo, config.recipe().times()), (1, Times::Stratified));
     }
 
     #[test]

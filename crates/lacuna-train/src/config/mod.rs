@@ -6,11 +6,13 @@
 mod check;
 mod check_context;
 mod check_shared;
+mod control;
 mod data;
 mod file;
 mod flow;
 mod loss;
 mod network;
+mod recipe;
 mod run;
 pub mod set;
 
@@ -18,6 +20,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+pub(crate) use control::tests::SMALL as CONTROL_SMALL;
+pub use control::{ControlConfig, ControlOptions, ControlTask};
 pub use data::{Data, Masks};
 pub use file::RunFile;
 #[cfg(test)]
@@ -28,12 +33,14 @@ pub use loss::{
     Weighted,
 };
 pub use network::{Conditioning, GeneratorOptions, Network, Noise, Part, Sampling, Start};
+pub use recipe::FlowRecipe;
 pub use run::{BestBy, EmaConfig, Optimizer, Run};
 
 use crate::data::Batches;
 use crate::{Error, Result};
 
-/// A run that trains a network. [`FlowConfig`] is one that trains a denoiser of a network's latents.
+/// A run that trains a network. [`FlowConfig`] is one that trains a denoiser of a network's latents, [`ControlConfig`] one that trains a
+/// ControlNet branch of a denoiser.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -221,6 +228,17 @@ pub(crate) mod tests {
         run = { steps = 1, batch = 1 }
     "#;
 
+    const COMPLETE_CONTROL: &str = r#"
+        task = "control"
+        seed = 1
+        start = { network = "n" }
+        control = { flow = "f", hint = { kind = "lines", shown = 0.5 }, hint_widths = [4, 8, 8, 16], crops = 4 }
+        data = { train = [], side = 64, augment = "light", masks = "train-256" }
+        optimizer = { learning_rate = 1e-3 }
+        ema = { on = true }
+        run = { steps = 1, batch = 1 }
+    "#;
+
     /// The keys of a table of [`COMPLETE`], as the schema has them: the error of an unknown key lists them.
     fn schema(path: &[&str]) -> BTreeSet<String> {
         let root: toml::Table = toml::from_str(COMPLETE).unwrap();
@@ -275,6 +293,10 @@ pub(crate) mod tests {
             assert_eq!(listed, flow[table].as_table().unwrap().keys().cloned().collect(), "{table}");
             keys.extend(listed.into_iter().map(|key| format!("{table}.{key}")));
         }
+        let control: toml::Table = toml::from_str(COMPLETE_CONTROL).unwrap();
+        let listed = listed_keys::<ControlConfig>(control.clone(), &["control"]);
+        assert_eq!(listed, control["control"].as_table().unwrap().keys().cloned().collect());
+        keys.extend(listed.into_iter().map(|key| format!("control.{key}")));
         let is_table = |key: &str| {
             ["network", "start", "sampling", "data", "loss", "optimizer", "ema", "run"].contains(&key)
         };
@@ -308,6 +330,7 @@ pub(crate) mod tests {
                 }
                 RunFile::Network(config) => ("middle", &config.run),
                 RunFile::Flow(config) => ("denoiser", &config.run),
+                RunFile::Control(config) => ("hint", &config.run),
             };
             for key in [network, "augment", "learning_rate", "decay", "steps", "best_by", "validation_masks"]
             {
@@ -323,6 +346,6 @@ pub(crate) mod tests {
             assert_eq!(run.accumulate, 1);
             count += 1;
         }
-        assert_eq!(count, 24);
+        assert_eq!(count, 25);
     }
 }

@@ -1,5 +1,5 @@
-//! Checkpoints of a denoiser's run, in the format of [`crate::checkpoint`]: tensors are named `denoiser.…`, `ema.…`, `adam.…` and
-//! `latent.…`.
+//! Checkpoints of a flow's run, in the format of [`crate::checkpoint`]: tensors are named `denoiser.…` or `control.…`, `ema.…`,
+//! `adam.…` and `latent.…`.
 
 use std::path::Path;
 
@@ -24,6 +24,9 @@ struct FlowState {
     seconds: f64,
     /// The generator's fingerprint.
     generator: String,
+    /// Hash of the flow file of a branch's denoiser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flow: Option<String>,
     adam_steps: u64,
     ema_steps: Option<u64>,
 }
@@ -42,10 +45,10 @@ pub(crate) struct FlowSaved {
 /// If a tensor cannot be read from its device.
 pub(crate) fn encode(learner: &FlowLearner, progress: Progress) -> Result<Vec<u8>> {
     let Progress { position, best, seconds } = progress;
-    let FlowParts { denoiser, adam, ema, step } = &learner.parts;
+    let FlowParts { model, adam, ema, step } = &learner.parts;
     let mut all = Tensors::new();
     let mut add = |prefix: &str, tensors: Vec<NamedWeight>| all.extend(prefixed(prefix, tensors));
-    add("denoiser", weights::read(denoiser)?);
+    add(model.prefix(), weights::read(model)?);
     add("adam", adam.state()?);
     if let Some(ema) = ema {
         add("ema", weights::read(ema.average())?);
@@ -60,6 +63,7 @@ pub(crate) fn encode(learner: &FlowLearner, progress: Progress) -> Result<Vec<u8
         best,
         seconds,
         generator: learner.maker().generator().fingerprint().to_owned(),
+        flow: learner.steered_sha256().map(str::to_owned),
         adam_steps: adam.steps(),
         ema_steps: ema.as_ref().map(Ema::steps),
     };
@@ -96,7 +100,7 @@ impl FlowSaved {
     /// Restores the state of `learner`, which was built from the same run file.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if it was trained on another generator; [`Error::Nets`] if it does not fit.
+    /// [`Error::Checkpoint`] if it was trained on another generator, or steered another denoiser; [`Error::Nets`] if it does not fit.
     pub fn restore(self, learner: &mut FlowLearner) -> Result<()> {
         let Self { state, mut tensors, .. } = self;
         let found = learner.maker().generator().fingerprint();
@@ -106,19 +110,27 @@ impl FlowSaved {
                 state.generator
             )));
         }
+        let found = learner.steered_sha256();
+        if state.flow.as_deref() != found {
+            let [expected, found] = [state.flow.as_deref(), found].map(|hash| hash.unwrap_or("none"));
+            return Err(Error::Checkpoint(format!(
+                "control.flow: expected a flow file with SHA-256 {expected}, whose branch was trained, found {found}"
+            )));
+        }
         let device = learner.device().clone().inner();
-        let denoiser = filled(learner.parts.denoiser.clone(), part(&mut tensors, "denoiser"))?;
+        let prefix = learner.parts.model.prefix();
+        let model = filled(learner.parts.model.clone(), part(&mut tensors, prefix))?;
         let adam = named(part(&mut tensors, "adam"));
-        let adam = Adam::restore(learner.config().optimizer.betas, state.adam_steps, adam, &device)?;
+        let adam = Adam::restore(learner.recipe().optimizer.betas, state.adam_steps, adam, &device)?;
         let ema = match (learner.parts.ema.take(), state.ema_steps) {
             (Some(ema), Some(steps)) => {
                 let average = filled(ema.average().clone(), part(&mut tensors, "ema"))?;
-                Some(Ema::restore(average, learner.config().ema.decay, steps))
+                Some(Ema::restore(average, learner.recipe().ema.decay, steps))
             }
             (None, None) => None,
             _ => return Err(Error::Checkpoint("the run file and the checkpoint disagree about ema".into())),
         };
-        learner.parts = FlowParts { denoiser, adam, ema, step: state.step };
+        learner.parts = FlowParts { model, adam, ema, step: state.step };
         Ok(())
     }
 }

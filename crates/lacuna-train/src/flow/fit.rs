@@ -1,4 +1,4 @@
-//! The training loop of a denoiser: from a run file to a flow file in a run folder.
+//! The training loop of a flow: from a run file to a flow file in a run folder.
 //!
 //! The folder is that of [`crate::fit()`]; `last.safetensors` and `best.safetensors` are flow files, `latents.cache` keeps latents of crops. Frozen generator, statistics and
 //! validation latents are computed at the start; a resumed run takes the statistics from its checkpoint.
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use super::cache::LatentCache;
 use super::checkpoint::{FlowSaved, encode};
 use super::generator::FrozenGenerator;
-use super::latents::LatentMaker;
 use super::learner::FlowLearner;
+use super::run::FlowRun;
 use super::statistics::LatentSums;
 use super::validate::{FlowScores, FlowValidation};
 use crate::checkpoint::{Best, Checkpoints, Progress};
-use crate::config::{FlowConfig, RunFile};
+use crate::config::{ControlConfig, FlowConfig, FlowRecipe};
 use crate::data::{LoadedStep, Loader, Part, Photos, Position, Skipped};
 use crate::fit::{Event, FitOptions, Outcome};
 use crate::run_folder::{EXAMPLES, newest_intact, same_run};
@@ -30,7 +30,7 @@ use crate::run_logs::{Interval, Logs};
 use crate::step::{Pictures, count_parameters};
 use crate::{Error, Result};
 
-/// Runs `config` until its last step, or until `stop` is set; then it writes a checkpoint first.
+/// Runs `config`, which trains a denoiser, until its last step, or until `stop` is set; then it writes a checkpoint first.
 ///
 /// # Errors
 /// All errors of [`Error`]. The run folder then still has its last checkpoint.
@@ -40,9 +40,31 @@ pub fn fit_flow(
     stop: &AtomicBool,
     watch: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Outcome> {
-    let photos = config.batches().photos()?;
+    fit(&FlowRun::Denoiser(config.clone()), options, stop, watch)
+}
+
+/// [`fit_flow`] for a run that trains a ControlNet branch of a trained denoiser.
+///
+/// # Errors
+/// As [`fit_flow`]; [`Error::Config`] if the flow file has a branch already.
+pub fn fit_control(
+    config: &ControlConfig,
+    options: &FitOptions,
+    stop: &AtomicBool,
+    watch: &mut (dyn FnMut(Event) + Send),
+) -> Result<Outcome> {
+    fit(&FlowRun::branch(config)?, options, stop, watch)
+}
+
+fn fit(
+    run: &FlowRun,
+    options: &FitOptions,
+    stop: &AtomicBool,
+    watch: &mut (dyn FnMut(Event) + Send),
+) -> Result<Outcome> {
+    let photos = run.recipe().batches().photos()?;
     let device = single_device(&options.devices, options.ranks.size())?;
-    lacuna_nets::ops::among_workers(|| Fit::start(config, options, photos, device, watch)?.run(stop, watch))
+    lacuna_nets::ops::among_workers(|| Fit::start(run, options, photos, device, watch)?.run(stop, watch))
 }
 
 /// The device of a run.
@@ -53,7 +75,7 @@ pub(crate) fn single_device(devices: &[Device], processes: usize) -> Result<&Dev
     match devices {
         [device] if processes == 1 => Ok(device),
         _ => Err(Error::Config(format!(
-            "task = \"flow\" is trained on one device in one process, got {} devices and {processes} processes",
+            "a flow is trained on one device in one process, got {} devices and {processes} processes",
             devices.len()
         ))),
     }
@@ -68,7 +90,8 @@ pub(crate) fn statistics_of(
     photos: Arc<Photos>,
     generator: &FrozenGenerator,
 ) -> Result<Statistics> {
-    let mut loader = config.batches().loader(photos, Position::default(), Part::WHOLE)?;
+    let recipe = config.recipe();
+    let mut loader = recipe.batches().loader(photos, Position::default(), Part::WHOLE)?;
     let mut sums = LatentSums::new(generator.channels());
     let mut crops = 0;
     while crops < config.flow.statistics {
@@ -83,7 +106,7 @@ pub(crate) fn statistics_of(
 }
 
 struct Fit<'a> {
-    config: &'a FlowConfig,
+    recipe: FlowRecipe,
     folder: &'a Path,
     learner: FlowLearner,
     loader: Loader,
@@ -97,7 +120,7 @@ struct Fit<'a> {
 
 impl<'a> Fit<'a> {
     fn start(
-        config: &'a FlowConfig,
+        run: &FlowRun,
         options: &'a FitOptions,
         photos: Arc<Photos>,
         device: &Device,
@@ -105,42 +128,39 @@ impl<'a> Fit<'a> {
     ) -> Result<Self> {
         let folder = options.folder.as_path();
         if options.resume {
-            same_run(&RunFile::Flow(Box::new(config.clone())), folder)?;
+            same_run(&run.run_file(), folder)?;
         }
-        let generator = FrozenGenerator::open(config.start.network.as_deref(), device)?;
-        let checkpoints = Checkpoints::of_run(folder, config.run.keep);
+        let recipe = run.recipe();
+        let generator = run.generator(device)?;
+        let checkpoints = Checkpoints::of_run(folder, recipe.run.keep);
         let channels = generator.channels();
         let saved = newest_intact(&checkpoints, options, |path| FlowSaved::open(path, channels), watch)?;
-        let statistics = match &saved {
-            Some(saved) => saved.statistics().clone(),
-            None => statistics_of(config, Arc::clone(&photos), &generator)?,
-        };
-        let maker = LatentMaker::new(generator, statistics, config.flow.halo);
-        let mut learner = FlowLearner::new(config.clone(), maker, device)?;
+        let statistics = saved.as_ref().map(|saved| saved.statistics().clone());
+        let mut learner = run.learner(generator, statistics, Arc::clone(&photos), device)?;
         let mut progress = Progress::default();
         if let Some(saved) = saved {
             progress = saved.progress();
             saved.restore(&mut learner)?;
         }
-        if config.flow.crops.is_some() {
-            let cache = LatentCache::open(&folder.join("latents.cache"), learner.maker(), config.data.side)?;
+        if recipe.crops.is_some() {
+            let cache = LatentCache::open(&folder.join("latents.cache"), learner.maker(), recipe.data.side)?;
             learner = learner.with_cache(cache);
         }
-        let validation = FlowValidation::open(config, learner.maker())?;
+        let validation = FlowValidation::open(&learner)?;
         let about = json!({
             "lacuna": env!("CARGO_PKG_VERSION"),
-            "seed": config.seed,
+            "seed": recipe.seed,
             "devices": [format!("{device:?}")],
             "generator": learner.maker().generator().fingerprint(),
-            "denoiser": learner.parts.denoiser.config().label(),
-            "parameters": count_parameters(&learner.parts.denoiser, |_| true),
+            "denoiser": learner.parts.model.denoiser().label(),
+            "parameters": count_parameters(&learner.parts.model, |_| true),
         });
-        let logs = Logs::open(folder, &config.to_toml(), &about, learner.parts.step)?;
+        let logs = Logs::open(folder, &run.to_toml(), &about, learner.parts.step)?;
         watch(Event::Started { step: learner.parts.step, photos: photos.len() });
-        let loader = config.batches().loader(photos, progress.position, Part::WHOLE)?;
+        let loader = recipe.batches().loader(photos, progress.position, Part::WHOLE)?;
         let (interval, skipped) = (Interval::default(), BTreeSet::new());
         Ok(Self {
-            config,
+            recipe,
             folder,
             learner,
             loader,
@@ -154,7 +174,7 @@ impl<'a> Fit<'a> {
     }
 
     fn run(mut self, stop: &AtomicBool, watch: &mut (dyn FnMut(Event) + Send)) -> Result<Outcome> {
-        let run = &self.config.run;
+        let run = self.recipe.run.clone();
         let (mut scores, mut saved_at) = (None, None);
         while self.learner.parts.step < run.steps && !stop.load(Ordering::Relaxed) {
             self.step(watch)?;
@@ -186,7 +206,7 @@ impl<'a> Fit<'a> {
 
     fn step(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
         let start = Instant::now();
-        let LoadedStep { batches, position, waited } = self.loader.step(self.config.run.accumulate)?;
+        let LoadedStep { batches, position, waited } = self.loader.step(self.recipe.run.accumulate)?;
         self.progress.position = position;
         let report = self.learner.step(&batches)?;
         let took = start.elapsed();
@@ -208,11 +228,11 @@ impl<'a> Fit<'a> {
         if self.skipped.len() > before { self.logs.list_skipped(self.skipped.iter()) } else { Ok(()) }
     }
 
-    /// Scores the denoiser, and writes it if it is the best so far.
+    /// Scores the model, and writes it if it is the best so far.
     fn validate(&mut self, watch: &mut (dyn FnMut(Event) + Send)) -> Result<FlowScores> {
         let step = self.learner.parts.step;
         let scores = self.validation.evaluate(&self.learner)?;
-        let by = self.config.run.best_by;
+        let by = self.recipe.run.best_by;
         let value = scores.fills.value(by);
         let best = self.progress.best.is_none_or(|best| by.is_better(value, best.value));
         if best {

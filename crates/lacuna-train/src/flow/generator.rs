@@ -127,6 +127,11 @@ pub(crate) fn generator_file(path: Option<&Path>) -> Result<Checkpoint> {
     })
 }
 
+/// The device with autodiff.
+pub(super) fn with_autodiff(device: &Device) -> Device {
+    if device.is_autodiff() { device.clone() } else { device.clone().autodiff() }
+}
+
 /// The device without autodiff.
 pub(crate) fn without_autodiff(device: &Device) -> Device {
     if device.is_autodiff() { device.clone().inner() } else { device.clone() }

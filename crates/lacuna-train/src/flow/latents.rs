@@ -26,6 +26,8 @@ pub struct Latents {
     pub fraction: Tensor<4>,
     /// 1 where a cell is generated.
     pub free: Tensor<4>,
+    /// The input of a ControlNet branch, if one is trained: `[batch, 4, 8 height, 8 width]`.
+    pub hint: Option<Tensor<4>>,
 }
 
 /// Computes [`Latents`].
@@ -80,6 +82,7 @@ impl LatentMaker {
             fill,
             fraction: hole.fraction,
             free: hole.free,
+            hint: None,
         })
     }
 
@@ -110,9 +113,9 @@ impl Latents {
 
     /// The same for a denoiser with autodiff, as constants.
     pub(super) fn for_autodiff(self) -> Self {
-        let Self { data, fill, fraction, free } = self;
+        let Self { data, fill, fraction, free, hint } = self;
         let [data, fill, fraction, free] = [data, fill, fraction, free].map(Tensor::from_inner);
-        Self { data, fill, fraction, free }
+        Self { data, fill, fraction, free, hint: hint.map(Tensor::from_inner) }
     }
 }
 

@@ -3,14 +3,18 @@
 //! `x = (1 - s) data + s start` with a time `s` in `[0, 1]`: 0 is the data, 1 the start; see [`lacuna_diffusion::flow`]. This file has
 //! times, starts, and noisy latents between start and data. `generator.rs` is the frozen network, `latents.rs` makes its normalised
 //! latents (`statistics.rs`) from masked crops, of which `cache.rs` keeps those of the ground truth, `learner.rs` has the training step, [`fit_flow`] is the loop with `checkpoint.rs` and
-//! `validate.rs`, for which `sample.rs` generates fills.
+//! `validate.rs`, for which `sample.rs` generates fills. What is trained (`model.rs`) is a denoiser or, with `task = "control"`
+//! ([`fit_control`]), a ControlNet branch of a trained one, with hints from `hint.rs`; `run.rs` knows both kinds of runs.
 
 mod cache;
 mod checkpoint;
 pub(crate) mod fit;
 mod generator;
+mod hint;
 mod latents;
 mod learner;
+mod model;
+pub(crate) mod run;
 mod sample;
 mod statistics;
 #[cfg(test)]
@@ -23,14 +27,16 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 pub use cache::LatentCache;
-pub use fit::fit_flow;
+pub use fit::{fit_control, fit_flow};
 pub use generator::FrozenGenerator;
 pub(crate) use generator::{generator_file, without_autodiff};
+pub use hint::HintSource;
 pub use latents::{LatentMaker, Latents};
 pub use learner::{FlowLearner, FlowParts};
+pub use model::{FlowModel, Velocities};
 pub use sample::DeviceSampling;
 pub use statistics::{LatentSums, Normaliser};
-pub use validate::FlowScores;
+pub use validate::{FlowScores, SteeredScores};
 
 /// How times are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

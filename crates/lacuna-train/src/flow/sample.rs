@@ -1,20 +1,20 @@
-//! Fills by a denoiser in training: sampling on its device.
+//! Fills by a model in training: sampling on its device.
 
 use burn::tensor::{Tensor, TensorData};
 use lacuna::flow::{Flow, Sampling};
 use lacuna_diffusion::noise::Origin;
 use lacuna_diffusion::{Draw, KnownRegion, MapShape, Noise};
-use lacuna_nets::Denoiser;
 use lacuna_nets::weights::read_tensor;
 
 use super::latents::{LatentMaker, Latents};
+use super::model::Velocities;
 use crate::{Error, Result};
 
 /// What generates latents.
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceSampling<'a> {
-    /// The denoiser, without autodiff.
-    pub denoiser: &'a Denoiser,
+    /// The model, without autodiff.
+    pub velocities: &'a Velocities,
     /// Its flow.
     pub flow: &'a Flow,
     /// Euler steps.
@@ -28,7 +28,7 @@ impl DeviceSampling<'_> {
     /// The result: normalised latents `[batch, channels, height, width]`.
     ///
     /// # Errors
-    /// If the denoiser fails.
+    /// If the model fails.
     pub fn latents(&self, latents: &Latents, seed: u64) -> Result<Tensor<4>> {
         let shape = latents.fill.dims();
         let [batch, channels, height, width] = shape;
@@ -36,10 +36,9 @@ impl DeviceSampling<'_> {
         let rows = |tensor: &Tensor<4>| Ok::<_, Error>(read_tensor(tensor.clone())?.values);
         let fill = rows(&latents.fill)?;
         let free: Vec<bool> = rows(&latents.free)?.into_iter().map(|free| free > 0.0).collect();
-        let condition = latents.condition();
         let predict = |x: &[f32], time: f64| {
             let x = Tensor::from_data(TensorData::new(x.to_vec(), shape), &device);
-            let velocity = self.denoiser.forward(x, &vec![time; batch], &condition).map_err(Error::Nets)?;
+            let velocity = self.velocities.predict(x, &vec![time; batch], latents).map_err(Error::Nets)?;
             Ok::<_, SampleError>(read_tensor(velocity).map_err(Error::Nets)?.values)
         };
         let noise = |draw: Draw| {
@@ -104,8 +103,8 @@ mod tests {
     /// The fills of a batch by a denoiser that was trained for a few steps.
     fn fill(learner: &FlowLearner, batch: &Batch, seed: u64) -> Vec<f32> {
         let latents = learner.maker().latents(batch).unwrap();
-        let (denoiser, flow) = (learner.averaged(), learner.flow());
-        let sampling = DeviceSampling { denoiser: &denoiser, flow: &flow, steps: 2 };
+        let (velocities, flow) = (learner.averaged(), learner.flow());
+        let sampling = DeviceSampling { velocities: &velocities, flow: &flow, steps: 2 };
         let Pictures { image, mask } = Pictures::new(batch, &learner.maker().generator().device());
         values(sampling.fill(learner.maker(), &latents, [image, mask], seed).unwrap())
     }
@@ -140,8 +139,8 @@ mod tests {
     fn without_steps_there_is_no_fill() {
         let learner = small_flow(&[]);
         let latents = learner.maker().latents(&small_batch()).unwrap();
-        let (denoiser, flow) = (learner.averaged(), learner.flow());
-        let sampling = DeviceSampling { denoiser: &denoiser, flow: &flow, steps: 0 };
+        let (velocities, flow) = (learner.averaged(), learner.flow());
+        let sampling = DeviceSampling { velocities: &velocities, flow: &flow, steps: 0 };
         let error = sampling.latents(&latents, 0).unwrap_err().to_string();
         assert_eq!(error, "steps of a flow: 0, possible are 1 and more");
     }

@@ -1,4 +1,4 @@
-//! Validation of a denoiser, always on the same crops, masks, times and noise.
+//! Validation of a flow's model, always on the same crops, masks, times, noise and hints.
 
 use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
@@ -6,16 +6,17 @@ use lacuna::{Mask, Planes};
 use lacuna_diffusion::noise::Origin;
 use lacuna_diffusion::{Draw, MapShape, Noise};
 use lacuna_eval::report::sheet::{arrange, masked};
-use lacuna_nets::Denoiser;
 use lacuna_nets::weights::read_tensor;
+use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use super::Path;
-use super::latents::{LatentMaker, Latents};
+use super::hint::{HintSource, Shown};
+use super::latents::Latents;
 use super::learner::{FlowLearner, start_of};
+use super::model::Velocities;
 use super::sample::DeviceSampling;
 use crate::Result;
-use crate::config::FlowConfig;
 use crate::data::{Batch, sample_rng};
 use crate::loss::velocity::{KnownCells, mse};
 use crate::step::Pictures;
@@ -24,7 +25,7 @@ use crate::validate::{Scores, VALIDATION_EPOCH, Validation};
 /// Euler steps of a fill. More do not improve flows that start at a fill (reference specification of diffusion, 4.4).
 const STEPS: usize = 4;
 
-/// The scores of a denoiser.
+/// The scores of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FlowScores {
     /// Mean squared error of the velocity over the generated cells of all crops.
@@ -33,9 +34,26 @@ pub struct FlowScores {
     pub trivial_mse: f64,
     /// Their ratio: 1 for a new network.
     pub ratio: f64,
+    /// What hints change, for a ControlNet branch.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub steered: Option<SteeredScores>,
     /// Scores of fills with four steps.
     #[serde(flatten)]
     pub fills: Scores,
+}
+
+/// What the hints of a ControlNet branch change.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SteeredScores {
+    /// [`FlowScores::velocity_mse`] of the denoiser without the branch.
+    pub unsteered_velocity_mse: f64,
+    /// How far fills are from their hints, in the hole ([`HintSource::distance`]) …
+    pub hint_distance: f64,
+    /// … and how far without the branch.
+    pub unsteered_hint_distance: f64,
+    /// LPIPS of fills without the branch, if its weights were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsteered_lpips: Option<f64>,
 }
 
 /// Validation crops with their latents, in batches.
@@ -57,22 +75,24 @@ struct ValidationBatch {
 }
 
 impl FlowValidation {
-    /// Reads the validation photos of the run file and computes their latents.
+    /// Reads the validation photos of a run and computes their latents.
     ///
     /// # Errors
     /// If a source cannot be opened or the generator fails.
-    pub fn open(config: &FlowConfig, maker: &LatentMaker) -> Result<Self> {
-        let validation = Validation::open(&config.data)?;
+    pub fn open(learner: &FlowLearner) -> Result<Self> {
+        let (recipe, maker) = (learner.recipe(), learner.maker());
+        let validation = Validation::open(&recipe.data)?;
         let pairs = validation.pairs();
         // Stratified times are spread over all crops.
         let mut rng = sample_rng(0, VALIDATION_EPOCH, u64::MAX);
-        let times = config.flow.times().draw(pairs.len(), &mut rng);
+        let times = recipe.times().draw(pairs.len(), &mut rng);
         let mut batches = Vec::new();
-        for (number, pairs) in pairs.chunks(config.run.batch).enumerate() {
-            let first = number * config.run.batch;
-            let batch = batch_of(pairs, config.data.side);
-            let latents = maker.latents(&batch)?;
+        for (number, pairs) in pairs.chunks(recipe.run.batch).enumerate() {
+            let first = number * recipe.run.batch;
+            let batch = batch_of(pairs, recipe.data.side);
             let device = maker.generator().device();
+            let hint = learner.hints().map(|hints| hints.inputs::<Pcg64>(&batch, Shown::Always, &device));
+            let latents = Latents { hint, ..maker.latents(&batch)? };
             let [count, channels, height, width] = latents.data.dims();
             let shape = MapShape::one(channels, height, width);
             let noise: Vec<f32> = (first..first + count)
@@ -99,25 +119,48 @@ impl FlowValidation {
     /// Scores the learner's average.
     ///
     /// # Errors
-    /// If the denoiser fails.
+    /// If the model fails.
     pub fn evaluate(&self, learner: &FlowLearner) -> Result<FlowScores> {
-        let denoiser = learner.averaged();
-        let [velocity_mse, trivial_mse] = self.velocity(learner, &denoiser)?;
-        let fills = self.fills(learner, &denoiser, self.validation.pairs().len())?;
-        let fills = self.validation.score(|index, _, _| Ok(fills[index].clone()))?.scores;
-        Ok(FlowScores { velocity_mse, trivial_mse, ratio: velocity_mse / trivial_mse, fills })
+        let model = learner.averaged();
+        let [velocity_mse, trivial_mse] = self.velocity(learner, &model)?;
+        let count = self.validation.pairs().len();
+        let filled = self.fills(learner, &model, count)?;
+        let score = |filled: &[Planes]| {
+            Ok::<_, crate::Error>(self.validation.score(|index, _, _| Ok(filled[index].clone()))?.scores)
+        };
+        let fills = score(&filled)?;
+        let steered = match (model.unsteered(), learner.hints()) {
+            (Some(base), Some(hints)) => {
+                let without = self.fills(learner, &base, count)?;
+                Some(SteeredScores {
+                    unsteered_velocity_mse: self.velocity(learner, &base)?[0],
+                    hint_distance: self.distance(hints, &filled),
+                    unsteered_hint_distance: self.distance(hints, &without),
+                    unsteered_lpips: score(&without)?.lpips,
+                })
+            }
+            _ => None,
+        };
+        Ok(FlowScores { velocity_mse, trivial_mse, ratio: velocity_mse / trivial_mse, steered, fills })
     }
 
-    /// The loss of the denoiser, and that of a network that predicts zero.
-    fn velocity(&self, learner: &FlowLearner, denoiser: &Denoiser) -> Result<[f64; 2]> {
-        let start = learner.config().flow.start;
+    /// The mean distance of fills from their hints.
+    fn distance(&self, hints: &HintSource, filled: &[Planes]) -> f64 {
+        let pairs = self.validation.pairs();
+        let distances =
+            filled.iter().zip(pairs).map(|(fill, (photo, mask))| hints.distance(fill, photo, mask));
+        distances.sum::<f64>() / pairs.len().max(1) as f64
+    }
+
+    /// The loss of a model, and that of a network that predicts zero.
+    fn velocity(&self, learner: &FlowLearner, model: &Velocities) -> Result<[f64; 2]> {
+        let start = learner.recipe().start;
         let (mut sums, mut cells) = ([0.0; 2], 0.0);
         for ValidationBatch { latents, times, noise, .. } in &self.batches {
             let Latents { data, fill, free, .. } = latents;
             let start = start_of(start, fill, noise.clone());
             let path = Path { data: data.clone(), start, times: times.clone() };
-            let condition = latents.condition();
-            let trained = mse(&path, free, KnownCells::Clean, |x| denoiser.forward(x, times, &condition))?;
+            let trained = mse(&path, free, KnownCells::Clean, |x| model.predict(x, times, latents))?;
             let trivial = mse(&path, free, KnownCells::Clean, |x| Ok(x.zeros_like()))?;
             let weight = f64::from(free.clone().sum().into_scalar::<f32>());
             for (sum, loss) in sums.iter_mut().zip([trained, trivial]) {
@@ -128,10 +171,10 @@ impl FlowValidation {
         Ok(sums.map(|sum| sum / cells.max(1.0)))
     }
 
-    /// The flow's fills of the first crops.
-    fn fills(&self, learner: &FlowLearner, denoiser: &Denoiser, count: usize) -> Result<Vec<Planes>> {
+    /// A model's fills of the first crops.
+    fn fills(&self, learner: &FlowLearner, model: &Velocities, count: usize) -> Result<Vec<Planes>> {
         let flow = learner.flow();
-        let sampling = DeviceSampling { denoiser, flow: &flow, steps: STEPS };
+        let sampling = DeviceSampling { velocities: model, flow: &flow, steps: STEPS };
         let mut fills = Vec::with_capacity(count);
         for ValidationBatch { pictures, latents, first, .. } in &self.batches {
             if fills.len() >= count {
@@ -143,29 +186,57 @@ impl FlowValidation {
         Ok(fills)
     }
 
-    /// A grid with one row for each of the first crops: photo, masked photo, the generator's fill, the flow's fill.
+    /// A grid with one row for each of the first crops: photo, masked photo, the generator's fill, the flow's fill; for a ControlNet
+    /// branch also the hint, and the flow's fill without it before the one with it.
     ///
     /// # Errors
     /// If a network fails.
     pub fn sheet(&self, learner: &FlowLearner, rows: usize) -> Result<RgbImage> {
         let examples = self.validation.examples(rows);
-        let flow = self.fills(learner, &learner.averaged(), examples.len())?;
-        let mut generated = Vec::with_capacity(examples.len());
+        let model = learner.averaged();
+        let mut columns = vec![examples.iter().map(|(photo, mask)| masked(photo, mask)).collect()];
+        if let Some(base) = model.unsteered() {
+            columns.push(self.hints(examples.len())?);
+            columns.push(self.generated(learner, examples.len())?);
+            columns.push(self.fills(learner, &base, examples.len())?);
+        } else {
+            columns.push(self.generated(learner, examples.len())?);
+        }
+        columns.push(self.fills(learner, &model, examples.len())?);
+        let rows: Vec<Vec<Planes>> = (examples.iter().enumerate())
+            .map(|(row, (photo, _))| {
+                let columns = columns.iter().map(|column: &Vec<Planes>| column[row].clone());
+                [photo.clone()].into_iter().chain(columns).collect()
+            })
+            .collect();
+        Ok(arrange(&rows))
+    }
+
+    /// The generator's fills of the first crops.
+    fn generated(&self, learner: &FlowLearner, count: usize) -> Result<Vec<Planes>> {
+        let mut generated = Vec::with_capacity(count);
         for ValidationBatch { pictures: Pictures { image, mask }, .. } in &self.batches {
-            if generated.len() >= examples.len() {
+            if generated.len() >= count {
                 break;
             }
             let generator = learner.maker().generator();
             let latent = generator.refined(image.clone(), mask.clone())?;
             generated.extend(planes(generator.fill(latent, [image.clone(), mask.clone()]))?);
         }
-        let fills = generated.into_iter().zip(flow);
-        let rows: Vec<Vec<Planes>> = (examples.iter().zip(fills))
-            .map(|((photo, mask), (generated, flow))| {
-                vec![photo.clone(), masked(photo, mask), generated, flow]
-            })
-            .collect();
-        Ok(arrange(&rows))
+        Ok(generated)
+    }
+
+    /// The last three channels of the hints of the first crops, as colours.
+    fn hints(&self, count: usize) -> Result<Vec<Planes>> {
+        let mut hints = Vec::with_capacity(count);
+        for ValidationBatch { latents, .. } in &self.batches {
+            if hints.len() >= count {
+                break;
+            }
+            let hint = latents.hint.clone().expect("crops of a branch have hints");
+            hints.extend(planes(hint.narrow(1, 1, 3))?);
+        }
+        Ok(hints)
     }
 }
 
@@ -201,7 +272,7 @@ mod tests {
         write_noise_photos(folder.path(), 3, 32);
         let photos = format!("data.validation=[{{ kind = \"folder\", path = {:?} }}]", folder.path());
         let learner = small_flow(&[&photos, "data.validation_masks={ kind = \"half\" }"]);
-        let validation = FlowValidation::open(learner.config(), learner.maker()).unwrap();
+        let validation = FlowValidation::open(&learner).unwrap();
         assert!(!validation.is_empty());
         let scores = validation.evaluate(&learner).unwrap();
         assert_eq!((scores.velocity_mse, scores.ratio), (scores.trivial_mse, 1.0));

@@ -221,7 +221,7 @@ impl FillJob {
                     )));
                 }
                 notes.extend_from_slice(guide.notes());
-                Ok(Some(Hint::Guide(guide)))
+                Ok(Some(Hint::Guide(Box::new(guide))))
             }
         }
     }

@@ -45,7 +45,8 @@ fn the_engine_predicts_what_burn_predicts() {
         let condition = Condition { masked, fraction, mean: None };
         let expected = values(network.forward(x.clone(), &[time], &condition).unwrap());
         let plan = engine.plan(height, width, 2).unwrap();
-        let mut run = plan.start(Known { masked: &known[0], fraction: &known[1], mean: None, steering: None }).unwrap();
+        let mut run =
+            plan.start(Known { masked: &known[0], fraction: &known[1], mean: None, steering: None }).unwrap();
         let found = run.predict(&values(x), time, &|_| true).unwrap();
         assert!(expected.iter().any(|value| value.abs() > 0.1), "nothing is predicted");
         assert_close(&found, &expected, ENGINE_TOLERANCE);
