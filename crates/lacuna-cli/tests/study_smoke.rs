@@ -36,8 +36,8 @@ fn report(study: &str) -> Option<String> {
 #[ignore = "takes minutes"]
 fn the_grid_has_a_verdict_for_each_claim() {
     let Some(report) = report("grid") else { return };
-    for row in ["latent-control", "pixel", "coefficient"] {
-        assert!(report.contains(row), "{row}: {report}");
+    for words in ["Baseline + control", "Mask control helps", "Both together are best", "not settled"] {
+        assert!(report.contains(words), "{words}: {report}");
     }
 }
 
