@@ -5,18 +5,16 @@
 //! values in `[-1, 1]`. Average pooling excludes padding. The last block uses max pooling where the one before it uses
 //! average pooling. Batch norm (epsilon 0.001, no scale) is folded into the convolutions.
 
-mod layers;
 mod network;
 
 use std::path::Path;
 
 use lacuna::Planes;
 use lacuna_cpu::Isa;
+use lacuna_cpu::engine::FeatureNetwork;
 use rayon::prelude::*;
 
-use self::layers::{Step, run};
 use self::network::network;
-use super::feature_map::Map;
 use crate::{Error, Result};
 use lacuna::checkpoint::{Tensors, read_tensors};
 
@@ -28,8 +26,7 @@ const SIDE: usize = 299;
 /// The network with its weights.
 #[derive(Debug)]
 pub struct Inception {
-    isa: Isa,
-    steps: Vec<Step>,
+    network: FeatureNetwork,
 }
 
 impl Inception {
@@ -48,7 +45,8 @@ impl Inception {
     /// # Errors
     /// The tensor that is missing or has another shape, as text.
     pub(crate) fn from_tensors(mut tensors: Tensors) -> std::result::Result<Self, String> {
-        Ok(Self { isa: Isa::best(), steps: network(&mut tensors)? })
+        let steps = network(&mut tensors)?;
+        Ok(Self { network: FeatureNetwork::compile(Isa::best(), [3, SIDE, SIDE], steps) })
     }
 
     /// The features of an image of any size, `[2048]`.
@@ -60,9 +58,8 @@ impl Inception {
         if width.min(height) == 0 {
             return Err(Error::Pictures(format!("an image of {width} x {height} has no features")));
         }
-        let input = Map { channels: 3, height: SIDE, width: SIDE, values: stretched(picture) };
-        let map = run(self.isa, &self.steps, &input);
-        let pixels = map.height * map.width;
+        let map = self.network.run(&stretched(picture));
+        let pixels = map.rows * map.columns;
         Ok(map.values.chunks_exact(pixels).map(|plane| plane.iter().sum::<f32>() / pixels as f32).collect())
     }
 }

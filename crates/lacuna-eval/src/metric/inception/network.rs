@@ -1,7 +1,7 @@
 //! The layers of Inception, and their weights.
 
-use super::layers::{Convolution, Step};
 use lacuna::checkpoint::{Tensors, take_tensor};
+use lacuna_cpu::engine::{FeatureConvolution, FeatureStep as Step, Pooling};
 
 /// Of batch norm.
 const EPSILON: f32 = 0.001;
@@ -54,10 +54,10 @@ pub(super) fn network(tensors: &mut Tensors) -> Built<Vec<Step>> {
     let mut stem = Block { tensors, prefix: String::new(), channels: 3 };
     let first = [halved("Conv2d_1a_3x3", 32), inside("Conv2d_2a_3x3", 32), square("Conv2d_2b_3x3", 64, 3)];
     let mut steps = stem.chain(&first)?;
-    steps.push(Step::Halve);
+    steps.push(Step::Pooling(Pooling::Halve));
     stem.channels = 64;
     steps.extend(stem.chain(&[square("Conv2d_3b_1x1", 80, 1), inside("Conv2d_4a_3x3", 192)])?);
-    steps.push(Step::Halve);
+    steps.push(Step::Pooling(Pooling::Halve));
     let mut block = |name: &str, channels: usize, build: &dyn Fn(&mut Block<'_>) -> Built<Vec<Vec<Step>>>| {
         let mut block = Block { tensors: &mut *tensors, prefix: format!("{name}."), channels };
         build(&mut block).map(|branches| steps.push(Step::Fork(branches)))
@@ -71,9 +71,9 @@ pub(super) fn network(tensors: &mut Tensors) -> Built<Vec<Step>> {
     block("Mixed_6d", 768, &|block| block.sevens(160))?;
     block("Mixed_6e", 768, &|block| block.sevens(192))?;
     block("Mixed_7a", 768, &|block| block.halve_to_8())?;
-    block("Mixed_7b", 1280, &|block| block.crosses(Step::Average))?;
+    block("Mixed_7b", 1280, &|block| block.crosses(Pooling::Average))?;
     // A quirk of TensorFlow's network, which FID has kept.
-    block("Mixed_7c", 2048, &|block| block.crosses(Step::Largest))?;
+    block("Mixed_7c", 2048, &|block| block.crosses(Pooling::Largest))?;
     Ok(steps)
 }
 
@@ -97,7 +97,7 @@ impl Block<'_> {
                 square("branch3x3dbl_2", 96, 3),
                 square("branch3x3dbl_3", 96, 3),
             ])?,
-            self.pool(Step::Average, pooled)?,
+            self.pool(Pooling::Average, pooled)?,
         ])
     }
 
@@ -109,7 +109,7 @@ impl Block<'_> {
                 square("branch3x3dbl_2", 96, 3),
                 halved("branch3x3dbl_3", 96),
             ])?,
-            vec![Step::Halve],
+            vec![Step::Pooling(Pooling::Halve)],
         ])
     }
 
@@ -129,7 +129,7 @@ impl Block<'_> {
                 oblong("branch7x7dbl_4", narrow, [7, 1]),
                 oblong("branch7x7dbl_5", 192, [1, 7]),
             ])?,
-            self.pool(Step::Average, 192)?,
+            self.pool(Pooling::Average, 192)?,
         ])
     }
 
@@ -142,12 +142,12 @@ impl Block<'_> {
                 oblong("branch7x7x3_3", 192, [7, 1]),
                 halved("branch7x7x3_4", 192),
             ])?,
-            vec![Step::Halve],
+            vec![Step::Pooling(Pooling::Halve)],
         ])
     }
 
     /// 8 x 8: kernels of 1 x 3 and 3 x 1 in parallel.
-    fn crosses(&mut self, pool: Step) -> Built<Vec<Vec<Step>>> {
+    fn crosses(&mut self, pool: Pooling) -> Built<Vec<Vec<Step>>> {
         let mut one = self.chain(&[square("branch3x3_1", 384, 1)])?;
         one.push(self.cross(["branch3x3_2a", "branch3x3_2b"])?);
         let mut two = self.chain(&[square("branch3x3dbl_1", 448, 1), square("branch3x3dbl_2", 384, 3)])?;
@@ -161,9 +161,9 @@ impl Block<'_> {
         Ok(Step::Fork(vec![vec![row], vec![column]]))
     }
 
-    fn pool(&mut self, pool: Step, channels_out: usize) -> Built<Vec<Step>> {
+    fn pool(&mut self, pool: Pooling, channels_out: usize) -> Built<Vec<Step>> {
         let convolution = self.chain(&[square("branch_pool", channels_out, 1)])?;
-        Ok([pool].into_iter().chain(convolution).collect())
+        Ok([Step::Pooling(pool)].into_iter().chain(convolution).collect())
     }
 
     /// A chain of convolutions on the block's input.
@@ -197,7 +197,7 @@ impl Block<'_> {
             Reach::Inside => (1, [0; 2]),
             Reach::Halve => (2, [0; 2]),
         };
-        Ok(Step::Convolution(Convolution {
+        Ok(Step::Convolution(FeatureConvolution {
             channels_in,
             channels_out,
             kernel,
@@ -226,7 +226,7 @@ mod tests {
         ]);
         let mut block = Block { tensors: &mut tensors, prefix: "b.".to_owned(), channels: 1 };
         let step = block.convolution(&square("c", 2, 1), 1).unwrap();
-        let Step::Convolution(Convolution { weight, bias, .. }) = step else { panic!("{step:?}") };
+        let Step::Convolution(FeatureConvolution { weight, bias, .. }) = step else { panic!("{step:?}") };
         let close = |values: &[f32], expected: [f32; 2]| {
             values
                 .iter()
