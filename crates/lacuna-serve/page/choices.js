@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { byId } from "./dom.js";
 import { latentModel } from "./latent.js";
+import { aim } from "./masking.js";
 import { page, settle } from "./state.js";
 import { keep, recall } from "./storage.js";
 import { text } from "./texts.js";
@@ -45,7 +46,7 @@ export function hasAnswers() {
   return value("method") !== "network" || Boolean(chosenModel()?.answers);
 }
 
-/** Whether lines can be drawn that must go on in the hole. */
+/** Whether lines can be drawn to continue through the hole. */
 export function takesLines() {
   return ["flow", "network"].includes(value("method")) && chosenModel()?.hint === "lines";
 }
@@ -148,6 +149,7 @@ export function choicesChanged() {
   byId("expand").disabled = byId("expand-auto").checked;
   byId("latent").hidden = !latentModel();
   byId("sketch").closest(".field").hidden = !takesLines();
+  if (page.layers?.aim === "sketch" && !takesLines()) aim("hole");
   for (const id of Object.keys(NUMBERS)) if (byId(id).checkValidity()) showFieldError(byId(id), false);
   if (page.photo && !page.isBusy) settle();
 }
@@ -161,7 +163,10 @@ function read() {
 }
 
 function remember() {
-  const entries = REMEMBERED.map((id) => [id, byId(id).type === "checkbox" ? byId(id).checked : value(id)]);
+  // The size of the brush for lines is not remembered.
+  const kept = page.layers?.aim === "sketch" ? REMEMBERED.filter((id) => id !== "size") : REMEMBERED;
+  const entries = kept.map((id) => [id, byId(id).type === "checkbox" ? byId(id).checked : value(id)]);
+  if (kept !== REMEMBERED && "size" in read()) entries.push(["size", read().size]);
   keep(STORED, JSON.stringify(Object.fromEntries(entries)));
 }
 

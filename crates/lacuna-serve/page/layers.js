@@ -1,4 +1,4 @@
-// The layers that are drawn on a photo, with one history: the hole, what must not be copied into it, and lines that must go on in it.
+// The layers that are drawn on a photo, with one history: the hole, what must not be copied into it, and lines to continue through it.
 
 import { AVOID_COLOUR, Mask, SKETCH_COLOUR } from "./mask.js";
 

@@ -83,7 +83,7 @@ export async function drawnHole() {
   return { ...whole, file: await mask.file(width, height), fields: {} };
 }
 
-/** A hole with what is drawn now as not to be copied into it, and as lines that must go on in it. */
+/** A hole with what is drawn now as not to be copied into it, and as lines to continue through it. */
 export async function withDrawn(hole) {
   const { avoid, sketch } = page.layers;
   const named = async (layer, name) => {

@@ -86,7 +86,7 @@ export const TEXTS = {
   holeOn: ["The tools now paint what to fill", "Засоби тепер малюють, що заповнити"],
   sketch: ["Sketch lines", "Намалювати лінії"],
   sketchHelp: [
-    "Draw lines that must go on in the filled place: an edge, a horizon, a rope. Outside it they do not count.",
+    "Draw lines to continue through the filled place: an edge, a horizon, a rope. Outside it they do not count.",
     "Проведіть лінії, які мають продовжитися в заповненому місці: край, обрій, мотузку. Поза ним вони не враховуються.",
   ],
   sketching: ["Sketching lines", "Малюєте лінії"],

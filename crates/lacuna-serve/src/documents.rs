@@ -25,7 +25,7 @@ pub struct InpaintForm {
     /// A second mask: what it marks is not copied into the hole. Networks see it all the same.
     #[schema(value_type = Option<String>, format = Binary, nullable = false)]
     avoid: Option<Vec<u8>>,
-    /// What you want in the hole, for a model whose `hint` says what it takes: `lines`, a mask of lines that must go on; or `guide`, a
+    /// What you want in the hole, for a model whose `hint` says what it takes: `lines`, a mask of lines to continue through the hole; or `guide`, a
     /// picture as large as the photo.
     #[schema(value_type = Option<String>, format = Binary, nullable = false)]
     hint: Option<Vec<u8>>,

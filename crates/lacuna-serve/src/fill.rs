@@ -129,7 +129,7 @@ impl FillRequest {
             .into_iter()
             .flatten()
             .collect();
-        // The same two files may be image and mask, or image and what is avoided.
+        // The same two files may be image and mask, image and what is avoided, or image and hint.
         let given = [mask.is_some(), self.avoid.is_some(), self.hint.is_some()];
         key("fill", &(&self.settings, given), &files)
     }
@@ -327,6 +327,22 @@ mod tests {
             let settings = Settings { seed, ..Settings::default() };
             FillRequest { image, mask: MaskUpload::File(mask), avoid: None, hint: None, settings }.key()
         };
+        // The same file as what is avoided and as hint.
+        let further = |avoid: Option<&Upload>, hint: Option<&Upload>| {
+            let (image, settings) = (upload("a", b"12"), Settings::default());
+            let (avoid, hint) = (avoid.cloned(), hint.cloned());
+            FillRequest { image, mask: MaskUpload::Alpha, avoid, hint, settings }.key()
+        };
+        let (one, other) = (upload("h", b"4"), upload("h", b"5"));
+        let keys = [
+            further(None, None),
+            further(Some(&one), None),
+            further(None, Some(&one)),
+            further(None, Some(&other)),
+        ];
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(key), "{index}");
+        }
         let base = request(upload("a", b"12"), upload("m", b"3"), 0);
         assert_eq!(request(upload("a", b"12"), upload("m", b"3"), 0), base);
         for other in [

@@ -31,7 +31,7 @@ impl Word for HintKind {
 
     fn meaning(self) -> &'static str {
         match self {
-            Self::Lines => "Lines that must go on in the hole: a mask of them",
+            Self::Lines => "Lines to continue through the hole: a mask of them",
             Self::Guide => "Colours and shapes in the hole: a picture as large as the photo",
         }
     }
@@ -93,6 +93,18 @@ impl FrameHint {
         match self {
             Self::Lines(_) => HintKind::Lines,
             Self::Guide(_) => HintKind::Guide,
+        }
+    }
+
+    /// Whether any of it lies in the hole. A picture always does.
+    pub fn is_in(&self, mask: &Mask) -> bool {
+        match self {
+            Self::Guide(_) => true,
+            Self::Lines(lines) => {
+                // Another size is refused later, with both sizes.
+                lines.hole().len() != mask.hole().len()
+                    || lines.hole().iter().zip(mask.hole()).any(|(line, hole)| *line && *hole)
+            }
         }
     }
 

@@ -60,7 +60,7 @@ impl Inpainter {
     }
 
     /// This inpainter, steered by a hint as large as the image, whose kind is [`Predictor::hint_kind`].
-    pub fn steered(self, hint: Hint, strength: HintStrength) -> Self {
+    pub(crate) fn steered(self, hint: Hint, strength: HintStrength) -> Self {
         Self { hint: Some(Arc::new((hint, strength))), ..self }
     }
 

@@ -36,7 +36,7 @@ Examples:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --samples 6 --contact-sheet sheet.png
   Do not copy from what another mask marks:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --avoid people.png
-  Lines that must go on in the hole, for a flow file with a ControlNet branch:
+  Lines to continue through the hole, for a flow file with a ControlNet branch:
     lacuna inpaint photo.jpg mask.png -o clean.jpg --model lines.safetensors --hint lines.png
   From standard input to standard output:
     curl https://example.com/photo.png | lacuna inpaint - mask.png -o - --format jpeg > clean.jpg

@@ -2,7 +2,7 @@
 //!
 //! A search is written once, generic over [`Squares`], as a [`Task`] whose `run` and all that it calls are `#[inline(always)]`;
 //! [`dispatch`] compiles it for every instruction set. All have the same results.
-#![expect(unsafe_code, reason = "vector instructions")]
+#![cfg_attr(not(target_family = "wasm"), expect(unsafe_code, reason = "vector instructions"))]
 
 #[cfg(target_arch = "aarch64")]
 mod neon;

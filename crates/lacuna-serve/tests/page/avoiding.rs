@@ -14,7 +14,7 @@ fn avoided(desk: &Desk) -> f64 {
 }
 
 fn is_avoiding(desk: &Desk) -> bool {
-    desk.page.ask("Boolean(document.getElementById('aiming').offsetParent)") == true
+    desk.page.ask("Boolean(document.getElementById('aiming-avoid').offsetParent)") == true
 }
 
 fn start_avoiding(desk: &Desk) {

@@ -1,4 +1,4 @@
-//! Sketching lines that must go on in the hole.
+//! Sketching lines to continue through the hole.
 
 use image::Rgb;
 
@@ -68,6 +68,11 @@ fn lines_are_offered_where_a_model_takes_them() {
         desk.set("method", method);
         assert_eq!(is_shown(&desk, "sketch"), shown, "{method}");
     }
+    // A method without lines ends sketching.
+    desk.page.press("s");
+    assert!(is_shown(&desk, "aiming-sketch"));
+    desk.set("method", "patchmatch");
+    assert!(!is_shown(&desk, "aiming"));
     let Some(plain) = Desk::new() else { return };
     plain.open_photo();
     assert!(!is_shown(&plain, "sketch"));

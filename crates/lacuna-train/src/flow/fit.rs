@@ -46,7 +46,7 @@ pub fn fit_flow(
 /// [`fit_flow`] for a run that trains a ControlNet branch of a trained denoiser.
 ///
 /// # Errors
-/// As [`fit_flow`]; [`Error::Config`] if the flow file has a branch already.
+/// As [`fit_flow`]; if the flow file cannot be read, or [`Error::Config`] if it has a branch already or crops are too small for it.
 pub fn fit_control(
     config: &ControlConfig,
     options: &FitOptions,

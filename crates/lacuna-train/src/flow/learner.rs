@@ -303,7 +303,12 @@ mod tests {
     /// A new branch predicts what its denoiser does; a trained one less wrong. The denoiser stays as it is.
     #[test]
     fn a_branch_learns_and_its_denoiser_stays() {
-        let mut base = small_flow(&["flow.start=noise", "ema.on=false", "optimizer.learning_rate=5e-3", "run.steps=100"]);
+        let mut base = small_flow(&[
+            "flow.start=noise",
+            "ema.on=false",
+            "optimizer.learning_rate=5e-3",
+            "run.steps=100",
+        ]);
         let (batch, names) = (small_batch(), small_batch().names);
         for _ in 0..20 {
             base.step(std::slice::from_ref(&batch)).unwrap();

@@ -45,6 +45,10 @@ impl FlowRun {
                 file.path().display()
             ));
         }
+        let control = Control { hint: config.control.hint.kind(), hint_widths: config.control.hint_widths };
+        if let Err(problem) = control.network(&file.flow().denoiser).check() {
+            return refuse(format!("control.hint_widths: {problem}"));
+        }
         let smallest = file.flow().denoiser.smallest_side() * lacuna_network::geometry::MULTIPLE;
         if config.data.side < smallest {
             return refuse(format!(

@@ -125,7 +125,7 @@ impl FlowPredictor {
         }
     }
 
-    /// The branch and its encoded hint.
+    /// The encoded hint, with its strength.
     ///
     /// # Errors
     /// [`Error::Predict`] if there is no branch for this kind of hint, or the hint has another size than the image.
@@ -297,7 +297,8 @@ impl Predictor for FlowPredictor {
     fn predict_scene(&self, scene: &Scene<'_>, watch: &Watch) -> Result<Planes> {
         let &Scene { image, mask, seed, .. } = scene;
         self.check_frame(image, mask)?;
-        let hint = scene.hint.filter(|(_, strength)| strength.get() > 0.0);
+        let counts = |(hint, strength): &(&FrameHint, HintStrength)| strength.get() > 0.0 && hint.is_in(mask);
+        let hint = scene.hint.filter(counts);
         let (width, height) = (image.width(), image.height());
         let (engine, plan) = (self.generator.engine(), self.generator.plan(width, height)?);
         let input = (image.values(), mask.hole());
@@ -528,7 +529,7 @@ mod tests {
         }
     }
 
-    /// A hint changes the fill; without one, with strength 0, or outside the hole, it does not.
+    /// A hint changes the fill; none, one of strength 0, and lines beside the hole do not.
     #[test]
     fn hints_steer_and_nothing_else_changes() {
         let (image, mask) = scene();
@@ -559,10 +560,11 @@ mod tests {
             for (index, fill) in fills.iter().enumerate() {
                 assert!(fills[..index].iter().all(|other| other != fill), "{kind}: {index}");
             }
-            if kind == HintKind::Lines {
-                let none = lines(&|_| false);
-                assert_eq!(fill(&outside, 1.0), fill(&none, 1.0));
-            }
+            assert_eq!(
+                fill(&outside, 1.0) == plain,
+                kind == HintKind::Lines,
+                "{kind}: lines beside the hole"
+            );
             assert!(
                 steered.forecast_bytes(width, height)
                     > predictor(MEAN, 0.1, None).unwrap().forecast_bytes(width, height)

@@ -72,12 +72,15 @@ impl<'a> Clip<'a> {
     /// Reads all frames, in their order, and finds their views. `done` is called with the number of frames that were read.
     ///
     /// # Errors
-    /// As [`FillJob::prepare`] for each frame; [`Error::Picture`] for a frame of another size than the first one, or of floats.
+    /// [`Error::Argument`] for a hint, which frames do not take; as [`FillJob::prepare`] for each frame; [`Error::Picture`] for a frame of another size than the first one, or of floats.
     pub fn survey(
         job: &'a FillJob,
         frames: &'a [FrameFiles<'a>],
         mut done: impl FnMut(usize),
     ) -> Result<Self> {
+        if frames.iter().any(|frame| frame.inputs.hint.is_some()) {
+            return Err(Error::Argument("frames of a video take no hint".into()));
+        }
         let mut clip = Self { job, frames, views: Vec::new() };
         // The latest view is the last one.
         let mut open: Vec<(usize, Anchor)> = Vec::new();

@@ -204,7 +204,16 @@ impl FillJob {
             ))),
             Some(HintKind::Lines) => {
                 let options = MaskOptions { invert: false, ..self.mask };
-                let lines = self.read_mask(source, &options, picture, budget, notes)?;
+                let name = source.name();
+                let mut about = Vec::new();
+                let lines = self.read_mask(source, &options, picture, budget, &mut about);
+                let lines = lines.map_err(|error| Error::Argument(format!("the hint {name}: {error}")))?;
+                if lines.looks_inverted() {
+                    return Err(Error::Argument(format!(
+                        "the hint {name}: nearly everything is a line; draw lines in white on black, or on a transparent picture"
+                    )));
+                }
+                notes.extend(about);
                 Ok((lines.count() > 0).then_some(Hint::Lines(lines)))
             }
             Some(HintKind::Guide) => {

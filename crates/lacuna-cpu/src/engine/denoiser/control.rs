@@ -49,7 +49,7 @@ impl ControlEngine {
     ///
     /// # Shapes
     /// - `hint`: `[channels, 8 rows, 8 columns]` in `[0, 1]`
-    /// - the result: `[width of the denoiser, rows, columns]`
+    /// - the result: `[channels of the denoiser's first level, rows, columns]`
     ///
     /// # Errors
     /// [`Error::Input`] if the hint has another size, [`Error::Allocation`] if the system has no memory, [`Error::Stopped`] if it was

@@ -17,6 +17,8 @@ pub(super) struct Shape {
     pub plane: usize,
     /// Offset of the first pixel of a block, in values: what lies before it is zero.
     pub first: usize,
+    /// Rows of zeros above and below, and zeros before the first row.
+    pub reach: usize,
 }
 
 impl Shape {
@@ -24,7 +26,7 @@ impl Shape {
     pub fn new(blocks: usize, [rows, columns]: [usize; 2], stride: usize, reach: usize) -> Self {
         let pixels = (rows + 2 * reach) * stride + 2 * reach;
         let first = (reach * stride + reach) * LANES;
-        Self { blocks, rows, columns, stride, plane: spaced(pixels) * LANES, first }
+        Self { blocks, rows, columns, stride, plane: spaced(pixels) * LANES, first, reach }
     }
 
     /// The same with other blocks.

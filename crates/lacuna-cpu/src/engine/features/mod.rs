@@ -41,7 +41,7 @@ pub struct FeatureConvolution {
     pub kernel: [usize; 2],
     /// 1 or 2. With 2 there is no padding.
     pub stride: usize,
-    /// Rows and columns of zeros on each side.
+    /// Rows and columns of zeros on each side, fewer than half of the kernel's.
     pub padding: [usize; 2],
     /// `[channels_out, channels_in, rows, columns]`.
     pub weight: Vec<f32>,
@@ -88,7 +88,16 @@ enum Kind {
 
 impl FeatureConvolution {
     /// Length of the output along rows (0) or columns (1).
+    ///
+    /// # Panics
+    /// If the kernel is larger than the map, or the result larger than the map.
     fn side(&self, length: usize, along: usize) -> usize {
+        assert!(
+            2 * self.padding[along] < self.kernel[along],
+            "padding {:?} of a kernel {:?}",
+            self.padding,
+            self.kernel
+        );
         assert!(
             length + 2 * self.padding[along] >= self.kernel[along],
             "a kernel of {:?} on {length} pixels",

@@ -44,8 +44,16 @@ impl Product {
         assert_eq!(inputs.total(), channels_in, "channels of the map");
         let taps = kernel[0] * kernel[1];
         assert_eq!((weight.len(), bias.len()), (channels_out * channels_in * taps, channels_out));
-        let has_room = padding[1] <= input.stride - input.columns;
-        assert!(matches!(stride, 1 | 2) && (has_room && stride == 1 || padding == [0, 0]), "{layer:?}");
+        // No tap of any pixel may lie beyond the zeros around the map, and rows of the result must not overlap.
+        let [down, right] = padding;
+        let has_room = down <= input.reach && right <= input.reach && right <= input.stride - input.columns;
+        let fits =
+            output.stride == input.stride && output.columns <= output.stride && output.rows <= input.rows;
+        match stride {
+            1 => assert!(has_room && fits, "padding {padding:?} of a kernel {kernel:?}"),
+            2 => assert_eq!(padding, [0, 0], "padding with stride 2"),
+            stride => panic!("a convolution with stride {stride}"),
+        }
         let (mut sources, mut segments) = (Vec::with_capacity(channels_in * taps), Vec::new());
         for block in 0..inputs.blocks() {
             for tap in 0..taps {
@@ -67,6 +75,7 @@ impl Product {
     /// # Panics
     /// If the maps have other shapes than those that it was packed for.
     pub fn run(&self, isa: Isa, input: Place<'_>, output: Place<'_>) {
+        assert!(input.shape.blocks >= self.input.blocks, "blocks of the map");
         assert_eq!(input.shape.with_blocks(self.input.blocks), self.input, "the map");
         assert!(output.shape.blocks >= self.panels.blocks, "blocks of the result");
         assert_eq!(output.shape.with_blocks(self.output.blocks), self.output, "the result");

@@ -193,3 +193,25 @@ fn a_run_has_the_same_bits_on_any_number_of_threads() {
         assert_eq!(run(1), run(3), "{isa}");
     }
 }
+
+#[test]
+fn poolings_by_hand() {
+    let image: Vec<f32> = (1..=9u8).map(f32::from).collect();
+    let run = |steps: Vec<FeatureStep>| FeatureNetwork::compile(Isa::best(), [1, 3, 3], steps).run(&image);
+    // A corner has four pixels, an edge six.
+    let means = run(vec![Pool(Pooling::Average)]);
+    assert_eq!(means.values, [3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0]);
+    assert_eq!(run(vec![Pool(Pooling::Largest)]).values, [5.0, 6.0, 6.0, 8.0, 9.0, 9.0, 8.0, 9.0, 9.0]);
+    let halved = FeatureNetwork::compile(Isa::best(), [2, 8, 5], vec![Pool(Pooling::Halve)]);
+    let halved = halved.run(&noise(1, 2 * 8 * 5));
+    assert_eq!([halved.channels, halved.rows, halved.columns], [2, 3, 2]);
+    let fork = Fork(vec![vec![Pool(Pooling::Halve)], vec![Pool(Pooling::Halve), Pool(Pooling::Largest)]]);
+    assert_eq!(run(vec![fork]).values, [9.0, 9.0]);
+}
+
+#[test]
+#[should_panic(expected = "padding [1, 1] of a kernel [1, 1]")]
+fn padding_that_makes_a_map_larger_is_refused() {
+    let wide = Convolution(layer(1, [3, 5], [1, 1], 1, [1, 1]));
+    FeatureNetwork::compile(Isa::best(), [3, 8, 8], vec![wide]);
+}
