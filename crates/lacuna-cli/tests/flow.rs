@@ -40,17 +40,14 @@ fn write_flow(path: &Path, generator: &str, hint: Option<HintKind>) {
     let latent = default_network().unwrap().config().latent().total();
     let denoiser = Denoiser { latent, width: 16, levels: vec![1, 2], blocks: 1, mean: false };
     let control = hint.map(|hint| Control { hint, hint_widths: [4, 8, 8, 16] });
-    let branch = control.map(|control| control.network(&denoiser).layers().tensors()).unwrap_or_default();
-    let branch = branch.into_iter().map(|(name, shape)| (format!("control.{name}"), shape));
-    let tensors = denoiser.layers().tensors().into_iter().chain(branch);
-    let tensors = tensors.enumerate().map(|(seed, (name, shape))| {
-        let values = testkit::pictures::noise(seed as u64, shape.iter().product());
-        NamedTensor { name, shape, values: Cow::Owned(values.iter().map(|value| 0.4 * value).collect()) }
-    });
     let statistics = Statistics { mean: vec![0.3; latent], deviation: vec![0.6; latent] };
     let start = FlowStart::Mean { deviation: 0.5 };
     let generator = generator.to_owned();
-    let flow = Flow { denoiser: denoiser.clone(), generator, start, halo: 1, statistics, control };
+    let flow = Flow { denoiser, generator, start, halo: 1, statistics, control };
+    let tensors = flow.tensors().into_iter().enumerate().map(|(seed, (name, shape))| {
+        let values = testkit::pictures::noise(seed as u64, shape.iter().product());
+        NamedTensor { name, shape, values: Cow::Owned(values.iter().map(|value| 0.4 * value).collect()) }
+    });
     FlowFile::save(path, &flow, "noise", tensors, Storage::F32).unwrap();
 }
 

@@ -9,9 +9,8 @@ import { onState, page, view } from "./state.js";
 import { text } from "./texts.js";
 import { Tools } from "./tools.js";
 
-/** The size of the brush that is not in use: for lines, or for everything else. */
-let otherSize = 5;
-let isFine = false;
+/** The size of the brush for lines. */
+let lineSize = 5;
 
 const tools = new Tools(view, {
   begin: beginStroke,
@@ -65,13 +64,19 @@ export function aimAtHole() {
   aim("hole");
 }
 
-/** The brush has a size of its own for lines: a hole is drawn broadly, a line finely. */
+/** The brush has a size of its own for lines: a hole is drawn broadly, a line finely. The broad size is kept, and remembered, meanwhile. */
 function chooseSize() {
-  const isLine = page.layers?.aim === "sketch";
-  if (isLine === isFine) return;
-  isFine = isLine;
   const input = byId("size");
-  [input.value, otherSize] = [otherSize, Number(input.value)];
+  const isLine = page.layers?.aim === "sketch";
+  if (isLine === ("kept" in input.dataset)) return;
+  if (isLine) {
+    input.dataset.kept = input.value;
+    input.value = lineSize;
+  } else {
+    lineSize = input.value;
+    input.value = input.dataset.kept;
+    delete input.dataset.kept;
+  }
   sizeChanged();
 }
 

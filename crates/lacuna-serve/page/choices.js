@@ -163,10 +163,7 @@ function read() {
 }
 
 function remember() {
-  // The size of the brush for lines is not remembered.
-  const kept = page.layers?.aim === "sketch" ? REMEMBERED.filter((id) => id !== "size") : REMEMBERED;
-  const entries = kept.map((id) => [id, byId(id).type === "checkbox" ? byId(id).checked : value(id)]);
-  if (kept !== REMEMBERED && "size" in read()) entries.push(["size", read().size]);
+  const entries = REMEMBERED.map((id) => [id, byId(id).type === "checkbox" ? byId(id).checked : (byId(id).dataset.kept ?? value(id))]);
   keep(STORED, JSON.stringify(Object.fromEntries(entries)));
 }
 

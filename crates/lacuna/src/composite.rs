@@ -2,6 +2,7 @@
 
 use crate::hole::Hole;
 use crate::picture::{Picture, SamplesMut};
+use crate::planes::luma;
 use crate::{Planes, Rect};
 
 /// Writes the predicted pixels of a window into the image's hole. Pixels outside the hole and the alpha channel do not
@@ -69,8 +70,7 @@ impl Target<'_> {
                 }
                 let at = |channel: usize| self.predicted.plane(channel)[y * self.rect.width + x];
                 let rgb = [at(0), at(1), at(2)];
-                let luma = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
-                let colours = if self.is_grey { [luma; 3] } else { rgb };
+                let colours = if self.is_grey { [luma(rgb); 3] } else { rgb };
                 let colours = &colours[..if self.channels < 3 { 1 } else { 3 }];
                 let pixel = (row * self.width + column) * self.channels;
                 for (sample, colour) in samples[pixel..].iter_mut().zip(colours) {

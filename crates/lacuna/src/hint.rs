@@ -53,14 +53,6 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// Its kind.
-    pub fn kind(&self) -> HintKind {
-        match self {
-            Self::Lines(_) => HintKind::Lines,
-            Self::Guide(_) => HintKind::Guide,
-        }
-    }
-
     /// The part in a frame.
     pub(crate) fn cut(&self, frame: &Frame) -> FrameHint {
         match self {

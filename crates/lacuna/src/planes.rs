@@ -1,5 +1,13 @@
 //! A colour image as three float planes: the input and output of predictors.
 
+/// Weights of red, green and blue in luma (Rec. 601).
+pub const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// The luma of a colour.
+pub fn luma(rgb: [f32; 3]) -> f32 {
+    LUMA[0] * rgb[0] + LUMA[1] * rgb[1] + LUMA[2] * rgb[2]
+}
+
 /// Three colour planes.
 ///
 /// # Shapes

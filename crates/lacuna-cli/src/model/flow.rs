@@ -4,7 +4,6 @@ use anyhow::Result;
 use lacuna::HintKind;
 use lacuna::default_network;
 use lacuna::flow::{FlowFile, FlowStart};
-use lacuna::hash::sha256_of_file;
 use serde::Serialize;
 
 use crate::models::ModelArg;
@@ -49,7 +48,7 @@ pub fn describe(model: &ModelArg, json: bool, verified: bool) -> Result<()> {
         generator: flow.generator.clone(),
         for_shipped_network: flow.generator == default_network()?.fingerprint(),
         provenance: file.provenance().to_owned(),
-        sha256: verified.then(|| sha256_of_file(&path)).transpose()?,
+        sha256: verified.then(|| file.sha256()),
     };
     print(&if json { serde_json::to_string_pretty(&info)? } else { text(&info) })
 }

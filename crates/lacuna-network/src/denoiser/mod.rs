@@ -135,6 +135,11 @@ impl Denoiser {
         self.latent * if self.mean { 3 } else { 2 } + 1
     }
 
+    /// Channels of the first level, to which a ControlNet branch adds its encoded hint.
+    pub fn first_channels(&self) -> usize {
+        self.width * self.levels[0]
+    }
+
     /// The smallest side of a latent, in cells: the middle reflects its border, for which it needs two.
     pub fn smallest_side(&self) -> usize {
         (1 << (self.levels.len() - 1)) + 1

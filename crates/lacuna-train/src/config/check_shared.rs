@@ -1,9 +1,22 @@
 //! Checks of what all run files have: photos, masks, optimizer, average and length.
 
+use lacuna_network::Denoiser;
 use lacuna_network::geometry::{MULTIPLE, SMALLEST_SIDE};
 
 use super::{BestBy, Data, EmaConfig, Optimizer, Run};
 use crate::{Error, Result};
+
+/// Checks that crops of `side` pixels are large enough for a denoiser.
+///
+/// # Errors
+/// [`Error::Config`] with both sides.
+pub(crate) fn check_side(side: usize, denoiser: &Denoiser) -> Result<()> {
+    let smallest = denoiser.smallest_side() * MULTIPLE;
+    if side >= smallest {
+        return Ok(());
+    }
+    Err(Error::Config(format!("data.side: this denoiser needs at least {smallest} pixels, got {side}")))
+}
 
 /// Checks the tables `data`, `optimizer`, `ema` and `run`.
 ///

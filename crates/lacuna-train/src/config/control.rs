@@ -1,13 +1,13 @@
 //! Run files with `task = "control"`, which train a ControlNet branch of a denoiser.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use lacuna::flow::Flow;
+use lacuna::flow::{Control, Flow};
 use lacuna_network::HINT_WIDTHS;
 use serde::{Deserialize, Serialize};
 
 use super::check_shared::check_shared;
-use super::{Data, EmaConfig, FlowNetwork, FlowRecipe, Optimizer, Run, file, set};
+use super::{Data, EmaConfig, FlowNetwork, FlowRecipe, Optimizer, Run, set};
 use crate::flow::HintSource;
 use crate::{Error, Result};
 
@@ -63,17 +63,14 @@ impl ControlOptions {
     fn default_hint_widths() -> [usize; 4] {
         HINT_WIDTHS
     }
+
+    /// What a flow file says of the branch.
+    pub fn control(&self) -> Control {
+        Control { hint: self.hint.kind(), hint_widths: self.hint_widths }
+    }
 }
 
 impl ControlConfig {
-    /// Reads and checks a run file, with the changes of `--set`.
-    ///
-    /// # Errors
-    /// [`Error::Read`] or [`Error::Config`], which names the file and the key.
-    pub fn open(path: &Path, changes: &[String]) -> Result<Self> {
-        file::read(path, |text| Self::parse(text, changes))
-    }
-
     /// Parses and checks the text of a run file, with the changes of `--set`.
     ///
     /// # Errors

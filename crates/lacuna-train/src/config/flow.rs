@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use lacuna::flow::{FlowStart, HALO_LIMIT};
-use lacuna_network::geometry::MULTIPLE;
 use lacuna_network::{Denoiser, DenoiserSize};
 use serde::{Deserialize, Serialize};
 
-use super::check_shared::check_shared;
+use super::check_shared::{check_shared, check_side};
 use super::{Data, EmaConfig, FlowRecipe, Optimizer, Run, file, set};
 use crate::{Error, Result};
 
@@ -141,13 +140,7 @@ impl FlowConfig {
         // The generator, which is opened later, decides the latent.
         let denoiser = flow.denoiser(1);
         denoiser.check().or_else(|problem| refuse(format!("flow.denoiser: {problem}")))?;
-        let smallest = denoiser.smallest_side() * MULTIPLE;
-        if data.side < smallest {
-            return refuse(format!(
-                "data.side: this denoiser needs at least {smallest} pixels, got {}",
-                data.side
-            ));
-        }
+        check_side(data.side, &denoiser)?;
         if let FlowStart::Mean { deviation } = flow.start
             && !(deviation >= 0.0 && deviation.is_finite())
         {

@@ -20,6 +20,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check_shared::check_side;
 #[cfg(test)]
 pub(crate) use control::tests::SMALL as CONTROL_SMALL;
 pub use control::{ControlConfig, ControlOptions, ControlTask};

@@ -31,7 +31,14 @@ impl FrozenGenerator {
     /// # Errors
     /// If the file cannot be read, or its network has no latent or several answers.
     pub fn open(path: Option<&Path>, device: &Device) -> Result<Self> {
-        let checkpoint = generator_file(path)?;
+        Self::of(&generator_file(path)?, device)
+    }
+
+    /// The network of an open weights file, on `device` without autodiff.
+    ///
+    /// # Errors
+    /// If its network has no latent or several answers.
+    pub fn of(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let label = checkpoint.config().label();
         match checkpoint.config().generator() {
             Some((Family::Fourier | Family::Regular, _)) => {}
@@ -48,8 +55,8 @@ impl FrozenGenerator {
         }
         let device = without_autodiff(device);
         let on_processor = device == Device::flex();
-        let engine = on_processor.then(|| EnginePredictor::new(&checkpoint)).transpose()?.map(Arc::new);
-        let network = Generator::from_checkpoint(&checkpoint, &device)?;
+        let engine = on_processor.then(|| EnginePredictor::new(checkpoint)).transpose()?.map(Arc::new);
+        let network = Generator::from_checkpoint(checkpoint, &device)?;
         Ok(Self { network, engine, fingerprint: checkpoint.fingerprint() })
     }
 

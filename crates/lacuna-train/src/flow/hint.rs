@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::{ImageBuffer, Luma, Rgb, imageops};
-use lacuna::flow::{HintPixels, hint_input};
+use lacuna::flow::hint_input;
+use lacuna::hint::FrameHint;
+use lacuna::planes::luma;
 use lacuna::{HintKind, Mask, Planes};
 use lacuna_network::HINT_CHANNELS;
 use rand::{Rng, RngExt};
@@ -44,9 +46,6 @@ const EDGE_FRACTION: f32 = 0.25;
 /// … and than this: crops without structure have no edges.
 const LEAST_EDGE: f32 = 0.02;
 
-/// Weights of red, green and blue in luma (Rec. 601).
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
-
 impl HintSource {
     /// The kind of hint.
     pub fn kind(&self) -> HintKind {
@@ -81,14 +80,14 @@ impl HintSource {
         let mut values = Vec::with_capacity(batch.names.len() * HINT_CHANNELS * pixels);
         for (image, mask) in batch.images.chunks_exact(3 * pixels).zip(batch.masks.chunks_exact(pixels)) {
             let hole: Vec<bool> = mask.iter().map(|&value| value > 0.0).collect();
-            values.extend(match *self {
+            let hint = match *self {
                 Self::Lines { shown: fraction } => {
                     let is_shown = match &mut shown {
                         Shown::Random(rng) => rng.random::<f64>() < fraction,
                         Shown::Always => true,
                     };
                     let lines = if is_shown { Edges::of(image, side).lines() } else { vec![false; pixels] };
-                    hint_input(HintPixels::Lines(&lines), image, &hole)
+                    FrameHint::Lines(Mask::new(side, side, lines))
                 }
                 Self::Guide { blur: [least, most] } => {
                     let at = match &mut shown {
@@ -96,9 +95,10 @@ impl HintSource {
                         Shown::Always => 0.5,
                     };
                     let guide = blurred(image, side, (least + at * (most - least)) as f32);
-                    hint_input(HintPixels::Guide(&guide), image, &hole)
+                    FrameHint::Guide(Planes::new(side, side, guide))
                 }
-            });
+            };
+            values.extend(hint_input(&hint, image, &hole));
         }
         let shape = [batch.names.len(), HINT_CHANNELS, side, side];
         Tensor::from_data(TensorData::new(values, shape), device)
@@ -140,13 +140,9 @@ impl Edges {
     /// `image`: `[3, height, side]`.
     fn of(image: &[f32], side: usize) -> Self {
         let pixels = image.len() / 3;
-        let luma: Vec<f32> = (0..pixels)
-            .map(|at| {
-                LUMA.iter().enumerate().map(|(channel, weight)| weight * image[channel * pixels + at]).sum()
-            })
-            .collect();
+        let bright = (0..pixels).map(|at| luma([0, 1, 2].map(|channel| image[channel * pixels + at])));
         let (width, height) = (side, pixels / side);
-        let plane: ImageBuffer<Luma<f32>, _> = buffer(width, height, luma);
+        let plane: ImageBuffer<Luma<f32>, _> = buffer(width, height, bright.collect());
         let smooth = imageops::blur(&plane, EDGE_BLUR).into_raw();
         // Pixels beyond the border are those at the border.
         let at = |x: isize, y: isize| {

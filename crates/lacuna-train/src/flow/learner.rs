@@ -6,7 +6,7 @@ use std::path::Path as FilePath;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lacuna::checkpoint::{NamedTensor, Storage};
-use lacuna::flow::{Control, Flow, FlowFile, FlowStart};
+use lacuna::flow::{CONTROL_PREFIX, Control, Flow, FlowFile, FlowStart};
 use lacuna_nets::Denoiser;
 use lacuna_nets::weights::{self, NamedWeight};
 use rand_distr::{Distribution, StandardNormal};
@@ -225,7 +225,7 @@ impl FlowLearner {
         let Velocities { model, base } = self.averaged();
         let (task, prefix) = match base {
             None => ("flow", ""),
-            Some(_) => ("control", "control."),
+            Some(_) => ("control", CONTROL_PREFIX),
         };
         let base = base.map(|base| weights::read(&base)).transpose()?.unwrap_or_default();
         let tensors = named(prefix, weights::read(&model)?).chain(named("", base));

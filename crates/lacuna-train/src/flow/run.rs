@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use lacuna::checkpoint::Checkpoint;
-use lacuna::flow::{Control, FlowFile, Statistics};
-use lacuna::hash::sha256_of_file;
+use lacuna::flow::{FlowFile, Statistics};
 use lacuna_nets::weights::{self, Weight};
 use lacuna_nets::{ControlNet, Denoiser};
 use rand_pcg::Pcg64;
@@ -16,7 +14,7 @@ use super::generator::{FrozenGenerator, generator_file, with_autodiff};
 use super::latents::LatentMaker;
 use super::learner::{FlowLearner, Steered};
 use super::model::FlowModel;
-use crate::config::{ControlConfig, FlowConfig, FlowRecipe, RunFile};
+use crate::config::{ControlConfig, FlowConfig, FlowRecipe, RunFile, check_side};
 use crate::data::Photos;
 use crate::{Error, Result};
 
@@ -45,17 +43,11 @@ impl FlowRun {
                 file.path().display()
             ));
         }
-        let control = Control { hint: config.control.hint.kind(), hint_widths: config.control.hint_widths };
-        if let Err(problem) = control.network(&file.flow().denoiser).check() {
+        let denoiser = &file.flow().denoiser;
+        if let Err(problem) = config.control.control().network(denoiser).check() {
             return refuse(format!("control.hint_widths: {problem}"));
         }
-        let smallest = file.flow().denoiser.smallest_side() * lacuna_network::geometry::MULTIPLE;
-        if config.data.side < smallest {
-            return refuse(format!(
-                "data.side: this denoiser needs at least {smallest} pixels, got {}",
-                config.data.side
-            ));
-        }
+        check_side(config.data.side, denoiser)?;
         Ok(Self::Branch(config.clone(), Box::new(file)))
     }
 
@@ -88,16 +80,14 @@ impl FlowRun {
     /// # Errors
     /// If it cannot be read, or is not the one of the flow file.
     pub fn generator(&self, device: &Device) -> Result<FrozenGenerator> {
-        let path = match self {
-            Self::Denoiser(config) => config.start.network.as_deref(),
+        match self {
+            Self::Denoiser(config) => FrozenGenerator::open(config.start.network.as_deref(), device),
             Self::Branch(config, file) => {
-                let path = config.start.network.as_deref();
-                let checkpoint: Checkpoint = generator_file(path)?;
+                let checkpoint = generator_file(config.start.network.as_deref())?;
                 file.check_generator(&checkpoint)?;
-                path
+                FrozenGenerator::of(&checkpoint, device)
             }
-        };
-        FrozenGenerator::open(path, device)
+        }
     }
 
     /// The initial state on `device`. The statistics of the latents are those of a checkpoint, of the flow file, or else computed.
@@ -139,7 +129,7 @@ fn branch_learner(
     let denoiser = Denoiser::unset(&file.flow().denoiser, &with_autodiff(device))?;
     let source = |name: &str| file.tensor(name).map(|(shape, values)| Weight { shape, values });
     let denoiser = weights::set_learning(weights::load(denoiser, source)?, |_| false);
-    let control = Control { hint: config.control.hint.kind(), hint_widths: config.control.hint_widths };
+    let control = config.control.control();
     let network = control.network(&file.flow().denoiser);
     let rng = Pcg64::new(u128::from(config.seed), WEIGHTS_STREAM);
     let branch = ControlNet::new(&network, &denoiser, rng)?;
@@ -148,7 +138,7 @@ fn branch_learner(
         denoiser,
         control,
         hints: config.control.hint,
-        sha256: sha256_of_file(file.path())?,
+        sha256: file.sha256(),
     };
     let recipe = config.recipe(file.flow());
     Ok(FlowLearner::with_model(recipe, FlowModel::Branch(branch), Some(steered), maker, device))

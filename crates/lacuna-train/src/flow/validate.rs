@@ -1,5 +1,7 @@
 //! Validation of a flow's model, always on the same crops, masks, times, noise and hints.
 
+use std::sync::OnceLock;
+
 use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 use lacuna::{Mask, Planes};
@@ -61,6 +63,15 @@ pub struct SteeredScores {
 pub(crate) struct FlowValidation {
     validation: Validation,
     batches: Vec<ValidationBatch>,
+    /// What a branch's denoiser does without it, which never changes.
+    unsteered: OnceLock<Unsteered>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unsteered {
+    velocity_mse: f64,
+    hint_distance: f64,
+    lpips: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -108,7 +119,7 @@ impl FlowValidation {
                 first,
             });
         }
-        Ok(Self { validation, batches })
+        Ok(Self { validation, batches, unsteered: OnceLock::new() })
     }
 
     /// Whether there are no validation photos.
@@ -125,23 +136,39 @@ impl FlowValidation {
         let [velocity_mse, trivial_mse] = self.velocity(learner, &model)?;
         let count = self.validation.pairs().len();
         let filled = self.fills(learner, &model, count)?;
-        let score = |filled: &[Planes]| {
-            Ok::<_, crate::Error>(self.validation.score(|index, _, _| Ok(filled[index].clone()))?.scores)
-        };
-        let fills = score(&filled)?;
+        let fills = self.scores(&filled)?;
         let steered = match (model.unsteered(), learner.hints()) {
             (Some(base), Some(hints)) => {
-                let without = self.fills(learner, &base, count)?;
+                let unsteered = self.unsteered(learner, &base, hints)?;
                 Some(SteeredScores {
-                    unsteered_velocity_mse: self.velocity(learner, &base)?[0],
+                    unsteered_velocity_mse: unsteered.velocity_mse,
                     hint_distance: self.distance(hints, &filled),
-                    unsteered_hint_distance: self.distance(hints, &without),
-                    unsteered_lpips: score(&without)?.lpips,
+                    unsteered_hint_distance: unsteered.hint_distance,
+                    unsteered_lpips: unsteered.lpips,
                 })
             }
             _ => None,
         };
         Ok(FlowScores { velocity_mse, trivial_mse, ratio: velocity_mse / trivial_mse, steered, fills })
+    }
+
+    /// What the denoiser of a branch does without it, computed once.
+    fn unsteered(&self, learner: &FlowLearner, base: &Velocities, hints: &HintSource) -> Result<Unsteered> {
+        if let Some(unsteered) = self.unsteered.get() {
+            return Ok(*unsteered);
+        }
+        let filled = self.fills(learner, base, self.validation.pairs().len())?;
+        let unsteered = Unsteered {
+            velocity_mse: self.velocity(learner, base)?[0],
+            hint_distance: self.distance(hints, &filled),
+            lpips: self.scores(&filled)?.lpips,
+        };
+        Ok(*self.unsteered.get_or_init(|| unsteered))
+    }
+
+    /// The scores of fills of all crops.
+    fn scores(&self, filled: &[Planes]) -> Result<Scores> {
+        Ok(self.validation.score(|index, _, _| Ok(filled[index].clone()))?.scores)
     }
 
     /// The mean distance of fills from their hints.

@@ -3,7 +3,11 @@
 use lacuna_network::{ControlNet, Denoiser, HINT_CHANNELS};
 use serde::{Deserialize, Serialize};
 
-use crate::hint::HintKind;
+use crate::hint::{FrameHint, HintKind};
+use crate::planes::luma;
+
+/// The beginning of the names of a ControlNet branch's tensors in a flow file.
+pub const CONTROL_PREFIX: &str = "control.";
 
 /// What a flow file says of its ControlNet branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,18 +26,6 @@ impl Control {
     }
 }
 
-/// The pixels of a hint.
-#[derive(Clone, Copy, Debug)]
-pub enum HintPixels<'a> {
-    /// Lines: true on a line, `[height, width]`.
-    Lines(&'a [bool]),
-    /// A picture: `[3, height, width]` in `[0, 1]`.
-    Guide(&'a [f32]),
-}
-
-/// Weights of red, green and blue in luma (Rec. 601).
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
-
 /// The input of a ControlNet branch for a hint: the mask, and in three further channels either the lines in the hole, the luma of the
 /// known pixels, and 0; or the guide's colours in the hole and the image's elsewhere.
 ///
@@ -44,7 +36,7 @@ const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 ///
 /// # Panics
 /// If the sizes differ.
-pub fn hint_input(hint: HintPixels<'_>, image: &[f32], hole: &[bool]) -> Vec<f32> {
+pub fn hint_input(hint: &FrameHint, image: &[f32], hole: &[bool]) -> Vec<f32> {
     let pixels = hole.len();
     assert_eq!(image.len(), 3 * pixels, "values of the image");
     let mut input = vec![0.0; HINT_CHANNELS * pixels];
@@ -53,19 +45,19 @@ pub fn hint_input(hint: HintPixels<'_>, image: &[f32], hole: &[bool]) -> Vec<f32
         *value = f32::from(hole);
     }
     match hint {
-        HintPixels::Lines(lines) => {
+        FrameHint::Lines(lines) => {
+            let lines = lines.hole();
             assert_eq!(lines.len(), pixels, "pixels of the lines");
             for (index, &hole) in hole.iter().enumerate() {
                 if hole {
                     rest[index] = f32::from(lines[index]);
                 } else {
-                    let colours = LUMA.iter().enumerate();
-                    rest[pixels + index] =
-                        colours.map(|(channel, weight)| weight * image[channel * pixels + index]).sum();
+                    rest[pixels + index] = luma([0, 1, 2].map(|channel| image[channel * pixels + index]));
                 }
             }
         }
-        HintPixels::Guide(guide) => {
+        FrameHint::Guide(guide) => {
+            let guide = guide.values();
             assert_eq!(guide.len(), 3 * pixels, "values of the guide");
             for (index, value) in rest.iter_mut().enumerate() {
                 *value = if hole[index % pixels] { guide[index] } else { image[index] };
@@ -78,18 +70,19 @@ pub fn hint_input(hint: HintPixels<'_>, image: &[f32], hole: &[bool]) -> Vec<f32
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Mask, Planes};
 
     /// Three pixels; the second and the third are the hole.
     #[test]
     fn three_pixels_by_hand() {
         let image = [0.1, 9.0, 9.0, 0.2, 9.0, 9.0, 0.3, 9.0, 9.0];
         let hole = [false, true, true];
-        let luma = 0.299 * 0.1 + 0.587 * 0.2 + 0.114 * 0.3;
-        let lines = hint_input(HintPixels::Lines(&[true, true, false]), &image, &hole);
-        let expected = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, luma, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let bright = 0.299 * 0.1 + 0.587 * 0.2 + 0.114 * 0.3;
+        let lines = hint_input(&FrameHint::Lines(Mask::new(3, 1, vec![true, true, false])), &image, &hole);
+        let expected = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, bright, 0.0, 0.0, 0.0, 0.0, 0.0];
         testkit::assert_close(&lines, &expected, 1e-7);
-        let guide = [0.5, 0.6, 0.7, 0.5, 0.6, 0.7, 0.5, 0.6, 0.8];
-        let guided = hint_input(HintPixels::Guide(&guide), &image, &hole);
+        let guide = vec![0.5, 0.6, 0.7, 0.5, 0.6, 0.7, 0.5, 0.6, 0.8];
+        let guided = hint_input(&FrameHint::Guide(Planes::new(3, 1, guide)), &image, &hole);
         let expected = [0.0, 1.0, 1.0, 0.1, 0.6, 0.7, 0.2, 0.6, 0.7, 0.3, 0.6, 0.8];
         assert_eq!(guided, expected);
     }

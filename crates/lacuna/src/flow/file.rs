@@ -7,19 +7,17 @@ use std::path::{Path, PathBuf};
 use lacuna_network::Denoiser;
 use serde::{Deserialize, Serialize};
 
-use super::{Control, Flow, FlowStart, Statistics};
+use super::{CONTROL_PREFIX, Control, Flow, FlowStart, Statistics, tensors};
 use crate::checkpoint::{
     Checkpoint, Map, NamedTensor, Parsed, Storage, Stored, complete, header, printable, read_container, take,
     write_lacuna,
 };
+use crate::hash::sha256;
 use crate::{Error, Result};
 
 /// The tensors of [`Statistics`].
 const MEAN: &str = "latent.mean";
 const DEVIATION: &str = "latent.deviation";
-
-/// The beginning of the names of a ControlNet branch's tensors.
-const CONTROL: &str = "control.";
 
 /// The entry of the header.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,8 +66,7 @@ impl FlowFile {
 
     /// Writes a flow file, atomically. The same weights give the same bytes.
     ///
-    /// `provenance` describes the origin of the weights, `tensors` are those of [`lacuna_network::DenoiserLayers::tensors`], and those of
-    /// [`lacuna_network::ControlLayers::tensors`] with "control." before their names.
+    /// `provenance` describes the origin of the weights, `tensors` are those of [`Flow::tensors`].
     ///
     /// # Errors
     /// [`Error::Argument`] if `flow` is invalid, `tensors` are not exactly those of its networks, a value is not finite, or a weight
@@ -133,14 +130,19 @@ impl FlowFile {
         Some((tensor.shape.clone(), tensor.values(self.map.bytes()).into_owned()))
     }
 
-    /// A value of [`FlowFile::values`] for a tensor of the ControlNet branch.
+    /// [`FlowFile::values`] of a tensor of the ControlNet branch, by its name there.
     pub fn control_values(&self, name: &str) -> Option<Cow<'_, [f32]>> {
-        self.values(&format!("{CONTROL}{name}"))
+        self.values(&format!("{CONTROL_PREFIX}{name}"))
     }
 
     /// Number of trained values of the networks.
     pub fn parameters(&self) -> usize {
         self.tensors.values().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    }
+
+    /// SHA-256 of the file, hexadecimal.
+    pub fn sha256(&self) -> String {
+        sha256(self.map.bytes())
     }
 
     /// Releases the memory of tensors that were read; they can be read again.
@@ -172,11 +174,7 @@ impl FlowFile {
 
 /// Name and shape of every tensor of a flow file.
 fn expected(denoiser: &Denoiser, control: Option<Control>) -> Vec<(String, Vec<usize>)> {
-    let mut tensors = denoiser.layers().tensors();
-    if let Some(control) = control {
-        let branch = control.network(denoiser).layers().tensors();
-        tensors.extend(branch.into_iter().map(|(name, shape)| (format!("{CONTROL}{name}"), shape)));
-    }
+    let mut tensors = tensors(denoiser, control);
     tensors.extend([MEAN, DEVIATION].map(|name| (name.to_owned(), vec![denoiser.latent])));
     tensors
 }

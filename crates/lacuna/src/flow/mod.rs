@@ -16,7 +16,7 @@ use lacuna_diffusion::Start;
 use lacuna_network::Denoiser;
 use serde::{Deserialize, Serialize};
 
-pub use control::{Control, HintPixels, hint_input};
+pub use control::{CONTROL_PREFIX, Control, hint_input};
 pub use file::FlowFile;
 pub use predictor::FlowPredictor;
 pub(crate) use predictor::METHOD;
@@ -70,7 +70,22 @@ impl FlowStart {
     }
 }
 
+/// Name and shape of every trained tensor of a flow.
+fn tensors(denoiser: &Denoiser, control: Option<Control>) -> Vec<(String, Vec<usize>)> {
+    let mut tensors = denoiser.layers().tensors();
+    if let Some(control) = control {
+        let branch = control.network(denoiser).layers().tensors();
+        tensors.extend(branch.into_iter().map(|(name, shape)| (format!("{CONTROL_PREFIX}{name}"), shape)));
+    }
+    tensors
+}
+
 impl Flow {
+    /// Name and shape of every trained tensor: those of the denoiser, and those of the ControlNet branch with [`CONTROL_PREFIX`].
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        tensors(&self.denoiser, self.control)
+    }
+
     /// Checks all values.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use lacuna_diffusion::ring::{RING_PIXELS, match_ring};
 use lacuna_diffusion::{Cells, KnownRegion, KnownWay, MapShape, Noise};
 use lacuna_network::geometry::MULTIPLE;
 
-use super::{Flow, FlowFile, FlowStart, HintPixels, Sampling, hint_input};
+use super::{Flow, FlowFile, FlowStart, Sampling, hint_input};
 use crate::checkpoint::Checkpoint;
 use crate::hint::{FrameHint, HintKind, HintStrength};
 use crate::method::{Build, Method};
@@ -147,11 +147,7 @@ impl FlowPredictor {
                 self.failed(format!("a hint of {columns} x {rows} for a frame of {width} x {height}"))
             );
         }
-        let pixels = match hint {
-            FrameHint::Lines(lines) => HintPixels::Lines(lines.hole()),
-            FrameHint::Guide(guide) => HintPixels::Guide(guide.values()),
-        };
-        let input = hint_input(pixels, image.values(), mask.hole());
+        let input = hint_input(hint, image.values(), mask.hole());
         let sides = [height / MULTIPLE, width / MULTIPLE];
         let proceed = |fraction| watch.reached(fraction).is_ok();
         let encoded = control.encode_hint(&input, sides, rayon::current_num_threads(), &proceed);
@@ -389,24 +385,14 @@ mod tests {
         let latent = generator.config().latent().total();
         let denoiser = Denoiser { latent, width: 16, levels: vec![1, 2], blocks: 1, mean: false };
         let control = hint.map(|hint| Control { hint, hint_widths: [4, 8, 8, 16] });
-        let branch = control.map(|control| control.network(&denoiser).layers().tensors()).unwrap_or_default();
-        let branch = branch.into_iter().map(|(name, shape)| (format!("control.{name}"), shape));
-        let tensors = denoiser.layers().tensors().into_iter().chain(branch);
-        let tensors = tensors.enumerate().map(|(seed, (name, shape))| {
+        // Wide enough that nothing is clipped.
+        let statistics = Statistics { mean: vec![0.5; latent], deviation: vec![50.0; latent] };
+        let flow = Flow { denoiser, generator: generator.fingerprint(), start, halo: 1, statistics, control };
+        let tensors = flow.tensors().into_iter().enumerate().map(|(seed, (name, shape))| {
             let values = pictures::noise(seed as u64, shape.iter().product());
             let values = Cow::Owned(values.iter().map(|value| size * value).collect());
             NamedTensor { name, shape, values }
         });
-        // Wide enough that nothing is clipped.
-        let statistics = Statistics { mean: vec![0.5; latent], deviation: vec![50.0; latent] };
-        let flow = Flow {
-            denoiser: denoiser.clone(),
-            generator: generator.fingerprint(),
-            start,
-            halo: 1,
-            statistics,
-            control,
-        };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flow.safetensors");
         FlowFile::save(&path, &flow, "a test", tensors, Storage::F32).unwrap();

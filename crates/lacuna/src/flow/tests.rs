@@ -29,10 +29,7 @@ fn flow() -> Flow {
 
 /// Every value of a tensor is its number in the list.
 fn tensors(flow: &Flow) -> Vec<NamedTensor<'static>> {
-    let branch = flow.control.map(|control| control.network(&flow.denoiser).layers().tensors());
-    let branch = branch.unwrap_or_default().into_iter();
-    let named = branch.map(|(name, shape)| (format!("control.{name}"), shape));
-    let named = flow.denoiser.layers().tensors().into_iter().chain(named).enumerate();
+    let named = flow.tensors().into_iter().enumerate();
     named
         .map(|(index, (name, shape))| {
             let values = Cow::Owned(vec![index as f32; shape.iter().product()]);

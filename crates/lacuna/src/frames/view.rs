@@ -4,6 +4,7 @@
 //! compared, in which noise is four times weaker. The view is another one if another place fits clearly better, so that
 //! the camera moved, or if most means differ, as after a cut. What differs everywhere alike is brightness.
 
+use crate::planes::LUMA;
 use crate::{Mask, Picture, Rect};
 
 /// Pixels around the hole that are compared.
@@ -23,8 +24,6 @@ const MOST: f32 = 0.5;
 /// Another place fits better if the difference there is below this fraction of the difference here. Noise alone comes to 0.88
 /// with the fewest pixels.
 const CLEARLY: f32 = 0.75;
-/// Rec. 601.
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// The first frame of a view.
 pub struct Anchor {

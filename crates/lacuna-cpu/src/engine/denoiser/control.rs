@@ -67,9 +67,7 @@ impl ControlEngine {
         let mut machine = Machine::start(program, None)?;
         machine.map(&input).set_planes(&self.branch.hint, hint);
         machine.run(&[], 0.0, proceed)?;
-        Ok(machine
-            .map(&output)
-            .to_planes(&Channels::parts([self.config.denoiser.width * self.config.denoiser.levels[0]])))
+        Ok(machine.map(&output).to_planes(&Channels::parts([self.config.denoiser.first_channels()])))
     }
 
     /// Bytes of the memory in which a hint for `rows` x `columns` cells is encoded.

@@ -69,7 +69,7 @@ impl<'n> DenoiserPlan<'n> {
         let cells = rows * columns;
         let config = engine.config();
         let expected_mean = if config.mean { config.latent * cells } else { 0 };
-        let hints = Channels::parts([config.width * config.levels[0]]);
+        let hints = Channels::parts([config.first_channels()]);
         let expected_hint = if control.is_some() { hints.total() * cells } else { 0 };
         for (what, expected, found) in [
             ("latent of the masked image", config.latent * cells, known.masked.len()),

@@ -117,13 +117,11 @@ impl FeatureNetwork {
         let mut compiler = Compiler { isa, gaps: HashMap::new(), reach: 0 };
         let mut at = Walk { sides: [rows, columns], origin: columns };
         compiler.survey(&steps, &mut at);
-        let input = (
-            Channels::parts([channels]),
-            compiler.shape(channels.div_ceil(crate::simd::LANES), [rows, columns]),
-        );
-        let start = Compiling { parts: vec![channels], shape: input.1 };
+        let image = Channels::parts([channels]);
+        let shape = compiler.shape(image.blocks(), [rows, columns]);
+        let start = Compiling { parts: vec![channels], shape };
         let (steps, end) = compiler.chain(steps, start);
-        Self { isa, input, steps, output: (Channels::parts(end.parts), end.shape) }
+        Self { isa, input: (image, shape), steps, output: (Channels::parts(end.parts), end.shape) }
     }
 
     /// The features of an image.
